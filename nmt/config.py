@@ -1,0 +1,571 @@
+"""The configuration: one YAML file, checked against the schema below when it is read.
+
+The docstring under each field is its documentation; `nmt config --schema` prints it as
+JSON schema, so that editors complete and explain the keys.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+
+from nmt.errors import ConfigError, FileError
+
+Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are refused, values cannot be changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Corpus(Section):
+    """What every kind of corpus has."""
+
+    weight: PositiveFloat = 1.0
+    """How often an epoch visits each pair: 2 visits it twice, 0.5 visits a random half of
+    the corpus, drawn anew each epoch. Only training looks at it."""
+
+
+class FilesCorpus(Corpus):
+    """Two text files, one sentence a line, line n of one translating line n of the other."""
+
+    src: str
+    """Source side: a UTF-8 text file, plain or .gz. Paths are relative to the current directory."""
+    tgt: str
+    """Target side: a UTF-8 text file, plain or .gz, with as many lines as the source side."""
+
+
+class TsvCorpus(Corpus):
+    """One text file with tab-separated columns."""
+
+    tsv: str
+    """A UTF-8 file, plain or .gz, one pair a line, no quoting."""
+    src_column: NonNegativeInt | str = 0
+    """Source column: its number, from 0, or its name in the first line."""
+    tgt_column: NonNegativeInt | str = 1
+    """Target column: its number, from 0, or its name in the first line."""
+
+
+class JsonlCorpus(Corpus):
+    """One JSON object a line."""
+
+    jsonl: str
+    """A UTF-8 file, plain or .gz."""
+    src_key: str | None = None
+    """Key of the source sentence, nested keys joined by dots (`translation.en`). Without it,
+    `data.src_lang`."""
+    tgt_key: str | None = None
+    """Key of the target sentence. Without it, `data.tgt_lang`."""
+
+
+class ParquetCorpus(Corpus):
+    """A Parquet file."""
+
+    parquet: str
+    """The file."""
+    src_key: str | None = None
+    """Column of the source sentence, struct fields joined by dots. Without it, `data.src_lang`."""
+    tgt_key: str | None = None
+    """Column of the target sentence. Without it, `data.tgt_lang`."""
+
+
+class DatasetCorpus(Corpus):
+    """A dataset that the `datasets` library can load, from the Hugging Face Hub or from disk."""
+
+    dataset: str
+    """Its name on the Hub (`bentrevett/multi30k`), or a local directory."""
+    name: str | None = None
+    """The configuration of the dataset, for those that have several (`de-en`)."""
+    split: str = "train"
+    """The split; slices such as `train[:10%]` work."""
+    src_key: str | None = None
+    """Key of the source sentence, nested keys joined by dots (`translation.en`). Without it,
+    `data.src_lang`."""
+    tgt_key: str | None = None
+    """Key of the target sentence. Without it, `data.tgt_lang`."""
+
+
+class DemoCorpus(Corpus):
+    """The built-in English-German phrasebook: a grammar, needing neither files nor network."""
+
+    demo: Literal["train", "valid", "test"]
+    """Which part of it."""
+
+
+_CORPUS_KINDS = {
+    "src": "files",
+    "tgt": "files",
+    "tsv": "tsv",
+    "jsonl": "jsonl",
+    "parquet": "parquet",
+    "dataset": "dataset",
+    "demo": "demo",
+}
+
+
+def _corpus_kind(value: Any) -> str | None:
+    """Name the kind of a corpus by the first key that tells it."""
+    keys = value if isinstance(value, dict) else vars(value) if isinstance(value, Corpus) else ()
+    return next((kind for key, kind in _CORPUS_KINDS.items() if key in keys), None)
+
+
+AnyCorpus = Annotated[
+    Annotated[FilesCorpus, Tag("files")]
+    | Annotated[TsvCorpus, Tag("tsv")]
+    | Annotated[JsonlCorpus, Tag("jsonl")]
+    | Annotated[ParquetCorpus, Tag("parquet")]
+    | Annotated[DatasetCorpus, Tag("dataset")]
+    | Annotated[DemoCorpus, Tag("demo")],
+    Discriminator(
+        _corpus_kind,
+        custom_error_type="corpus_kind",
+        custom_error_message=(
+            "a corpus is one of {src, tgt}, {tsv}, {jsonl}, {parquet}, {dataset}, {demo}"
+        ),
+    ),
+]
+
+# One corpus may stand without the brackets of a list.
+Corpora = Annotated[
+    list[AnyCorpus], BeforeValidator(lambda value: [value] if isinstance(value, dict) else value)
+]
+
+
+class DataConfig(Section):
+    """The parallel text and which pairs of it are used."""
+
+    src_lang: str
+    """Code of the source language, for example `en`."""
+    tgt_lang: str
+    """Code of the target language, for example `de`."""
+    train: Corpora = Field(min_length=1)
+    """The corpora to train on."""
+    valid: Corpora = []
+    """The corpora that choose the best checkpoint and stop training early."""
+    test: Corpora = []
+    """The corpora that `nmt evaluate MODEL` scores when it is given no files."""
+    max_length: PositiveInt = 256
+    """Longest sentence in tokens, the end mark included. Training pairs with a longer side are
+    dropped; longer input to a translation is split at sentence ends."""
+    max_length_ratio: Annotated[float, Field(gt=1.0)] | None = None
+    """Training pairs whose one side has more than so many times the tokens of the other are
+    dropped."""
+    drop_duplicates: bool = False
+    """Keep only the first of training pairs that are the same on both sides."""
+    invalid_utf8: Literal["error", "skip"] = "error"
+    """What to do with a line that is not UTF-8: stop, or drop the pair and count it."""
+    cache_dir: str | None = None
+    """Where prepared corpora are kept. Without it, `nmt` in the user's cache directory
+    (`$XDG_CACHE_HOME`, else `~/.cache`)."""
+
+
+class TokenizerConfig(Section):
+    """SentencePiece (Kudo and Richardson 2018), trained on the training corpora."""
+
+    type: Literal["bpe", "unigram", "char"] = "bpe"
+    """The kind of model."""
+    vocab_size: PositiveInt = 8000
+    """Number of pieces; with separate vocabularies, on each side. A limit: a corpus too small
+    for it gives fewer."""
+    joint: bool = True
+    """One vocabulary for both languages, or one each."""
+    character_coverage: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Share of the characters of the corpus that the vocabulary must cover."""
+    byte_fallback: bool = False
+    """Spell characters outside the vocabulary in UTF-8 bytes instead of marking them unknown."""
+    user_defined_symbols: list[str] = []
+    """Strings that are always one piece of their own."""
+    normalization: Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"] = "nmt_nfkc"
+    """Normalisation rule; the ones ending in `_cf` also fold the case."""
+    train_sentences: PositiveInt = 1_000_000
+    """Sentences, over both sides, that the tokenizer is trained on: a random sample if the
+    corpora have more."""
+    model: str | None = None
+    """An existing SentencePiece model to use on both sides instead of training one."""
+    src_model: str | None = None
+    """An existing model for the source side (with `tgt_model` and `joint: false`)."""
+    tgt_model: str | None = None
+    """An existing model for the target side (with `src_model` and `joint: false`)."""
+    sampling_alpha: Probability = 0.0
+    """Subword regularisation of the training pairs, drawn anew each epoch: the dropout
+    probability of merges for bpe (Provilkov et al. 2020), the smoothing parameter for unigram
+    (Kudo 2018). 0 switches it off."""
+    sampling_nbest: int = -1
+    """unigram only: sample from so many best segmentations, -1 from all."""
+
+    @model_validator(mode="after")
+    def _check(self) -> TokenizerConfig:
+        if (self.src_model is None) != (self.tgt_model is None):
+            raise ValueError("src_model and tgt_model go together")
+        if self.src_model and (self.model or self.joint):
+            raise ValueError("src_model and tgt_model need joint: false and no model")
+        if self.model and not self.joint:
+            raise ValueError("model is for both sides: it needs joint: true")
+        if self.sampling_alpha and self.type == "char":
+            raise ValueError("sampling_alpha needs type bpe or unigram: characters have no choice")
+        return self
+
+
+class PositionsConfig(Section):
+    """How the model knows the order of tokens (paper, section 3.5)."""
+
+    kind: Literal["sinusoidal", "learned"] = "sinusoidal"
+    """Sines and cosines, or a learned vector a position (Table 3, row E)."""
+
+
+class ModelConfig(Section):
+    """The Transformer (paper, section 3); the defaults are the paper's base model."""
+
+    d_model: PositiveInt = 512
+    """Width of the embeddings and of every sub-layer's output."""
+    num_heads: PositiveInt = 8
+    """Attention heads."""
+    d_ff: PositiveInt = 2048
+    """Inner width of the feed-forward layers."""
+    encoder_layers: PositiveInt = 6
+    """Layers of the encoder."""
+    decoder_layers: PositiveInt = 6
+    """Layers of the decoder."""
+    d_k: PositiveInt | None = None
+    """Width of a head's queries and keys. Without it, d_model / num_heads."""
+    d_v: PositiveInt | None = None
+    """Width of a head's values. Without it, d_model / num_heads."""
+    norm: Literal["post", "pre"] = "post"
+    """Layer normalisation after each residual sum as in the paper, or before each sub-layer
+    (Xiong et al. 2020)."""
+    activation: Literal["relu", "gelu", "swiglu"] = "relu"
+    """Of the feed-forward layers; swiglu (Shazeer 2020) has a third matrix."""
+    positions: PositionsConfig = PositionsConfig()
+    """Position encoding."""
+    tie_embeddings: Literal["none", "decoder", "all"] = "all"
+    """Which of the source embedding, the target embedding and the output projection are one
+    matrix: none, the last two, or all three (which needs a joint vocabulary)."""
+    dropout: Probability = 0.1
+    """On the output of every sub-layer, before the residual sum."""
+    attention_dropout: Probability = 0.0
+    """On the attention weights."""
+    activation_dropout: Probability = 0.0
+    """Inside the feed-forward layers, after the activation."""
+    embedding_dropout: Probability | None = None
+    """On the sum of embedding and position. Without it, as `dropout`."""
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelConfig:
+        if self.d_model % self.num_heads and (self.d_k is None or self.d_v is None):
+            raise ValueError(
+                f"d_model {self.d_model} is not a multiple of num_heads {self.num_heads}: "
+                "change one of them or set d_k and d_v"
+            )
+        if self.d_model % 2 and self.positions.kind == "sinusoidal":
+            raise ValueError(f"d_model {self.d_model} is odd: sinusoidal positions need it even")
+        return self
+
+
+class TrainConfig(Section):
+    """Training (paper, section 5)."""
+
+    max_steps: PositiveInt = 100_000
+    """Steps of the optimizer."""
+    batch_tokens: PositiveInt = 25_000
+    """Budget of a batch on each side, in tokens, padding counted."""
+    accumulate: PositiveInt = 1
+    """Batches whose gradients make one step."""
+    optimizer: Literal["adam", "adamw"] = "adam"
+    """Adam (Kingma and Ba 2015), or with decoupled weight decay (Loshchilov and Hutter 2019)."""
+    betas: tuple[Probability, Probability] = (0.9, 0.98)
+    """Decay rates of Adam's averages."""
+    eps: PositiveFloat = 1e-9
+    """Added to Adam's denominator."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    """Of adamw, on the matrices only."""
+    schedule: Literal["paper", "linear", "cosine", "constant"] = "paper"
+    """After a linear warm-up: fall with the inverse square root of the step (section 5.3), fall
+    to zero at max_steps in a line or a half cosine, or stay."""
+    learning_rate: PositiveFloat | None = None
+    """The peak, reached at the end of the warm-up. Without it the paper's,
+    (d_model * warmup_steps)^-0.5."""
+    warmup_steps: PositiveInt = 4000
+    """Steps of the warm-up."""
+    label_smoothing: Probability = 0.1
+    """Probability mass spread over the vocabulary (section 5.4)."""
+    clip_norm: PositiveFloat | None = None
+    """Largest norm of the gradient; a larger one is scaled down."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the forward and backward pass: bf16 through autocast, with weights and
+    optimizer in fp32."""
+    seed: NonNegativeInt = 1
+    """Sets initialisation, data order, dropout and sampling."""
+    log_every: PositiveInt = 100
+    """Steps between lines of metrics."""
+    validate_every: PositiveInt = 1000
+    """Steps between validations; the last step is validated as well."""
+    save_every: PositiveInt = 1000
+    """Steps between checkpoints; the last step is saved as well."""
+    keep_last: PositiveInt = 5
+    """Newest checkpoints to keep."""
+    keep_best: NonNegativeInt = 1
+    """Best checkpoints to keep beside them, by `metric`."""
+    metric: Literal["loss", "bleu", "chrf"] = "loss"
+    """What the best checkpoint and early stopping go by, on data.valid."""
+    patience: PositiveInt | None = None
+    """Stop after so many validations in a row without a new best. Without it, only max_steps
+    ends training."""
+    valid_beam_size: NonNegativeInt = 1
+    """Beam size that validation translates with for BLEU and chrF: 1 is greedy, 0 skips it."""
+    valid_sentences: PositiveInt | None = None
+    """Translate only so many sentences of data.valid; the loss always covers all."""
+    average: Literal["none", "last", "best"] = "last"
+    """Which checkpoints are averaged at the end (section 6.1)."""
+    average_count: PositiveInt = 5
+    """How many."""
+    device: str = "auto"
+    """`cpu`, `cuda`, `cuda:1`, or `auto`: a GPU if there is one."""
+    threads: PositiveInt | None = None
+    """CPU threads. Without it, what torch takes: one a core."""
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainConfig:
+        kept = {"none": self.average_count, "last": self.keep_last, "best": self.keep_best}
+        if kept[self.average] < self.average_count:
+            raise ValueError(
+                f"averaging the {self.average} {self.average_count} checkpoints needs "
+                f"keep_{self.average} >= {self.average_count}"
+            )
+        if self.metric != "loss" and self.valid_beam_size == 0:
+            raise ValueError(f"metric {self.metric} needs valid_beam_size >= 1")
+        return self
+
+
+class DecodeConfig(Section):
+    """What `nmt translate` does unless its options say otherwise (paper, section 6.1)."""
+
+    beam_size: PositiveInt = 4
+    """Hypotheses kept at each step; 1 is greedy search."""
+    length_penalty: Annotated[float, Field(ge=0.0)] = 0.6
+    """Alpha of Wu et al. (2016): scores are divided by ((5 + length) / 6) ** alpha."""
+    max_extra_len: NonNegativeInt = 50
+    """A translation has at most so many tokens more than its source."""
+    batch_tokens: PositiveInt = 4096
+    """Budget of a batch in source tokens, padding counted."""
+
+
+class Config(Section):
+    """The whole configuration of a run."""
+
+    data: DataConfig
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    decode: DecodeConfig = DecodeConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> Config:
+        if self.model.tie_embeddings == "all" and not self.tokenizer.joint:
+            raise ValueError(
+                "model.tie_embeddings: all needs tokenizer.joint: true; "
+                "with separate vocabularies use decoder or none"
+            )
+        if self.train.patience is not None and not self.data.valid:
+            raise ValueError("train.patience needs data.valid to watch")
+        if self.train.average == "best" and not self.data.valid:
+            raise ValueError("train.average: best needs data.valid to choose by")
+        return self
+
+
+def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
+    """Read a YAML file, apply `a.b=value` overrides and check the result.
+
+    Args:
+        path: the YAML file.
+        overrides: strings such as `train.max_steps=200` or `data.train.0.src=x.en.gz`; the value
+            is parsed as YAML.
+
+    Raises:
+        FileError: the file cannot be read.
+        ConfigError: it is no YAML, or breaks the schema; the message lists every fault.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"{path}: cannot read the configuration: {_reason(error)}") from error
+    values = _parse_yaml(text, str(path))
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: the configuration must be a mapping with the key 'data'")
+    faults = [fault for item in overrides or [] if (fault := _override(values, item))]
+    return _validated(values, str(path), faults)
+
+
+def dump_config(config: Config) -> str:
+    """Write a configuration as YAML that `load_config` reads back to the same."""
+    values = config.model_dump(mode="json", exclude_none=True)
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which a key that stands twice is an error: the first would be lost unsaid."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(str(key))
+        return super().construct_mapping(node, deep)
+
+
+def _parse_yaml(text: str, origin: str) -> Any:
+    try:
+        loader = _Loader(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{origin}:{mark.line + 1}:{mark.column + 1}" if mark else origin
+        raise ConfigError(f"{where}: not valid YAML: {error.problem}") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{origin}: not valid YAML: {error}") from error
+
+
+def _override(values: dict[str, Any], item: str) -> str | None:
+    """Apply `a.b.0.c=value` to nested dicts and lists; return what is wrong, if anything."""
+    path, equals, text = item.partition("=")
+    if not equals or not path:
+        return f"{item!r}: an override has the form key.subkey=value"
+    try:
+        value = _parse_yaml(text, path)
+        parts = path.split(".")
+        node: Any = values
+        for part, following in zip(parts, parts[1:], strict=False):
+            node = _child(node, part, list if following.isdecimal() else dict)
+        node[_place(node, parts[-1])] = value
+    except ConfigError as error:
+        return str(error)
+    except LookupError as error:
+        return f"{path}: {error.args[0]}"
+    return None
+
+
+def _child(node: Any, part: str, kind: type) -> Any:
+    """Step into a dict or list, making the dict or list that is not there yet."""
+    place = _place(node, part)
+    child = node.get(place) if isinstance(node, dict) else node[place]
+    if child is None:
+        child = kind()
+    elif kind is list and isinstance(child, dict):
+        child = [child]  # one corpus without the brackets of a list
+    node[place] = child
+    return child
+
+
+def _place(node: Any, part: str) -> Any:
+    """Key or index that a part of a dotted path means; the index after the last appends."""
+    if isinstance(node, dict):
+        return part
+    if not isinstance(node, list):
+        raise LookupError(f"there is nothing called {part!r} in {node!r}")
+    if not part.isdecimal() or int(part) > len(node):
+        raise LookupError(f"{part!r} is no place in a list of {len(node)}")
+    if int(part) == len(node):
+        node.append(None)
+    return int(part)
+
+
+def _validated(values: dict[str, Any], origin: str, faults: list[str]) -> Config:
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        faults = faults + [_explain(item) for item in error.errors()]
+    if faults:
+        listing = "\n".join(f"  {fault}" for fault in dict.fromkeys(faults))
+        raise ConfigError(
+            f"{origin}: the configuration has {len(faults)} faults\n{listing}"
+            if len(faults) > 1
+            else f"{origin}: {faults[0]}"
+        )
+    return config
+
+
+def _explain(error: Any) -> str:
+    """Turn one of pydantic's errors into `dotted.key: what is wrong and what to do`."""
+    kinds = set(_CORPUS_KINDS.values())
+    # Pydantic puts the tag of a union member into the location, after the index of the corpus.
+    parts = [
+        str(part)
+        for before, part in zip((None, *error["loc"]), error["loc"], strict=False)
+        if not (isinstance(before, int) and part in kinds)
+    ]
+    key = ".".join(parts)
+    if error["type"] == "extra_forbidden":
+        return f"{key}: unknown key{_suggestion(parts)}"
+    if error["type"] == "missing":
+        return f"{key}: required, but not there"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    given = error.get("input")
+    if isinstance(given, str | int | float | bool):
+        message += f", but it is {given!r}"
+    return f"{key}: {message}" if key else message
+
+
+def _suggestion(parts: list[str]) -> str:
+    """Name the key that was probably meant: alike and in the same section, or elsewhere."""
+    known = _known_keys()
+    parent, name = ".".join("*" if p.isdecimal() else p for p in parts[:-1]), parts[-1]
+    siblings = [key.rpartition(".")[2] for key in known if key.rpartition(".")[0] == parent]
+    if parent.endswith("*") and name in _CORPUS_KINDS:
+        return ": it belongs to another kind of corpus; replace the corpus whole, as in " + (
+            f"{'.'.join(parts[:-1])}='{{src: FILE, tgt: FILE}}'"
+        )
+    if close := difflib.get_close_matches(name, siblings, n=1):
+        return f": did you mean {close[0]}?"
+    if moved := [key for key in known if key.rpartition(".")[2] == name]:
+        return f": did you mean {moved[0]}?"
+    return f"; known are {', '.join(sorted(set(siblings)))}" if siblings else ""
+
+
+@functools.cache
+def _known_keys() -> list[str]:
+    """List every key of the schema with dots, `*` standing for an index."""
+    schema = Config.model_json_schema()
+
+    def walk(node: dict[str, Any], prefix: str) -> list[str]:
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+        found = []
+        for name, child in node.get("properties", {}).items():
+            found += [f"{prefix}{name}", *walk(child, f"{prefix}{name}.")]
+        for child in node.get("oneOf", []) + node.get("anyOf", []) + node.get("allOf", []):
+            found += walk(child, prefix)
+        if "items" in node:
+            found += walk(node["items"], f"{prefix}*.")
+        return found
+
+    return list(dict.fromkeys(walk(schema, "")))
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

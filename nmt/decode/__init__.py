@@ -1,0 +1,1 @@
+"""Search, translation and forced scoring."""
