@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -459,7 +460,7 @@ def _override(values: dict[str, Any], item: str) -> str | None:
         value = _parse_yaml(text, path)
         parts = path.split(".")
         node: Any = values
-        for part, following in zip(parts, parts[1:], strict=False):
+        for part, following in itertools.pairwise(parts):
             node = _child(node, part, list if following.isdecimal() else dict)
         node[_place(node, parts[-1])] = value
     except ConfigError as error:
