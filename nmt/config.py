@@ -231,6 +231,8 @@ class PositionsConfig(Section):
 
     kind: Literal["sinusoidal", "learned"] = "sinusoidal"
     """Sines and cosines, or a learned vector a position (Table 3, row E)."""
+    max_length: PositiveInt = 512
+    """Number of learned positions, at least data.max_length; sinusoids have no limit."""
 
 
 class ModelConfig(Section):
@@ -384,6 +386,12 @@ class Config(Section):
             raise ValueError(
                 "model.tie_embeddings: all needs tokenizer.joint: true; "
                 "with separate vocabularies use decoder or none"
+            )
+        positions = self.model.positions
+        if positions.kind == "learned" and positions.max_length < self.data.max_length:
+            raise ValueError(
+                f"model.positions.max_length {positions.max_length} is less than "
+                f"data.max_length {self.data.max_length}"
             )
         if self.train.patience is not None and not self.data.valid:
             raise ValueError("train.patience needs data.valid to watch")

@@ -1,0 +1,144 @@
+"""Scaled dot-product and multi-head attention (paper, section 3.2).
+
+A mask is True where attention is allowed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nmt.model.dropout import dropout
+
+
+def scaled_dot_product_attention(
+    q_BHLK: Tensor, k_BHMK: Tensor, v_BHMK: Tensor, mask: Tensor | None, dropout_p: float = 0.0
+) -> Tensor:
+    """Compute softmax(q k^T / sqrt(d_k)) v (paper, equation 1).
+
+    On a GPU this is torch's fused kernel. On a CPU two products and a softmax are faster at the
+    lengths of sentences, forward and above all backward.
+
+    Args:
+        q_BHLK: queries.
+        k_BHMK: keys, of the same width as the queries.
+        v_BHMK: values; their width may differ.
+        mask: bool, broadcastable to [B, H, L, M]; every query must be allowed one key.
+        dropout_p: dropout on the attention weights.
+
+    Returns:
+        [B, H, L, width of the values].
+    """
+    if q_BHLK.is_cuda:
+        return F.scaled_dot_product_attention(
+            q_BHLK, k_BHMK, v_BHMK, attn_mask=mask, dropout_p=dropout_p
+        )
+    scores_BHLM = (q_BHLK * q_BHLK.shape[-1] ** -0.5) @ k_BHMK.transpose(-2, -1)
+    if mask is not None:
+        scores_BHLM = scores_BHLM.masked_fill(~mask, torch.finfo(scores_BHLM.dtype).min)
+    return dropout(scores_BHLM.softmax(dim=-1), dropout_p) @ v_BHMK
+
+
+@dataclass
+class KeyValues:
+    """Keys and values of one attention sub-layer, kept over the steps of decoding."""
+
+    k_BHMK: Tensor
+    v_BHMK: Tensor
+
+    def append(self, new: KeyValues) -> None:
+        """Add the keys and values of further positions."""
+        self.k_BHMK = torch.cat([self.k_BHMK, new.k_BHMK], dim=2)
+        self.v_BHMK = torch.cat([self.v_BHMK, new.v_BHMK], dim=2)
+
+    def select(self, rows_N: Tensor) -> None:
+        """Keep these rows of the batch, in this order; a row may come several times."""
+        self.k_BHMK = self.k_BHMK.index_select(0, rows_N)
+        self.v_BHMK = self.v_BHMK.index_select(0, rows_N)
+
+
+class MultiHeadAttention(nn.Module):
+    """MultiHead(Q, K, V) = Concat(head_1, ..., head_h) W^O (paper, section 3.2.2).
+
+    The projections have no bias, as in the paper. W^Q, W^K and W^V of all heads are one
+    matrix, so that self-attention is one product.
+
+    Args:
+        d_model: width of input and output.
+        num_heads: h.
+        d_k: width of a head's queries and keys.
+        d_v: width of a head's values.
+        dropout_p: dropout on the attention weights.
+    """
+
+    def __init__(self, d_model: int, num_heads: int, d_k: int, d_v: int, dropout_p: float) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.widths = [num_heads * d_k, num_heads * d_k, num_heads * d_v]
+        self.dropout_p = dropout_p
+        self.qkv_weight = nn.Parameter(torch.empty(sum(self.widths), d_model))
+        self.out_weight = nn.Parameter(torch.empty(d_model, num_heads * d_v))
+        for weight in [*torch.split(self.qkv_weight, self.widths), self.out_weight]:
+            nn.init.xavier_uniform_(weight)
+
+    def self_attention(self, x_BLD: Tensor, mask: Tensor | None, past: KeyValues | None) -> Tensor:
+        """Attend from a sequence to itself.
+
+        Args:
+            x_BLD: the sequence, or with `past` its next positions.
+            mask: bool, broadcastable to [B, H, L, M]; None allows all.
+            past: keys and values of earlier positions; those of x_BLD are appended to it.
+
+        Returns:
+            [B, L, d_model].
+        """
+        qkv_BLX = F.linear(x_BLD, self.qkv_weight)
+        q_BHLK, k_BHLK, v_BHLK = map(self._heads, torch.split(qkv_BLX, self.widths, dim=-1))
+        keys_values = KeyValues(k_BHLK, v_BHLK)
+        if past is not None:
+            past.append(keys_values)
+            keys_values = past
+        return self._attend(q_BHLK, keys_values, mask)
+
+    def no_keys_values(self, batch_size: int) -> KeyValues:
+        """Make the empty cache that decoding starts from."""
+        empty = [
+            self.qkv_weight.new_empty(batch_size, self.num_heads, 0, width // self.num_heads)
+            for width in self.widths[1:]
+        ]
+        return KeyValues(*empty)
+
+    def keys_values(self, memory_BMD: Tensor) -> KeyValues:
+        """Project a memory to the keys and values that `forward` attends to."""
+        kv_BMX = F.linear(memory_BMD, self.qkv_weight[self.widths[0] :])
+        return KeyValues(*map(self._heads, torch.split(kv_BMX, self.widths[1:], dim=-1)))
+
+    def forward(self, x_BLD: Tensor, keys_values: KeyValues, mask: Tensor | None) -> Tensor:
+        """Attend from a sequence to a memory.
+
+        Args:
+            x_BLD: the sequence.
+            keys_values: what `keys_values` made of the memory.
+            mask: bool, broadcastable to [B, H, L, M]; None allows all.
+
+        Returns:
+            [B, L, d_model].
+        """
+        q_BLX = F.linear(x_BLD, self.qkv_weight[: self.widths[0]])
+        return self._attend(self._heads(q_BLX), keys_values, mask)
+
+    def _attend(self, q_BHLK: Tensor, keys_values: KeyValues, mask: Tensor | None) -> Tensor:
+        heads_BHLK = scaled_dot_product_attention(
+            q_BHLK,
+            keys_values.k_BHMK,
+            keys_values.v_BHMK,
+            mask,
+            self.dropout_p if self.training else 0.0,
+        )
+        return F.linear(heads_BHLK.transpose(1, 2).flatten(2), self.out_weight)
+
+    def _heads(self, x_BLX: Tensor) -> Tensor:
+        return x_BLX.view(*x_BLX.shape[:2], self.num_heads, -1).transpose(1, 2)

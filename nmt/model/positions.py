@@ -1,0 +1,75 @@
+"""Position encodings, added to the embeddings (paper, section 3.5)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nmt.config import PositionsConfig
+
+
+def sinusoids(start: int, length: int, d_model: int) -> Tensor:
+    """Compute PE(pos, 2i) = sin(pos / 10000^(2i/d_model)) and PE(pos, 2i+1) = cos(same).
+
+    Wavelengths go from 2*pi to 10000 * 2*pi (paper, section 3.5).
+
+    Args:
+        start: the first position, from 0.
+        length: number of positions.
+        d_model: width, even.
+
+    Returns:
+        float32, [length, d_model].
+    """
+    # float64: at position 5000 the argument in float32 is already off in the fourth decimal.
+    position_T1 = torch.arange(start, start + length, dtype=torch.float64)[:, None]
+    exponent = torch.arange(0, d_model, 2, dtype=torch.float64) / d_model
+    angle_TI = position_T1 / 10000.0**exponent
+    return torch.stack([angle_TI.sin(), angle_TI.cos()], dim=-1).flatten(1).float()
+
+
+class SinusoidalPositions(nn.Module):
+    """The paper's sines and cosines, for positions without limit."""
+
+    max_length: int | None = None
+    table_MD: Tensor
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        # Not a weight: it can be computed again, so it is not saved, and it grows when needed.
+        self.register_buffer("table_MD", sinusoids(0, 512, d_model), persistent=False)
+
+    def forward(self, start: int, length: int) -> Tensor:
+        """Return the encodings of positions start .. start + length - 1, [length, d_model]."""
+        size, d_model = self.table_MD.shape
+        if start + length > size:
+            longer_MD = sinusoids(0, max(start + length, 2 * size), d_model)
+            self.table_MD = longer_MD.to(self.table_MD)
+        return self.table_MD[start : start + length]
+
+
+class LearnedPositions(nn.Module):
+    """One learned vector a position (paper, Table 3, row E).
+
+    Args:
+        d_model: width.
+        max_length: number of positions; asking for more is an error of the caller.
+    """
+
+    def __init__(self, d_model: int, max_length: int) -> None:
+        super().__init__()
+        self.max_length: int | None = max_length
+        self.weight_MD = nn.Parameter(torch.empty(max_length, d_model))
+        nn.init.normal_(self.weight_MD, std=d_model**-0.5)
+
+    def forward(self, start: int, length: int) -> Tensor:
+        """Return the vectors of positions start .. start + length - 1, [length, d_model]."""
+        assert start + length <= self.weight_MD.shape[0], "position beyond the learned ones"
+        return self.weight_MD[start : start + length]
+
+
+def make_positions(config: PositionsConfig, d_model: int) -> SinusoidalPositions | LearnedPositions:
+    """Make the kind of positions that the configuration names."""
+    if config.kind == "learned":
+        return LearnedPositions(d_model, config.max_length)
+    return SinusoidalPositions(d_model)

@@ -1,0 +1,171 @@
+"""The Transformer: encode, decode, project (paper, section 3 and Figure 1)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nmt.config import ModelConfig
+from nmt.model.attention import KeyValues
+from nmt.model.dropout import Dropout
+from nmt.model.layers import DecoderLayer, EncoderLayer
+from nmt.model.positions import make_positions
+
+
+@dataclass
+class DecoderState:
+    """What decoding keeps between two steps; a row is a hypothesis.
+
+    Attributes:
+        position: index of the next position.
+        past: keys and values of the positions so far, one a layer.
+        memory: keys and values of the source, one a layer.
+        src_mask: bool [R, 1, 1, S].
+    """
+
+    position: int
+    past: list[KeyValues]
+    memory: list[KeyValues]
+    src_mask: Tensor
+
+    def select(self, rows_N: Tensor) -> None:
+        """Keep these rows, in this order; a row may come several times, as in a beam."""
+        for keys_values in [*self.past, *self.memory]:
+            keys_values.select(rows_N)
+        self.src_mask = self.src_mask.index_select(0, rows_N)
+
+
+class Transformer(nn.Module):
+    """An encoder-decoder model of sentence pairs.
+
+    Args:
+        config: its shape.
+        src_vocab_size: rows of the source embedding.
+        tgt_vocab_size: rows of the target embedding and of the output projection.
+        src_pad_id: the source id that is padding.
+
+    The embeddings are scaled by sqrt(d_model) and share one matrix with the output projection
+    as `config.tie_embeddings` says (paper, section 3.4).
+    """
+
+    def __init__(
+        self, config: ModelConfig, src_vocab_size: int, tgt_vocab_size: int, src_pad_id: int
+    ) -> None:
+        super().__init__()
+        self.src_pad_id = src_pad_id
+        self.embedding_scale = math.sqrt(config.d_model)
+        tied = config.tie_embeddings
+        self.src_embedding = _embedding(src_vocab_size, config.d_model)
+        self.tgt_embedding = (
+            self.src_embedding if tied == "all" else _embedding(tgt_vocab_size, config.d_model)
+        )
+        self.output_weight_VD = (
+            _embedding(tgt_vocab_size, config.d_model).weight
+            if tied == "none"
+            else self.tgt_embedding.weight
+        )
+        self.src_positions = make_positions(config.positions, config.d_model)
+        self.tgt_positions = make_positions(config.positions, config.d_model)
+        self.max_length = self.src_positions.max_length
+        p = config.dropout if config.embedding_dropout is None else config.embedding_dropout
+        self.dropout = Dropout(p)
+        self.encoder_layers = nn.ModuleList(
+            EncoderLayer(config) for _ in range(config.encoder_layers)
+        )
+        decoder_layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
+        self.decoder_layers = cast("list[DecoderLayer]", decoder_layers)  # ModuleList is untyped
+        # With pre-norm the sum of the last residual is still to be normalised.
+        pre_norm = config.norm == "pre"
+        self.encoder_norm = nn.LayerNorm(config.d_model) if pre_norm else nn.Identity()
+        self.decoder_norm = nn.LayerNorm(config.d_model) if pre_norm else nn.Identity()
+
+    def forward(self, src_BS: Tensor, tgt_in_BT: Tensor) -> Tensor:
+        """Predict each next target token from the source and the target tokens before it.
+
+        Args:
+            src_BS: int64 source ids, padded with `src_pad_id`.
+            tgt_in_BT: int64 target ids, shifted right by the start token; padding may follow,
+                which no earlier position sees.
+
+        Returns:
+            logits, [B, T, V].
+        """
+        return self.project(self.decode(tgt_in_BT, *self.encode(src_BS)))
+
+    def encode(self, src_BS: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode the source.
+
+        Returns:
+            the memory [B, S, D] and its mask, bool [B, 1, 1, S], True at tokens.
+        """
+        src_mask = (src_BS != self.src_pad_id)[:, None, None, :]
+        x_BSD = self._embed(src_BS, self.src_embedding, self.src_positions, 0)
+        for layer in self.encoder_layers:
+            x_BSD = layer(x_BSD, src_mask)
+        memory_BSD: Tensor = self.encoder_norm(x_BSD)
+        return memory_BSD, src_mask
+
+    def decode(self, tgt_in_BT: Tensor, memory_BSD: Tensor, src_mask: Tensor) -> Tensor:
+        """Decode all positions at once, each seeing itself and those before it; [B, T, D]."""
+        length = tgt_in_BT.shape[1]
+        causal_TT = torch.ones(length, length, dtype=torch.bool, device=tgt_in_BT.device).tril()
+        x_BTD = self._embed(tgt_in_BT, self.tgt_embedding, self.tgt_positions, 0)
+        for layer in self.decoder_layers:
+            memory = layer.cross_attention.keys_values(memory_BSD)
+            x_BTD = layer(x_BTD, causal_TT, None, memory, src_mask)
+        out_BTD: Tensor = self.decoder_norm(x_BTD)
+        return out_BTD
+
+    def project(self, x_BTD: Tensor) -> Tensor:
+        """Map decoder outputs [..., D] to logits over the target vocabulary [..., V]."""
+        return F.linear(x_BTD, self.output_weight_VD)
+
+    def start_decoding(self, src_BS: Tensor) -> DecoderState:
+        """Encode the source and prepare a state with one row a sentence."""
+        memory_BSD, src_mask = self.encode(src_BS)
+        return DecoderState(
+            position=0,
+            past=[
+                layer.self_attention.no_keys_values(len(src_BS)) for layer in self.decoder_layers
+            ],
+            memory=[layer.cross_attention.keys_values(memory_BSD) for layer in self.decoder_layers],
+            src_mask=src_mask,
+        )
+
+    def decode_step(self, tokens_R: Tensor, state: DecoderState) -> Tensor:
+        """Decode one position from the cached ones; equal to `decode` on the whole prefix.
+
+        Args:
+            tokens_R: int64, the token at this position of each row (the start token first).
+            state: of the same rows; advanced by one position.
+
+        Returns:
+            logits of the next token, [R, V].
+        """
+        x_R1D = self._embed(
+            tokens_R[:, None], self.tgt_embedding, self.tgt_positions, state.position
+        )
+        for layer, past, memory in zip(self.decoder_layers, state.past, state.memory, strict=True):
+            x_R1D = layer(x_R1D, None, past, memory, state.src_mask)
+        state.position += 1
+        return self.project(self.decoder_norm(x_R1D)[:, 0])
+
+    def _embed(
+        self, ids_BL: Tensor, embedding: nn.Embedding, positions: nn.Module, start: int
+    ) -> Tensor:
+        x_BLD = embedding(ids_BL) * self.embedding_scale + positions(start, ids_BL.shape[1])
+        out_BLD: Tensor = self.dropout(x_BLD)
+        return out_BLD
+
+
+def _embedding(vocab_size: int, d_model: int) -> nn.Embedding:
+    embedding = nn.Embedding(vocab_size, d_model)
+    # Of variance 1 / d_model: with the scale of sqrt(d_model) an embedding has the size of a
+    # position, and as the output projection it gives logits of variance 1.
+    nn.init.normal_(embedding.weight, std=d_model**-0.5)
+    return embedding
