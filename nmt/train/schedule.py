@@ -1,0 +1,34 @@
+"""The learning rate as a function of the step, which resumes by itself."""
+
+from __future__ import annotations
+
+import math
+
+from nmt.config import TrainConfig
+
+
+def learning_rate(step: int, config: TrainConfig, d_model: int) -> float:
+    """Compute the learning rate of a step.
+
+    All schedules rise in a line to the peak over `warmup_steps`. Without `learning_rate` the
+    peak is the paper's, so that schedule `paper` is its equation 3,
+    d_model^-0.5 * min(step^-0.5, step * warmup_steps^-1.5).
+
+    Args:
+        step: from 1.
+        config: schedule, peak, warm-up and end.
+        d_model: width of the model.
+    """
+    assert step >= 1, "steps count from 1"
+    warmup = config.warmup_steps
+    peak = config.learning_rate or (d_model * warmup) ** -0.5
+    if step <= warmup:
+        return peak * step / warmup
+    if config.schedule == "paper":
+        return peak * (warmup / step) ** 0.5
+    if config.schedule == "constant":
+        return peak
+    left = max(0.0, (config.max_steps - step) / max(1, config.max_steps - warmup))
+    if config.schedule == "linear":
+        return peak * left
+    return peak * 0.5 * (1.0 + math.cos(math.pi * (1.0 - left)))
