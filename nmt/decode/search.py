@@ -1,0 +1,352 @@
+"""Beam search, greedy search and sampling over a step function; knows no model.
+
+Shapes: B sentences still searched, W live hypotheses a sentence, R = B * W rows of the
+stepper (all hypotheses of a sentence beside each other), K candidates a sentence,
+T tokens so far, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from nmt.errors import ConfigError
+
+
+class Stepper(Protocol):
+    """What a search needs of a model: rows, each a sentence with the tokens chosen so far."""
+
+    def step(self, tokens_R: Tensor) -> Tensor:
+        """Take the newest token of every row and return what may follow.
+
+        Args:
+            tokens_R: int64 token ids; in the first call the begin mark, one row a sentence.
+
+        Returns:
+            log_probs_RV, float32; the search may overwrite it.
+        """
+        ...
+
+    def select(self, rows_N: Tensor) -> None:
+        """Keep these rows, in this order; a row that stands twice is doubled.
+
+        Args:
+            rows_N: int64 row numbers.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A translation in tokens."""
+
+    ids: list[int]
+    """Tokens without begin and end mark."""
+    score: float
+    """log_prob over the length penalty: what hypotheses are ranked by."""
+    log_prob: float
+    """Natural logarithm of the probability: the sum of token_log_probs."""
+    token_log_probs: list[float]
+    """Of each token, and of the end mark if the hypothesis ended before the maximum length."""
+
+
+@dataclass
+class _Rows:
+    """The live hypotheses. All of a sentence's rows are neighbours."""
+
+    sentence_B: Tensor
+    scores_BW: Tensor
+    tokens_RT: Tensor
+    token_log_probs_RT: Tensor
+
+    @classmethod
+    def start(cls, num_sentences: int, device: torch.device | str) -> _Rows:
+        return cls(
+            torch.arange(num_sentences, device=device),
+            torch.zeros(num_sentences, 1, device=device),
+            torch.empty(num_sentences, 0, dtype=torch.int64, device=device),
+            torch.empty(num_sentences, 0, device=device),
+        )
+
+    def next_tokens(self, bos_id: int) -> Tensor:
+        """Give the tokens that the stepper has not seen yet."""
+        if self.tokens_RT.shape[1] == 0:
+            return torch.full_like(self.sentence_B, bos_id)
+        return self.tokens_RT[:, -1]
+
+    def extended(self, rows_N: Tensor, tokens_N: Tensor, log_probs_N: Tensor) -> tuple[Tensor, ...]:
+        """Give the histories (tokens_NT, token_log_probs_NT) of rows with one more token each."""
+        return (
+            torch.cat([self.tokens_RT[rows_N], tokens_N[:, None]], dim=1),
+            torch.cat([self.token_log_probs_RT[rows_N], log_probs_N[:, None]], dim=1),
+        )
+
+
+@dataclass
+class _Candidates:
+    """The best continuations of every sentence, best first."""
+
+    scores_BK: Tensor
+    rows_BK: Tensor
+    tokens_BK: Tensor
+    log_probs_BK: Tensor
+
+
+@torch.inference_mode()
+def beam_search(
+    stepper: Stepper,
+    max_lengths: Sequence[int],
+    *,
+    bos_id: int,
+    eos_id: int,
+    beam_size: int,
+    length_penalty: float,
+    forbidden_ids: Sequence[int] = (),
+    device: torch.device | str = "cpu",
+) -> list[list[Hypothesis]]:
+    """Search the most probable token sequences of a batch of sentences.
+
+    In each step the 2 * beam_size best continuations of a sentence are looked at. Of the
+    beam_size best among them, those that end are finished hypotheses; the beam_size best that
+    do not end live on. A sentence is searched until beam_size hypotheses have finished, or up to
+    its maximum length, where the live ones are taken as they are; it then leaves the batch.
+    Finished hypotheses are ranked by log_prob / ((5 + length) / 6) ** length_penalty with the end
+    mark counted in length (Wu et al. 2016, eq. 14, without the coverage penalty).
+
+    Where to stop is a heuristic, that of fairseq and CTranslate2 (and for beam_size 1 it is
+    greedy search). A live hypothesis may still overtake the finished ones, because its score
+    rises with its length wherever the penalty grows faster than the log-probability falls; an
+    exact search would have to go on until no live log_prob / penalty(max_length) reaches the
+    worst hypothesis kept. The paper (section 6.1) says "terminating early when possible" and
+    leaves the rule open; Wu et al. also prune by score, which is left out here. The beam itself
+    is chosen by log_prob, as all its hypotheses have the same length.
+
+    Equal scores among the continuations looked at are ordered by hypothesis, then by token id.
+    No sentence looks at another, so a batch gives what its sentences give alone, if the stepper
+    does.
+
+    Args:
+        stepper: the model, holding one row a sentence.
+        max_lengths: largest number of tokens of each sentence's hypotheses, end mark included;
+            at least 1.
+        bos_id: what the stepper is given first.
+        eos_id: the token that ends a hypothesis.
+        beam_size: hypotheses kept a sentence; 1 is greedy search.
+        length_penalty: alpha of the formula above; 0 ranks by log_prob.
+        forbidden_ids: tokens that are never chosen.
+        device: where the stepper takes and returns its tensors.
+
+    Returns:
+        For each sentence its finished hypotheses, best first: beam_size of them, fewer only if
+        the vocabulary does not make more.
+    """
+    max_lengths_B = torch.tensor(max_lengths, dtype=torch.int64, device=device)
+    finished: list[list[Hypothesis]] = [[] for _ in max_lengths]
+    num_finished_B = torch.zeros_like(max_lengths_B)
+    forbidden = torch.tensor(list(forbidden_ids), dtype=torch.int64, device=device)
+    rows = _Rows.start(len(max_lengths), device)
+    length = 0
+    while len(rows.sentence_B):
+        length += 1
+        log_probs_RV = stepper.step(rows.next_tokens(bos_id)).index_fill_(1, forbidden, -torch.inf)
+        best = _candidates(rows.scores_BW, log_probs_RV, 2 * beam_size)
+        ends_BK = best.tokens_BK == eos_id
+        at_limit_B = max_lengths_B[rows.sentence_B] <= length
+        # Of dead continuations (-inf) there are some while the vocabulary is smaller than the beam.
+        done_BW = (ends_BK | at_limit_B[:, None]) & best.scores_BK.isfinite()
+        done_BW = done_BW[:, :beam_size]
+        if done_BW.any():
+            _collect(finished, rows, best, done_BW, eos_id, length_penalty)
+            num_finished_B[rows.sentence_B] += done_BW.sum(dim=1)
+        live_scores_BK = best.scores_BK.masked_fill(ends_BK, -torch.inf)
+        stay_B = ~at_limit_B & (num_finished_B[rows.sentence_B] < beam_size)
+        stay_B &= live_scores_BK.isfinite().any(dim=1)
+        rows = _advance(stepper, rows, best, live_scores_BK, stay_B.nonzero()[:, 0], beam_size)
+    return [sorted(group, key=lambda h: -h.score)[:beam_size] for group in finished]
+
+
+def _candidates(scores_BW: Tensor, log_probs_RV: Tensor, count: int) -> _Candidates:
+    """Choose the best continuations of each sentence among those of all its live rows."""
+    num_sentences, width = scores_BW.shape
+    # Twice the best few is much cheaper than adding to and comparing the whole vocabulary.
+    log_probs_RK, tokens_RK = _top(log_probs_RV, count)
+    scores_BK = (scores_BW.reshape(-1, 1) + log_probs_RK).reshape(num_sentences, -1)
+    scores_BK, places_BK = _top(scores_BK, count)
+    first_row_B1 = width * torch.arange(num_sentences, device=scores_BK.device)[:, None]
+    return _Candidates(
+        scores_BK,
+        first_row_B1 + places_BK // log_probs_RK.shape[1],
+        tokens_RK.reshape(num_sentences, -1).gather(1, places_BK),
+        log_probs_RK.reshape(num_sentences, -1).gather(1, places_BK),
+    )
+
+
+def _top(values_NV: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Give the largest values of each row with their places, equal values by place."""
+    values_NK, places_NK = values_NV.topk(min(count, values_NV.shape[1]), sorted=False)
+    places_NK, order_NK = places_NK.sort(dim=1)
+    values_NK = values_NK.gather(1, order_NK)
+    values_NK, order_NK = values_NK.sort(dim=1, descending=True, stable=True)
+    return values_NK, places_NK.gather(1, order_NK)
+
+
+def _collect(
+    finished: list[list[Hypothesis]],
+    rows: _Rows,
+    best: _Candidates,
+    done_BW: Tensor,
+    eos_id: int,
+    length_penalty: float,
+) -> None:
+    """Append the hypotheses that candidates end to those of their sentences."""
+    sentence_N, place_N = done_BW.nonzero(as_tuple=True)
+    tokens_NT, log_probs_NT = rows.extended(
+        best.rows_BK[sentence_N, place_N],
+        best.tokens_BK[sentence_N, place_N],
+        best.log_probs_BK[sentence_N, place_N],
+    )
+    numbers = rows.sentence_B[sentence_N].tolist()
+    for number, ids, log_probs in zip(
+        numbers, tokens_NT.tolist(), log_probs_NT.tolist(), strict=True
+    ):
+        finished[number].append(_hypothesis(ids, log_probs, eos_id, length_penalty))
+
+
+def _hypothesis(
+    ids: list[int], token_log_probs: list[float], eos_id: int, length_penalty: float
+) -> Hypothesis:
+    log_prob = sum(token_log_probs)
+    score = log_prob / ((5 + len(ids)) / 6) ** length_penalty
+    if ids[-1] == eos_id:
+        ids = ids[:-1]
+    return Hypothesis(ids, score, log_prob, token_log_probs)
+
+
+def _advance(
+    stepper: Stepper,
+    rows: _Rows,
+    best: _Candidates,
+    live_scores_BK: Tensor,
+    stay_N: Tensor,
+    beam_size: int,
+) -> _Rows:
+    """Keep the best live candidates of the sentences that stay, in the stepper as well."""
+    live_scores_BW, places_BW = live_scores_BK[stay_N].sort(dim=1, descending=True, stable=True)
+    live_scores_BW, places_BW = live_scores_BW[:, :beam_size], places_BW[:, :beam_size]
+    rows_R = best.rows_BK[stay_N].gather(1, places_BW).flatten()
+    tokens_RT, log_probs_RT = rows.extended(
+        rows_R,
+        best.tokens_BK[stay_N].gather(1, places_BW).flatten(),
+        best.log_probs_BK[stay_N].gather(1, places_BW).flatten(),
+    )
+    _select(stepper, rows_R, len(rows.tokens_RT))
+    return _Rows(rows.sentence_B[stay_N], live_scores_BW, tokens_RT, log_probs_RT)
+
+
+def _select(stepper: Stepper, rows_R: Tensor, num_rows: int) -> None:
+    """Reorder the stepper's rows, unless nothing changes or nothing is left to do."""
+    same = len(rows_R) == num_rows and torch.equal(
+        rows_R, torch.arange(num_rows, device=rows_R.device)
+    )
+    if len(rows_R) and not same:
+        stepper.select(rows_R)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to draw translations instead of searching the best.
+
+    Raises:
+        ConfigError: a setting is out of its range.
+    """
+
+    temperature: float = 1.0
+    """Log-probabilities are divided by it: under 1 the likely gets likelier; above 0."""
+    top_k: int | None = None
+    """Draw from the so many most probable tokens (Fan et al. 2018)."""
+    top_p: float | None = None
+    """Draw from the fewest most probable tokens that have this probability together (Holtzman
+    et al. 2020), after temperature and top_k; above 0, at most 1."""
+    seed: int = 1
+    """Together with a sentence's number it determines what is drawn for the sentence."""
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ConfigError(f"temperature must be above 0, but it is {self.temperature}")
+        if self.top_k is not None and self.top_k < 1:
+            raise ConfigError(f"top_k must be at least 1, but it is {self.top_k}")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p must be above 0 and at most 1, but it is {self.top_p}")
+
+
+@torch.inference_mode()
+def sample_search(
+    stepper: Stepper,
+    max_lengths: Sequence[int],
+    sentence_numbers: Sequence[int],
+    sampling: Sampling,
+    *,
+    bos_id: int,
+    eos_id: int,
+    length_penalty: float,
+    forbidden_ids: Sequence[int] = (),
+    device: torch.device | str = "cpu",
+) -> list[Hypothesis]:
+    """Draw one token sequence for each sentence of a batch.
+
+    Each sentence has a random generator of its own, which gives one number a step: what is
+    drawn does not depend on the other sentences of the batch.
+
+    Args:
+        sentence_numbers: of each sentence, its number in the whole input.
+        sampling: what to draw from.
+        stepper, max_lengths, bos_id, eos_id, length_penalty, forbidden_ids, device: as in
+            `beam_search`; the length penalty does not change what is drawn.
+
+    Returns:
+        A hypothesis a sentence; its log-probabilities are the model's, whatever the temperature.
+    """
+    generators = [random.Random(f"{sampling.seed} {number}") for number in sentence_numbers]
+    results: list[list[Hypothesis]] = [[] for _ in max_lengths]
+    max_lengths_B = torch.tensor(max_lengths, dtype=torch.int64, device=device)
+    forbidden = torch.tensor(list(forbidden_ids), dtype=torch.int64, device=device)
+    rows = _Rows.start(len(max_lengths), device)
+    length = 0
+    while len(rows.sentence_B):
+        length += 1
+        log_probs_BV = stepper.step(rows.next_tokens(bos_id)).index_fill_(1, forbidden, -torch.inf)
+        numbers_B = torch.tensor(
+            [generators[number].random() for number in rows.sentence_B.tolist()],
+            dtype=torch.float64,
+            device=device,
+        )
+        tokens_B1 = _draw(log_probs_BV, numbers_B, sampling)
+        log_probs_B1 = log_probs_BV.gather(1, tokens_B1)
+        rows_B1 = torch.arange(len(tokens_B1), device=device)[:, None]
+        drawn = _Candidates(rows.scores_BW + log_probs_B1, rows_B1, tokens_B1, log_probs_B1)
+        done_B1 = (tokens_B1 == eos_id) | (max_lengths_B[rows.sentence_B] <= length)[:, None]
+        _collect(results, rows, drawn, done_B1, eos_id, length_penalty)
+        stay_N = (~done_B1[:, 0]).nonzero()[:, 0]
+        rows = _advance(stepper, rows, drawn, drawn.scores_BK, stay_N, 1)
+    return [hypothesis for [hypothesis] in results]
+
+
+def _draw(log_probs_BV: Tensor, numbers_B: Tensor, sampling: Sampling) -> Tensor:
+    """Turn numbers from [0, 1) into tokens (B, 1) through the cumulative distribution."""
+    vocab_size = log_probs_BV.shape[1]
+    kept_BK, tokens_BK = _top(log_probs_BV, sampling.top_k or vocab_size)
+    probs_BK = ((kept_BK - kept_BK[:, :1]).double() / sampling.temperature).softmax(dim=1)
+    cumulated_BK = probs_BK.cumsum(dim=1)
+    if sampling.top_p is not None:
+        probs_BK = probs_BK.masked_fill(cumulated_BK - probs_BK >= sampling.top_p, 0.0)
+        cumulated_BK = probs_BK.cumsum(dim=1)
+    # Strictly under the total, so that rounding never reaches a token of probability 0.
+    thresholds_B = numbers_B * cumulated_BK[:, -1]
+    places_B1 = torch.searchsorted(cumulated_BK, thresholds_B[:, None], right=True)
+    last_B1 = (probs_BK > 0).sum(dim=1, keepdim=True) - 1
+    return tokens_BK.gather(1, places_B1.clamp(max=last_B1))

@@ -1,0 +1,325 @@
+"""Searches against probabilities made by hand, exhaustive search and independent loops."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+
+import pytest
+import torch
+from torch import Tensor
+
+from nmt.decode.search import Hypothesis, Sampling, beam_search, sample_search
+from nmt.errors import ConfigError
+
+BOS, EOS, A, B = 0, 1, 2, 3
+
+
+class TableStepper:
+    """Probabilities that depend on the sentence and on the last `order` tokens.
+
+    tables: one a sentence, indexed by the context of `order` tokens (bos first).
+    """
+
+    def __init__(self, tables: list[Tensor], order: int = 1) -> None:
+        self.tables = torch.stack(tables)
+        self.sentence_R = torch.arange(len(tables))
+        self.context_R = [()] * len(tables)
+        self.order = order
+        self.row_counts: list[int] = []
+
+    def step(self, tokens_R: Tensor) -> Tensor:
+        assert len(tokens_R) == len(self.sentence_R)
+        self.row_counts.append(len(tokens_R))
+        steps = zip(self.context_R, tokens_R.tolist(), strict=True)
+        self.context_R = [(*context, token)[-self.order :] for context, token in steps]
+        padded = [(0,) * (self.order - len(context)) + context for context in self.context_R]
+        rows = zip(self.sentence_R.tolist(), padded, strict=True)
+        return torch.stack([self.tables[(number, *context)] for number, context in rows])
+
+    def select(self, rows_N: Tensor) -> None:
+        self.sentence_R = self.sentence_R[rows_N]
+        self.context_R = [self.context_R[row] for row in rows_N.tolist()]
+
+
+def markov(**probabilities: dict[int, float]) -> Tensor:
+    """Log-probabilities (4, 4) of the next token by the last one; what is not given is 0."""
+    table = torch.zeros(4, 4)
+    for last, following in probabilities.items():
+        for token, probability in following.items():
+            table[["bos", "eos", "a", "b"].index(last), token] = probability
+    return table.log()
+
+
+def random_tables(number: int, vocab_size: int, order: int = 1, seed: int = 0) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    shape = (number,) + (vocab_size,) * (order + 1)
+    return list((2 * torch.randn(shape, generator=generator)).log_softmax(-1))
+
+
+def search(tables: list[Tensor], max_lengths: list[int], order: int = 1, **options: object):
+    options = {"beam_size": 1, "length_penalty": 0.0, "forbidden_ids": [BOS]} | options
+    stepper = TableStepper(tables, order)
+    return beam_search(stepper, max_lengths, bos_id=BOS, eos_id=EOS, **options)
+
+
+def draw(tables: list[Tensor], max_lengths: list[int], numbers: list[int], **settings: object):
+    return sample_search(
+        TableStepper(tables),
+        max_lengths,
+        numbers,
+        Sampling(**settings),
+        bos_id=BOS,
+        eos_id=EOS,
+        length_penalty=0.0,
+        forbidden_ids=[BOS],
+    )
+
+
+# Greedy takes a (0.6) and then has to be content with 0.4: a eos = 0.24, while b eos = 0.4 * 0.9.
+GARDEN_PATH = markov(bos={A: 0.6, B: 0.4}, a={EOS: 0.4, A: 0.3, B: 0.3}, b={EOS: 0.9, A: 0.1})
+
+
+def test_beam_1_follows_the_garden_path() -> None:
+    [[best]] = search([GARDEN_PATH], [5])
+    assert best.ids == [A]
+    assert best.log_prob == pytest.approx(math.log(0.24))
+    assert best.token_log_probs == pytest.approx([math.log(0.6), math.log(0.4)])
+
+
+def test_beam_2_leaves_the_garden_path() -> None:
+    # Step 1: a .6, b .4. Step 2: b eos .36 and a eos .24 are the two best, and both end.
+    [hypotheses] = search([GARDEN_PATH], [5], beam_size=2)
+    assert [h.ids for h in hypotheses] == [[B], [A]]
+    assert [h.log_prob for h in hypotheses] == pytest.approx([math.log(0.36), math.log(0.24)])
+
+
+def test_length_penalty_flips_the_winner() -> None:
+    # a eos has length 2 and 0.5 * 1 = 0.5; b b eos has length 3 and 0.5 * 0.81 * 1 = 0.405.
+    # Logarithms: -0.693 and -0.904. alpha 1: / (7/6), / (8/6): -0.594 and -0.678. alpha 2:
+    # -0.509 and -0.508. (b eos, 0.5 * 0.19, is never near.)
+    table = markov(bos={A: 0.5, B: 0.5}, a={EOS: 1.0}, b={EOS: 0.19, B: 0.81})
+    second_order = table.expand(4, 4, 4).clone()
+    second_order[B, B] = torch.tensor([0.0, 1.0, 0.0, 0.0]).log()
+    for alpha, winner in [(0.0, [A]), (1.0, [A]), (2.0, [B, B])]:
+        [hypotheses] = search([second_order], [9], order=2, beam_size=3, length_penalty=alpha)
+        assert hypotheses[0].ids == winner
+    assert hypotheses[0].score == pytest.approx(math.log(0.405) / (8 / 6) ** 2)
+    assert hypotheses[0].log_prob == pytest.approx(math.log(0.405))
+
+
+def test_finished_hypotheses_are_replaced_by_the_next_best() -> None:
+    # Beam 2. Step 1: eos .5 ends, b .3 lives on and the third best, a .2, fills its place.
+    # Step 2: a b .2, b eos .18, b a .12: b eos ends, which makes two.
+    table = markov(bos={EOS: 0.5, B: 0.3, A: 0.2}, a={B: 1.0}, b={EOS: 0.6, A: 0.4})
+    stepper = TableStepper([table])
+    [hypotheses] = beam_search(
+        stepper, [9], bos_id=BOS, eos_id=EOS, beam_size=2, length_penalty=0.0
+    )
+    assert [h.ids for h in hypotheses] == [[], [B]]
+    assert stepper.row_counts == [1, 2]
+
+
+def test_an_end_outside_the_beam_does_not_finish() -> None:
+    # Beam 1: eos .4 is second to a .6, so it is no finished hypothesis.
+    [[best]] = search([markov(bos={A: 0.6, EOS: 0.4}, a={EOS: 1.0})], [9])
+    assert best.ids == [A]
+
+
+def enumerate_all(table: Tensor, order: int, max_length: int, alpha: float) -> list[Hypothesis]:
+    """Every sequence that ends within max_length, or reaches it unfinished, best first."""
+    found = []
+    words = [token for token in range(len(table)) if token not in (BOS, EOS)]
+    for length in range(max_length + 1):
+        for ids in itertools.product(words, repeat=length):
+            tokens = [*ids] if length == max_length else [*ids, EOS]
+            context = [0] * (order - 1) + [BOS, *tokens]
+            log_probs = [
+                float(table[tuple(context[i : i + order])][token]) for i, token in enumerate(tokens)
+            ]
+            score = sum(log_probs) / ((5 + len(tokens)) / 6) ** alpha
+            found.append(Hypothesis(list(ids), score, sum(log_probs), log_probs))
+    return sorted(found, key=lambda h: -h.score)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.6, 1.5])
+@pytest.mark.parametrize("order", [2, 5])
+def test_a_wide_beam_is_exhaustive_search(alpha: float, order: int) -> None:
+    vocab_size, max_length = 5, 5  # 3 words: at most 3^5 sequences are alive
+    for table in random_tables(4, vocab_size, order, seed=order):
+        expected = enumerate_all(table, order, max_length, alpha)
+        [found] = search(
+            [table], [max_length], order, beam_size=len(expected), length_penalty=alpha
+        )
+        assert [h.ids for h in found] == [h.ids for h in expected]
+        assert [h.score for h in found] == pytest.approx([h.score for h in expected], abs=1e-5)
+
+
+def test_beam_1_is_greedy() -> None:
+    tables = random_tables(50, 12)
+    for table, [best] in zip(tables, search(tables, [20] * 50, length_penalty=0.6), strict=True):
+        ids, last = [], BOS
+        while len(ids) < 20 and last != EOS:
+            row = table[last].clone()
+            row[BOS] = -math.inf
+            last = int(row.argmax())
+            ids.append(last)
+        assert best.ids == [token for token in ids if token != EOS]
+
+
+@pytest.mark.parametrize("beam_size", [1, 2, 4, 30])
+def test_a_batch_gives_what_its_sentences_give_alone(beam_size: int) -> None:
+    tables = random_tables(30, 6)
+    max_lengths = [1 + number % 13 for number in range(30)]
+    options = {"beam_size": beam_size, "length_penalty": 0.6}
+    together = search(tables, max_lengths, **options)
+    alone = [
+        search([table], [limit], **options)[0]
+        for table, limit in zip(tables, max_lengths, strict=True)
+    ]
+    assert together == alone
+
+
+def test_hypotheses_are_distinct_sorted_and_summed() -> None:
+    for hypotheses in search(random_tables(20, 9), [12] * 20, beam_size=5, length_penalty=0.8):
+        assert len(hypotheses) == 5
+        assert len({tuple(h.ids) for h in hypotheses}) == 5
+        scores = [h.score for h in hypotheses]
+        assert scores == sorted(scores, reverse=True)
+        for h in hypotheses:
+            assert h.log_prob == pytest.approx(sum(h.token_log_probs), abs=1e-5)
+            length = len(h.token_log_probs)
+            assert h.score == pytest.approx(h.log_prob / ((5 + length) / 6) ** 0.8)
+            assert length == len(h.ids) + 1 or length == 12 == len(h.ids)
+
+
+def test_maximum_lengths_hold_for_each_sentence() -> None:
+    endless = markov(bos={A: 0.7, B: 0.3}, a={A: 0.6, B: 0.4}, b={A: 1.0})
+    found = search([endless] * 4, [1, 3, 2, 7], beam_size=2)
+    assert [[len(h.ids) for h in hypotheses] for hypotheses in found] == [
+        [1, 1],
+        [3, 3],
+        [2, 2],
+        [7, 7],
+    ]
+    assert all(len(h.token_log_probs) == len(h.ids) for hypotheses in found for h in hypotheses)
+
+
+def test_finished_sentences_leave_the_batch() -> None:
+    short, long = markov(bos={EOS: 1.0}), markov(bos={A: 1.0}, a={A: 0.9, B: 0.1}, b={EOS: 1.0})
+    stepper = TableStepper([long, short, long])
+    beam_search(stepper, [5, 5, 2], bos_id=BOS, eos_id=EOS, beam_size=2, length_penalty=0.0)
+    # The middle sentence has nothing to search after its first step, the last one reaches its
+    # limit in the second. Of the first, a b eos ends in step 3 and a a b eos in step 4.
+    assert stepper.row_counts == [3, 4, 2, 2]
+
+
+def test_greedy_rows_are_selected_only_when_a_sentence_leaves() -> None:
+    class Counting(TableStepper):
+        selects = 0
+
+        def select(self, rows_N: Tensor) -> None:
+            self.selects += 1
+            super().select(rows_N)
+
+    long = markov(bos={A: 1.0}, a={A: 1.0})
+    stepper = Counting([long, markov(bos={EOS: 1.0}), long])
+    beam_search(stepper, [9, 9, 9], bos_id=BOS, eos_id=EOS, beam_size=1, length_penalty=0.0)
+    assert stepper.selects == 1
+    assert stepper.row_counts == [3] + [2] * 8
+
+
+def test_forbidden_ids_never_appear() -> None:
+    tables = random_tables(20, 9)
+    found = search(tables, [15] * 20, beam_size=4, forbidden_ids=[BOS, 3, 7])
+    found += [[h] for h in draw(tables, [15] * 20, list(range(20)))]
+    assert any(h.ids for hypotheses in found for h in hypotheses)
+    for hypotheses in found[:20]:
+        assert all({BOS, 3, 7}.isdisjoint(h.ids) for h in hypotheses)
+    assert all(BOS not in h.ids for [h] in found[20:])
+
+
+@pytest.mark.parametrize("beam_size", [2, 8])
+def test_vocabularies_smaller_than_the_beam(beam_size: int) -> None:
+    only_end = markov(bos={EOS: 1.0})
+    [hypotheses] = search([only_end], [5], beam_size=beam_size)
+    assert [h.ids for h in hypotheses] == [[]]
+    # One word: the sequences are eos, a eos, a a eos and, at the limit, a a a.
+    one_word = markov(bos={A: 0.5, EOS: 0.5}, a={A: 0.6, EOS: 0.4})
+    [hypotheses] = search([one_word], [3], beam_size=beam_size)
+    assert len(hypotheses) == min(beam_size, 4)
+    assert hypotheses[0].ids == []
+
+
+def test_equal_scores_are_ordered_by_token() -> None:
+    even = markov(bos={A: 0.5, B: 0.5}, a={EOS: 1.0}, b={EOS: 1.0})
+    [hypotheses] = search([even], [5], beam_size=2)
+    assert [h.ids for h in hypotheses] == [[A], [B]]
+
+
+def test_an_empty_batch() -> None:
+    assert beam_search(None, [], bos_id=0, eos_id=1, beam_size=4, length_penalty=0.6) == []  # type: ignore[arg-type]
+
+
+# Sampling
+
+
+def test_sampling_from_one_token_is_greedy() -> None:
+    tables = random_tables(20, 9)
+    greedy = [hypotheses[0] for hypotheses in search(tables, [15] * 20)]
+    assert draw(tables, [15] * 20, list(range(20)), top_k=1, seed=5) == greedy
+    assert draw(tables, [15] * 20, list(range(20)), temperature=1e-9, seed=5) == greedy
+    assert draw(tables, [15] * 20, list(range(20)), top_p=1e-9, seed=5) == greedy
+
+
+def test_sampling_depends_on_seed_and_sentence_number_only() -> None:
+    tables = random_tables(12, 9)
+    together = draw(tables, [15] * 12, list(range(12)), seed=3)
+    alone = [draw([table], [15], [n], seed=3)[0] for n, table in enumerate(tables)]
+    assert together == alone
+    assert draw(tables, [15] * 12, list(range(12)), seed=4) != together
+    assert draw(tables, [15] * 12, list(range(12, 24)), seed=3) != together
+
+
+def frequencies(table: Tensor, **settings: object) -> dict[int, float]:
+    """Shares of the first tokens of 4,000 samples (1 token long)."""
+    number = 4000
+    samples = draw([table] * number, [1] * number, list(range(number)), **settings)
+    counts = Counter(sample.ids[0] if sample.ids else EOS for sample in samples)
+    return {token: count / number for token, count in counts.items()}
+
+
+SPREAD = markov(bos={EOS: 0.1, A: 0.3, B: 0.6})
+
+
+# Four standard deviations of a share of 4,000 draws are at most 4 * sqrt(0.25 / 4000) = 0.032.
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, {EOS: 0.1, A: 0.3, B: 0.6}),
+        ({"top_k": 2}, {A: 1 / 3, B: 2 / 3}),
+        ({"top_p": 0.89}, {A: 1 / 3, B: 2 / 3}),
+        ({"top_p": 0.91}, {EOS: 0.1, A: 0.3, B: 0.6}),
+        ({"top_p": 0.59}, {B: 1.0}),
+        ({"top_p": 0.61}, {A: 1 / 3, B: 2 / 3}),
+        # squares .01 .09 .36 over their sum .46
+        ({"temperature": 0.5}, {EOS: 0.01 / 0.46, A: 0.09 / 0.46, B: 0.36 / 0.46}),
+    ],
+)
+def test_sampled_frequencies(settings: dict[str, float], expected: dict[int, float]) -> None:
+    assert frequencies(SPREAD, **settings) == pytest.approx(expected, abs=0.032)
+
+
+def test_sampled_log_probs_are_the_models() -> None:
+    for sample in draw([SPREAD] * 20, [1] * 20, list(range(20)), temperature=3.0, top_k=3):
+        token = sample.ids[0] if sample.ids else EOS
+        assert sample.token_log_probs == pytest.approx([float(SPREAD[BOS, token])])
+
+
+@pytest.mark.parametrize(
+    "settings", [{"temperature": 0.0}, {"temperature": -1}, {"top_k": 0}, {"top_p": 0}]
+)
+def test_sampling_settings_out_of_range_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        Sampling(**settings)  # type: ignore[arg-type]
