@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nmt.data.batching import Batch
+from nmt.model.transformer import Transformer
+
 # Rows of logits worked on at a time: small enough for a core's cache, so that the float32
 # copies of bf16 logits never go to memory.
 _CHUNK_ROWS = 64
@@ -73,3 +76,26 @@ def smoothed_cross_entropy(
     """
     loss, nll = _SmoothedCrossEntropy.apply(logits_NV, targets_N, smoothing)  # type: ignore[no-untyped-call]
     return loss, nll
+
+
+def batch_loss(
+    network: Transformer, batch: Batch, pad_id: int, smoothing: float
+) -> tuple[Tensor, Tensor]:
+    """Sum the loss of a model over the target tokens of a batch.
+
+    Padding is left out before the projection to the vocabulary, the largest product of a small
+    model.
+
+    Args:
+        network: the model.
+        batch: on the model's device.
+        pad_id: the target id that is padding.
+        smoothing: as in `smoothed_cross_entropy`.
+
+    Returns:
+        as `smoothed_cross_entropy`.
+    """
+    hidden_BTD = network.decode(batch.tgt_in_BT, *network.encode(batch.src_BS))
+    is_token_BT = batch.tgt_out_BT != pad_id
+    logits_NV = network.project(hidden_BTD[is_token_BT])
+    return smoothed_cross_entropy(logits_NV, batch.tgt_out_BT[is_token_BT], smoothing)

@@ -1,0 +1,469 @@
+"""The run directory: atomic saving, verified loading, averaging.
+
+A run directory is the model, and can be moved or copied whole:
+
+    config.yaml                the resolved configuration
+    tokenizer/                 SentencePiece models
+    checkpoints/step-N/        weights, optimizer, random state, state.json
+    averaged/                  averaged weights, where there are any
+    metrics.jsonl
+
+Every directory of weights has a manifest with the size and SHA-256 of each file. It is written
+last, and the directory gets its name only then, so that whatever has a name is whole. Tensors
+are safetensors and everything else is JSON or YAML: nothing that is loaded can run code.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+import nmt
+from nmt.config import Config, load_config
+from nmt.data.tokenizer import Tokenizers
+from nmt.errors import ConfigError, FileError
+from nmt.model.transformer import Transformer
+
+FORMAT = 1
+"""Version of the layout; a loader refuses a newer one."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A directory of weights and what its state says.
+
+    Attributes:
+        path: the directory.
+        step: optimizer steps taken.
+        scores: validation scores of these weights by name, empty if they were not validated.
+    """
+
+    path: Path
+    step: int
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """Everything that translation needs.
+
+    Attributes:
+        config: the run's configuration.
+        tokenizers: source and target side.
+        network: in evaluation mode, on its device.
+        weights: the directory that the weights came from.
+    """
+
+    config: Config
+    tokenizers: Tokenizers
+    network: Transformer
+    weights: Path
+
+
+def save_checkpoint(
+    directory: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
+) -> None:
+    """Write a directory of weights so that it is there whole or not at all.
+
+    Args:
+        directory: its final name; one that is there already is replaced.
+        tensors: for each file, without its suffix, named tensors.
+        state: what goes into state.json; `step` and `scores` at least.
+
+    Raises:
+        FileError: it cannot be written; what was there before is whole.
+    """
+    temporary = directory.with_name(directory.name + ".tmp")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        for name, named in tensors.items():
+            safetensors.torch.save_file(dict(named), temporary / f"{name}.safetensors")
+        _write_json(temporary / "state.json", state)
+        files = {path.name: _measure(path) for path in sorted(temporary.iterdir())}
+        for name in files:
+            _fsync(temporary / name)
+        manifest = {"format": FORMAT, "nmt": nmt.__version__, "files": files}
+        _write_json(temporary / "manifest.json", manifest)
+        _fsync(temporary / "manifest.json")
+        _replace_directory(temporary, directory)
+        _fsync(directory.parent)
+    except (OSError, safetensors.SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        size = sum(t.nbytes for named in tensors.values() for t in named.values())
+        raise FileError(
+            f"{directory}: cannot save the checkpoint ({_reason(error)}); it needs "
+            f"{size / 1e6:.0f} MB. Make room or choose another --run-dir; the checkpoints saved "
+            "before are whole and the same command goes on from them"
+        ) from error
+
+
+def checkpoints(run: Path) -> list[Checkpoint]:
+    """List the checkpoints of a run, oldest first, unverified."""
+    found = []
+    for path in (run / "checkpoints").glob("step-*"):
+        if re.fullmatch(r"step-\d+", path.name):
+            step = int(path.name.removeprefix("step-"))
+            found.append(Checkpoint(path, step, _scores(path)))
+    return sorted(found, key=lambda checkpoint: checkpoint.step)
+
+
+def checkpoint_path(run: Path, step: int) -> Path:
+    """Name the directory of the checkpoint of a step."""
+    return run / "checkpoints" / f"step-{step:08d}"
+
+
+def best_first(found: Iterable[Checkpoint], metric: str) -> list[Checkpoint]:
+    """Sort the checkpoints that have a score by it, best first; the older wins a tie."""
+    scored = [checkpoint for checkpoint in found if metric in checkpoint.scores]
+    sign = 1.0 if metric == "loss" else -1.0
+    return sorted(scored, key=lambda checkpoint: sign * checkpoint.scores[metric])
+
+
+def verify(directory: Path) -> None:
+    """Check a directory of weights against its manifest.
+
+    Raises:
+        FileError: it is of a newer format, or a file is missing, changed, or not a plain file
+            of the directory itself.
+    """
+    manifest = _read_json(directory / "manifest.json")
+    if not isinstance(manifest.get("format"), int) or not isinstance(manifest.get("files"), dict):
+        raise FileError(f"{directory / 'manifest.json'}: not a manifest of nmt")
+    if manifest["format"] > FORMAT:
+        raise FileError(
+            f"{directory}: written in format {manifest['format']} by nmt {manifest.get('nmt')}, "
+            f"newer than this nmt {nmt.__version__} reads ({FORMAT}): upgrade nmt"
+        )
+    for name, expected in manifest["files"].items():
+        path = directory / name
+        if Path(name).name != name or path.is_symlink() or not path.is_file():
+            raise FileError(f"{path}: missing, or not a plain file of the model directory")
+        if _measure(path) != expected:
+            raise FileError(
+                f"{path}: damaged, it differs from its manifest: copy it again, "
+                "or name another checkpoint"
+            )
+
+
+def load_tensors(directory: Path, name: str) -> dict[str, Tensor]:
+    """Load one file of named tensors, to the CPU.
+
+    Raises:
+        FileError: it is missing or not safetensors.
+    """
+    path = directory / f"{name}.safetensors"
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise FileError(f"{path}: cannot be loaded: {_reason(error)}") from error
+
+
+def read_state(directory: Path) -> dict[str, Any]:
+    """Read state.json of a directory of weights.
+
+    Raises:
+        FileError: it is missing or not what `save_checkpoint` writes.
+    """
+    state = _read_json(directory / "state.json")
+    if not isinstance(state.get("step"), int) or not isinstance(state.get("scores"), dict):
+        raise FileError(f"{directory / 'state.json'}: not the state of a checkpoint")
+    return state
+
+
+def average_weights(directories: list[Path]) -> dict[str, Tensor]:
+    """Average the weights of checkpoints, element by element (paper, section 6.1).
+
+    Raises:
+        FileError: one is damaged, or they are not of one model.
+    """
+    total: dict[str, Tensor] = {}
+    for directory in directories:
+        verify(directory)
+        weights = load_tensors(directory, "weights")
+        if not total:
+            total = {name: tensor.double() for name, tensor in weights.items()}
+            continue
+        shapes = {name: tensor.shape for name, tensor in weights.items()}
+        if shapes != {name: tensor.shape for name, tensor in total.items()}:
+            raise FileError(f"{directory}: not of the same model as {directories[0]}")
+        for name, tensor in weights.items():
+            total[name] += tensor
+    return {name: (tensor / len(directories)).float() for name, tensor in total.items()}
+
+
+def choose_to_average(run: Path, which: str, count: int, metric: str) -> list[Checkpoint]:
+    """Name the `last` or the `best` checkpoints, at most `count`, oldest first."""
+    found = checkpoints(run)
+    chosen = found[-count:] if which == "last" else best_first(found, metric)[:count]
+    return sorted(chosen, key=lambda checkpoint: checkpoint.step)
+
+
+def save_average(
+    run: Path, weights: Mapping[str, Tensor], steps: list[int], scores: Mapping[str, float]
+) -> Path:
+    """Save averaged weights in `averaged/`: from then on the run translates with them.
+
+    Raises:
+        FileError: they cannot be written.
+    """
+    state = {"step": max(steps), "averaged_steps": steps, "scores": dict(scores)}
+    save_checkpoint(run / "averaged", {"weights": weights}, state)
+    return run / "averaged"
+
+
+def average_checkpoints(run: Path, which: str, count: int) -> list[int]:
+    """Average the `last` or the `best` checkpoints of a run into `averaged/`.
+
+    Returns:
+        the steps that were averaged.
+
+    Raises:
+        FileError: the run has fewer, or they cannot be read.
+    """
+    metric = load_run_config(run).train.metric
+    chosen = choose_to_average(run, which, count, metric)
+    if len(chosen) < count:
+        raise FileError(f"{run}: {count} checkpoints to average, but there are {len(chosen)}")
+    steps = [checkpoint.step for checkpoint in chosen]
+    save_average(run, average_weights([checkpoint.path for checkpoint in chosen]), steps, {})
+    return steps
+
+
+def load_run_config(run: Path) -> Config:
+    """Read the configuration in a run directory.
+
+    Raises:
+        FileError: it is missing, or cannot be used.
+    """
+    try:
+        return load_config(run / "config.yaml")
+    except ConfigError as error:
+        raise FileError(f"{run}: its own configuration cannot be used: {error}") from error
+
+
+def prune(run: Path, keep_last: int, keep_best: int, metric: str) -> None:
+    """Delete all checkpoints but the newest and, by `metric`, the best."""
+    found = checkpoints(run)
+    kept = found[-keep_last:] + best_first(found, metric)[:keep_best]
+    for checkpoint in found:
+        if checkpoint not in kept:
+            # Renamed first: a deletion cut short leaves nothing that looks like a checkpoint.
+            doomed = checkpoint.path.with_name(checkpoint.path.name + ".tmp")
+            checkpoint.path.rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+
+
+def newest_whole(run: Path, warn: Callable[[str], object]) -> Checkpoint | None:
+    """Find the newest checkpoint that its manifest confirms, warning of damaged newer ones."""
+    for checkpoint in reversed(checkpoints(run)):
+        try:
+            verify(checkpoint.path)
+        except FileError as error:
+            warn(f"warning: {error}; falling back to the checkpoint before")
+            continue
+        return checkpoint
+    return None
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Hold the run directory for one training; the system frees it when the process dies.
+
+    Raises:
+        FileError: another training holds it, or it cannot be written.
+    """
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        file = (run / "lock").open("a")
+    except OSError as error:
+        raise FileError(f"{run}: cannot be written: {_reason(error)}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FileError(
+                f"{run}: another training is running in it; wait for it or choose another --run-dir"
+            ) from error
+        yield
+
+
+def choose_weights(run: Path, metric: str) -> Path:
+    """Name the weights that a run translates with.
+
+    The averaged ones if there are any, else the checkpoint that validated best, else the newest.
+
+    Raises:
+        FileError: the run has no weights.
+    """
+    if (run / "averaged" / "manifest.json").is_file():
+        return run / "averaged"
+    found = checkpoints(run)
+    if not found:
+        raise FileError(f"{run}: no checkpoint in it yet")
+    return (best_first(found, metric) or found[::-1])[0].path
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn a device's name, or `auto`, into a device that is there.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device {name!r}: not here; use cpu, cuda, cuda:1 or auto") from error
+    return device
+
+
+def load_model(
+    path: str | Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> TrainedModel:
+    """Load a model for translation.
+
+    Args:
+        path: a run directory, or one directory of weights in it (`RUN/checkpoints/step-N`).
+        device: where the network goes.
+        dtype: of its weights.
+
+    Raises:
+        FileError: there is no model, or it is damaged.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise FileError(f"{path}: no such model directory")
+    inside = (path, *path.absolute().parents[:2])
+    run = next((folder for folder in inside if (folder / "config.yaml").exists()), None)
+    if run is None:
+        raise FileError(f"{path}: not a model: there is no config.yaml in it")
+    config = load_run_config(run)
+    weights = choose_weights(run, config.train.metric) if run == path else path
+    verify(weights)
+    tokenizers = Tokenizers.load(run / "tokenizer")
+    network = make_network(config, tokenizers)
+    load_weights(network, weights)
+    return TrainedModel(config, tokenizers, network.to(device, dtype).eval(), weights)
+
+
+def make_network(config: Config, tokenizers: Tokenizers) -> Transformer:
+    """Make the network that a configuration and its vocabularies describe, newly initialised."""
+    src, tgt = tokenizers.src, tokenizers.tgt
+    return Transformer(config.model, src.vocab_size, tgt.vocab_size, src.pad_id)
+
+
+def load_weights(network: Transformer, directory: Path) -> None:
+    """Put the weights of a verified directory into a network.
+
+    Raises:
+        FileError: they are not of this network's shape.
+    """
+    assign_weights(network, load_tensors(directory, "weights"), str(directory))
+
+
+def assign_weights(network: Transformer, weights: Mapping[str, Tensor], origin: str) -> None:
+    """Copy named weights into a network.
+
+    Raises:
+        FileError: they are not of this network's shape; the message names `origin`.
+    """
+    parameters = dict(network.named_parameters())
+    wrong = [
+        name
+        for name in {*weights, *parameters}
+        if name not in weights
+        or name not in parameters
+        or weights[name].shape != parameters[name].shape
+    ]
+    if wrong:
+        raise FileError(
+            f"{origin}: the weights are not of the model that config.yaml and the tokenizer "
+            f"describe; {min(wrong)} is the first of {len(wrong)} that differ"
+        )
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(weights[name])
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a small text file whole.
+
+    Raises:
+        FileError: it cannot be written.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        _fsync(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise FileError(f"{path}: cannot be written: {_reason(error)}") from error
+
+
+def _scores(directory: Path) -> dict[str, float]:
+    """Read the scores of a checkpoint that may be damaged: then there are none."""
+    try:
+        return dict(read_state(directory)["scores"])
+    except FileError:
+        return {}
+
+
+def _replace_directory(temporary: Path, directory: Path) -> None:
+    """Give a complete directory its name; a directory of that name makes way first."""
+    old = directory.with_name(directory.name + ".old.tmp")
+    shutil.rmtree(old, ignore_errors=True)
+    if directory.exists():
+        directory.rename(old)
+    temporary.rename(directory)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise FileError(f"{path}: cannot be read: {_reason(error)}") from error
+    if not isinstance(value, dict):
+        raise FileError(f"{path}: not a JSON object")
+    return value
+
+
+def _measure(path: Path) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return {"size": path.stat().st_size, "sha256": digest.hexdigest()}
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -1,0 +1,124 @@
+"""From a configuration to a trained run directory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from nmt import checkpoint
+from nmt.config import Config, dump_config
+from nmt.data.prepare import prepare
+from nmt.data.tokenizer import Tokenizers, train_tokenizers
+from nmt.errors import ConfigError
+from nmt.train.signals import StopFlag
+from nmt.train.trainer import Trainer
+
+# A run can go on with other values of these; any other key would make it another run.
+_CHANGEABLE = {
+    "data.test",
+    "data.cache_dir",
+    "decode",
+    "train.max_steps",
+    "train.log_every",
+    "train.validate_every",
+    "train.save_every",
+    "train.keep_last",
+    "train.keep_best",
+    "train.patience",
+    "train.valid_beam_size",
+    "train.valid_sentences",
+    "train.average",
+    "train.average_count",
+    "train.device",
+    "train.threads",
+}
+
+
+def train(config: Config, run: Path, console: Console) -> None:
+    """Prepare the data, then train in a run directory, going on with what is there.
+
+    Args:
+        config: what to do.
+        run: the run directory, made if it is not there.
+        console: standard error, for what there is to say.
+
+    Raises:
+        ConfigError: the directory holds a run that is not of this configuration.
+        DataError: the corpora cannot be used.
+        FileError: something cannot be read or written.
+        TrainingError: the loss or the gradient is not finite.
+        Interrupted: a signal came; the state has been saved.
+    """
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)
+    with checkpoint.locked(run):
+        _check_same_run(config, run)
+        found = checkpoint.checkpoints(run)
+        if found and found[-1].step >= config.train.max_steps:
+            console.print(
+                f"{run} is trained: step {found[-1].step} of train.max_steps "
+                f"{config.train.max_steps}. Raise it to go on",
+                highlight=False,
+            )
+            return
+        tokenizers = _tokenizers(config, run, console)
+        checkpoint.write_text(run / "config.yaml", dump_config(config))
+        train_data = prepare(config, tokenizers, config.data.train, filtered=True, console=console)
+        valid_data = (
+            prepare(config, tokenizers, config.data.valid, filtered=False, console=console)
+            if config.data.valid
+            else None
+        )
+        with StopFlag() as stop:
+            Trainer(config, run, tokenizers, train_data, valid_data, console).train(stop)
+
+
+def _tokenizers(config: Config, run: Path, console: Console) -> Tokenizers:
+    """Load the run's tokenizers, or make them."""
+    directory = run / "tokenizer"
+    if directory.is_dir():
+        return Tokenizers.load(directory)
+    tokenizers = train_tokenizers(config, console=console)
+    tokenizers.save(directory)
+    return tokenizers
+
+
+def _check_same_run(config: Config, run: Path) -> None:
+    """Refuse to go on with a run that was begun with another configuration."""
+    if not (run / "config.yaml").exists():
+        return
+    before = _flatten(checkpoint.load_run_config(run).model_dump(mode="json"))
+    now = _flatten(config.model_dump(mode="json"))
+    changed = [
+        f"  {key}: was {json.dumps(before.get(key))}, is now {json.dumps(now.get(key))}"
+        for key in {**before, **now}
+        if before.get(key) != now.get(key)
+        and not any(key == free or key.startswith(free + ".") for free in _CHANGEABLE)
+    ]
+    if changed:
+        raise ConfigError(
+            f"{run} holds a run of another configuration; take its values, or another --run-dir\n"
+            + "\n".join(changed)
+        )
+
+
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Turn nested dicts and lists into one dict with dotted keys."""
+    children = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else None
+    )
+    if children is None:
+        return {prefix: value}
+    return {
+        key: leaf
+        for name, child in children
+        for key, leaf in _flatten(child, f"{prefix}.{name}" if prefix else str(name)).items()
+    }

@@ -1,0 +1,89 @@
+"""Scores of a model in training on the validation pairs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+
+from nmt.checkpoint import TrainedModel
+from nmt.config import Config
+from nmt.data.batching import BatchOrder, batches
+from nmt.data.prepare import Prepared
+from nmt.data.tokenizer import Tokenizers
+from nmt.decode.translator import TranslateOptions, Translator
+from nmt.evaluate import evaluate
+from nmt.model.transformer import Transformer
+from nmt.train.loss import batch_loss
+from nmt.train.signals import StopFlag
+
+
+class Validator:
+    """Validates a network: loss and perplexity, and BLEU and chrF of detokenized translations.
+
+    Args:
+        config: of the run.
+        tokenizers: of the run.
+        data: the validation pairs.
+        device: where the network is.
+    """
+
+    def __init__(
+        self, config: Config, tokenizers: Tokenizers, data: Prepared, device: torch.device
+    ) -> None:
+        self.config, self.tokenizers = config, tokenizers
+        self.data, self.device = data, device
+
+    def __call__(self, network: Transformer, stop: StopFlag) -> dict[str, float]:
+        """Score a network, which is left in evaluation mode.
+
+        Returns:
+            `loss` (nats a token, not smoothed), `ppl` (its exponential) and, unless
+            `train.valid_beam_size` is 0, `bleu` and `chrf`. Empty if `stop` was set meanwhile.
+        """
+        network.eval()
+        loss = self._loss(network, stop)
+        scores = {"loss": loss, "ppl": math.exp(min(loss, 700.0))}
+        if self.config.train.valid_beam_size:
+            scores |= self._translation_scores(network, stop)
+        return {} if stop else scores
+
+    @torch.inference_mode()
+    def _loss(self, network: Transformer, stop: StopFlag) -> float:
+        train = self.config.train
+        order = BatchOrder(self.data, train.batch_tokens, train.seed)
+        nll_sum, tokens = 0.0, 0
+        for batch in batches(self.data, self.tokenizers, self.config, order, 0, 0, sample=False):
+            if stop:
+                break
+            with torch.autocast(
+                self.device.type, torch.bfloat16, enabled=train.precision == "bf16"
+            ):
+                _, nll = batch_loss(
+                    network, batch.to(self.device), self.tokenizers.tgt.pad_id, smoothing=0.0
+                )
+            nll_sum += float(nll)
+            tokens += batch.num_tgt_tokens
+        return nll_sum / max(tokens, 1)
+
+    def _translation_scores(self, network: Transformer, stop: StopFlag) -> dict[str, float]:
+        train, decode = self.config.train, self.config.decode
+        count = min(len(self.data), train.valid_sentences or len(self.data))
+        sources, references = self.data.texts(range(count))
+        options = TranslateOptions(
+            beam_size=train.valid_beam_size,
+            length_penalty=decode.length_penalty,
+            max_extra_len=decode.max_extra_len,
+            batch_tokens=decode.batch_tokens,
+        )
+        model = TrainedModel(self.config, self.tokenizers, network, weights=Path())
+        hypotheses = []
+        for translation in Translator([model], options).translate(sources):
+            if stop:
+                return {}
+            hypotheses.append(translation.text)
+        return {
+            score.name.lower(): score.score
+            for score in evaluate(hypotheses, [references], metrics=("bleu", "chrf"))
+        }
