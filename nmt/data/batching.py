@@ -1,0 +1,228 @@
+"""Batches of similar lengths under a token budget, in an order that seed and epoch determine."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from nmt.config import Config
+from nmt.data.prefetch import prefetch
+from nmt.data.prepare import Prepared
+from nmt.data.tokenizer import Tokenizer, Tokenizers
+
+Int64s = npt.NDArray[np.int64]
+Ids = Sequence[int] | npt.NDArray[np.int32]
+
+_BATCHES_AHEAD = 8
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sentence pairs as padded tensors (int64, on the CPU until `to`)."""
+
+    src_BS: Tensor
+    """Source ids and the end mark."""
+    tgt_in_BT: Tensor
+    """What the decoder reads: the begin mark and the target ids."""
+    tgt_out_BT: Tensor
+    """What it should predict: the target ids and the end mark."""
+    num_src_tokens: int
+    """Source tokens, end marks included, padding not."""
+    num_tgt_tokens: int
+    """Target tokens, end marks included, padding not."""
+    rows: Int64s
+    """Row of each pair in the prepared data."""
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Copy the tensors to a device."""
+        return Batch(
+            self.src_BS.to(device),
+            self.tgt_in_BT.to(device),
+            self.tgt_out_BT.to(device),
+            self.num_src_tokens,
+            self.num_tgt_tokens,
+            self.rows,
+        )
+
+
+class BatchOrder:
+    """Which rows make up the batches of an epoch: a pure function of its arguments and the epoch.
+
+    Pairs of equal length are shuffled, all are sorted by target and then source length and cut
+    into batches, and the batches are shuffled. A corpus of weight 2 is in an epoch twice, one of
+    weight 0.5 with a random half, drawn anew each epoch.
+
+    Args:
+        src_lengths: tokens of each row's source side with the end mark, (rows,).
+        tgt_lengths: the same for the target side.
+        corpus_sizes: rows of each corpus; they stand one after the other.
+        weights: how often an epoch visits each pair of each corpus.
+        batch_tokens: largest number of tokens of a batch on each side, padding counted. A pair
+            that is longer by itself gets a batch of its own.
+        seed: of the random numbers.
+    """
+
+    def __init__(
+        self,
+        src_lengths: Int64s,
+        tgt_lengths: Int64s,
+        *,
+        corpus_sizes: Sequence[int],
+        weights: Sequence[float],
+        batch_tokens: int,
+        seed: int,
+    ) -> None:
+        self._src_lengths = src_lengths
+        self._tgt_lengths = tgt_lengths
+        ends = itertools.accumulate(corpus_sizes)
+        self._corpora = list(zip(ends, corpus_sizes, weights, strict=True))
+        self._batch_tokens = batch_tokens
+        self._seed = seed
+
+    @classmethod
+    def of(cls, prepared: Prepared, batch_tokens: int, seed: int) -> BatchOrder:
+        """Make the order of prepared data."""
+        return cls(
+            prepared.src_lengths,
+            prepared.tgt_lengths,
+            corpus_sizes=prepared.corpus_sizes,
+            weights=prepared.weights,
+            batch_tokens=batch_tokens,
+            seed=seed,
+        )
+
+    def epoch(self, number: int) -> list[Int64s]:
+        """Return the batches of an epoch, each an array of row numbers."""
+        rng = np.random.default_rng([self._seed, number])
+        rows = rng.permutation(self._visits(rng))
+        rows = rows[self._by_length(rows)]
+        cuts = self._cuts(rows)
+        batches = np.split(rows, cuts)
+        return [batches[place] for place in rng.permutation(len(batches))]
+
+    def _visits(self, rng: np.random.Generator) -> Int64s:
+        """List each row as often as the weight of its corpus says."""
+        parts = []
+        for end, size, weight in self._corpora:
+            rows = np.arange(end - size, end)
+            whole = int(weight)
+            parts += [rows] * whole
+            parts.append(rng.choice(rows, round((weight - whole) * size), replace=False))
+        return np.concatenate(parts)
+
+    def _by_length(self, rows: Int64s) -> Int64s:
+        src, tgt = self._src_lengths[rows], self._tgt_lengths[rows]
+        # Source lengths rise and fall in turn, so that they do not jump where the target
+        # length changes inside a batch.
+        return np.lexsort((np.where(tgt % 2, src, -src), tgt))
+
+    def _cuts(self, rows: Int64s) -> list[int]:
+        """Find where each batch but the first begins."""
+        cuts = []
+        size = longest = 0
+        lengths = np.maximum(self._src_lengths[rows], self._tgt_lengths[rows]).tolist()
+        for place, length in enumerate(lengths):
+            longest = max(longest, length)
+            if size and (size + 1) * longest > self._batch_tokens:
+                cuts.append(place)
+                size, longest = 0, length
+            size += 1
+        return cuts
+
+
+def batches(
+    prepared: Prepared,
+    tokenizers: Tokenizers,
+    order: BatchOrder,
+    config: Config,
+    epoch: int,
+    start: int = 0,
+    *,
+    ahead: int = _BATCHES_AHEAD,
+) -> Iterator[Batch]:
+    """Iterate over the batches of an epoch, made ahead in a background thread.
+
+    With `tokenizer.sampling_alpha` each pair is segmented anew, with random numbers that depend
+    on seed, epoch and number of the batch alone. The batches are those planned for the plain
+    segmentation, so a batch can then exceed its budget; a side that would exceed
+    `data.max_length` keeps its plain segmentation.
+
+    Args:
+        prepared: the rows.
+        tokenizers: for the special ids and for sampling.
+        order: of the same rows.
+        config: `tokenizer` and `train.seed` set the sampling.
+        epoch: number of the epoch.
+        start: number of the first batch; those before it are not made.
+        ahead: how many batches may wait; it has no influence on them.
+    """
+    plan = order.epoch(epoch)
+    made = (
+        _make(prepared, tokenizers, config, plan[number], (epoch, number))
+        for number in range(start, len(plan))
+    )
+    return prefetch(made, ahead)
+
+
+def collate(
+    src_ids: Sequence[Ids], tgt_ids: Sequence[Ids], tokenizers: Tokenizers, rows: Int64s
+) -> Batch:
+    """Add begin and end marks and padding.
+
+    Args:
+        src_ids: ids of each source sentence, without marks.
+        tgt_ids: the same for the target side.
+        tokenizers: for the special ids.
+        rows: what to call the pairs, (pairs,).
+    """
+    src, tgt = tokenizers
+    src_BS, num_src_tokens = _padded(src_ids, src, [], [src.eos_id])
+    tgt_in_BT, _ = _padded(tgt_ids, tgt, [tgt.bos_id], [])
+    tgt_out_BT, num_tgt_tokens = _padded(tgt_ids, tgt, [], [tgt.eos_id])
+    return Batch(src_BS, tgt_in_BT, tgt_out_BT, num_src_tokens, num_tgt_tokens, rows)
+
+
+def _make(
+    prepared: Prepared,
+    tokenizers: Tokenizers,
+    config: Config,
+    rows: Int64s,
+    number: tuple[int, int],
+) -> Batch:
+    src_ids: Sequence[Ids]
+    tgt_ids: Sequence[Ids]
+    src_ids, tgt_ids = prepared.rows(rows)
+    if config.tokenizer.sampling_alpha:
+        seeds = np.random.SeedSequence([config.train.seed, *number]).generate_state(2).tolist()
+        src, tgt = prepared.texts(rows)
+        src_ids = _sampled(tokenizers.src, src, src_ids, config, seeds[0])
+        tgt_ids = _sampled(tokenizers.tgt, tgt, tgt_ids, config, seeds[1])
+    return collate(src_ids, tgt_ids, tokenizers, rows)
+
+
+def _sampled(
+    tokenizer: Tokenizer, texts: list[str], plain: Sequence[Ids], config: Config, seed: int
+) -> list[Ids]:
+    settings = config.tokenizer
+    sampled = tokenizer.sample(texts, settings.sampling_alpha, settings.sampling_nbest, seed)
+    return [
+        ids if len(ids) < config.data.max_length else plain_ids
+        for ids, plain_ids in zip(sampled, plain, strict=True)
+    ]
+
+
+def _padded(
+    rows: Sequence[Ids], tokenizer: Tokenizer, before: list[int], after: list[int]
+) -> tuple[Tensor, int]:
+    """Return ids (rows, longest row) with marks around them, and their number."""
+    lengths = np.array([len(before) + len(ids) + len(after) for ids in rows])
+    ids_BL = np.full((len(rows), lengths.max()), tokenizer.pad_id, np.int64)
+    flat = np.concatenate([part for ids in rows for part in (before, ids, after)])
+    ids_BL[np.arange(lengths.max()) < lengths[:, None]] = flat
+    return torch.from_numpy(ids_BL), int(lengths.sum())

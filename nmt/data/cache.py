@@ -1,0 +1,76 @@
+"""Things made once and kept: one directory each, named after what it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nmt.config import DataConfig
+from nmt.errors import FileError
+
+
+def directory(data: DataConfig) -> Path:
+    """Where cached things are kept: `data.cache_dir`, else `nmt` in the user's cache directory."""
+    if data.cache_dir is not None:
+        return Path(data.cache_dir)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nmt"
+
+
+def key(**parts: Any) -> str:
+    """Hash JSON values into a name that changes when any of them does."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def entry(data: DataConfig, name: str, build: Callable[[Path], None]) -> Path:
+    """Return the directory of a cached thing, after making it if it is not there.
+
+    It appears under its name at once and complete, or not at all: `build` fills a directory
+    beside it, which is renamed. Of two processes that make the same thing, the one that ends
+    first wins and the other takes over its work.
+
+    Args:
+        data: says where the cache is.
+        name: name of the directory, which holds the key of its content.
+        build: writes files into the directory that it is given.
+
+    Raises:
+        FileError: the cache cannot be written.
+    """
+    target = directory(data) / name
+    if target.is_dir():
+        return target
+    work = target.with_name(f".{name}.{secrets.token_hex(4)}")
+    try:
+        work.mkdir(parents=True)
+        build(work)
+        for path in work.iterdir():
+            _sync(path)
+        _rename(work, target)
+    except OSError as error:
+        raise FileError(
+            f"{target.parent}: cannot write the cache: {error.strerror or error}; "
+            "data.cache_dir=DIRECTORY puts it elsewhere"
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return target
+
+
+def _sync(path: Path) -> None:
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _rename(work: Path, target: Path) -> None:
+    try:
+        work.rename(target)
+    except OSError:
+        if not target.is_dir():  # else another process was faster
+            raise

@@ -1,0 +1,352 @@
+"""SentencePiece (Kudo and Richardson 2018): text to ids of pieces and back."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import sentencepiece
+
+from nmt.config import Config, TokenizerConfig
+from nmt.data import cache
+from nmt.data.corpus import Pair, content_key, read_pairs, replace_controls
+from nmt.errors import ConfigError, DataError, FileError
+
+PAD_ID, UNK_ID, BOS_ID, EOS_ID = range(4)
+"""Ids in the models trained here; an existing model may have others."""
+
+Progress = Callable[[str, int], None]
+"""Called every now and then with what is being done and the number of pairs done so far. An
+exception that it raises ends the work, which is how a signal gets through."""
+
+_CACHE_VERSION = 1
+_MAX_TRAINING_LINE_BYTES = 1 << 16
+_POLL_SECONDS = 0.2
+_PAIRS_PER_REPORT = 10_000
+
+T = TypeVar("T")
+
+
+class Tokenizer:
+    """One side's SentencePiece model.
+
+    Args:
+        model: the serialised model.
+        origin: what to call it in messages.
+
+    Raises:
+        FileError: it is no SentencePiece model, is cut short, or lacks the marks for begin and
+            end of a sentence.
+    """
+
+    vocab_size: int
+    """Number of ids, the one for padding included."""
+    pad_id: int
+    """Of the model, or one past its last piece when it has none."""
+    unk_id: int
+    bos_id: int
+    eos_id: int
+
+    def __init__(self, model: bytes, origin: str = "the SentencePiece model") -> None:
+        if _field_numbers(model) < _MODEL_FIELDS:
+            raise FileError(f"{origin}: no SentencePiece model, or one cut short")
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        except RuntimeError as error:
+            raise FileError(f"{origin}: no SentencePiece model, or a damaged one") from error
+        self._model = model
+        self._pieces = self._processor.get_piece_size()
+        self.unk_id = self._processor.unk_id()
+        self.bos_id = self._processor.bos_id()
+        self.eos_id = self._processor.eos_id()
+        pad_id = self._processor.pad_id()
+        self.pad_id = pad_id if pad_id >= 0 else self._pieces
+        self.vocab_size = self._pieces + (pad_id < 0)
+        if self.bos_id < 0 or self.eos_id < 0:
+            raise FileError(
+                f"{origin}: the model has no <s> or no </s>; train it with --bos_id and --eos_id"
+            )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Tokenizer:
+        """Read a model file.
+
+        Raises:
+            FileError: it cannot be read or is no usable model.
+        """
+        try:
+            model = Path(path).read_bytes()
+        except OSError as error:
+            raise FileError(f"{path}: cannot read it: {error.strerror or error}") from error
+        return cls(model, str(path))
+
+    def save(self, path: str | Path) -> None:
+        """Write the model file, byte for byte as it was read or trained."""
+        Path(path).write_bytes(self._model)
+
+    def serialized(self) -> bytes:
+        """The model as bytes, which identify it."""
+        return self._model
+
+    def encode(self, lines: Sequence[str], num_threads: int | None = None) -> list[list[int]]:
+        """Turn lines into ids, without marks for begin and end.
+
+        Args:
+            lines: plain text.
+            num_threads: without it, one a core.
+        """
+        threads = num_threads or os.cpu_count() or 1
+        ids: list[list[int]] = self._processor.encode(
+            list(lines), out_type=int, num_threads=threads
+        )
+        return ids
+
+    def sample(self, lines: Sequence[str], alpha: float, nbest: int, seed: int) -> list[list[int]]:
+        """Turn lines into ids with a random segmentation; a pure function of its arguments.
+
+        Args:
+            lines: plain text.
+            alpha: probability of dropping a merge (bpe) or smoothing parameter (unigram).
+            nbest: unigram only: how many best segmentations to sample from, -1 for all.
+            seed: below 2 ** 32.
+        """
+
+        def run() -> list[list[int]]:
+            sentencepiece.set_random_generator_seed(seed)
+            ids: list[list[int]] = self._processor.encode(
+                list(lines),
+                out_type=int,
+                enable_sampling=True,
+                alpha=alpha,
+                nbest_size=nbest,
+                num_threads=1,
+            )
+            return ids
+
+        # SentencePiece seeds its generator when a thread first draws from it.
+        return _in_thread(run)
+
+    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """Turn rows of ids into plain text, one line each.
+
+        Special ids are left out, an unknown piece becomes ` ⁇ `, and control characters,
+        which byte pieces can spell, become spaces: a line stays one line.
+        """
+        rows = [[token for token in map(int, row) if token < self._pieces] for row in ids]
+        return [replace_controls(text)[0] for text in self._processor.decode(rows)]
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Name the piece of each id."""
+        return [
+            self._processor.id_to_piece(int(token)) if token < self._pieces else "<pad>"
+            for token in ids
+        ]
+
+
+class Tokenizers(NamedTuple):
+    """The tokenizers of both sides; the same object twice when the vocabulary is joint."""
+
+    src: Tokenizer
+    tgt: Tokenizer
+
+    @property
+    def joint(self) -> bool:
+        """Whether both sides share one vocabulary."""
+        return self.src is self.tgt
+
+    def save(self, directory: str | Path) -> None:
+        """Write `spm.model`, or `src.model` and `tgt.model`, into a directory."""
+        for name, tokenizer in self._files():
+            tokenizer.save(Path(directory) / name)
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Tokenizers:
+        """Read what `save` wrote.
+
+        Raises:
+            FileError: the files are not there or are no usable models.
+        """
+        directory = Path(directory)
+        if (directory / "spm.model").exists():
+            return cls(*[Tokenizer.load(directory / "spm.model")] * 2)
+        return cls(Tokenizer.load(directory / "src.model"), Tokenizer.load(directory / "tgt.model"))
+
+    def _files(self) -> list[tuple[str, Tokenizer]]:
+        if self.joint:
+            return [("spm.model", self.src)]
+        return [("src.model", self.src), ("tgt.model", self.tgt)]
+
+
+def train_tokenizers(config: Config, progress: Progress | None = None) -> Tokenizers:
+    """Load the models that the configuration names, or train on the training corpora.
+
+    Trained models are cached by the content of the corpora and the settings. Training takes a
+    random sample of the pairs, drawn with `train.seed`, so that memory stays bounded.
+
+    Args:
+        config: `tokenizer` says what to do.
+        progress: called while pairs are read and, with the same number again and again, while
+            SentencePiece trains.
+
+    Raises:
+        ConfigError: SentencePiece cannot work with the settings, such as a vocabulary smaller
+            than the alphabet.
+        DataError, FileError: the corpora or models cannot be used.
+    """
+    settings = config.tokenizer
+    if settings.model is not None:
+        return Tokenizers(*[Tokenizer.load(settings.model)] * 2)
+    if settings.src_model is not None and settings.tgt_model is not None:
+        return Tokenizers(Tokenizer.load(settings.src_model), Tokenizer.load(settings.tgt_model))
+    report = progress or (lambda what, done: None)
+
+    def build(directory: Path) -> None:
+        pairs = _sampled_pairs(config, report)
+        sides = ([pair.src for pair in pairs], [pair.tgt for pair in pairs])
+        poll = lambda: report("training the tokenizer", len(pairs))  # noqa: E731
+        if settings.joint:
+            trained = Tokenizers(*[_train(settings, sides[0] + sides[1], poll)] * 2)
+        else:
+            trained = Tokenizers(*[_train(settings, side, poll) for side in sides])
+        trained.save(directory)
+
+    name = f"tokenizer-{_cache_key(config)}"
+    return Tokenizers.load(cache.entry(config.data, name, build))
+
+
+def _cache_key(config: Config) -> str:
+    return cache.key(
+        version=_CACHE_VERSION,
+        sentencepiece=sentencepiece.__version__,
+        tokenizer=config.tokenizer.model_dump(exclude={"sampling_alpha", "sampling_nbest"}),
+        corpora=[content_key(corpus) for corpus in config.data.train],
+        languages=(config.data.src_lang, config.data.tgt_lang),
+        invalid_utf8=config.data.invalid_utf8,
+        seed=config.train.seed,
+    )
+
+
+def _sampled_pairs(config: Config, report: Progress) -> list[Pair]:
+    """Draw a uniform sample of the training pairs in one pass (reservoir, Vitter's algorithm R)."""
+    size = max(1, config.tokenizer.train_sentences // 2)
+    rng = random.Random(config.train.seed)
+    sample: list[Pair] = []
+    for seen, pair in enumerate(_training_pairs(config)):
+        if seen % _PAIRS_PER_REPORT == 0:
+            report("reading for the tokenizer", seen)
+        if seen < size:
+            sample.append(pair)
+        elif (place := int(rng.random() * (seen + 1))) < size:
+            sample[place] = pair
+    if not sample:
+        raise DataError("data.train: no pair has text on both sides")
+    return sample
+
+
+def _training_pairs(config: Config) -> Iterator[Pair]:
+    for corpus in config.data.train:
+        for pair in read_pairs(corpus, config.data):
+            if pair.src.strip() and pair.tgt.strip():
+                yield pair
+
+
+def _train(settings: TokenizerConfig, lines: list[str], poll: Callable[[], None]) -> Tokenizer:
+    model = io.BytesIO()
+
+    def run() -> None:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=model,
+            model_type=settings.type,
+            vocab_size=settings.vocab_size,
+            hard_vocab_limit=False,
+            character_coverage=settings.character_coverage,
+            byte_fallback=settings.byte_fallback,
+            user_defined_symbols=settings.user_defined_symbols,
+            normalization_rule_name=settings.normalization,
+            max_sentence_length=_MAX_TRAINING_LINE_BYTES,
+            shuffle_input_sentence=False,
+            num_threads=os.cpu_count() or 1,
+            pad_id=PAD_ID,
+            unk_id=UNK_ID,
+            bos_id=BOS_ID,
+            eos_id=EOS_ID,
+            minloglevel=2,
+        )
+
+    try:
+        # In a thread, so that a signal is seen while SentencePiece is at work.
+        _in_thread(run, poll)
+    except (RuntimeError, ValueError, OSError) as error:
+        raise ConfigError(_training_failure(settings, str(error))) from error
+    return Tokenizer(model.getvalue())
+
+
+def _training_failure(settings: TokenizerConfig, reason: str) -> str:
+    if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", reason):
+        return (
+            f"tokenizer.vocab_size: {settings.vocab_size} is less than the {found[1]} characters "
+            "and marks that these corpora need; raise it or lower tokenizer.character_coverage"
+        )
+    return f"tokenizer: SentencePiece cannot train with these settings: {reason}"
+
+
+def _in_thread(function: Callable[[], T], poll: Callable[[], None] = lambda: None) -> T:
+    """Call a function in a new thread, polling while it runs; raise here what it raises."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(function())
+        except BaseException as error:  # raised again below
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(_POLL_SECONDS)
+        poll()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+# ---------------------------------------------------------------- the model file
+
+_MODEL_FIELDS = {1, 2, 3}  # pieces, trainer_spec, normalizer_spec of sentencepiece_model.proto
+
+
+def _field_numbers(model: bytes) -> set[int]:
+    """Collect the numbers of the top-level protobuf fields; empty if they do not add up.
+
+    A model cut off between two pieces is still valid protobuf, which SentencePiece loads.
+    """
+    numbers: set[int] = set()
+    place = 0
+    while place < len(model):
+        tag, place = _varint(model, place)
+        if tag & 7 != 2:  # all fields of a model are length-delimited
+            return set()
+        length, place = _varint(model, place)
+        place += length
+        numbers.add(tag >> 3)
+    return numbers if place == len(model) else set()
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    value = shift = 0
+    while place < len(data):
+        byte = data[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            break
+    return value, place
