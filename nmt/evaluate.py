@@ -1,0 +1,190 @@
+"""Scores of translations against references, through sacreBLEU; knows no model."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nmt.data.corpus import read_lines
+from nmt.errors import ConfigError, DataError, FileError
+
+METRICS = ("bleu", "chrf", "ter")
+BOOTSTRAP_SAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What to score and how; the defaults are those of the `sacrebleu` command.
+
+    Raises:
+        ConfigError: a metric or tokenizer that sacreBLEU does not have.
+    """
+
+    metrics: Sequence[str] = ("bleu",)
+    """Some of bleu, chrf and ter."""
+    lowercase: bool = False
+    """Ignore case in BLEU and chrF; TER ignores it anyway."""
+    tokenize: str | None = None
+    """BLEU's tokenizer. Without it, the one that sacreBLEU has for the target language."""
+    tgt_lang: str = ""
+    """Code of the target language: zh, ja and ko have tokenizers of their own, others 13a."""
+    confidence: bool = False
+    """Estimate the 95 % confidence interval with 1,000 bootstrap samples. The environment
+    variable SACREBLEU_SEED sets their seed, as for the `sacrebleu` command."""
+
+    def __post_init__(self) -> None:
+        from sacrebleu.metrics.bleu import BLEU
+
+        for metric in self.metrics:
+            if metric not in METRICS:
+                raise ConfigError(f"unknown metric {metric!r}: known are {', '.join(METRICS)}")
+        if self.tokenize is not None and self.tokenize not in BLEU.TOKENIZERS:
+            known = ", ".join(sorted(BLEU.TOKENIZERS))
+            raise ConfigError(f"unknown tokenizer {self.tokenize!r}: known are {known}")
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of a corpus.
+
+    Attributes:
+        name: as sacreBLEU writes it, for example BLEU or chrF2.
+        score: in points, 0 to 100; TER may be more.
+        signature: all that somebody else needs to repeat it.
+        details: BLEU's precisions, brevity penalty and lengths.
+        mean: of the bootstrap samples.
+        margin: half the width of the 95 % confidence interval around the mean.
+    """
+
+    name: str
+    score: float
+    signature: str
+    details: str = ""
+    mean: float | None = None
+    margin: float | None = None
+
+    def __str__(self) -> str:
+        """Write the score in one line, as the `sacrebleu` command does."""
+        text = f"{self.name}|{self.signature} = {self.score:.1f}"
+        if self.mean is not None and self.margin is not None:
+            text += f" (μ = {self.mean:.1f} ± {self.margin:.1f})"
+        return f"{text} {self.details}".rstrip()
+
+
+def evaluate(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    options: EvaluateOptions | None = None,
+) -> list[Score]:
+    """Score translations with sacreBLEU (Post 2018).
+
+    Numbers and signatures equal those of the `sacrebleu` command on files of these lines.
+
+    Args:
+        hypotheses: detokenized translations.
+        references: one or more lists of reference translations, each as long as hypotheses.
+        options: what to score and how.
+
+    Returns:
+        A score for each of options.metrics, in that order.
+
+    Raises:
+        DataError: there is nothing to score, or the numbers of lines differ.
+        ConfigError: a tokenizer that needs a package which is not installed.
+    """
+    options = options or EvaluateOptions()
+    if not references or not hypotheses:
+        raise DataError("there are no translations, or no references, to score")
+    for number, lines in enumerate(references, 1):
+        if len(lines) != len(hypotheses):
+            raise DataError(
+                f"{len(hypotheses)} translations, but {len(lines)} lines in reference {number}: "
+                "they must match line by line"
+            )
+    # The command strips the ends of lines too.
+    hypotheses = [line.rstrip() for line in hypotheses]
+    references = [[line.rstrip() for line in lines] for lines in references]
+    return [_score(name, hypotheses, references, options) for name in options.metrics]
+
+
+def _score(
+    name: str,
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    options: EvaluateOptions,
+) -> Score:
+    metric = _metric(name, options)
+    samples = BOOTSTRAP_SAMPLES if options.confidence else 1
+    result = metric.corpus_score(hypotheses, references, n_bootstrap=samples)
+    return Score(
+        result.name,
+        result.score,
+        str(metric.get_signature()),
+        result._verbose,
+        float(result._mean) if options.confidence else None,
+        float(result._ci) if options.confidence else None,
+    )
+
+
+def _metric(name: str, options: EvaluateOptions) -> Any:
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+    from sacrebleu.metrics.ter import TER
+
+    match name:
+        case "bleu":
+            try:
+                return BLEU(
+                    lowercase=options.lowercase,
+                    tokenize=options.tokenize,
+                    trg_lang=options.tgt_lang,
+                )
+            except (ImportError, RuntimeError) as error:
+                raise ConfigError(
+                    f"the BLEU tokenizer for this language is not installed: {error}; "
+                    "install it or choose another with --tokenize"
+                ) from error
+        case "chrf":
+            return CHRF(lowercase=options.lowercase)
+        case _:
+            return TER()
+
+
+def test_set(name: str, langs: str) -> tuple[list[str], list[list[str]]]:
+    """Take one of sacreBLEU's test sets, downloading it on first use.
+
+    Args:
+        name: for example `wmt14/full`.
+        langs: source and target code, for example `en-de`.
+
+    Returns:
+        The source lines, and one or more lists of reference lines.
+
+    Raises:
+        ConfigError: sacreBLEU has no such set, or not for these languages.
+        FileError: it cannot be downloaded.
+    """
+    from sacrebleu.dataset import DATASETS
+
+    if name not in DATASETS:
+        close = difflib.get_close_matches(name, DATASETS, n=5, cutoff=0.3)
+        raise ConfigError(
+            f"sacreBLEU has no test set {name!r}; `sacrebleu --list` prints all, "
+            f"close are {', '.join(close) or 'none'}"
+        )
+    dataset: Any = DATASETS[name]
+    if langs not in dataset.langpairs:
+        known = ", ".join(sorted(dataset.langpairs))
+        raise ConfigError(f"the test set {name} has no languages {langs!r}: known are {known}")
+    try:
+        src, refs = dataset.get_source_file(langs), dataset.get_reference_files(langs)
+    # sacreBLEU ends the process on some failures; others are whatever a bad archive raises.
+    except (Exception, SystemExit) as error:
+        raise FileError(
+            f"cannot download the test set {name} {langs}: {error}; with a network "
+            f"`sacrebleu --download {name} --language-pair {langs}` fetches it into the folder "
+            "that the environment variable SACREBLEU names (~/.sacrebleu), which can be copied"
+        ) from error
+    return list(read_lines(src)), [list(read_lines(ref)) for ref in refs]

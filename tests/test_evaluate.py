@@ -1,0 +1,162 @@
+"""Scores equal those of the sacrebleu command; test sets come from its cache or a clear error."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+import sacrebleu.dataset
+
+import nmt.evaluate
+from nmt.errors import ConfigError, DataError, FileError
+from nmt.evaluate import EvaluateOptions, evaluate
+
+WORDS = ["The", "the", "cat", "CAT", "sat", "on", "mat", ",", ".", "mat.", "U.S.", "3.5%", "don't"]
+WORDS += ["\u2028", "Über", "naïve"]
+
+
+def sentences(seed: int, number: int = 60) -> list[str]:
+    """Random lines of a small vocabulary, so that any two have n-grams in common."""
+    draw = random.Random(seed)
+    lines = [" ".join(draw.choices(WORDS, k=draw.randint(1, 12))) for _ in range(number)]
+    return [*lines, "ends in spaces  ", ""]
+
+
+HYPOTHESES = sentences(1)
+REFERENCES = [sentences(2), sentences(3)]
+
+
+def sacrebleu_command(folder: Path, *arguments: str) -> list[dict[str, object]]:
+    """Run `sacrebleu` on the lines above; its JSON with all digits that it can give."""
+    paths = []
+    for number, lines in enumerate([HYPOTHESES, *REFERENCES]):
+        path = folder / f"{number}.txt"
+        path.write_bytes("".join(line + "\n" for line in lines).encode())
+        paths.append(str(path))
+    command = [sys.executable, "-m", "sacrebleu", *paths[1:], "-i", paths[0], "--width", "9"]
+    out = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True).stdout
+    found = json.loads(out)
+    return found if isinstance(found, list) else [found]
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        (EvaluateOptions(["bleu", "chrf", "ter"]), "--metrics bleu chrf ter"),
+        (
+            EvaluateOptions(["bleu", "chrf", "ter"], confidence=True),
+            "--metrics bleu chrf ter --confidence",
+        ),
+        (
+            EvaluateOptions(["bleu", "chrf"], lowercase=True),
+            "--metrics bleu chrf --lowercase --chrf-lowercase",
+        ),
+        (EvaluateOptions(tokenize="none"), "--tokenize none"),
+        (EvaluateOptions(tokenize="intl"), "--tokenize intl"),
+        (EvaluateOptions(tokenize="char"), "--tokenize char"),
+    ],
+)
+def test_equal_to_the_sacrebleu_command(
+    options: EvaluateOptions, arguments: str, tmp_path: Path
+) -> None:
+    expected = sacrebleu_command(tmp_path, *arguments.split(" "))
+    found = evaluate(HYPOTHESES, REFERENCES, options)
+    assert len(found) == len(expected)
+    for score, theirs in zip(found, expected, strict=True):
+        assert score.name == theirs["name"]
+        assert score.signature == theirs["signature"]
+        assert round(score.score, 9) == theirs["score"]
+        assert score.details == theirs.get("verbose_score", "")
+        if options.confidence:
+            assert score.mean is not None
+            assert score.margin is not None
+            assert round(score.mean, 9) == theirs["confidence_mean"]
+            assert round(score.margin, 9) == theirs["confidence_var"]
+        else:
+            assert score.mean is None
+
+
+def test_one_line_as_the_command_prints_it(tmp_path: Path) -> None:
+    paths = [tmp_path / "hyp", tmp_path / "ref"]
+    for path, lines in zip(paths, [HYPOTHESES, REFERENCES[0]], strict=True):
+        path.write_bytes("".join(line + "\n" for line in lines).encode())
+    command = [sys.executable, "-m", "sacrebleu", str(paths[1]), "-i", str(paths[0])]
+    out = subprocess.run(
+        [*command, "--format", "text", "--confidence", "--no-color"],
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    [score] = evaluate(HYPOTHESES, REFERENCES[:1], EvaluateOptions(confidence=True))
+    assert str(score) + "\n" == out
+
+
+def test_perfect_translations_score_100() -> None:
+    lines = ["The cat sat on the mat .", "It rains all day long ."]
+    bleu, chrf, ter = evaluate(lines, [lines], EvaluateOptions(["bleu", "chrf", "ter"]))
+    assert (round(bleu.score, 6), round(chrf.score, 6), ter.score) == (100.0, 100.0, 0.0)
+
+
+def test_the_target_language_chooses_the_tokenizer() -> None:
+    options = EvaluateOptions(tgt_lang="zh")
+    [score] = evaluate(["我们 很好。"], [["我们很好。"]], options)
+    assert "tok:zh" in score.signature
+    [score] = evaluate(["Es geht uns gut."], [["Es geht uns gut."]], EvaluateOptions(tgt_lang="de"))
+    assert "tok:13a" in score.signature
+
+
+@pytest.mark.parametrize(
+    ("options", "known"),
+    [({"tokenize": "13b"}, "13a, char"), ({"metrics": ["blue"]}, "bleu, chrf, ter")],
+)
+def test_unknown_names_are_refused_and_the_known_listed(options: dict, known: str) -> None:
+    with pytest.raises(ConfigError, match=known):
+        EvaluateOptions(**options)
+
+
+def test_numbers_of_lines_must_match() -> None:
+    with pytest.raises(DataError, match="2 translations, but 1 lines in reference 2"):
+        evaluate(["a", "b"], [["a", "b"], ["a"]])
+    with pytest.raises(DataError, match="no translations"):
+        evaluate([], [[]])
+
+
+# Test sets
+
+
+def test_a_test_set_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = sacrebleu.dataset.DATASETS["wmt14/full"]
+    monkeypatch.setattr(dataset, "_outdir", str(tmp_path))
+    for field in dataset.fieldnames("en-de"):
+        path = Path(dataset._get_txt_file_path("en-de", field))
+        path.write_text(f"{field} 1\n{field}\u20282\n", encoding="utf-8")
+    src, refs = nmt.evaluate.test_set("wmt14/full", "en-de")
+    assert src == ["src 1", "src\u20282"]
+    assert refs == [["ref 1", "ref\u20282"]]
+
+
+def test_a_test_set_that_cannot_be_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = sacrebleu.dataset.DATASETS["wmt14/full"]
+    monkeypatch.setattr(dataset, "_outdir", str(tmp_path))
+    monkeypatch.setattr(dataset, "_rawdir", str(tmp_path / "raw"))
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    with pytest.raises(FileError, match=r"wmt14/full en-de: .*no network"):
+        nmt.evaluate.test_set("wmt14/full", "en-de")
+
+
+def test_unknown_test_sets_and_languages() -> None:
+    with pytest.raises(ConfigError, match="wmt14/full"):
+        nmt.evaluate.test_set("wmt14/ful", "en-de")
+    with pytest.raises(ConfigError, match=r"'xx-yy'.*de-en"):
+        nmt.evaluate.test_set("wmt14/full", "xx-yy")
