@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -12,6 +14,32 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from nmt.checkpoint import write_text
 from nmt.errors import FileError
+
+
+@contextmanager
+def preparing(console: Console) -> Iterator[Callable[[str, int], None]]:
+    """Show the progress of a preparation: yields what `prepare` calls.
+
+    On a terminal it is one line that changes; otherwise a line whenever the work changes or
+    five seconds have passed.
+    """
+    last = ("", time.monotonic())
+
+    def report(what: str, pairs: int) -> None:
+        nonlocal last
+        text = f"{what}: {pairs:,} pairs"
+        if status is not None:
+            status.update(text)
+        elif what != last[0] or time.monotonic() > last[1] + 5:
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
+            last = (what, time.monotonic())
+
+    if console.is_terminal:
+        with console.status("preparing") as status:
+            yield report
+    else:
+        status = None
+        yield report
 
 
 class Monitor:
@@ -85,8 +113,15 @@ class Monitor:
         if not self._path.is_file():
             return
         lines = self._path.read_bytes().decode("utf-8", errors="replace").split("\n")
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-        write_text(self._path, "".join(line + "\n" for line in kept))
+        write_text(self._path, "".join(line + "\n" for line in lines if _is_until(step, line)))
+
+
+def _is_until(step: int, line: str) -> bool:
+    """Tell whether a line of metrics.jsonl is whole and of a step that still counts."""
+    try:
+        return int(json.loads(line)["step"]) <= step
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _short(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import torch
 from rich.console import Console
 
 from nmt import checkpoint
-from nmt.config import Config, dump_config
-from nmt.data.prepare import prepare
+from nmt.config import AnyCorpus, Config, dump_config
+from nmt.data.prepare import Prepared, prepare, render
 from nmt.data.tokenizer import Tokenizers, train_tokenizers
-from nmt.errors import ConfigError
+from nmt.errors import ConfigError, FileError
+from nmt.train.monitor import preparing
 from nmt.train.signals import StopFlag
 from nmt.train.trainer import Trainer
 
@@ -67,9 +69,10 @@ def train(config: Config, run: Path, console: Console) -> None:
             return
         tokenizers = _tokenizers(config, run, console)
         checkpoint.write_text(run / "config.yaml", dump_config(config))
-        train_data = prepare(config, tokenizers, config.data.train, filtered=True, console=console)
+        train_data = _prepared(config, tokenizers, config.data.train, True, console)
+        console.print(render(train_data.report))
         valid_data = (
-            prepare(config, tokenizers, config.data.valid, filtered=False, console=console)
+            _prepared(config, tokenizers, config.data.valid, False, console)
             if config.data.valid
             else None
         )
@@ -80,11 +83,29 @@ def train(config: Config, run: Path, console: Console) -> None:
 def _tokenizers(config: Config, run: Path, console: Console) -> Tokenizers:
     """Load the run's tokenizers, or make them."""
     directory = run / "tokenizer"
-    if directory.is_dir():
-        return Tokenizers.load(directory)
-    tokenizers = train_tokenizers(config, console=console)
-    tokenizers.save(directory)
-    return tokenizers
+    if not directory.is_dir():
+        with preparing(console) as progress:
+            tokenizers = train_tokenizers(config, progress)
+        try:
+            temporary = directory.with_name("tokenizer.tmp")
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            tokenizers.save(temporary)
+            temporary.rename(directory)
+        except OSError as error:
+            raise FileError(f"{directory}: cannot be written: {error.strerror}") from error
+    return Tokenizers.load(directory)
+
+
+def _prepared(
+    config: Config,
+    tokenizers: Tokenizers,
+    corpora: list[AnyCorpus],
+    filtered: bool,
+    console: Console,
+) -> Prepared:
+    with preparing(console) as progress:
+        return prepare(config, tokenizers, corpora, filtered=filtered, progress=progress)
 
 
 def _check_same_run(config: Config, run: Path) -> None:

@@ -21,11 +21,11 @@ def learning_rate(step: int, config: TrainConfig, d_model: int) -> float:
     """
     assert step >= 1, "steps count from 1"
     warmup = config.warmup_steps
-    peak = config.learning_rate or (d_model * warmup) ** -0.5
+    peak = config.learning_rate or 1.0 / math.sqrt(d_model * warmup)
     if step <= warmup:
         return peak * step / warmup
     if config.schedule == "paper":
-        return peak * (warmup / step) ** 0.5
+        return peak * math.sqrt(warmup / step)
     if config.schedule == "constant":
         return peak
     left = max(0.0, (config.max_steps - step) / max(1, config.max_steps - warmup))

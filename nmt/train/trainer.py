@@ -138,10 +138,12 @@ class Trainer:
     def _batch_groups(self) -> Iterator[list[tuple[int, int, Batch]]]:
         """Yield the batches of each step, with their epoch and number, from the cursor on."""
         epoch, start = self.progress.epoch, self.progress.batch
-        order = BatchOrder(self.train_data, self.config.train.batch_tokens, self.config.train.seed)
+        order = BatchOrder.of(
+            self.train_data, self.config.train.batch_tokens, self.config.train.seed
+        )
         group: list[tuple[int, int, Batch]] = []
         while True:
-            stream = batches(self.train_data, self.tokenizers, self.config, order, epoch, start)
+            stream = batches(self.train_data, self.tokenizers, order, self.config, epoch, start)
             for number, batch in enumerate(stream, start):
                 group.append((epoch, number, batch))
                 if len(group) == self.config.train.accumulate:

@@ -13,7 +13,7 @@ from nmt.data.batching import BatchOrder, batches
 from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.decode.translator import TranslateOptions, Translator
-from nmt.evaluate import evaluate
+from nmt.evaluate import EvaluateOptions, evaluate
 from nmt.model.transformer import Transformer
 from nmt.train.loss import batch_loss
 from nmt.train.signals import StopFlag
@@ -32,8 +32,13 @@ class Validator:
     def __init__(
         self, config: Config, tokenizers: Tokenizers, data: Prepared, device: torch.device
     ) -> None:
-        self.config, self.tokenizers = config, tokenizers
+        # Validation sees the plain segmentation.
+        plain = config.tokenizer.model_copy(update={"sampling_alpha": 0.0})
+        self.config = config.model_copy(update={"tokenizer": plain})
+        self.tokenizers = tokenizers
         self.data, self.device = data, device
+        self.scoring = EvaluateOptions(metrics=("bleu", "chrf"), tgt_lang=config.data.tgt_lang)
+        self.order = BatchOrder.of(data, config.train.batch_tokens, config.train.seed)
 
     def __call__(self, network: Transformer, stop: StopFlag) -> dict[str, float]:
         """Score a network, which is left in evaluation mode.
@@ -52,9 +57,8 @@ class Validator:
     @torch.inference_mode()
     def _loss(self, network: Transformer, stop: StopFlag) -> float:
         train = self.config.train
-        order = BatchOrder(self.data, train.batch_tokens, train.seed)
         nll_sum, tokens = 0.0, 0
-        for batch in batches(self.data, self.tokenizers, self.config, order, 0, 0, sample=False):
+        for batch in batches(self.data, self.tokenizers, self.order, self.config, epoch=0):
             if stop:
                 break
             with torch.autocast(
@@ -85,5 +89,5 @@ class Validator:
             hypotheses.append(translation.text)
         return {
             score.name.lower(): score.score
-            for score in evaluate(hypotheses, [references], metrics=("bleu", "chrf"))
+            for score in evaluate(hypotheses, [references], self.scoring)
         }
