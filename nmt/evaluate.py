@@ -50,6 +50,7 @@ class Score:
     """A score of a corpus.
 
     Attributes:
+        metric: bleu, chrf or ter.
         name: as sacreBLEU writes it, for example BLEU or chrF2.
         score: in points, 0 to 100; TER may be more.
         signature: all that somebody else needs to repeat it.
@@ -58,6 +59,7 @@ class Score:
         margin: half the width of the 95 % confidence interval around the mean.
     """
 
+    metric: str
     name: str
     score: float
     signature: str
@@ -119,6 +121,7 @@ def _score(
     samples = BOOTSTRAP_SAMPLES if options.confidence else 1
     result = metric.corpus_score(hypotheses, references, n_bootstrap=samples)
     return Score(
+        name,
         result.name,
         result.score,
         str(metric.get_signature()),

@@ -67,6 +67,7 @@ def test_equal_to_the_sacrebleu_command(
 ) -> None:
     expected = sacrebleu_command(tmp_path, *arguments.split(" "))
     found = evaluate(HYPOTHESES, REFERENCES, options)
+    assert [score.metric for score in found] == list(options.metrics)
     assert len(found) == len(expected)
     for score, theirs in zip(found, expected, strict=True):
         assert score.name == theirs["name"]

@@ -217,11 +217,22 @@ def _collect(
         finished[number].append(_hypothesis(ids, log_probs, eos_id, length_penalty))
 
 
+def normalised(log_prob: float, length: int, length_penalty: float) -> float:
+    """Divide a log-probability by the length penalty (Wu et al. 2016, eq. 14).
+
+    Args:
+        log_prob: of all tokens together.
+        length: number of tokens, end mark included.
+        length_penalty: alpha; 0 leaves log_prob as it is.
+    """
+    return float(log_prob / ((5 + length) / 6) ** length_penalty)
+
+
 def _hypothesis(
     ids: list[int], token_log_probs: list[float], eos_id: int, length_penalty: float
 ) -> Hypothesis:
     log_prob = sum(token_log_probs)
-    score = log_prob / ((5 + len(ids)) / 6) ** length_penalty
+    score = normalised(log_prob, len(ids), length_penalty)
     if ids[-1] == eos_id:
         ids = ids[:-1]
     return Hypothesis(ids, score, log_prob, token_log_probs)
@@ -273,7 +284,7 @@ class Sampling:
     """Draw from the fewest most probable tokens that have this probability together (Holtzman
     et al. 2020), after temperature and top_k; above 0, at most 1."""
     seed: int = 1
-    """Together with a sentence's number it determines what is drawn for the sentence."""
+    """Together with a sentence's key it determines what is drawn for the sentence."""
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
@@ -288,7 +299,7 @@ class Sampling:
 def sample_search(
     stepper: Stepper,
     max_lengths: Sequence[int],
-    sentence_numbers: Sequence[int],
+    sentence_keys: Sequence[str],
     sampling: Sampling,
     *,
     bos_id: int,
@@ -303,7 +314,7 @@ def sample_search(
     drawn does not depend on the other sentences of the batch.
 
     Args:
-        sentence_numbers: of each sentence, its number in the whole input.
+        sentence_keys: of each sentence, what tells it from the others: its line number, say.
         sampling: what to draw from.
         stepper, max_lengths, bos_id, eos_id, length_penalty, forbidden_ids, device: as in
             `beam_search`; the length penalty does not change what is drawn.
@@ -311,7 +322,7 @@ def sample_search(
     Returns:
         A hypothesis a sentence; its log-probabilities are the model's, whatever the temperature.
     """
-    generators = [random.Random(f"{sampling.seed} {number}") for number in sentence_numbers]
+    generators = [random.Random(f"{sampling.seed} {key}") for key in sentence_keys]
     results: list[list[Hypothesis]] = [[] for _ in max_lengths]
     max_lengths_B = torch.tensor(max_lengths, dtype=torch.int64, device=device)
     forbidden = torch.tensor(list(forbidden_ids), dtype=torch.int64, device=device)

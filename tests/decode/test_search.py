@@ -68,7 +68,7 @@ def draw(tables: list[Tensor], max_lengths: list[int], numbers: list[int], **set
     return sample_search(
         TableStepper(tables),
         max_lengths,
-        numbers,
+        [str(number) for number in numbers],
         Sampling(**settings),
         bos_id=BOS,
         eos_id=EOS,

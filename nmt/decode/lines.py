@@ -1,0 +1,109 @@
+"""Lines on their way in: windows of them, and the division of those that are too long."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import re
+import threading
+from collections.abc import Iterable, Iterator
+
+from nmt.data.tokenizer import Tokenizer
+
+_LINES_WAITING = 1024
+# A writer that is busy (cat, a decompressor) has its next line there sooner than this.
+_GRACE_SECONDS = 0.01
+
+# Where too long a line may be divided: after sentences, clauses, words. Each match looks back one
+# character only, so that a megabyte of full stops does not take quadratic time.
+_ENDS = [
+    re.compile(r"""(?<=[.!?…])["'”’»)\]]*\s+|(?<=[。！？])[”’」』）]*\s*"""),  # noqa: RUF001
+    re.compile(r"(?<=[,;:–—])\s+|(?<=[，、；：])\s*"),  # noqa: RUF001
+    re.compile(r"\s+"),
+]
+
+
+def full_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Group lines into windows of at least `size` characters."""
+    window: list[str] = []
+    room = size
+    for line in lines:
+        window.append(line)
+        room -= len(line) + 1
+        if room <= 0:
+            yield window
+            window, room = [], size
+    if window:
+        yield window
+
+
+class _End:
+    """What the reading thread puts last."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+def prompt_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Group the lines that are there already, at most about `size` characters of them.
+
+    A background thread reads; it waits for good if the consumer stops early, which does not
+    keep the process from ending.
+    """
+    waiting: queue.Queue[str | _End] = queue.Queue(_LINES_WAITING)
+
+    def read() -> None:
+        try:
+            for line in lines:
+                waiting.put(line)
+            waiting.put(_End())
+        except BaseException as error:  # whatever it is, it belongs to the consumer
+            waiting.put(_End(error))
+
+    threading.Thread(target=read, daemon=True).start()
+    end: _End | None = None
+    while end is None:
+        window: list[str] = []
+        room = size
+        while room > 0 and end is None:
+            try:
+                item = waiting.get(timeout=_GRACE_SECONDS if window else None)
+            except queue.Empty:
+                break
+            if isinstance(item, _End):
+                end = item
+            else:
+                window.append(item)
+                room -= len(item) + 1
+        if window:
+            yield window
+    if end.error is not None:
+        raise end.error
+
+
+def split_ids(text: str, tokenizer: Tokenizer, limit: int, level: int = 0) -> list[list[int]]:
+    """Divide a text into parts of at most `limit` tokens.
+
+    As many sentences as fit make a part. A sentence that alone is too long is divided after
+    clauses in the same way, a clause after words, a word after so many tokens.
+
+    Returns:
+        The ids of the parts.
+    """
+    if level == len(_ENDS):
+        [ids] = tokenizer.encode([text])
+        return [ids[start : start + limit] for start in range(0, len(ids), limit)]
+    cuts = [0, *(match.end() for match in _ENDS[level].finditer(text)), len(text)]
+    pieces = [text[start:end] for start, end in itertools.pairwise(cuts)]
+    packed, room = [""], limit
+    for piece, ids in zip(pieces, tokenizer.encode(pieces), strict=True):
+        if len(ids) > room and packed[-1]:
+            packed.append("")
+            room = limit
+        packed[-1] += piece
+        room -= len(ids)
+    parts = []
+    packed = [part.strip() for part in packed]
+    for part, ids in zip(packed, tokenizer.encode(packed), strict=True):
+        parts += [ids] if len(ids) <= limit else split_ids(part, tokenizer, limit, level + 1)
+    return [ids for ids in parts if ids]

@@ -1,0 +1,376 @@
+"""Lines in, translations out: order, batches, windows, long input, ensembles."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from nmt.checkpoint import TrainedModel
+from nmt.config import DecodeConfig
+from nmt.data.tokenizer import Tokenizer
+from nmt.decode.lines import split_ids
+from nmt.decode.search import Sampling, normalised
+from nmt.decode.translator import (
+    EnsembleStepper,
+    TranslateOptions,
+    Translation,
+    Translator,
+    length_batches,
+    padded,
+)
+from nmt.errors import ConfigError, DataError, FileError
+
+MakeModel = Callable[..., TrainedModel]
+TrainTokenizer = Callable[[list[str]], Tokenizer]
+
+
+def with_blanks(lines: list[str]) -> list[str]:
+    """Put a blank line, in all the ways that a line can be blank, after every third."""
+    blanks = itertools.cycle(["", " ", "\u00a0 ", "\t"])
+    return [
+        text
+        for place, line in enumerate(lines)
+        for text in ([line, next(blanks)] if place % 3 == 0 else [line])
+    ]
+
+
+def translate(model: TrainedModel, lines: list[str], **options: object) -> list[Translation]:
+    return list(Translator([model], TranslateOptions(**options)).translate(lines))
+
+
+def texts(translations: list[Translation]) -> list[str]:
+    return [translation.text for translation in translations]
+
+
+def assert_same(found: list[Translation], expected: list[Translation]) -> None:
+    """Same texts; scores up to the rounding of matrix products in other shapes."""
+    assert len(found) == len(expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert [h.text for h in ours.hypotheses] == [h.text for h in theirs.hypotheses]
+        assert [h.score for h in ours.hypotheses] == pytest.approx(
+            [h.score for h in theirs.hypotheses], abs=1e-4
+        )
+
+
+def test_a_batch_gives_what_its_lines_give_alone(model: TrainedModel, lines: list[str]) -> None:
+    together = translate(model, lines, nbest=4)
+    alone = [translate(model, [line], nbest=4)[0] for line in lines]
+    assert len(set(texts(together))) > 20
+    assert_same(together, alone)
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 50, 100_000])
+def test_blank_lines_and_order_are_kept_in_batches_of_any_size(
+    model: TrainedModel, batch_tokens: int, lines: list[str]
+) -> None:
+    mixed = with_blanks(lines)
+    found = translate(model, mixed, batch_tokens=batch_tokens)
+    not_blank = [t for t, line in zip(found, mixed, strict=True) if line.strip()]
+    assert_same(not_blank, translate(model, lines))
+    for translation, line in zip(found, mixed, strict=True):
+        if not line.strip():
+            assert translation.text == ""
+            assert translation.hypotheses[0].score == 0.0
+
+
+def test_windows_of_any_size_give_the_same(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch, lines: list[str]
+) -> None:
+    expected = translate(model, lines)
+    monkeypatch.setattr("nmt.decode.translator._BATCHES_AHEAD", 1)
+    monkeypatch.setattr("nmt.decode.translator._CHARACTERS_PER_TOKEN", 1)
+    assert_same(translate(model, lines, batch_tokens=30), expected)
+
+
+def test_reading_ahead_is_bounded(model: TrainedModel, lines: list[str]) -> None:
+    read = 0
+    options = TranslateOptions(beam_size=1, max_extra_len=0, batch_tokens=20)
+
+    def endless() -> Iterator[str]:
+        nonlocal read
+        while True:
+            read += 1
+            yield lines[read % len(lines)]
+
+    translations = Translator([model], options).translate(endless())
+    for _ in range(3):
+        next(translations)
+    assert read < 20 * 16 * 4
+    list(itertools.islice(translations, 60))
+    assert read > 60
+
+
+def test_translations_are_those_of_a_search_over_the_whole_prefix(
+    model: TrainedModel, lines: list[str]
+) -> None:
+    """Greedy search by hand, without cache and batches."""
+    tokenizer, network = model.tokenizers.tgt, model.network
+    forbidden = [tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id]
+    for line, found in zip(lines[:10], translate(model, lines[:10], beam_size=1), strict=True):
+        src = torch.tensor([[*tokenizer.encode([line])[0], tokenizer.eos_id]])
+        ids = [tokenizer.bos_id]
+        while len(ids) <= src.shape[1] + 50 and ids[-1] != tokenizer.eos_id:
+            logits_V = network(src, torch.tensor([ids]))[0, -1]
+            logits_V[forbidden] = -math.inf
+            ids.append(int(logits_V.argmax()))
+        assert found.text == tokenizer.decode([ids])[0]
+
+
+@pytest.mark.parametrize("max_extra_len", [0, 3])
+def test_the_source_limits_the_length(
+    model: TrainedModel, max_extra_len: int, lines: list[str]
+) -> None:
+    found = translate(model, lines, nbest=4, max_extra_len=max_extra_len)
+    lengths = [len(ids) + 1 for ids in model.tokenizers.src.encode(lines)]
+    longest = [max(len(h.token_log_probs) for h in translation.hypotheses) for translation in found]
+    assert all(ours <= n + max_extra_len for ours, n in zip(longest, lengths, strict=True))
+    assert any(ours == n + max_extra_len for ours, n in zip(longest, lengths, strict=True))
+
+
+def test_nbest(model: TrainedModel, lines: list[str]) -> None:
+    best = translate(model, lines)
+    for translation, one in zip(translate(model, lines, nbest=3), best, strict=True):
+        assert len(translation.hypotheses) == 3
+        scores = [h.score for h in translation.hypotheses]
+        assert scores == sorted(scores, reverse=True)
+        assert translation.hypotheses[0] == one.hypotheses[0]
+        assert len(one.hypotheses) == 1
+    with pytest.raises(ConfigError, match="nbest 5"):
+        TranslateOptions(nbest=5)
+    with pytest.raises(ConfigError, match="sampling"):
+        TranslateOptions(nbest=2, sampling=Sampling())
+
+
+def test_control_characters_are_spaces(model: TrainedModel) -> None:
+    odd = ["the cat\x00sat\x07on\na mat.", "the\u2028cat\x85sat."]
+    plain = ["the cat sat on a mat.", "the\u2028cat\x85sat."]
+    assert texts(translate(model, odd)) == texts(translate(model, plain))
+
+
+def test_options_from_a_configuration() -> None:
+    config = DecodeConfig(beam_size=7, length_penalty=0.1)
+    options = TranslateOptions.from_config(config, beam_size=None, length_penalty=0.0, nbest=2)
+    assert options == TranslateOptions(beam_size=7, length_penalty=0.0, nbest=2)
+    assert TranslateOptions.from_config(DecodeConfig()) == TranslateOptions()
+
+
+def test_weights_that_are_broken(model: TrainedModel, lines: list[str]) -> None:
+    broken = copy.deepcopy(model.network)
+    with torch.no_grad():
+        broken.output_weight_VD[7] = math.nan
+    with pytest.raises(FileError, match=r"model-1: .*not finite"):
+        translate(TrainedModel(model.config, model.tokenizers, broken, model.weights), lines)
+
+
+# Sampling
+
+
+def test_samples_do_not_depend_on_batches(model: TrainedModel, lines: list[str]) -> None:
+    options = {"sampling": Sampling(seed=3), "max_extra_len": 5}
+    found = translate(model, lines, **options)
+    assert_same(translate(model, lines, batch_tokens=1, **options), found)
+    other = translate(model, lines, sampling=Sampling(seed=4), max_extra_len=5)
+    assert texts(other) != texts(found)
+    # The same line is drawn anew each time.
+    assert len(set(texts(translate(model, lines[:1] * 10, **options)))) > 5
+
+
+# Ensembles
+
+
+def test_an_ensemble_of_one_model_twice_is_the_model(model: TrainedModel, lines: list[str]) -> None:
+    twice = Translator([model, model], TranslateOptions(nbest=4)).translate(lines)
+    assert_same(list(twice), translate(model, lines, nbest=4))
+
+
+class Fixed:
+    """A stepper of given probabilities."""
+
+    def __init__(self, probs: list[list[float]]) -> None:
+        self.probs_RV = torch.tensor(probs)
+
+    def step(self, tokens_R: Tensor) -> Tensor:
+        return self.probs_RV.log()
+
+    def select(self, rows_N: Tensor) -> None:
+        self.probs_RV = self.probs_RV[rows_N]
+
+
+def test_an_ensemble_averages_probabilities() -> None:
+    ensemble = EnsembleStepper([Fixed([[0.2, 0.8], [1.0, 0.0]]), Fixed([[0.6, 0.4], [0.5, 0.5]])])
+    expected = torch.tensor([[0.4, 0.6], [0.75, 0.25]])
+    torch.testing.assert_close(ensemble.step(torch.zeros(2)).exp(), expected)
+    ensemble.select(torch.tensor([1, 1, 0]))
+    torch.testing.assert_close(ensemble.step(torch.zeros(3)).exp(), expected[[1, 1, 0]])
+
+
+def test_an_ensemble_of_different_models(
+    model: TrainedModel, other_model: TrainedModel, lines: list[str]
+) -> None:
+    both = list(Translator([model, other_model]).translate(lines))
+    swapped = list(Translator([other_model, model]).translate(lines))
+    assert_same(both, swapped)
+    assert texts(both) != texts(translate(model, lines))
+
+
+def test_an_ensemble_needs_the_same_tokenizers(
+    model: TrainedModel, make_model: MakeModel, train_tokenizer: TrainTokenizer
+) -> None:
+    stranger = make_model(train_tokenizer(["a bat, a rat."] * 9), seed=3)
+    with pytest.raises(ConfigError, match="model-1 and model-3 have different tokenizers"):
+        Translator([model, stranger])
+
+
+# Long input
+
+
+def test_long_lines_are_divided_at_sentence_ends(model: TrainedModel, lines: list[str]) -> None:
+    # The model takes 40 tokens with the end mark; each sentence has less, together they have more.
+    first, second, third = (f"{' '.join(['the cat sat on a mat'] * 3)}{mark}" for mark in ".!?")
+    messages: list[str] = []
+    options = TranslateOptions(nbest=2)
+    mixed = [lines[0], f"{first} {second}  {third}", lines[1]]
+    found = list(Translator([model], options, messages.append).translate(mixed))
+    [message] = messages
+    assert message.startswith("line 2: ")
+    assert "in 3 parts" in message
+    parts = translate(model, [first, second, third], nbest=2)
+    for place in range(2):
+        joined = found[1].hypotheses[place]
+        of_parts = [part.hypotheses[place] for part in parts]
+        assert joined.text == " ".join(h.text for h in of_parts)
+        log_probs = [value for h in of_parts for value in h.token_log_probs]
+        assert joined.token_log_probs == pytest.approx(log_probs, abs=1e-4)
+        score = normalised(sum(log_probs), len(log_probs), 0.6)
+        assert joined.score == pytest.approx(score, abs=1e-4)
+    assert_same([found[0], found[2]], translate(model, lines[:2], nbest=2))
+
+
+def test_the_limit_can_be_set(model: TrainedModel) -> None:
+    messages: list[str] = []
+    options = TranslateOptions(max_input_length=5)
+    list(Translator([model], options, messages.append).translate(["the.", "the cat sat on."]))
+    assert [message[:7] for message in messages] == ["line 2:"]
+
+
+def test_parts_hold_as_many_sentences_as_fit(tokenizer: Tokenizer) -> None:
+    sentences = ["the cat sat.", "the cat ran.", "the cat."]
+    sizes = [len(ids) for ids in tokenizer.encode(sentences)]
+    found = split_ids(" ".join(sentences), tokenizer, sizes[0] + sizes[1])
+    assert tokenizer.decode(found) == ["the cat sat. the cat ran.", "the cat."]
+    found = split_ids(" ".join(sentences), tokenizer, sizes[0] + sizes[1] - 1)
+    assert tokenizer.decode(found) == ["the cat sat.", "the cat ran. the cat."]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('the cat." the dog. the mat', ['the cat."', "the dog.", "the mat"]),
+        ("the cat... the dog?! the mat", ["the cat...", "the dog?!", "the mat"]),
+        ("the .5 cat, the dog ran home, the mat", ["the .5 cat,", "the dog ran home,", "the mat"]),
+        ("the cat the dog sat on a café", ["the cat the dog sat on", "a café"]),
+    ],
+)
+def test_where_a_text_is_divided(tokenizer: Tokenizer, text: str, expected: list[str]) -> None:
+    limit = max(len(ids) for ids in tokenizer.encode(expected))
+    found = split_ids(text, tokenizer, limit)
+    assert found == tokenizer.encode(expected)
+
+
+def test_chinese_sentences_end_without_a_space(train_tokenizer: TrainTokenizer) -> None:
+    sentences = ["我们很好。", "他们走了。", "你们呢。"]
+    tokenizer = train_tokenizer(["".join(sentences)] * 50)
+    limit = max(len(ids) for ids in tokenizer.encode(sentences))
+    assert tokenizer.decode(split_ids("".join(sentences), tokenizer, limit)) == sentences
+
+
+@pytest.mark.parametrize("unit", ["t", ". ", "the ", "the, ", "...", '."', "cat sat. "])
+def test_a_huge_line_of_anything(tokenizer: Tokenizer, unit: str) -> None:
+    text = unit * (200_000 // len(unit))
+    parts = split_ids(text, tokenizer, 39)
+    assert max(map(len, parts)) <= 39
+    assert min(map(len, parts)) > 0
+    joined = "".join(tokenizer.decode(parts)).replace(" ", "")
+    assert joined == "".join(tokenizer.decode(tokenizer.encode([text]))).replace(" ", "")
+
+
+def test_a_huge_line_becomes_one_line(model: TrainedModel) -> None:
+    messages: list[str] = []
+    translator = Translator(
+        [model], TranslateOptions(beam_size=1, max_extra_len=0), messages.append
+    )
+    found = list(translator.translate(["the cat", "the cat sat on a mat. " * 100, "a dog."]))
+    assert len(found) == 3
+    assert found[1].text.count(" ") > 100
+    assert len(messages) == 1
+
+
+def test_learned_positions_limit_input_and_output(
+    tokenizer: Tokenizer, make_model: MakeModel
+) -> None:
+    model = make_model(tokenizer, seed=1, positions={"kind": "learned", "max_length": 44})
+    messages: list[str] = []
+    options = TranslateOptions(max_input_length=60)
+    found = list(Translator([model], options, messages.append).translate(["the " * 43, "a " * 44]))
+    assert [message[:7] for message in messages] == ["line 2:"]
+    assert all(translation.text for translation in found)
+
+
+# Interactive input
+
+
+def test_interactive_input_is_translated_before_the_next_line_comes(
+    model: TrainedModel, lines: list[str]
+) -> None:
+    answered = [threading.Event() for _ in lines]
+    patience = 30
+
+    def typed() -> Iterator[str]:
+        for place, line in enumerate(lines[:5]):
+            assert place == 0 or answered[place - 1].wait(patience)
+            yield line
+
+    found = []
+    for place, translation in enumerate(Translator([model]).translate(typed(), interactive=True)):
+        found.append(translation)
+        answered[place].set()
+    assert_same(found, translate(model, lines[:5]))
+
+
+def test_interactive_input_gives_the_same_and_passes_errors_on(
+    model: TrainedModel, lines: list[str]
+) -> None:
+    def failing() -> Iterator[str]:
+        yield from lines
+        raise DataError("line 41 is broken")
+
+    translations = Translator([model]).translate(failing(), interactive=True)
+    found = list(itertools.islice(translations, len(lines)))
+    assert_same(found, translate(model, lines))
+    with pytest.raises(DataError, match="line 41"):
+        next(translations)
+
+
+# Batches
+
+
+def test_length_batches_keep_to_the_budget() -> None:
+    lengths = [3, 50, 7, 7, 1, 12, 3, 20, 5]
+    batches = list(length_batches(lengths, 24))
+    assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
+    assert batches[0] == [1]  # over the budget by itself
+    assert all(max(lengths[i] for i in b) * len(b) <= 24 for b in batches[1:])
+    assert len(batches) == 5
+    assert list(length_batches([], 24)) == []
+
+
+def test_padded() -> None:
+    assert padded([[1, 2, 3], [4]], 9).tolist() == [[1, 2, 3], [4, 9, 9]]
+    assert padded([[1]], 0).dtype == torch.int64
