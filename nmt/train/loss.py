@@ -5,68 +5,79 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from nmt.data.batching import Batch
 from nmt.model.transformer import Transformer
 
-# Rows of logits worked on at a time: small enough for a core's cache, so that the float32
-# copies of bf16 logits never go to memory.
-_CHUNK_ROWS = 64
+# Rows of logits on a CPU at a time: they stay in the last-level cache, and no allocation is so
+# large that the system takes it back and clears it again in every step.
+_CPU_CHUNK_ROWS = 512
+_GPU_CHUNK_ROWS = 8192
 
 
-class _SmoothedCrossEntropy(torch.autograd.Function):
-    """Both sums and the gradient from one log-sum-exp, without a copy of the log-probabilities."""
+class _ProjectedCrossEntropy(torch.autograd.Function):
+    """Projection, loss and their gradients chunk by chunk; the logits are never there whole."""
 
     @staticmethod
     def forward(
-        ctx: Any, logits_NV: Tensor, targets_N: Tensor, smoothing: float
+        ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, smoothing: float
     ) -> tuple[Tensor, Tensor]:
-        picked_N = logits_NV.gather(1, targets_N[:, None])[:, 0].float()
-        lse_N = torch.empty_like(picked_N)
-        mean_N = torch.empty_like(picked_N)
-        for rows in _chunks(logits_NV):
-            chunk_CV = logits_NV[rows].float()
-            lse_N[rows] = chunk_CV.logsumexp(dim=1)
-            mean_N[rows] = chunk_CV.mean(dim=1)
-        ctx.save_for_backward(logits_NV, targets_N, lse_N)
-        ctx.smoothing = smoothing
-        nll = (lse_N - picked_N).sum()
-        uniform = (lse_N - mean_N).sum()
+        device = hidden_ND.device.type
+        low = torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if low else hidden_ND.dtype
+        h_ND, w_VD = hidden_ND.to(dtype), weight_VD.to(dtype)
+        # The uniform part of the target is the same for all tokens: the mean of the logits is a
+        # product with the mean of the weights, so that no pass over the vocabulary is needed.
+        mean_D = weight_VD.mean(dim=0)
+        nll = lse = torch.zeros((), device=hidden_ND.device)
+        grad_ND = torch.empty_like(h_ND)
+        grad_VD = torch.zeros_like(weight_VD)
+        size = _GPU_CHUNK_ROWS if hidden_ND.is_cuda else _CPU_CHUNK_ROWS
+        with torch.autocast(device, enabled=False):
+            uniform = -(hidden_ND.float() @ mean_D).sum()
+            for start in range(0, len(h_ND), size):
+                rows = slice(start, start + size)
+                logits_CV = F.linear(h_ND[rows], w_VD).float()
+                target_C1 = targets_N[rows, None]
+                probs_CV = logits_CV.softmax(dim=1)
+                max_C1, argmax_C1 = logits_CV.max(dim=1, keepdim=True)
+                lse_C1 = max_C1 - probs_CV.gather(1, argmax_C1).log()
+                lse = lse + lse_C1.sum()
+                nll = nll + (lse_C1 - logits_CV.gather(1, target_C1)).sum()
+                if not any(ctx.needs_input_grad):
+                    continue
+                # The gradient of the logits is their softmax minus the target distribution.
+                probs_CV.scatter_add_(1, target_C1, lse_C1.new_full(lse_C1.shape, smoothing - 1.0))
+                grad_CV = probs_CV.to(dtype)
+                torch.mm(grad_CV, w_VD, out=grad_ND[rows])
+                grad_VD += grad_CV.t() @ h_ND[rows]
+        grad_ND -= smoothing * mean_D
+        grad_VD -= smoothing / len(weight_VD) * hidden_ND.sum(dim=0)
+        ctx.save_for_backward(grad_ND, grad_VD)
         ctx.mark_non_differentiable(nll)
-        return (1.0 - smoothing) * nll + smoothing * uniform, nll
+        return (1.0 - smoothing) * nll + smoothing * (lse + uniform), nll
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        logits_NV, targets_N, lse_N = ctx.saved_tensors
-        smoothing, grad = ctx.smoothing, grads[0]
-        grad_NV = torch.empty_like(logits_NV)
-        for rows in _chunks(logits_NV):
-            chunk_CV = logits_NV[rows].float().sub_(lse_N[rows, None]).exp_()
-            chunk_CV.sub_(smoothing / logits_NV.shape[1])
-            target_C1 = targets_N[rows, None]
-            chunk_CV.scatter_add_(1, target_C1, chunk_CV.new_full(target_C1.shape, smoothing - 1.0))
-            grad_NV[rows] = chunk_CV.mul_(grad).to(grad_NV.dtype)
-        return grad_NV, None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        grad_ND, grad_VD = ctx.saved_tensors
+        return grad_ND * grads[0], grad_VD * grads[0], None, None
 
 
-def _chunks(logits_NV: Tensor) -> list[slice]:
-    rows = len(logits_NV)
-    size = rows if logits_NV.is_cuda else _CHUNK_ROWS
-    return [slice(start, start + size) for start in range(0, rows, max(size, 1))]
-
-
-def smoothed_cross_entropy(
-    logits_NV: Tensor, targets_N: Tensor, smoothing: float
+def projected_cross_entropy(
+    hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, smoothing: float
 ) -> tuple[Tensor, Tensor]:
-    """Sum the cross-entropy against targets smoothed with a uniform distribution.
+    """Sum the cross-entropy of projected outputs against smoothed targets.
 
     The target distribution gives `smoothing / V` to every token and `1 - smoothing` more to the
     right one, as in torch's `cross_entropy`. The sum, not the mean, is returned: divided by the
-    number of tokens of all batches of a step, it makes accumulated batches equal to one large one.
+    number of tokens of all batches of a step, it makes accumulated batches equal to one large
+    one. Under autocast the products are in its dtype; the softmax is always in float32.
 
     Args:
-        logits_NV: float32 or bfloat16, a row for each target token, none for padding.
+        hidden_ND: decoder outputs, a row for each target token, none for padding.
+        weight_VD: float32 output projection.
         targets_N: int64 target ids.
         smoothing: the mass that is spread.
 
@@ -74,7 +85,9 @@ def smoothed_cross_entropy(
         the smoothed loss, to be minimised, and the plain negative log-likelihood, to be reported;
         both float32 scalars, in nats.
     """
-    loss, nll = _SmoothedCrossEntropy.apply(logits_NV, targets_N, smoothing)  # type: ignore[no-untyped-call]
+    loss, nll = _ProjectedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        hidden_ND, weight_VD, targets_N, smoothing
+    )
     return loss, nll
 
 
@@ -83,19 +96,22 @@ def batch_loss(
 ) -> tuple[Tensor, Tensor]:
     """Sum the loss of a model over the target tokens of a batch.
 
-    Padding is left out before the projection to the vocabulary, the largest product of a small
-    model.
+    Padding is left out before the projection to the vocabulary, a small model's largest product.
 
     Args:
         network: the model.
         batch: on the model's device.
         pad_id: the target id that is padding.
-        smoothing: as in `smoothed_cross_entropy`.
+        smoothing: as in `projected_cross_entropy`.
 
     Returns:
-        as `smoothed_cross_entropy`.
+        as `projected_cross_entropy`.
     """
     hidden_BTD = network.decode(batch.tgt_in_BT, *network.encode(batch.src_BS))
     is_token_BT = batch.tgt_out_BT != pad_id
-    logits_NV = network.project(hidden_BTD[is_token_BT])
-    return smoothed_cross_entropy(logits_NV, batch.tgt_out_BT[is_token_BT], smoothing)
+    return projected_cross_entropy(
+        hidden_BTD[is_token_BT],
+        network.output_weight_VD,
+        batch.tgt_out_BT[is_token_BT],
+        smoothing,
+    )

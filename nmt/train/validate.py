@@ -75,12 +75,7 @@ class Validator:
         train, decode = self.config.train, self.config.decode
         count = min(len(self.data), train.valid_sentences or len(self.data))
         sources, references = self.data.texts(range(count))
-        options = TranslateOptions(
-            beam_size=train.valid_beam_size,
-            length_penalty=decode.length_penalty,
-            max_extra_len=decode.max_extra_len,
-            batch_tokens=decode.batch_tokens,
-        )
+        options = TranslateOptions.from_config(decode, beam_size=train.valid_beam_size)
         model = TrainedModel(self.config, self.tokenizers, network, weights=Path())
         hypotheses = []
         for translation in Translator([model], options).translate(sources):
