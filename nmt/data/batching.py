@@ -54,9 +54,9 @@ class Batch:
 class BatchOrder:
     """Which rows make up the batches of an epoch: a pure function of its arguments and the epoch.
 
-    Pairs of equal length are shuffled, all are sorted by target and then source length and cut
-    into batches, and the batches are shuffled. A corpus of weight 2 is in an epoch twice, one of
-    weight 0.5 with a random half, drawn anew each epoch.
+    Pairs are shuffled, sorted by the length of their longer side and then by the difference of
+    both, cut into batches, and the batches are shuffled. A corpus of weight 2 is in an epoch
+    twice, one of weight 0.5 with a random half, drawn anew each epoch.
 
     Args:
         src_lengths: tokens of each row's source side with the end mark, (rows,).
@@ -118,9 +118,10 @@ class BatchOrder:
 
     def _by_length(self, rows: Int64s) -> Int64s:
         src, tgt = self._src_lengths[rows], self._tgt_lengths[rows]
-        # Source lengths rise and fall in turn, so that they do not jump where the target
-        # length changes inside a batch.
-        return np.lexsort((np.where(tgt % 2, src, -src), tgt))
+        longer, difference = np.maximum(src, tgt), src - tgt
+        # The difference rises and falls in turn, so that the shorter side does not jump where
+        # the length of the longer one changes inside a batch.
+        return np.lexsort((np.where(longer % 2, difference, -difference), longer))
 
     def _cuts(self, rows: Int64s) -> list[int]:
         """Find where each batch but the first begins."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import random
@@ -16,6 +17,8 @@ import sentencepiece
 from nmt.config import Config, TokenizerConfig
 from nmt.data import cache
 from nmt.data.corpus import Pair, content_key, read_pairs, replace_controls
+from nmt.data.model_file import ModelFile, ModelType, is_whole, parse
+from nmt.data.sampling import Sampler, choose_of_best
 from nmt.errors import ConfigError, DataError, FileError
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = range(4)
@@ -54,13 +57,14 @@ class Tokenizer:
     eos_id: int
 
     def __init__(self, model: bytes, origin: str = "the SentencePiece model") -> None:
-        if _field_numbers(model) < _MODEL_FIELDS:
+        if not is_whole(model):
             raise FileError(f"{origin}: no SentencePiece model, or one cut short")
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         except RuntimeError as error:
             raise FileError(f"{origin}: no SentencePiece model, or a damaged one") from error
         self._model = model
+        self._samplers: dict[float, Sampler] = {}
         self._pieces = self._processor.get_piece_size()
         self.unk_id = self._processor.unk_id()
         self.bos_id = self._processor.bos_id()
@@ -117,20 +121,35 @@ class Tokenizer:
             seed: below 2 ** 32.
         """
 
-        def run() -> list[list[int]]:
-            sentencepiece.set_random_generator_seed(seed)
-            ids: list[list[int]] = self._processor.encode(
-                list(lines),
-                out_type=int,
-                enable_sampling=True,
-                alpha=alpha,
-                nbest_size=nbest,
-                num_threads=1,
-            )
-            return ids
+        if not alpha or self._file.type not in (ModelType.BPE, ModelType.UNIGRAM):
+            return self.encode(lines)
+        if self._file.type is ModelType.UNIGRAM and nbest > 0:
+            return self._sample_of_best(lines, alpha, nbest, seed)
+        normalized = [self._processor.normalize(line) for line in lines]
+        return self._sampler(alpha).sample(normalized, seed)
 
-        # SentencePiece seeds its generator when a thread first draws from it.
-        return _in_thread(run)
+    def _sample_of_best(
+        self, lines: Sequence[str], alpha: float, nbest: int, seed: int
+    ) -> list[list[int]]:
+        scores = [piece.score for piece in self._file.pieces]
+        lowest = min(scores)
+        scores[self.unk_id] = lowest - 10.0
+        rng = random.Random(seed)
+        sampled = []
+        for line in lines:
+            candidates = self._processor.nbest_encode(line, nbest_size=nbest, out_type=int)
+            log_probs = [sum(scores[token] for token in ids) for ids in candidates]
+            sampled.append(choose_of_best(candidates, log_probs, alpha, rng.random()))
+        return sampled
+
+    def _sampler(self, alpha: float) -> Sampler:
+        if alpha not in self._samplers:
+            self._samplers[alpha] = Sampler(self._file, alpha)
+        return self._samplers[alpha]
+
+    @functools.cached_property
+    def _file(self) -> ModelFile:
+        return parse(self._model)
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Turn rows of ids into plain text, one line each.
@@ -316,37 +335,3 @@ def _in_thread(function: Callable[[], T], poll: Callable[[], None] = lambda: Non
     if errors:
         raise errors[0]
     return results[0]
-
-
-# ---------------------------------------------------------------- the model file
-
-_MODEL_FIELDS = {1, 2, 3}  # pieces, trainer_spec, normalizer_spec of sentencepiece_model.proto
-
-
-def _field_numbers(model: bytes) -> set[int]:
-    """Collect the numbers of the top-level protobuf fields; empty if they do not add up.
-
-    A model cut off between two pieces is still valid protobuf, which SentencePiece loads.
-    """
-    numbers: set[int] = set()
-    place = 0
-    while place < len(model):
-        tag, place = _varint(model, place)
-        if tag & 7 != 2:  # all fields of a model are length-delimited
-            return set()
-        length, place = _varint(model, place)
-        place += length
-        numbers.add(tag >> 3)
-    return numbers if place == len(model) else set()
-
-
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while place < len(data):
-        byte = data[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            break
-    return value, place

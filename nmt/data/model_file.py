@@ -1,0 +1,133 @@
+"""What a SentencePiece model file holds, as far as its own API does not tell.
+
+The file is protobuf (`sentencepiece_model.proto` of SentencePiece); the few fields needed are
+read here, since the protobuf library is no requirement of SentencePiece.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import NamedTuple
+
+_PIECES, _TRAINER_SPEC, _NORMALIZER_SPEC = 1, 2, 3
+_TEXT, _SCORE, _KIND = 1, 2, 3
+_MODEL_TYPE, _BYTE_FALLBACK = 3, 35
+
+
+class ModelType(IntEnum):
+    """How text is cut into pieces."""
+
+    UNIGRAM = 1
+    BPE = 2
+    WORD = 3
+    CHAR = 4
+
+
+class PieceKind(IntEnum):
+    """What a piece stands for."""
+
+    NORMAL = 1
+    UNKNOWN = 2
+    CONTROL = 3
+    USER_DEFINED = 4
+    UNUSED = 5
+    BYTE = 6
+
+
+class Piece(NamedTuple):
+    """A piece of the vocabulary; its place in the file is its id."""
+
+    text: str
+    score: float
+    kind: PieceKind
+
+
+class ModelFile(NamedTuple):
+    """The pieces of a model and how they are used."""
+
+    pieces: list[Piece]
+    type: ModelType
+    byte_fallback: bool
+
+
+def is_whole(model: bytes) -> bool:
+    """Whether all parts of a model are there.
+
+    A model cut off between two pieces is still valid protobuf, and SentencePiece loads it.
+    """
+    try:
+        numbers = {number for number, _ in _fields(model)}
+    except ValueError:
+        return False
+    return numbers >= {_PIECES, _TRAINER_SPEC, _NORMALIZER_SPEC}
+
+
+def parse(model: bytes) -> ModelFile:
+    """Read the pieces and the type of a serialised model.
+
+    Raises:
+        ValueError: it is no such model.
+    """
+    pieces: list[Piece] = []
+    trainer_spec: dict[int, int | bytes] = {}
+    for number, value in _fields(model):
+        if number == _PIECES:
+            pieces.append(_piece(_bytes(value)))
+        elif number == _TRAINER_SPEC:
+            trainer_spec.update(_fields(_bytes(value)))
+    return ModelFile(
+        pieces,
+        ModelType(int(trainer_spec.get(_MODEL_TYPE, ModelType.UNIGRAM))),
+        bool(trainer_spec.get(_BYTE_FALLBACK, 0)),
+    )
+
+
+def _piece(data: bytes) -> Piece:
+    values = dict(_fields(data))
+    return Piece(
+        _bytes(values[_TEXT]).decode("utf-8"),
+        struct.unpack("<f", _bytes(values.get(_SCORE, bytes(4))))[0],
+        PieceKind(int(values.get(_KIND, PieceKind.NORMAL))),
+    )
+
+
+def _bytes(value: int | bytes) -> bytes:
+    if isinstance(value, int):
+        raise ValueError("a number where bytes should be")
+    return value
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Iterate over the numbers and values of the fields of a protobuf message."""
+    place = 0
+    while place < len(data):
+        tag, place = _varint(data, place)
+        wire_type = tag & 7
+        if wire_type == 0:
+            number, place = _varint(data, place)
+            yield tag >> 3, number
+            continue
+        if wire_type == 2:
+            length, place = _varint(data, place)
+        elif wire_type in (1, 5):
+            length = 8 if wire_type == 1 else 4
+        else:
+            raise ValueError(f"unknown wire type {wire_type}")
+        if place + length > len(data):
+            raise ValueError("cut short")
+        yield tag >> 3, data[place : place + length]
+        place += length
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    value = shift = 0
+    while place < len(data):
+        byte = data[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place
+        shift += 7
+    raise ValueError("cut short")
