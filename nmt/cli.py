@@ -6,14 +6,20 @@ wait for torch.
 
 from __future__ import annotations
 
+import os
 import sys
+from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from nmt.errors import ConfigError, NmtError
+
+if TYPE_CHECKING:
+    from nmt.checkpoint import TrainedModel
+    from nmt.decode.translator import Translator
 
 
 class _Commands(TyperGroup):
@@ -25,6 +31,10 @@ class _Commands(TyperGroup):
         except NmtError as error:
             _say(f"nmt: {error}")
             raise typer.Exit(error.exit_code) from error
+        except BrokenPipeError as error:  # as in `nmt translate … | head -1`
+            # What is still in the buffer has nowhere to go, and flushing it must not fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(141) from error  # 128 + SIGPIPE, as in a shell
         except KeyboardInterrupt as error:
             _say("nmt: interrupted")
             raise typer.Exit(130) from error
@@ -116,6 +126,283 @@ def average(
 
     steps = average_checkpoints(run, "best" if last is None else "last", last or best or 0)
     _say(f"{run}: averaged the checkpoints of steps {', '.join(map(str, steps))}")
+
+
+class Dtype(str, Enum):
+    """Arithmetic of a model."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+class Format(str, Enum):
+    """Of what is translated."""
+
+    text = "text"
+    jsonl = "jsonl"
+
+
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A run directory, or RUN/checkpoints/step-N.")
+]
+Ensemble = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Average the probabilities with those of another model; may be repeated.",
+        show_default=False,
+    ),
+]
+BeamSize = Annotated[
+    int | None, typer.Option(min=1, help="Hypotheses to keep; 1 is greedy search.")
+]
+LengthPenalty = Annotated[
+    float | None, typer.Option(min=0.0, help="Alpha of Wu et al. (2016); 0 favours short ones.")
+]
+MaxExtraLen = Annotated[
+    int | None, typer.Option(min=0, help="Tokens that a translation may have over its source.")
+]
+BatchTokens = Annotated[
+    int | None, typer.Option(min=1, help="Budget of a batch in source tokens, padding counted.")
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto: a GPU if there is one.")]
+DtypeOption = Annotated[Dtype, typer.Option(help="Arithmetic of the model.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="CPU threads. Default: what torch takes, one a core.")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the translations there (.gz is compressed)."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def translate(
+    model: Model,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="Text, plain or .gz. Default: standard input."),
+    ] = None,
+    output: Output = None,
+    layout: Annotated[
+        Format, typer.Option("--format", help="A sentence or a JSON object a line, in and out.")
+    ] = Format.text,
+    key: Annotated[
+        str, typer.Option(help="Key of the source text in JSON objects; others pass through.")
+    ] = "src",
+    nbest: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Give so many translations of each line: line number, score and text "
+            "(text), or the key nbest (jsonl).",
+        ),
+    ] = None,
+    scores: Annotated[
+        bool,
+        typer.Option(
+            "--scores",
+            help="Put the score, length-normalised log-probability, and a tab before each "
+            "translation, or add the keys score and token_log_probs.",
+        ),
+    ] = False,
+    temperature: Annotated[
+        float | None, typer.Option(help="Sample, with log-probabilities divided by this.")
+    ] = None,
+    top_k: Annotated[int | None, typer.Option(help="Sample from the K likeliest tokens.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Sample from the likeliest tokens of this probability.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of sampling.")] = 1,
+    ensemble: Ensemble = None,
+    beam_size: BeamSize = None,
+    length_penalty: LengthPenalty = None,
+    max_extra_len: MaxExtraLen = None,
+    batch_tokens: BatchTokens = None,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.float32,
+    threads: Threads = None,
+) -> None:
+    """Translate lines, one for one and in order.
+
+    Options of the search that are not given are as in the model's configuration.
+    """
+    from nmt.data.corpus import read_lines
+    from nmt.decode import streams
+    from nmt.decode.search import Sampling
+
+    sampling = None
+    if (temperature, top_k, top_p) != (None, None, None):
+        sampling = Sampling(1.0 if temperature is None else temperature, top_k, top_p, seed)
+    translator = _translator(
+        [model, *(ensemble or [])],
+        device,
+        dtype,
+        threads,
+        beam_size=beam_size,
+        length_penalty=length_penalty,
+        max_extra_len=max_extra_len,
+        batch_tokens=batch_tokens,
+        nbest=nbest,
+        sampling=sampling,
+    )
+    wanted: dict[str, bool] = {
+        "interactive": streams.comes_slowly(file),
+        "nbest": nbest is not None,
+        "scores": scores,
+    }
+    lines = (
+        streams.translate_text(translator, read_lines(file), **wanted)
+        if layout is Format.text
+        else streams.translate_jsonl(translator, read_lines(file), key, **wanted)
+    )
+    streams.write_lines(lines, output)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="[MODEL]", help="What translates, unless --hyp is given."),
+    ] = None,
+    src: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Text to translate. Default: data.test.")
+    ] = None,
+    ref: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Reference translations; may be repeated."),
+    ] = None,
+    hyp: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Translations to score as they are.")
+    ] = None,
+    test_set: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A test set of sacreBLEU: wmt14/full.")
+    ] = None,
+    langs: Annotated[
+        str | None, typer.Option(metavar="SRC-TGT", help="Its languages. Default: the model's.")
+    ] = None,
+    metrics: Annotated[str, typer.Option(help="Some of bleu,chrf,ter.")] = "bleu,chrf",
+    lowercase: Annotated[
+        bool, typer.Option("--lowercase", help="Ignore case in BLEU and chrF.")
+    ] = False,
+    tokenize: Annotated[
+        str | None, typer.Option(help="BLEU's tokenizer. Default: sacreBLEU's for the language.")
+    ] = None,
+    confidence: Annotated[
+        bool, typer.Option("--confidence", help="Bootstrap the 95 % confidence interval.")
+    ] = False,
+    as_json: AsJson = False,
+    output: Output = None,
+    ensemble: Ensemble = None,
+    beam_size: BeamSize = None,
+    length_penalty: LengthPenalty = None,
+    max_extra_len: MaxExtraLen = None,
+    batch_tokens: BatchTokens = None,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.float32,
+    threads: Threads = None,
+) -> None:
+    """Score a model's translations, or a file of translations, with sacreBLEU."""
+    from dataclasses import replace
+
+    from nmt.data.corpus import read_lines
+    from nmt.decode.streams import write_lines
+    from nmt.evaluate import EvaluateOptions, evaluate, read_test_data, render
+
+    if (model is None) == (hyp is None):
+        raise ConfigError("name a MODEL to translate with, or --hyp FILE with translations")
+    if hyp and (src or output or ensemble):
+        raise ConfigError("--hyp is scored as it is: leave out --src, --output and --ensemble")
+    options = EvaluateOptions(metrics.split(","), lowercase, tokenize, confidence=confidence)
+    files: dict[str, Any] = {"src": src, "refs": ref or [], "test_set": test_set, "langs": langs}
+    if model:
+        translator = _translator(
+            [model, *(ensemble or [])],
+            device,
+            dtype,
+            threads,
+            beam_size=beam_size,
+            length_penalty=length_penalty,
+            max_extra_len=max_extra_len,
+            batch_tokens=batch_tokens,
+        )
+        data = read_test_data(translator.config, **files)
+        hypotheses = _translated(translator, data.src)
+    else:
+        data = read_test_data(None, **files)
+        hypotheses = list(read_lines(hyp))
+    if output:
+        write_lines(hypotheses, output)
+    scores = evaluate(hypotheses, data.refs, replace(options, tgt_lang=data.tgt_lang))
+    write_lines(render(scores, as_json), None)
+
+
+@app.command()
+def score(
+    model: Model,
+    src: Annotated[Path, typer.Option(metavar="FILE", help="Source text.")],
+    tgt: Annotated[Path, typer.Option(metavar="FILE", help="Its translation, line by line.")],
+    as_json: AsJson = False,
+    batch_tokens: BatchTokens = None,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.float32,
+    threads: Threads = None,
+) -> None:
+    """Print how probable a model finds translations: a natural logarithm a pair.
+
+    With --json an object a pair that has its tokens as well, and a last one with the perplexity,
+    which otherwise goes to the standard error.
+    """
+    from nmt.data.corpus import read_lines
+    from nmt.decode.scorer import Totals, render, score_pairs
+    from nmt.decode.streams import write_lines
+
+    [loaded] = _load_models([model], device, dtype, threads)
+    budget = batch_tokens or loaded.config.decode.batch_tokens
+    totals = Totals()
+    pairs = score_pairs(loaded, read_lines(src), read_lines(tgt), budget)
+    write_lines(render(pairs, totals, as_json), None)
+    _say(str(totals))
+
+
+def _load_models(
+    paths: list[Path], device: str, dtype: Dtype, threads: int | None
+) -> list[TrainedModel]:
+    import torch
+
+    from nmt.checkpoint import choose_device, load_model
+
+    if threads:
+        torch.set_num_threads(threads)
+    return [load_model(path, choose_device(device), getattr(torch, dtype.value)) for path in paths]
+
+
+def _translator(
+    paths: list[Path], device: str, dtype: Dtype, threads: int | None, **options: Any
+) -> Translator:
+    """Load the models of an ensemble; options that are None are as the first one's config says."""
+    from nmt.decode.translator import TranslateOptions, Translator
+
+    models = _load_models(paths, device, dtype, threads)
+    chosen = TranslateOptions.from_config(models[0].config.decode, **options)
+    return Translator(models, chosen, warn=_say)
+
+
+def _translated(translator: Translator, lines: list[str]) -> list[str]:
+    """Translate all lines, showing on a terminal how far it is."""
+    from rich.console import Console
+    from rich.progress import track
+
+    translations = track(
+        translator.translate(lines),
+        "translating",
+        total=len(lines),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    return [translation.text for translation in translations]
 
 
 def _say(text: str) -> None:

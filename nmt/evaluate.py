@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from nmt.data.corpus import read_lines
+from nmt.config import Config
+from nmt.data.corpus import read_lines, read_pairs
 from nmt.errors import ConfigError, DataError, FileError
 
 METRICS = ("bleu", "chrf", "ter")
@@ -155,7 +158,7 @@ def _metric(name: str, options: EvaluateOptions) -> Any:
             return TER()
 
 
-def test_set(name: str, langs: str) -> tuple[list[str], list[list[str]]]:
+def find_test_set(name: str, langs: str) -> tuple[list[str], list[list[str]]]:
     """Take one of sacreBLEU's test sets, downloading it on first use.
 
     Args:
@@ -191,3 +194,68 @@ def test_set(name: str, langs: str) -> tuple[list[str], list[list[str]]]:
             "that the environment variable SACREBLEU names (~/.sacrebleu), which can be copied"
         ) from error
     return list(read_lines(src)), [list(read_lines(ref)) for ref in refs]
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """What is translated and what the translations are compared with."""
+
+    src: list[str]
+    """Source lines; empty where only references are known."""
+    refs: list[list[str]]
+    """One or more lists of reference lines."""
+    tgt_lang: str
+    """Code of the target language, empty where it is not known."""
+
+
+def read_test_data(
+    config: Config | None,
+    *,
+    src: Path | None = None,
+    refs: Sequence[Path] = (),
+    test_set: str | None = None,
+    langs: str | None = None,
+) -> EvaluationData:
+    """Read the files named, or one of sacreBLEU's test sets, or else the configuration's test.
+
+    Args:
+        config: of the model that will translate; without it, only references are needed.
+        src: a text file.
+        refs: text files.
+        test_set: a name that sacreBLEU knows.
+        langs: of the test set; without it, the configuration's.
+
+    Raises:
+        ConfigError: what is named does not go together, or nothing is named.
+        DataError, FileError: something cannot be read.
+    """
+    if test_set is not None:
+        if src or refs:
+            raise ConfigError("--test-set brings its own source and references: leave out yours")
+        if langs is None and config is None:
+            raise ConfigError("--test-set needs --langs, for example en-de")
+        langs = langs or f"{config.data.src_lang}-{config.data.tgt_lang}"  # type: ignore[union-attr]
+        return EvaluationData(*find_test_set(test_set, langs), langs.rpartition("-")[2])
+    if langs is not None:
+        raise ConfigError("--langs is for --test-set")
+    tgt_lang = config.data.tgt_lang if config else ""
+    if refs:
+        if config and not src:
+            raise ConfigError("--ref needs --src with the text to translate")
+        references = [list(read_lines(ref)) for ref in refs]
+        return EvaluationData(list(read_lines(src)) if src else [], references, tgt_lang)
+    if src or config is None:
+        raise ConfigError("there are no references: name them with --ref, or a --test-set")
+    if not config.data.test:
+        raise ConfigError("the model's configuration has no data.test: give --src and --ref")
+    pairs = [pair for corpus in config.data.test for pair in read_pairs(corpus, config.data)]
+    return EvaluationData([pair.src for pair in pairs], [[pair.tgt for pair in pairs]], tgt_lang)
+
+
+def render(scores: Sequence[Score], as_json: bool) -> Iterator[str]:
+    """Write scores as lines for people, or as one JSON array."""
+    if not as_json:
+        yield from map(str, scores)
+        return
+    fields = [{k: v for k, v in asdict(score).items() if v is not None} for score in scores]
+    yield json.dumps(fields, ensure_ascii=False, indent=2)

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 import sacrebleu.dataset
 
-import nmt.evaluate
 from nmt.errors import ConfigError, DataError, FileError
-from nmt.evaluate import EvaluateOptions, evaluate
+from nmt.evaluate import EvaluateOptions, evaluate, find_test_set
 
 WORDS = ["The", "the", "cat", "CAT", "sat", "on", "mat", ",", ".", "mat.", "U.S.", "3.5%", "don't"]
 WORDS += ["\u2028", "Über", "naïve"]
@@ -136,7 +135,7 @@ def test_a_test_set_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for field in dataset.fieldnames("en-de"):
         path = Path(dataset._get_txt_file_path("en-de", field))
         path.write_text(f"{field} 1\n{field}\u20282\n", encoding="utf-8")
-    src, refs = nmt.evaluate.test_set("wmt14/full", "en-de")
+    src, refs = find_test_set("wmt14/full", "en-de")
     assert src == ["src 1", "src\u20282"]
     assert refs == [["ref 1", "ref\u20282"]]
 
@@ -153,11 +152,11 @@ def test_a_test_set_that_cannot_be_downloaded(
 
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     with pytest.raises(FileError, match=r"wmt14/full en-de: .*no network"):
-        nmt.evaluate.test_set("wmt14/full", "en-de")
+        find_test_set("wmt14/full", "en-de")
 
 
 def test_unknown_test_sets_and_languages() -> None:
     with pytest.raises(ConfigError, match="wmt14/full"):
-        nmt.evaluate.test_set("wmt14/ful", "en-de")
+        find_test_set("wmt14/ful", "en-de")
     with pytest.raises(ConfigError, match=r"'xx-yy'.*de-en"):
-        nmt.evaluate.test_set("wmt14/full", "xx-yy")
+        find_test_set("wmt14/full", "xx-yy")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import queue
 import re
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 
@@ -53,6 +54,9 @@ def prompt_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
     waiting: queue.Queue[str | _End] = queue.Queue(_LINES_WAITING)
 
     def read() -> None:
+        # If the process ends while this thread waits for a line, Python closes sys.stdin, cannot
+        # take the lock that this thread holds, and aborts; unless something still refers to it.
+        _held = sys.stdin
         try:
             for line in lines:
                 waiting.put(line)

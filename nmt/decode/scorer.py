@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 
@@ -67,14 +68,43 @@ def score_pairs(
         first_number += len(window)
 
 
-def perplexity(log_prob: float, num_tokens: int) -> float:
-    """Give the perplexity a token of a text.
+@dataclass
+class Totals:
+    """Sums over the pairs of a text."""
+
+    pairs: int = 0
+    tokens: int = 0
+    """Target tokens, end marks included."""
+    log_prob: float = 0.0
+
+    @property
+    def perplexity(self) -> float:
+        """Perplexity a target token; NaN for no pairs."""
+        return math.exp(-self.log_prob / self.tokens) if self.tokens else math.nan
+
+    def add(self, score: PairScore) -> None:
+        """Count a pair."""
+        self.pairs += 1
+        self.tokens += len(score.token_log_probs)
+        self.log_prob += score.log_prob
+
+    def __str__(self) -> str:
+        return f"perplexity {self.perplexity:.4f} ({self.pairs} pairs, {self.tokens} tokens)"
+
+
+def render(scores: Iterable[PairScore], totals: Totals, as_json: bool) -> Iterator[str]:
+    """Write each score as a line: its log_prob, or an object with all of it.
 
     Args:
-        log_prob: natural logarithm of the probability of the whole text.
-        num_tokens: number of its tokens, end marks included.
+        scores: of pairs.
+        totals: counts the pairs that went through; the last line of JSON gives them.
+        as_json: write objects.
     """
-    return math.exp(-log_prob / num_tokens)
+    for score in scores:
+        totals.add(score)
+        yield json.dumps(asdict(score), ensure_ascii=False) if as_json else f"{score.log_prob:.6f}"
+    if as_json:
+        yield json.dumps({**asdict(totals), "perplexity": totals.perplexity})
 
 
 @torch.inference_mode()

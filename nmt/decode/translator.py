@@ -141,6 +141,10 @@ class Translator:
         options: without them, those of the first model's configuration.
         warn: called with a message for each line that has to be divided.
 
+    Attributes:
+        config: of the first model.
+        options: in use.
+
     Raises:
         ConfigError: the models' tokenizers differ.
     """
@@ -154,6 +158,7 @@ class Translator:
         first = models[0]
         for model in models[1:]:
             _check_same_tokenizers(first, model)
+        self.config = first.config
         self.options = options or TranslateOptions.from_config(first.config.decode)
         self._models = models
         self._src, self._tgt = first.tokenizers

@@ -11,7 +11,7 @@ import torch
 
 from nmt.checkpoint import TrainedModel
 from nmt.data.tokenizer import Tokenizer
-from nmt.decode.scorer import perplexity, score_pairs
+from nmt.decode.scorer import PairScore, Totals, score_pairs
 from nmt.decode.translator import TranslateOptions, Translator
 from nmt.errors import DataError
 
@@ -94,6 +94,11 @@ def test_pairs_are_read_lazily(model: TrainedModel, monkeypatch: pytest.MonkeyPa
     assert read <= 2 * 15
 
 
-def test_perplexity() -> None:
+def test_totals() -> None:
     # Two tokens of probability 1/2 and 1/8: the geometric mean is 1/4.
-    assert perplexity(math.log(1 / 16), 2) == pytest.approx(4.0)
+    totals = Totals()
+    for probability in (1 / 2, 1 / 8):
+        totals.add(PairScore(math.log(probability), [math.log(probability)], ["a"]))
+    assert totals.perplexity == pytest.approx(4.0)
+    assert str(totals) == "perplexity 4.0000 (2 pairs, 2 tokens)"
+    assert math.isnan(Totals().perplexity)

@@ -1,0 +1,55 @@
+"""A model that the command line trained, small enough to be there in seconds."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+WORDS = ["the", "cat", "dog", "sat", "on", "a", "mat", "ran", "home", "über", "naïve", "café"]
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory; its data.test is beside it in test.src and test.tgt."""
+    from rich.console import Console
+
+    from nmt.config import Config
+    from nmt.train.run import train
+
+    folder = tmp_path_factory.mktemp("trained")
+    draw = random.Random(1)
+    for name, number in [("train", 600), ("test", 30)]:
+        lines = [" ".join(draw.choices(WORDS, k=draw.randint(1, 8))) + "." for _ in range(number)]
+        text = "".join(line + "\n" for line in lines)
+        (folder / f"{name}.src").write_bytes(text.encode())
+        (folder / f"{name}.tgt").write_bytes(text.upper().encode())
+    corpora = {
+        name: {"src": str(folder / f"{name}.src"), "tgt": str(folder / f"{name}.tgt")}
+        for name in ("train", "test")
+    }
+    layers = {"encoder_layers": 1, "decoder_layers": 1}
+    config = Config.model_validate(
+        {
+            "data": {
+                "src_lang": "en",
+                "tgt_lang": "de",
+                "cache_dir": str(folder / "cache"),
+                "max_length": 60,
+                **corpora,
+            },
+            "tokenizer": {"vocab_size": 100},
+            "model": {"d_model": 32, "num_heads": 2, "d_ff": 64, **layers},
+            "train": {
+                "max_steps": 60,
+                "batch_tokens": 400,
+                "warmup_steps": 20,
+                "learning_rate": 0.01,
+                "threads": 1,
+                "average": "none",
+            },
+        }
+    )
+    train(config, folder / "run", Console(stderr=True))
+    return folder / "run"

@@ -1,0 +1,275 @@
+"""`nmt translate`: formats, streams, files, and what it refuses."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from nmt.cli import app
+from nmt.data.tokenizer import Tokenizers
+
+TEXT = "the cat sat.\n\nthe dog ran home on a mat.\n   \ncafé über naïve.\n"
+COMMAND = [sys.executable, "-c", "from nmt.cli import app; app(prog_name='nmt')", "translate"]
+
+
+def translate(run: Path, *arguments: str, text: str = TEXT, file: Path | None = None) -> Result:
+    """Translate a file, or else a text through a file of its own."""
+    with tempfile.NamedTemporaryFile() as own:
+        own.write(text.encode("utf-8"))
+        own.flush()
+        start = ("translate", str(run), str(file or own.name), "--threads", "1")
+        return CliRunner().invoke(app, [*start, *arguments])
+
+
+def lines_of(result: Result) -> list[str]:
+    assert result.exit_code == 0, result.stderr
+    text = result.stdout_bytes.decode("utf-8")
+    assert text == "" or text.endswith("\n")
+    return text.split("\n")[:-1]
+
+
+@pytest.fixture
+def best(trained_run: Path) -> list[str]:
+    return lines_of(translate(trained_run))
+
+
+def test_a_line_for_a_line(trained_run: Path, best: list[str]) -> None:
+    assert [bool(line) for line in best] == [True, False, True, False, True]
+    assert len(set(best)) == 4
+    # No line feed at the end, CRLF and a byte-order mark change nothing.
+    assert lines_of(translate(trained_run, text=TEXT[:-1])) == best
+    assert lines_of(translate(trained_run, text="\ufeff" + TEXT.replace("\n", "\r\n"))) == best
+    assert lines_of(translate(trained_run, text="")) == []
+    assert lines_of(translate(trained_run, text="\n")) == [""]
+
+
+def test_files_plain_and_gzip(trained_run: Path, best: list[str], tmp_path: Path) -> None:
+    (tmp_path / "in").write_text(TEXT, encoding="utf-8")
+    (tmp_path / "in.gz").write_bytes(gzip.compress(TEXT.encode()))
+    expected = "".join(line + "\n" for line in best).encode()
+    for name in ("in", "in.gz"):
+        result = translate(trained_run, "--output", str(tmp_path / "out"), file=tmp_path / name)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert (tmp_path / "out").read_bytes() == expected
+    translate(trained_run, "--output", str(tmp_path / "out.gz"), file=tmp_path / "in")
+    assert gzip.decompress((tmp_path / "out.gz").read_bytes()) == expected
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "in.gz", "out", "out.gz"]
+
+
+def test_a_failure_leaves_no_output(trained_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"the cat.\n\xff\n")
+    (tmp_path / "out").write_text("what was there before")
+    result = translate(trained_run, "--output", str(tmp_path / "out"), file=tmp_path / "in")
+    assert result.exit_code == 3
+    assert "in:2:1" in result.stderr
+    assert (tmp_path / "out").read_text() == "what was there before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+
+
+def test_scores_and_nbest(trained_run: Path, best: list[str]) -> None:
+    scored = [line.split("\t") for line in lines_of(translate(trained_run, "--scores"))]
+    assert [text for _, text in scored] == best
+    assert all(float(score) < 0 for score, text in scored if text)
+    rows = [line.split("\t") for line in lines_of(translate(trained_run, "--nbest", "3"))]
+    assert [int(number) for number, _, _ in rows] == [1, 1, 1, 2, 3, 3, 3, 4, 5, 5, 5]
+    firsts = {number: (score, text) for number, score, text in reversed(rows)}
+    assert [list(pair) for pair in firsts.values()][::-1] == scored
+
+
+def test_jsonl(trained_run: Path, best: list[str]) -> None:
+    texts = TEXT.split("\n")[:-1]
+    records = [{"id": n, "text": text, "ü": {"x": [None]}} for n, text in enumerate(texts)]
+    given = "".join(json.dumps(record) + "\n" for record in records) + "\n"
+    out = lines_of(translate(trained_run, "--format", "jsonl", "--key", "text", text=given))
+    assert out[-1] == ""
+    assert [json.loads(line) for line in out[:-1]] == [
+        record | {"translation": text} for record, text in zip(records, best, strict=True)
+    ]
+    more = translate(
+        trained_run, "--format=jsonl", "--key=text", "--nbest=2", "--scores", text=given
+    )
+    record = json.loads(lines_of(more)[0])
+    assert record["translation"] == record["nbest"][0]["translation"] == best[0]
+    assert record["score"] == record["nbest"][0]["score"] >= record["nbest"][1]["score"]
+    assert len(record["token_log_probs"]) > 1
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "line 2: not valid JSON"),
+        ("[" * 100_000, "line 2: not valid JSON"),
+        ('{"source": "x"}', "line 2: not an object with a string under 'src'"),
+        ('{"src": 3}', "line 2: not an object with a string under 'src'"),
+        ('{"src": "\\ud800"}', "line 2: 'src' is no valid text"),
+    ],
+)
+def test_bad_jsonl(trained_run: Path, line: str, message: str) -> None:
+    result = translate(trained_run, "--format", "jsonl", text=f'{{"src": "the cat."}}\n{line}\n')
+    assert result.exit_code == 3
+    assert message in result.stderr
+
+
+def test_json_strings_cannot_add_lines(trained_run: Path) -> None:
+    record = {"src": "the cat\nsat.\u2028", "note": "two\nlines\u2028 \ud800"}
+    [out] = lines_of(translate(trained_run, "--format=jsonl", text=json.dumps(record) + "\n"))
+    assert json.loads(out)["note"] == record["note"]
+
+
+def test_options_of_the_search(trained_run: Path, best: list[str]) -> None:
+    # The configuration's defaults, spelt out.
+    same = ["--beam-size=4", "--length-penalty=0.6", "--max-extra-len=50", "--batch-tokens=5"]
+    assert lines_of(translate(trained_run, *same)) == best
+    assert lines_of(translate(trained_run, "--ensemble", str(trained_run))) == best
+    greedy = lines_of(translate(trained_run, "--beam-size=1", "--scores"))
+    beam = lines_of(translate(trained_run, "--beam-size=8", "--scores"))
+    assert greedy != beam
+    long = lines_of(translate(trained_run, "--length-penalty=9"))
+    assert sum(map(len, long)) > sum(map(len, best))
+    [ids] = Tokenizers.load(trained_run / "tokenizer").src.encode(["the cat."])
+    given = ["--format=jsonl", "--scores", "--nbest=4", "--max-extra-len=0"]
+    [record] = lines_of(translate(trained_run, *given, text='{"src": "the cat."}\n'))
+    lengths = [len(found["token_log_probs"]) for found in json.loads(record)["nbest"]]
+    assert max(lengths) <= len(ids) + 1
+    assert len(lines_of(translate(trained_run, "--dtype=bfloat16"))) == len(best)
+
+
+def test_sampling(trained_run: Path, best: list[str]) -> None:
+    sample = ["--temperature=1.5", "--seed=7"]
+    first = lines_of(translate(trained_run, *sample))
+    assert first == lines_of(translate(trained_run, *sample, "--batch-tokens=1"))
+    assert first != lines_of(translate(trained_run, "--temperature=1.5", "--seed=8"))
+    greedy = lines_of(translate(trained_run, "--beam-size=1"))
+    assert lines_of(translate(trained_run, "--top-k=1")) == greedy
+    assert lines_of(translate(trained_run, "--top-p=0.000001")) == greedy
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--temperature=0"], "temperature"),
+        (["--nbest=5"], "beam_size"),
+        (["--nbest=2", "--top-k=3"], "sampling"),
+        (["--beam-size=0"], "beam-size"),
+        (["--device=gpu"], "'gpu'"),
+        (["--dtype=int3"], "dtype"),
+    ],
+)
+def test_options_out_of_range_exit_with_2(
+    trained_run: Path, arguments: list[str], message: str
+) -> None:
+    result = translate(trained_run, *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_files_that_are_not_there_exit_with_4(trained_run: Path, tmp_path: Path) -> None:
+    for result in (
+        translate(tmp_path / "none"),
+        translate(trained_run, file=tmp_path / "none"),
+        translate(trained_run, "--output", str(tmp_path / "no folder" / "out")),
+    ):
+        assert result.exit_code == 4
+        assert str(tmp_path) in result.stderr
+
+
+def test_long_lines_are_announced_on_stderr(trained_run: Path) -> None:
+    result = translate(
+        trained_run, text="the cat.\n" + "the cat sat on a mat. " * 30 + "\na dog.\n"
+    )
+    assert len(lines_of(result)) == 3
+    assert result.stderr.startswith("line 2: ")
+    assert result.stderr.count("\n") == 1
+
+
+# In processes of their own
+
+
+def start(run: Path, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [*COMMAND, str(run), "--threads", "1", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | environment,
+    )
+
+
+def test_a_line_is_translated_before_the_next_is_sent(trained_run: Path, best: list[str]) -> None:
+    with start(trained_run) as process:
+        assert process.stdin
+        assert process.stdout
+        # A deadlock must fail the test, not hang it.
+        watchdog = threading.Timer(120, process.kill)
+        watchdog.start()
+        found = []
+        for line in TEXT.split("\n")[:-1]:
+            process.stdin.write(line.encode() + b"\n")
+            process.stdin.flush()
+            found.append(process.stdout.readline().decode()[:-1])
+        process.stdin.close()
+        assert process.wait() == 0
+        watchdog.cancel()
+    assert found == best
+
+
+def test_the_reader_of_the_output_may_go_away(trained_run: Path) -> None:
+    with start(trained_run) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdin.write(b"the cat.\n")
+        process.stdin.flush()
+        assert process.stdout.readline()
+        process.stdout.close()
+        # The input stays open: the thread that waits for it must not disturb the end.
+        process.stdin.write(b"the dog.\n")
+        process.stdin.flush()
+        assert process.wait(120) == 141
+        assert process.stderr.read() == b""
+
+
+def test_interrupted_while_waiting_for_input(trained_run: Path) -> None:
+    with start(trained_run) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdin.write(b"the cat.\n")
+        process.stdin.flush()
+        assert process.stdout.readline()
+        process.send_signal(2)
+        assert process.wait(120) == 130
+        assert process.stderr.read() == b"nmt: interrupted\n"
+
+
+def test_output_is_utf8_in_every_locale(trained_run: Path, best: list[str]) -> None:
+    with start(trained_run, LC_ALL="C", PYTHONUTF8="0", PYTHONIOENCODING="ascii") as process:
+        out, err = process.communicate(TEXT.encode())
+    assert err == b""
+    assert out.decode("utf-8").split("\n")[:-1] == best
+
+
+def test_the_run_may_be_moved(trained_run: Path, best: list[str], tmp_path: Path) -> None:
+    shutil.copytree(trained_run, tmp_path / "elsewhere")
+    assert lines_of(translate(tmp_path / "elsewhere")) == best
+
+
+def test_help_does_not_import_torch() -> None:
+    code = (
+        "import sys\nfrom nmt.cli import app\n"
+        "try: app(['translate', '--help'])\nexcept SystemExit: pass\n"
+        "print(sorted({'torch', 'sacrebleu', 'datasets', 'numpy'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.rstrip().endswith("[]")
