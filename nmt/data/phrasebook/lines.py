@@ -1,0 +1,83 @@
+"""From the words of a tree to written lines and their alignment."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from nmt.data.phrasebook.tree import Word, Words
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A sentence in both languages.
+
+    Attributes:
+        src: The English sentence.
+        tgt: The German sentence.
+        alignment: Sorted pairs (index in `src.split()`, index in `tgt.split()`) of words that
+            translate each other. A word without a counterpart appears in no pair.
+    """
+
+    src: str
+    tgt: str
+    alignment: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A sentence, or two, as the words of either language."""
+
+    en: Words
+    de: Words
+
+    def then(self, other: "Line") -> "Line":
+        """This sentence followed by another."""
+        return Line(self.en + other.en, self.de + other.de)
+
+
+def line(end: str, en: Words, de: Words) -> Line:
+    """A sentence with its closing mark."""
+    return Line([*en, Word(end)], [*de, Word(end)])
+
+
+_STOPS = (",", ".", "?", "!")
+_AN = ("a", "e", "i", "o", "u", "honest")
+_NOT_AN = ("useful",)
+
+
+def _write(words: Words) -> tuple[list[str], list[tuple[Hashable, ...]]]:
+    """The tokens of a line as written, and what each stems from."""
+    texts: list[str] = []
+    keys: list[tuple[Hashable, ...]] = []
+    capital = True
+    for word in words:
+        text = word.text
+        if text in _STOPS:
+            # A clause that ends the sentence needs no comma of its own.
+            texts[-1] = texts[-1].removesuffix(",") + text
+            capital = text != ","
+        elif text == "not" and texts[-1] == "can":
+            texts[-1] = "cannot"
+            keys[-1] += word.keys
+        else:
+            if texts and texts[-1] in ("a", "A") and _takes_an(text):
+                texts[-1] += "n"
+            texts.append(text[0].upper() + text[1:] if capital else text)
+            keys.append(word.keys)
+            capital = False
+    return texts, keys
+
+
+def _takes_an(word: str) -> bool:
+    return word.startswith(_AN) and word not in _NOT_AN
+
+
+def to_pair(line: Line) -> Pair:
+    """Writes a line in both languages; words that share a key are aligned."""
+    src, src_keys = _write(line.en)
+    tgt, tgt_keys = _write(line.de)
+    places: dict[Hashable, list[int]] = {}
+    for j, keys in enumerate(tgt_keys):
+        for key in keys:
+            places.setdefault(key, []).append(j)
+    links = {(i, j) for i, keys in enumerate(src_keys) for key in keys for j in places.get(key, ())}
+    return Pair(" ".join(src), " ".join(tgt), tuple(sorted(links)))

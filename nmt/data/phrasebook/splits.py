@@ -1,0 +1,63 @@
+"""The splits of the built-in demo corpus."""
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+from nmt.data.phrasebook.constructions import CONSTRUCTIONS
+from nmt.data.phrasebook.drawing import Dice
+from nmt.data.phrasebook.lines import Pair, to_pair
+
+SRC_LANG = "en"
+TGT_LANG = "de"
+SPLITS = {"train": 40_000, "valid": 500, "test": 500}
+
+_SEED = 20_260_101
+
+
+def stream(seed: int) -> Iterator[Pair]:
+    """Draws pairs without end, repetitions included."""
+    dice = Dice(seed)
+    while True:
+        yield to_pair(dice.pick(CONSTRUCTIONS)(dice))
+
+
+def _distinct(drawn: Iterable[Pair]) -> Iterator[Pair]:
+    """Drops every pair of which either side has been seen."""
+    seen_src: set[str] = set()
+    seen_tgt: set[str] = set()
+    for pair in drawn:
+        if pair.src not in seen_src and pair.tgt not in seen_tgt:
+            yield pair
+        seen_src.add(pair.src)
+        seen_tgt.add(pair.tgt)
+
+
+@cache
+def _splits() -> dict[str, list[Pair]]:
+    """Deals the distinct pairs out, so that the splits follow the same distribution."""
+    splits: dict[str, list[Pair]] = {name: [] for name in SPLITS}
+    period = sum(SPLITS.values()) // SPLITS["test"]
+    held_out = {0: "valid", period // 2: "test"}
+    drawn = zip(range(sum(SPLITS.values())), _distinct(stream(_SEED)), strict=False)
+    for i, pair in drawn:
+        splits[held_out.get(i % period, "train")].append(pair)
+    return splits
+
+
+def pairs(split: str) -> list[Pair]:
+    """The pairs of one split, the same on every machine.
+
+    Distinct on either side, within a split and across splits.
+
+    Args:
+        split: A key of `SPLITS`.
+
+    Returns:
+        A new list of `SPLITS[split]` pairs in a fixed order.
+
+    Raises:
+        ValueError: If there is no such split.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"no split {split!r} in the phrasebook; there are {', '.join(SPLITS)}")
+    return list(_splits()[split])
