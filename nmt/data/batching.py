@@ -20,6 +20,7 @@ Int64s = npt.NDArray[np.int64]
 Ids = Sequence[int] | npt.NDArray[np.int32]
 
 _BATCHES_AHEAD = 8
+_WINDOW = 64  # planned batches that are sampled together
 
 
 @dataclass(frozen=True)
@@ -149,10 +150,10 @@ def batches(
 ) -> Iterator[Batch]:
     """Iterate over the batches of an epoch, made ahead in a background thread.
 
-    With `tokenizer.sampling_alpha` each pair is segmented anew, with random numbers that depend
-    on seed, epoch and number of the batch alone. The batches are those planned for the plain
-    segmentation, so a batch can then exceed its budget; a side that would exceed
-    `data.max_length` keeps its plain segmentation.
+    With `tokenizer.sampling_alpha` each pair is segmented anew, with random numbers that seed,
+    epoch and place in the epoch determine. Sampled segmentations are longer than the plain ones
+    and of other lengths, so every `_WINDOW` planned batches are sampled together and cut into
+    batches again. A side that would exceed `data.max_length` keeps its plain segmentation.
 
     Args:
         prepared: the rows.
@@ -160,14 +161,15 @@ def batches(
         order: of the same rows.
         config: `tokenizer` and `train.seed` set the sampling.
         epoch: number of the epoch.
-        start: number of the first batch; those before it are not made.
+        start: number of the first batch. Those before it are not made, but with sampling they
+            are planned, which takes the time of sampling.
         ahead: how many batches may wait; it has no influence on them.
     """
     plan = order.epoch(epoch)
-    made = (
-        _make(prepared, tokenizers, config, plan[number], (epoch, number))
-        for number in range(start, len(plan))
-    )
+    if config.tokenizer.sampling_alpha:
+        sampled = _sampled_batches(prepared, tokenizers, config, plan, epoch)
+        return prefetch(itertools.islice(sampled, start, None), ahead)
+    made = (collate(*prepared.rows(rows), tokenizers, rows) for rows in plan[start:])
     return prefetch(made, ahead)
 
 
@@ -189,22 +191,36 @@ def collate(
     return Batch(src_BS, tgt_in_BT, tgt_out_BT, num_src_tokens, num_tgt_tokens, rows)
 
 
-def _make(
+def _sampled_batches(
     prepared: Prepared,
     tokenizers: Tokenizers,
     config: Config,
-    rows: Int64s,
-    number: tuple[int, int],
-) -> Batch:
-    src_ids: Sequence[Ids]
-    tgt_ids: Sequence[Ids]
-    src_ids, tgt_ids = prepared.rows(rows)
-    if config.tokenizer.sampling_alpha:
-        seeds = np.random.SeedSequence([config.train.seed, *number]).generate_state(2).tolist()
-        src, tgt = prepared.texts(rows)
-        src_ids = _sampled(tokenizers.src, src, src_ids, config, seeds[0])
-        tgt_ids = _sampled(tokenizers.tgt, tgt, tgt_ids, config, seeds[1])
-    return collate(src_ids, tgt_ids, tokenizers, rows)
+    plan: list[Int64s],
+    epoch: int,
+) -> Iterator[Batch]:
+    for window, start in enumerate(range(0, len(plan), _WINDOW)):
+        rows = np.concatenate(plan[start : start + _WINDOW])
+        entropy = [config.train.seed, epoch, window]
+        seeds = np.random.SeedSequence(entropy).generate_state(3).tolist()
+        texts, plain = prepared.texts(rows), prepared.rows(rows)
+        src_ids = _sampled(tokenizers.src, texts[0], plain[0], config, seeds[0])
+        tgt_ids = _sampled(tokenizers.tgt, texts[1], plain[1], config, seeds[1])
+        order = BatchOrder(
+            _lengths(src_ids),
+            _lengths(tgt_ids),
+            corpus_sizes=[len(rows)],
+            weights=[1.0],
+            batch_tokens=config.train.batch_tokens,
+            seed=seeds[2],
+        )
+        for places in order.epoch(0):
+            picked = [[side[place] for place in places] for side in (src_ids, tgt_ids)]
+            yield collate(picked[0], picked[1], tokenizers, rows[places])
+
+
+def _lengths(rows: Sequence[Ids]) -> Int64s:
+    """Count the tokens of each row, the end mark included."""
+    return np.array([len(ids) + 1 for ids in rows])
 
 
 def _sampled(
