@@ -243,7 +243,11 @@ def read_test_data(
         if config and not src:
             raise ConfigError("--ref needs --src with the text to translate")
         references = [list(read_lines(ref)) for ref in refs]
-        return EvaluationData(list(read_lines(src)) if src else [], references, tgt_lang)
+        sources = list(read_lines(src)) if src else []
+        for ref, lines in zip(refs, references, strict=True):
+            if src and len(lines) != len(sources):  # now, not after an hour of translating
+                raise DataError(f"{src} has {len(sources)} lines, but {ref} has {len(lines)}")
+        return EvaluationData(sources, references, tgt_lang)
     if src or config is None:
         raise ConfigError("there are no references: name them with --ref, or a --test-set")
     if not config.data.test:

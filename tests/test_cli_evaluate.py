@@ -134,6 +134,9 @@ def test_lines_that_do_not_match_exit_with_3(trained_run: Path, src: Path, tmp_p
     shorter = tmp_path / "shorter"
     shorter.write_text("one line\n")
     assert run_nmt("evaluate", "--hyp", src, "--ref", shorter).exit_code == 3
+    result = run_nmt("evaluate", trained_run, "--src", src, "--ref", shorter)
+    assert result.exit_code == 3
+    assert f"{src} has 30 lines, but {shorter} has 1" in result.stderr
     result = run_nmt("score", trained_run, "--src", src, "--tgt", shorter)
     assert result.exit_code == 3
     assert "line 1" in result.stderr

@@ -140,6 +140,8 @@ class Translator:
         models: with the same tokenizers and on the same device.
         options: without them, those of the first model's configuration.
         warn: called with a message for each line that has to be divided.
+        poll: called before each batch; an exception that it raises ends the work, which is how
+            a signal gets through.
 
     Attributes:
         config: of the first model.
@@ -154,6 +156,7 @@ class Translator:
         models: Sequence[TrainedModel],
         options: TranslateOptions | None = None,
         warn: Callable[[str], None] = warnings.warn,
+        poll: Callable[[], None] = lambda: None,
     ) -> None:
         first = models[0]
         for model in models[1:]:
@@ -162,7 +165,7 @@ class Translator:
         self.options = options or TranslateOptions.from_config(first.config.decode)
         self._models = models
         self._src, self._tgt = first.tokenizers
-        self._warn = warn
+        self._warn, self._poll = warn, poll
         self._device = next(first.network.parameters()).device
         self._max_positions = min(model.network.max_length or sys.maxsize for model in models)
         trained_on = min(model.config.data.max_length for model in models)
@@ -205,6 +208,7 @@ class Translator:
         keys = [f"{first_number + number}.{part}" for number, part, _ in parts]
         found: list[list[Hypothesis]] = [[] for _ in parts]
         for batch in length_batches(list(map(len, sources)), self.options.batch_tokens):
+            self._poll()
             hypotheses = self._search([sources[i] for i in batch], [keys[i] for i in batch])
             for place, best in zip(batch, hypotheses, strict=True):
                 found[place] = best[: self.options.nbest]

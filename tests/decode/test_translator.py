@@ -169,6 +169,21 @@ def test_weights_that_are_broken(model: TrainedModel, lines: list[str]) -> None:
         translate(TrainedModel(model.config, model.tokenizers, broken, model.weights), lines)
 
 
+def test_polling_before_each_batch_can_end_the_work(model: TrainedModel, lines: list[str]) -> None:
+    polls = 0
+
+    def poll() -> None:
+        nonlocal polls
+        polls += 1
+        if polls == 3:
+            raise KeyboardInterrupt
+
+    options = TranslateOptions(batch_tokens=50, beam_size=1, max_extra_len=0)
+    with pytest.raises(KeyboardInterrupt):
+        list(Translator([model], options, poll=poll).translate(lines))
+    assert polls == 3
+
+
 # Sampling
 
 
