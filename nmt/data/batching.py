@@ -56,7 +56,8 @@ class BatchOrder:
     """Which rows make up the batches of an epoch: a pure function of its arguments and the epoch.
 
     Pairs are shuffled, sorted by the length of their longer side and then by the difference of
-    both, cut into batches, and the batches are shuffled. A corpus of weight 2 is in an epoch
+    both, cut into batches, and the batches are shuffled. Where the cuts fall is drawn as well, so
+    that epochs do not repeat each other's batches. A corpus of weight 2 is in an epoch
     twice, one of weight 0.5 with a random half, drawn anew each epoch.
 
     Args:
@@ -102,9 +103,8 @@ class BatchOrder:
         """Return the batches of an epoch, each an array of row numbers."""
         rng = np.random.default_rng([self._seed, number])
         rows = rng.permutation(self._visits(rng))
-        rows = rows[self._by_length(rows)]
-        cuts = self._cuts(rows)
-        batches = np.split(rows, cuts)
+        rows = rows[self._by_length(rows, int(rng.integers(2)))]
+        batches = np.split(rows, self._cuts(rows, rng.uniform(0, self._batch_tokens)))
         return [batches[place] for place in rng.permutation(len(batches))]
 
     def _visits(self, rng: np.random.Generator) -> Int64s:
@@ -117,23 +117,24 @@ class BatchOrder:
             parts.append(rng.choice(rows, round((weight - whole) * size), replace=False))
         return np.concatenate(parts)
 
-    def _by_length(self, rows: Int64s) -> Int64s:
+    def _by_length(self, rows: Int64s, phase: int) -> Int64s:
         src, tgt = self._src_lengths[rows], self._tgt_lengths[rows]
         longer, difference = np.maximum(src, tgt), src - tgt
         # The difference rises and falls in turn, so that the shorter side does not jump where
         # the length of the longer one changes inside a batch.
-        return np.lexsort((np.where(longer % 2, difference, -difference), longer))
+        return np.lexsort((np.where((longer + phase) % 2, difference, -difference), longer))
 
-    def _cuts(self, rows: Int64s) -> list[int]:
+    def _cuts(self, rows: Int64s, first_budget: float) -> list[int]:
         """Find where each batch but the first begins."""
         cuts = []
         size = longest = 0
+        budget = first_budget
         lengths = np.maximum(self._src_lengths[rows], self._tgt_lengths[rows]).tolist()
         for place, length in enumerate(lengths):
             longest = max(longest, length)
-            if size and (size + 1) * longest > self._batch_tokens:
+            if size and (size + 1) * longest > budget:
                 cuts.append(place)
-                size, longest = 0, length
+                size, longest, budget = 0, length, self._batch_tokens
             size += 1
         return cuts
 
