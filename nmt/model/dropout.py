@@ -26,7 +26,7 @@ def dropout(x: Tensor, p: float) -> Tensor:
         return F.dropout(x, p)
     words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
     level = words.view(torch.int16)[: x.numel()].view(x.shape)
-    dropped = round(p * _LEVELS)
+    dropped = min(round(p * _LEVELS), _LEVELS - 1)
     keep = (level >= dropped - _LEVELS // 2).to(x.dtype)
     return x * keep.mul_(_LEVELS / (_LEVELS - dropped))
 

@@ -85,6 +85,10 @@ def projected_cross_entropy(
         the smoothed loss, to be minimised, and the plain negative log-likelihood, to be reported;
         both float32 scalars, in nats.
     """
+    if not torch.is_grad_enabled():
+        # needs_input_grad says of a parameter that it does even here, and its gradient costs two
+        # more products.
+        hidden_ND, weight_VD = hidden_ND.detach(), weight_VD.detach()
     loss, nll = _ProjectedCrossEntropy.apply(  # type: ignore[no-untyped-call]
         hidden_ND, weight_VD, targets_N, smoothing
     )
