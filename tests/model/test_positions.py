@@ -1,0 +1,124 @@
+"""Position encodings against values computed by hand and their properties in the paper."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from nmt.config import PositionsConfig
+from nmt.model.positions import (
+    LearnedPositions,
+    SinusoidalPositions,
+    make_positions,
+    sinusoids,
+)
+
+
+def test_values_computed_by_hand() -> None:
+    # d_model 4: the angles of position p are p / 10000^0 = p and p / 10000^(2/4) = p / 100.
+    expected = torch.tensor(
+        [
+            [0.0, 1.0, 0.0, 1.0],
+            [0.84147098, 0.54030231, 0.00999983, 0.99995000],
+            [0.90929743, -0.41614684, 0.01999867, 0.99980001],
+        ]
+    )
+    assert_close(sinusoids(0, 3, 4), expected, atol=1e-7, rtol=0.0)
+
+
+def test_first_and_last_dimension_of_the_base_model() -> None:
+    # The last pair of 512 dimensions has 2i = 510: 10000^(510/512) = 9646.616.
+    last = 1.0 / 9646.616199
+    table = sinusoids(0, 2, 512)
+    assert_close(table[0], torch.tensor([0.0, 1.0]).repeat(256))
+    expected = torch.tensor([math.sin(1.0), math.cos(1.0), math.sin(last), math.cos(last)])
+    assert_close(table[1, [0, 1, 510, 511]], expected, atol=1e-8, rtol=1e-6)
+
+
+def test_wavelengths_are_a_geometric_progression_from_2_pi_towards_10000_times_2_pi() -> None:
+    d_model = 512
+    sin, cos = sinusoids(1, 1, d_model).double().view(-1, 2).unbind(dim=1)
+    wavelength = 2.0 * math.pi / torch.atan2(sin, cos)  # the angle of position 1 is 2 pi / it
+    assert_close(wavelength[0].item(), 2.0 * math.pi, rtol=1e-6, atol=0.0)
+    ratio = wavelength[1:] / wavelength[:-1]
+    assert_close(ratio, torch.full_like(ratio, 10000.0 ** (2.0 / d_model)), rtol=1e-6, atol=0.0)
+    beyond = wavelength[-1].item() * ratio[-1].item()
+    assert_close(beyond, 10000.0 * 2.0 * math.pi, rtol=1e-5, atol=0.0)
+
+
+@pytest.mark.parametrize("k", [1, 7, 100])
+def test_an_offset_is_a_rotation_whatever_the_position(k: int) -> None:
+    # Paper, section 3.5: "for any fixed offset k, PE(pos+k) can be represented as a linear
+    # function of PE(pos)". In each pair of dimensions it turns (cos, sin) by k times the frequency.
+    d_model = 16
+    table = sinusoids(0, 300, d_model).double()
+    angle = k / 10000.0 ** (torch.arange(0, d_model, 2).double() / d_model)
+    blocks = [
+        torch.tensor([[math.cos(a), math.sin(a)], [-math.sin(a), math.cos(a)]])
+        for a in angle.tolist()
+    ]
+    rotation = torch.block_diag(*blocks).double()
+    assert_close(table[:-k] @ rotation.T, table[k:], atol=1e-6, rtol=0.0)
+
+
+def test_positions_far_out_are_exact() -> None:
+    # The angle is 100000 / 10000^(2/6) = 4641.5888; there, float32 goes in steps of 0.0005.
+    value = sinusoids(100_000, 1, 6)[0, 2].item()
+    assert_close(value, math.sin(100_000.0 / 10_000.0 ** (1.0 / 3.0)), atol=1e-6, rtol=0.0)
+
+
+def test_the_table_grows_to_the_same_values() -> None:
+    positions = SinusoidalPositions(8)
+    first = positions(0, 20).clone()
+    assert torch.equal(positions(0, 2000), sinusoids(0, 2000, 8))
+    assert torch.equal(positions(5000, 3), sinusoids(5000, 3, 8))
+    assert torch.equal(positions(0, 20), first)
+
+
+def test_growth_in_inference_leaves_a_table_to_train_with() -> None:
+    positions = SinusoidalPositions(8)
+    with torch.inference_mode():
+        positions(0, 2000)
+    x = torch.ones(2000, 8, requires_grad=True)
+    ((x + positions(0, 2000)) * 2.0).sum().backward()
+    assert_close(x.grad, torch.full((2000, 8), 2.0))
+
+
+def test_growth_keeps_the_dtype() -> None:
+    assert SinusoidalPositions(8).bfloat16()(600, 2).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
+def test_a_start_offset_gives_the_same_rows(kind: str) -> None:
+    config = PositionsConfig.model_validate({"kind": kind, "max_length": 30})
+    positions = make_positions(config, 8)
+    whole = positions(0, 30)
+    for start in (0, 1, 29):
+        assert torch.equal(positions(start, 1), whole[start : start + 1])
+    assert torch.equal(positions(3, 7), whole[3:10])
+
+
+def test_kinds() -> None:
+    sinusoidal = make_positions(PositionsConfig(kind="sinusoidal"), 8)
+    learned = make_positions(PositionsConfig(kind="learned", max_length=9), 8)
+    assert isinstance(sinusoidal, SinusoidalPositions)
+    assert isinstance(learned, LearnedPositions)
+    assert (sinusoidal.max_length, learned.max_length) == (None, 9)
+    assert not sinusoidal.state_dict(), "it can be computed again"
+    assert [tuple(p.shape) for p in learned.parameters()] == [(9, 8)]
+
+
+def test_learned_positions_end_where_they_end() -> None:
+    positions = LearnedPositions(8, 9)
+    with pytest.raises(AssertionError, match="beyond"):
+        positions(3, 7)
+
+
+def test_learned_positions_are_trained_where_they_are_used() -> None:
+    positions = LearnedPositions(4, 6)
+    positions(1, 2).sum().backward()
+    assert positions.weight_MD.grad is not None
+    assert positions.weight_MD.grad.sum(dim=1).tolist() == [0.0, 4.0, 4.0, 0.0, 0.0, 0.0]

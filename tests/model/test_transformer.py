@@ -1,0 +1,283 @@
+"""The whole model by its invariants, and its size by the paper's figures."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from nmt.config import ModelConfig
+from nmt.model.transformer import Transformer
+
+PAD, BOS = 0, 2
+VOCAB = 19
+LEARNED = {"kind": "learned", "max_length": 12}
+
+VARIANTS = [
+    pytest.param(
+        {"norm": norm, "positions": positions, "tie_embeddings": tied, "activation": activation},
+        id=f"{norm}-{positions['kind']}-{tied}-{activation}",
+    )
+    for norm, positions, tied, activation in itertools.product(
+        ["post", "pre"],
+        [{"kind": "sinusoidal"}, LEARNED],
+        ["none", "decoder", "all"],
+        ["gelu", "swiglu"],
+    )
+]
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(1)
+
+
+def _config(**changes: Any) -> ModelConfig:
+    values = {
+        "d_model": 16,
+        "num_heads": 4,
+        "d_ff": 24,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "dropout": 0.0,
+    }
+    return ModelConfig.model_validate(values | changes)
+
+
+def _network(**changes: Any) -> Transformer:
+    """Make a model in float64, so that equal means equal but for the last digits."""
+    return Transformer(_config(**changes), VOCAB, VOCAB, PAD).double().eval()
+
+
+def _sources() -> Tensor:
+    return torch.tensor([[5, 6, 7, 8, 3], [9, 4, 3, PAD, PAD], [18, 17, 16, 3, PAD]])
+
+
+def _targets() -> Tensor:
+    return torch.tensor([[BOS, 4, 5, 6, 7], [BOS, 8, 9, 10, 11], [BOS, 12, 13, 14, 15]])
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_cached_decoding_equals_full_decoding(variant: dict[str, Any]) -> None:
+    network, sources = _network(**variant), _sources()
+    state = network.start_decoding(sources)
+    # What each row of the state is: a sentence and the target tokens that it has read.
+    sentences = torch.arange(3)
+    prefixes = torch.empty(3, 0, dtype=torch.int64)
+    # The rows kept before each step: as they are, as a beam of two, in disorder, only some.
+    kept = [[0, 1, 2], [0, 0, 1, 1, 2, 2], [3, 3, 5, 0, 1, 2], [1, 4, 0], [2, 0], [0, 1]]
+    for step, rows in enumerate(kept):
+        rows_N = torch.tensor(rows)
+        state.select(rows_N)
+        sentences, prefixes = sentences[rows_N], prefixes[rows_N]
+        tokens = torch.randint(3, VOCAB, (len(rows),)) if step else torch.full((3,), BOS)
+        prefixes = torch.cat([prefixes, tokens[:, None]], dim=1)
+        logits = network.decode_step(tokens, state)
+        assert_close(logits, network(sources[sentences], prefixes)[:, -1])
+
+
+def test_forward_is_encode_decode_project() -> None:
+    network = _network()
+    memory, mask = network.encode(_sources())
+    assert mask.tolist() == (_sources() != PAD)[:, None, None, :].tolist()
+    logits = network.project(network.decode(_targets(), memory, mask))
+    assert logits.shape == (3, 5, VOCAB)
+    assert torch.equal(network(_sources(), _targets()), logits)
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_padding_changes_nothing(norm: str) -> None:
+    network = _network(norm=norm)
+    targets = _targets()
+    targets[1, 3:] = PAD
+    together = network(_sources(), targets)
+    alone = network(torch.tensor([[9, 4, 3]]), torch.tensor([[BOS, 8, 9]]))
+    assert_close(together[1:2, :3], alone)
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_a_position_sees_itself_and_those_before_it_and_no_later_one(norm: str) -> None:
+    network, targets = _network(norm=norm), _targets()
+    before = network(_sources(), targets)
+    targets[:, 2] = 18
+    after = network(_sources(), targets)
+    assert torch.equal(after[:, :2], before[:, :2])
+    changed = (after[:, 2:] - before[:, 2:]).abs().amax(dim=-1)
+    assert (changed > 1e-6).all()
+
+
+def test_every_source_token_and_its_place_matter_to_every_position() -> None:
+    network, sources = _network(), _sources()
+    before = network(sources, _targets())[0]
+    for place in range(5):
+        other = sources.clone()
+        other[0, place] = 12
+        assert ((network(other, _targets())[0] - before).abs().amax(dim=-1) > 1e-6).all()
+    sources[0, :2] = sources[0, [1, 0]]
+    assert ((network(sources, _targets())[0] - before).abs().amax(dim=-1) > 1e-6).all()
+
+
+def test_rows_of_a_batch_are_independent() -> None:
+    network = _network()
+    order = torch.tensor([2, 0, 1])
+    logits = network(_sources(), _targets())
+    assert_close(network(_sources()[order], _targets()[order]), logits[order])
+
+
+@pytest.mark.parametrize(("tied", "matrices"), [("none", 3), ("decoder", 2), ("all", 1)])
+def test_tying_shares_one_parameter(tied: str, matrices: int) -> None:
+    network = _network(tie_embeddings=tied)
+    shared = [network.src_embedding.weight, network.tgt_embedding.weight, network.output_weight_VD]
+    assert len({id(weight) for weight in shared}) == matrices
+    assert (shared[0] is shared[1], shared[1] is shared[2]) == (tied == "all", tied != "none")
+    saved = dict(network.named_parameters())
+    assert sum(weight.shape == (VOCAB, 16) for weight in saved.values()) == matrices
+    storages = {weight.data_ptr() for weight in saved.values()}
+    assert len(storages) == len(saved), "a saved state holds each tensor under one name"
+
+
+def test_the_shared_matrix_learns_from_all_its_uses() -> None:
+    network = _network(tie_embeddings="all")
+    logits = network(torch.tensor([[5, 3]]), torch.tensor([[BOS, 6]]))
+    logits[..., 7].sum().backward()
+    assert network.src_embedding.weight.grad is not None
+    touched = network.src_embedding.weight.grad.abs().sum(dim=1).nonzero().flatten().tolist()
+    # The source's 3 and 5, the target's 2 and 6, and 7 as a row of the output projection.
+    assert touched == [2, 3, 5, 6, 7]
+
+
+@pytest.mark.parametrize("tied", ["none", "decoder"])
+def test_vocabularies_of_different_sizes(tied: str) -> None:
+    network = Transformer(_config(tie_embeddings=tied), 30, VOCAB, PAD)
+    assert network(torch.tensor([[29, 3]]), torch.tensor([[BOS, 4]])).shape == (1, 2, VOCAB)
+
+
+def test_embeddings_are_scaled_and_positions_added() -> None:
+    network = _network(encoder_layers=1)
+    seen = []
+    network.encoder_layers[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    network.encode(_sources())
+    embedded = network.src_embedding.weight[_sources()] * 4.0  # sqrt(16)
+    assert_close(seen[0], embedded + network.src_positions(0, 5))
+
+
+def test_depths_of_encoder_and_decoder_are_apart() -> None:
+    network = _network(encoder_layers=3, decoder_layers=1)
+    assert (len(network.encoder_layers), len(network.decoder_layers)) == (3, 1)
+
+
+def test_pre_norm_normalises_the_last_sum() -> None:
+    network = _network(norm="pre")
+    memory, mask = network.encode(_sources())
+    for out in (memory, network.decode(_targets(), memory, mask)):
+        assert_close(out.mean(dim=-1), torch.zeros(out.shape[:2]).double(), atol=1e-9, rtol=0.0)
+        expected = torch.ones(out.shape[:2]).double()
+        assert_close(out.var(dim=-1, unbiased=False), expected, atol=1e-3, rtol=0.0)
+
+
+def test_start_of_training_is_near_the_uniform_distribution() -> None:
+    network = Transformer(_config(d_model=64, num_heads=4, d_ff=128), 1000, 1000, PAD)
+    src, tgt = torch.randint(3, 1000, (2, 20, 12))
+    logits = network(src, tgt)
+    gold = torch.randint(3, 1000, (20 * 12,))
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), gold)
+    # Logits of variance 1 cost half a nat over the uniform distribution.
+    assert math.log(1000) < loss.item() < math.log(1000) + 1.0
+
+
+DROPOUTS = ["dropout", "attention_dropout", "activation_dropout", "embedding_dropout"]
+
+
+@pytest.mark.parametrize("name", DROPOUTS)
+def test_each_dropout_is_random_in_training_and_off_in_evaluation(name: str) -> None:
+    settings = {"dropout": 0.0, "embedding_dropout": 0.0, name: 0.5}
+    network = _network(**settings)
+    torch.manual_seed(1)
+    plain = _network()
+    plain.load_state_dict(network.state_dict())
+    expected = plain(_sources(), _targets())
+    assert torch.equal(network(_sources(), _targets()), expected)
+    network.train()
+    first, second = network(_sources(), _targets()), network(_sources(), _targets())
+    assert not torch.equal(first, second)
+    torch.manual_seed(5)
+    first = network(_sources(), _targets())
+    torch.manual_seed(5)
+    assert torch.equal(network(_sources(), _targets()), first)
+    assert torch.equal(plain.train()(_sources(), _targets()), expected), "no dropout, no chance"
+
+
+def test_embedding_dropout_is_the_residual_one_unless_set() -> None:
+    assert _network(dropout=0.3).dropout.p == 0.3
+    assert _network(dropout=0.3, embedding_dropout=0.0).dropout.p == 0.0
+
+
+def test_the_seed_decides_the_weights() -> None:
+    def weights(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        return torch.cat([p.flatten() for p in _network(positions=LEARNED).parameters()])
+
+    assert torch.equal(weights(3), weights(3))
+    assert not torch.equal(weights(3), weights(4))
+
+
+# Rows of Table 3 with the paper's numbers of parameters in millions, to be read as a difference
+# from base: its figures carry a constant of about 2 M over what its formulas give. Rows of a
+# d_model are rounded the most.
+BASE_MILLIONS = 65
+TABLE_3 = {
+    "A-1-head": ({"num_heads": 1}, 65, 0.0),
+    "A-4-heads": ({"num_heads": 4}, 65, 0.0),
+    "A-16-heads": ({"num_heads": 16}, 65, 0.0),
+    "A-32-heads": ({"num_heads": 32}, 65, 0.0),
+    "B-d_k-16": ({"d_k": 16}, 58, 1.5),
+    "B-d_k-32": ({"d_k": 32}, 60, 1.5),
+    "C-2-layers": ({"encoder_layers": 2, "decoder_layers": 2}, 36, 1.5),
+    "C-4-layers": ({"encoder_layers": 4, "decoder_layers": 4}, 50, 1.5),
+    "C-8-layers": ({"encoder_layers": 8, "decoder_layers": 8}, 80, 1.5),
+    "C-d_model-256": ({"d_model": 256, "d_k": 32, "d_v": 32}, 28, 4.0),
+    "C-d_model-1024": ({"d_model": 1024, "d_k": 128, "d_v": 128}, 168, 4.0),
+    "C-d_ff-1024": ({"d_ff": 1024}, 53, 1.5),
+    "C-d_ff-4096": ({"d_ff": 4096}, 90, 1.5),
+}
+
+
+def _millions(changes: dict[str, Any]) -> float:
+    config = ModelConfig.model_validate(changes)
+    with torch.device("meta"):
+        network = Transformer(config, 37_000, 37_000, PAD)
+    return sum(parameter.numel() for parameter in network.parameters()) / 1e6
+
+
+def test_base_has_the_parameters_of_the_formulas() -> None:
+    d, f, n, v = 512, 2048, 6, 37_000
+    attention = 4 * d * d
+    feed_forward = 2 * d * f + f + d
+    norm = 2 * d
+    encoder = n * (attention + feed_forward + 2 * norm)
+    decoder = n * (2 * attention + feed_forward + 3 * norm)
+    assert _millions({}) * 1e6 == v * d + encoder + decoder
+    assert_close(_millions({}), 63.05, atol=0.01, rtol=0.0)
+
+
+def test_big_has_the_parameters_of_the_paper() -> None:
+    big = {"d_model": 1024, "d_ff": 4096, "num_heads": 16}
+    assert_close(_millions(big), 213.0, rtol=0.02, atol=0.0)
+
+
+@pytest.mark.parametrize(("changes", "millions", "tolerance"), TABLE_3.values(), ids=TABLE_3)
+def test_table_3_has_the_differences_of_the_paper(
+    changes: dict[str, Any], millions: int, tolerance: float
+) -> None:
+    difference = _millions(changes) - _millions({})
+    assert abs(difference - (millions - BASE_MILLIONS)) <= tolerance
+
+
+def test_learned_positions_are_the_only_parameters_of_row_e() -> None:
+    learned = _millions({"positions": {"kind": "learned", "max_length": 512}})
+    assert_close(learned - _millions({}), 2 * 512 * 512 / 1e6)
