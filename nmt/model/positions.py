@@ -41,11 +41,12 @@ class SinusoidalPositions(nn.Module):
 
     def forward(self, start: int, length: int) -> Tensor:
         """Return the encodings of positions start .. start + length - 1, [length, d_model]."""
-        size, d_model = self.table_MD.shape
+        table_MD = self.table_MD
+        size, d_model = table_MD.shape
         if start + length > size:
-            longer_MD = sinusoids(0, max(start + length, 2 * size), d_model)
-            self.table_MD = longer_MD.to(self.table_MD)
-        return self.table_MD[start : start + length]
+            table_MD = sinusoids(0, max(start + length, 2 * size), d_model).to(table_MD)
+            self.table_MD = table_MD  # not read again: another thread may put a shorter one there
+        return table_MD[start : start + length]
 
 
 class LearnedPositions(nn.Module):

@@ -87,6 +87,16 @@ def test_growth_in_inference_leaves_a_table_to_train_with() -> None:
     assert_close(x.grad, torch.full((2000, 8), 2.0))
 
 
+def test_growth_beside_another_thread_that_needs_less() -> None:
+    class Shared(SinusoidalPositions):
+        def __setattr__(self, name: str, value: object) -> None:
+            super().__setattr__(name, value)
+            if name == "table_MD":  # the other thread stores its table right after ours
+                super().__setattr__(name, sinusoids(0, 600, 8))
+
+    assert torch.equal(Shared(8)(0, 2000), sinusoids(0, 2000, 8))
+
+
 def test_growth_keeps_the_dtype() -> None:
     assert SinusoidalPositions(8).bfloat16()(600, 2).dtype == torch.bfloat16
 
