@@ -435,6 +435,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":  # <<: *anchor
+                continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
                 raise yaml.constructor.ConstructorError(
@@ -507,9 +509,9 @@ def _validated(values: dict[str, Any], origin: str, faults: list[str]) -> Config
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        faults = faults + [_explain(item) for item in error.errors()]
+        faults = list(dict.fromkeys([*faults, *map(_explain, error.errors())]))
     if faults:
-        listing = "\n".join(f"  {fault}" for fault in dict.fromkeys(faults))
+        listing = "\n".join(f"  {fault}" for fault in faults)
         raise ConfigError(
             f"{origin}: the configuration has {len(faults)} faults\n{listing}"
             if len(faults) > 1
@@ -530,6 +532,8 @@ def _explain(error: Any) -> str:
     key = ".".join(parts)
     if error["type"] == "extra_forbidden":
         return f"{key}: unknown key{_suggestion(parts)}"
+    if _starred(parts[:-1]) in _known_keys() and parts[-1] in ("constrained-int", "int", "str"):
+        key = ".".join(parts[:-1])  # the last part is the member of a union that did not fit
     if error["type"] == "missing":
         return f"{key}: required, but not there"
     message = str(error["msg"]).removeprefix("Value error, ")
@@ -543,17 +547,22 @@ def _explain(error: Any) -> str:
 def _suggestion(parts: list[str]) -> str:
     """Name the key that was probably meant: alike and in the same section, or elsewhere."""
     known = _known_keys()
-    parent, name = ".".join("*" if p.isdecimal() else p for p in parts[:-1]), parts[-1]
+    parent, name = _starred(parts[:-1]), parts[-1]
     siblings = [key.rpartition(".")[2] for key in known if key.rpartition(".")[0] == parent]
     if parent.endswith("*") and name in _CORPUS_KINDS:
         return ": it belongs to another kind of corpus; replace the corpus whole, as in " + (
             f"{'.'.join(parts[:-1])}='{{src: FILE, tgt: FILE}}'"
         )
-    if close := difflib.get_close_matches(name, siblings, n=1):
-        return f": did you mean {close[0]}?"
     if moved := [key for key in known if key.rpartition(".")[2] == name]:
         return f": did you mean {moved[0]}?"
+    if close := difflib.get_close_matches(name, siblings, n=1):
+        return f": did you mean {close[0]}?"
     return f"; known are {', '.join(sorted(set(siblings)))}" if siblings else ""
+
+
+def _starred(parts: list[str]) -> str:
+    """Join the parts of a key as `_known_keys` has them."""
+    return ".".join("*" if part.isdecimal() else part for part in parts)
 
 
 @functools.cache
