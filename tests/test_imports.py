@@ -1,0 +1,197 @@
+"""The rooms of nmt/ and which of them may import which; what no module may use."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import nmt
+
+PACKAGE = Path(nmt.__file__).parent
+
+# From low to high; a module imports from its own room and from rooms of lower layers.
+LAYERS: list[set[str]] = [
+    {"nmt"},  # __init__: the version
+    {"errors", "config"},
+    {"data", "model"},
+    {"checkpoint"},
+    {"decode"},
+    {"evaluate"},
+    {"train"},
+    {"export", "report", "serve"},
+    {"cli", "__main__"},
+]
+LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
+# Rooms of one layer that may use each other's modules without a circle.
+WITHIN_LAYER = {("config", "errors"), ("__main__", "cli")}
+
+
+@functools.cache
+def modules() -> dict[str, ast.Module]:
+    """Every module of the package by its dotted name."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = ast.parse(path.read_text("utf-8"), str(path))
+    assert len(found) > 20
+    return found
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else "nmt"
+
+
+def imports(module: str) -> Iterator[str]:
+    """Modules of this package that a module imports, anywhere in it, for types only included."""
+    for node in ast.walk(modules()[module]):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: imports are absolute"
+            names = []
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                names.append(full if full in modules() else node.module or "")
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] == "nmt")
+
+
+def test_every_module_has_a_room() -> None:
+    assert {room(module) for module in modules()} <= LAYER.keys()
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_imports_from_lower_layers_only(module: str) -> None:
+    for imported in imports(module):
+        here, there = room(module), room(imported)
+        allowed = here == there or LAYER[there] < LAYER[here] or (here, there) in WITHIN_LAYER
+        assert allowed, f"{module} imports {imported}"
+
+
+def test_no_circles() -> None:
+    graph = {module: set(imports(module)) - {module} for module in modules()}
+    while free := [module for module, needs in graph.items() if not needs & graph.keys()]:
+        for module in free:
+            del graph[module]
+    assert not graph, f"circle among {sorted(graph)}"
+
+
+def test_search_knows_nothing_and_evaluation_no_model() -> None:
+    def reached(module: str) -> set[str]:
+        direct = set(imports(module))
+        return direct.union(*(reached(other) for other in direct - {module}))
+
+    search = {room(module) for module in reached("nmt.decode.search")}
+    assert search.isdisjoint({"model", "data", "checkpoint"})
+    evaluate = {room(module) for module in reached("nmt.evaluate")}
+    assert evaluate.isdisjoint({"model", "checkpoint", "decode"})
+
+
+# ---------------------------------------------------------------- forbidden names
+
+_MODULES = {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal"}
+_CALLS = {"eval", "exec", "compile", "__import__"}
+_ATTRIBUTES = {"extractall", "splitlines", "readlines", "load_module"}
+_QUALIFIED = {"torch.load", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "np.load"}
+
+
+def forbidden(tree: ast.Module) -> Iterator[str]:
+    """What must not occur: it can run code from data, or takes lines to end where they do not."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (a.name for a in node.names if a.name.split(".")[0] in _MODULES)
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            if (node.module or "").split(".")[0] in _MODULES:
+                yield node.module or ""
+            yield from (name for name in names if name in _QUALIFIED)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id in _CALLS:
+                yield node.func.id
+        elif isinstance(node, ast.Attribute):
+            if node.attr in _ATTRIBUTES:
+                yield node.attr
+            if isinstance(node.value, ast.Name) and f"{node.value.id}.{node.attr}" in _QUALIFIED:
+                yield f"{node.value.id}.{node.attr}"
+        elif isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+            yield "allow_pickle"
+
+
+@pytest.mark.parametrize("module", modules())
+def test_no_module_can_run_what_it_reads(module: str) -> None:
+    assert list(forbidden(modules()[module])) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pickle",
+        "from pickle import loads",
+        "def f():\n    import pickle",
+        "torch.load(path)",
+        "from torch import load",
+        "yaml.load(text, Loader)",
+        "eval('1')",
+        "exec(text)",
+        "archive.extractall()",
+        "text.splitlines()",
+        "np.load(path, allow_pickle=True)",
+    ],
+)
+def test_the_check_finds_what_is_forbidden(code: str) -> None:
+    assert list(forbidden(ast.parse(code)))
+
+
+def test_the_check_lets_pass_what_is_not() -> None:
+    harmless = "network.eval()\nre.compile('x')\nyaml.safe_load(text)\nsafetensors.torch.load(x)"
+    assert list(forbidden(ast.parse(harmless))) == []
+
+
+# ---------------------------------------------------------------- torch comes late
+
+_RUN = """
+import sys
+from nmt.cli import app
+try:
+    app(sys.argv[1:])
+except SystemExit as end:
+    code = end.code
+heavy = {"torch", "datasets", "pyarrow", "sentencepiece", "sacrebleu"} & sys.modules.keys()
+sys.exit(f"imported {heavy}" if heavy else code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--help"], 0),
+        (["train", "--help"], 0),
+        (["translate", "--help"], 0),
+        (["config", "good.yaml"], 0),
+        (["config", "--schema"], 0),
+        (["config", "bad.yaml"], 2),
+        (["train", "bad.yaml"], 2),
+        (["train", "missing.yaml"], 4),
+        (["average", "run"], 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+def test_help_and_errors_do_not_wait_for_torch(
+    tmp_path: Path, arguments: list[str], code: int
+) -> None:
+    good = "data: {src_lang: en, tgt_lang: de, train: {demo: train}}\n"
+    (tmp_path / "good.yaml").write_text(good, "utf-8")
+    (tmp_path / "bad.yaml").write_text(good + "trian: {}\n", "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, *arguments], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
