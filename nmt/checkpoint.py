@@ -7,6 +7,7 @@ A run directory is the model, and can be moved or copied whole:
     checkpoints/step-N/        weights, optimizer, random state, state.json
     averaged/                  averaged weights, where there are any
     metrics.jsonl
+    finished                   after which step a training ended, averaging included
 
 Every directory of weights has a manifest with the size and SHA-256 of each file. It is written
 last, and the directory gets its name only then, so that whatever has a name is whole. Tensors
@@ -95,11 +96,15 @@ def save_checkpoint(
             safetensors.torch.save_file(dict(named), temporary / f"{name}.safetensors")
         _write_json(temporary / "state.json", state)
         files = {path.name: _measure(path) for path in sorted(temporary.iterdir())}
+        # safetensors makes its files for the owner alone, whatever the umask says.
+        mode = (temporary / "state.json").stat().st_mode
         for name in files:
+            (temporary / name).chmod(mode)
             _fsync(temporary / name)
         manifest = {"format": FORMAT, "nmt": nmt.__version__, "files": files}
         _write_json(temporary / "manifest.json", manifest)
         _fsync(temporary / "manifest.json")
+        _fsync(temporary)
         _replace_directory(temporary, directory)
         _fsync(directory.parent)
     except (OSError, safetensors.SafetensorError) as error:
@@ -149,6 +154,8 @@ def verify(directory: Path) -> None:
             f"{directory}: written in format {manifest['format']} by nmt {manifest.get('nmt')}, "
             f"newer than this nmt {nmt.__version__} reads ({FORMAT}): upgrade nmt"
         )
+    if not {"weights.safetensors", "state.json"} <= manifest["files"].keys():
+        raise FileError(f"{directory / 'manifest.json'}: does not name the weights and their state")
     for name, expected in manifest["files"].items():
         path = directory / name
         if Path(name).name != name or path.is_symlink() or not path.is_file():
@@ -244,6 +251,12 @@ def average_checkpoints(run: Path, which: str, count: int) -> list[int]:
     return steps
 
 
+def drop_average(run: Path) -> None:
+    """Delete averaged weights, if there are any: the run translates with a checkpoint again."""
+    if (run / "averaged").is_dir():
+        _delete(run / "averaged")
+
+
 def load_run_config(run: Path) -> Config:
     """Read the configuration in a run directory.
 
@@ -262,10 +275,19 @@ def prune(run: Path, keep_last: int, keep_best: int, metric: str) -> None:
     kept = found[-keep_last:] + best_first(found, metric)[:keep_best]
     for checkpoint in found:
         if checkpoint not in kept:
-            # Renamed first: a deletion cut short leaves nothing that looks like a checkpoint.
-            doomed = checkpoint.path.with_name(checkpoint.path.name + ".tmp")
-            checkpoint.path.rename(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
+            _delete(checkpoint.path)
+
+
+def clear_up(run: Path) -> None:
+    """Undo what a process that died while it saved has left; for the holder of the lock."""
+    for folder in (run, run / "checkpoints"):
+        for old in folder.glob("*.old.tmp"):
+            directory = old.with_name(old.name.removesuffix(".old.tmp"))
+            if not directory.exists():  # it died between the two renames of _replace_directory
+                old.rename(directory)
+        for left in folder.glob("*.tmp"):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def newest_whole(run: Path, warn: Callable[[str], object]) -> Checkpoint | None:
@@ -433,6 +455,14 @@ def _replace_directory(temporary: Path, directory: Path) -> None:
         directory.rename(old)
     temporary.rename(directory)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _delete(directory: Path) -> None:
+    """Delete a directory of weights; cut short, it leaves nothing that looks like one."""
+    doomed = directory.with_name(directory.name + ".tmp")
+    shutil.rmtree(doomed, ignore_errors=True)
+    directory.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -68,7 +68,6 @@ class Monitor:
             transient=True,
         )
         self._task: TaskID = self._progress.add_task("", completed=step, total=max_steps)
-        self._start = time.monotonic()
 
     def __enter__(self) -> Monitor:
         self._progress.start()

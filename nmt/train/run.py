@@ -39,6 +39,8 @@ _CHANGEABLE = {
     "train.threads",
 }
 
+_FINISHED = "finished"
+
 
 def train(config: Config, run: Path, console: Console) -> None:
     """Prepare the data, then train in a run directory, going on with what is there.
@@ -57,16 +59,23 @@ def train(config: Config, run: Path, console: Console) -> None:
     """
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
+    checkpoint.choose_device(config.train.device)  # refused now, not after hours of preparing
     with checkpoint.locked(run):
-        _check_same_run(config, run)
-        found = checkpoint.checkpoints(run)
-        if found and found[-1].step >= config.train.max_steps:
+        checkpoint.clear_up(run)
+        begun = bool(checkpoint.checkpoints(run)) or (run / "averaged").is_dir()
+        if begun:
+            _check_same_run(config, run)
+        if (step := _finished_step(run)) >= config.train.max_steps:
             console.print(
-                f"{run} is trained: step {found[-1].step} of train.max_steps "
+                f"{run} is trained: step {step} of train.max_steps "
                 f"{config.train.max_steps}. Raise it to go on",
                 highlight=False,
+                markup=False,
+                soft_wrap=True,
             )
             return
+        if not begun:  # what a start that failed left may be of another configuration
+            shutil.rmtree(run / "tokenizer", ignore_errors=True)
         tokenizers = _tokenizers(config, run, console)
         checkpoint.write_text(run / "config.yaml", dump_config(config))
         train_data = _prepared(config, tokenizers, config.data.train, True, console)
@@ -77,7 +86,17 @@ def train(config: Config, run: Path, console: Console) -> None:
             else None
         )
         with StopFlag() as stop:
-            Trainer(config, run, tokenizers, train_data, valid_data, console).train(stop)
+            trainer = Trainer(config, run, tokenizers, train_data, valid_data, console)
+            trainer.train(stop)
+        checkpoint.write_text(run / _FINISHED, f"{trainer.progress.step}\n")
+
+
+def _finished_step(run: Path) -> int:
+    """Read after which step a training ended, averaging included; 0 if none did."""
+    try:
+        return int((run / _FINISHED).read_text("utf-8"))
+    except (OSError, ValueError):
+        return 0
 
 
 def _tokenizers(config: Config, run: Path, console: Console) -> Tokenizers:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ from nmt.config import Config
 from nmt.data.batching import Batch, BatchOrder, batches
 from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizers
-from nmt.errors import Interrupted, TrainingError
+from nmt.errors import ConfigError, Interrupted, TrainingError
 from nmt.train.loss import batch_loss
 from nmt.train.monitor import Monitor
 from nmt.train.schedule import learning_rate
@@ -94,6 +94,7 @@ class Trainer:
             Validator(config, tokenizers, valid_data, self.device) if valid_data else None
         )
         self.progress = Progress()
+        self._saved = Progress()
         self.console = console
         self._resume()
 
@@ -113,25 +114,32 @@ class Trainer:
             self._window = _Window()
             while True:
                 self._validate_and_save(stop)
-                if stop.signum is not None:
-                    raise Interrupted(
-                        f"stopped at step {self.progress.step}, saved in {self.run}; "
-                        "the same command goes on from there",
-                        stop.signum,
-                    )
+                self._end_if(stop)
                 if self._finished():
                     break
                 self._step(next(groups))
             self._average(stop)
 
+    def _end_if(self, stop: StopFlag) -> None:
+        if stop.signum is not None:
+            raise Interrupted(
+                f"stopped at step {self.progress.step}, saved in {self.run}; "
+                "the same command goes on from there",
+                stop.signum,
+            )
+
     def _finished(self) -> bool:
-        patience = self.config.train.patience
-        if patience is not None and self.progress.stale >= patience:
+        if self._out_of_patience():
             self.monitor.say(
-                f"no better {self.config.train.metric} in {patience} validations: training ends"
+                f"no better {self.config.train.metric} in {self.progress.stale} validations: "
+                "training ends"
             )
             return True
         return self.progress.step >= self.config.train.max_steps
+
+    def _out_of_patience(self) -> bool:
+        patience = self.config.train.patience
+        return patience is not None and self.progress.stale >= patience
 
     # Steps
 
@@ -236,6 +244,7 @@ class Trainer:
             if progress.scores:
                 self.monitor.log("valid", progress.step, progress.scores)
                 self._note_best()
+        last = last or self._out_of_patience()
         if last or stop or progress.step % config.save_every == 0 or self._is_among_best():
             self._save()
 
@@ -259,7 +268,7 @@ class Trainer:
     def _save(self) -> None:
         path = checkpoint.checkpoint_path(self.run, self.progress.step)
         state = asdict(self.progress) | {"data": self.train_data.key}
-        if path.exists() and checkpoint.read_state(path)["scores"] == self.progress.scores:
+        if self._saved == self.progress:
             return
         self.monitor.doing("saving")
         tensors = {
@@ -268,6 +277,7 @@ class Trainer:
             "random": _random_state(self.device),
         }
         checkpoint.save_checkpoint(path, tensors, state)
+        self._saved = replace(self.progress)
         checkpoint.prune(
             self.run,
             self.config.train.keep_last,
@@ -293,14 +303,14 @@ class Trainer:
             network = checkpoint.make_network(self.config, self.tokenizers).to(self.device)
             checkpoint.assign_weights(network, weights, "the average")
             scores = self.validator(network, stop)
-            if not scores:
-                return
+            self._end_if(stop)
             self.monitor.log("mean", self.progress.step, scores)
         steps = [one.step for one in chosen]
         listing = ", ".join(map(str, steps))
         best = self.progress.best
         if scores and best is not None and self._better(best, scores[config.metric]):
             self.monitor.say(f"the average of steps {listing} is worse than the best checkpoint")
+            checkpoint.drop_average(self.run)  # one of earlier steps would be preferred
             return
         checkpoint.save_average(self.run, weights, steps, scores)
         self.monitor.say(f"averaged the checkpoints of steps {listing}")
@@ -313,7 +323,13 @@ class Trainer:
         if found is None:
             return
         state = checkpoint.read_state(found.path)
+        if state.get("data") != self.train_data.key:
+            raise ConfigError(
+                f"data.train: the text in it is not what {found.path} was trained on; "
+                "bring that back, or choose another --run-dir"
+            )
         self.progress = Progress(**{name: state[name] for name in asdict(self.progress)})
+        self._saved = replace(self.progress)
         checkpoint.load_weights(self.network, found.path)
         tensors = checkpoint.load_tensors(found.path, "optimizer")
         for name, parameter in self.network.named_parameters():

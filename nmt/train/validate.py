@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from nmt.checkpoint import TrainedModel
@@ -13,6 +14,7 @@ from nmt.data.batching import BatchOrder, batches
 from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.decode.translator import TranslateOptions, Translator
+from nmt.errors import DataError
 from nmt.evaluate import EvaluateOptions, evaluate
 from nmt.model.transformer import Transformer
 from nmt.train.loss import batch_loss
@@ -27,18 +29,29 @@ class Validator:
         tokenizers: of the run.
         data: the validation pairs.
         device: where the network is.
+
+    Raises:
+        DataError: a pair is longer than the model has positions.
     """
 
     def __init__(
         self, config: Config, tokenizers: Tokenizers, data: Prepared, device: torch.device
     ) -> None:
+        _check_positions(config, data)
         # Validation sees the plain segmentation.
         plain = config.tokenizer.model_copy(update={"sampling_alpha": 0.0})
         self.config = config.model_copy(update={"tokenizer": plain})
         self.tokenizers = tokenizers
         self.data, self.device = data, device
         self.scoring = EvaluateOptions(metrics=("bleu", "chrf"), tgt_lang=config.data.tgt_lang)
-        self.order = BatchOrder.of(data, config.train.batch_tokens, config.train.seed)
+        self.order = BatchOrder(
+            data.src_lengths,
+            data.tgt_lengths,
+            corpus_sizes=data.corpus_sizes,
+            weights=[1.0] * len(data.corpus_sizes),  # every pair once
+            batch_tokens=config.train.batch_tokens,
+            seed=config.train.seed,
+        )
 
     def __call__(self, network: Transformer, stop: StopFlag) -> dict[str, float]:
         """Score a network, which is left in evaluation mode.
@@ -83,6 +96,17 @@ class Validator:
                 return {}
             hypotheses.append(translation.text)
         return {
-            score.name.lower(): score.score
-            for score in evaluate(hypotheses, [references], self.scoring)
+            score.metric: score.score for score in evaluate(hypotheses, [references], self.scoring)
         }
+
+
+def _check_positions(config: Config, data: Prepared) -> None:
+    """Refuse before training what would fail at the first validation: no pair is filtered here."""
+    positions = config.model.positions
+    lengths = np.maximum(data.src_lengths, data.tgt_lengths)
+    longest = int(lengths.argmax())
+    if positions.kind == "learned" and lengths[longest] > positions.max_length:
+        raise DataError(
+            f"{data.origin(longest)}: a validation pair of {lengths[longest]} tokens is longer "
+            f"than model.positions.max_length {positions.max_length}; take it out or raise that"
+        )

@@ -1,0 +1,186 @@
+"""A run directory is begun, gone on with, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt import checkpoint
+from nmt.config import Config, load_config
+from nmt.data.tokenizer import Tokenizers
+from nmt.errors import ConfigError, DataError, FileError
+from nmt.train import run as run_module
+
+from .conftest import TinyRun
+
+MakeConfig = Callable[..., Config]
+MakeRun = Callable[..., TinyRun]
+
+
+def test_a_run_directory_holds_all_that_the_model_is(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
+    config = make_config(max_steps=2)
+    run = tiny_run("a/b/run").train(config)
+    assert {path.name for path in run.path.iterdir()} == {
+        "config.yaml",
+        "tokenizer",
+        "checkpoints",
+        "metrics.jsonl",
+        "finished",
+        "lock",
+    }
+    assert load_config(run.path / "config.yaml") == config
+    checkpoint.verify(checkpoint.checkpoint_path(run.path, 2))
+    assert checkpoint.load_model(run.path).config == config
+
+
+def test_what_is_reported(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+    run = tiny_run().train(make_config(max_steps=2, valid=True))
+    assert "train.src + train.tgt │  200 │  200 │" in run.said
+    assert "\ntrain step      1  epoch 0  loss 3." in run.said
+    assert "\nvalid step      2  loss " in run.said
+
+
+@pytest.mark.parametrize("max_steps", [2, 1])
+def test_a_training_that_has_its_steps_says_so(
+    make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch, max_steps: int
+) -> None:
+    run = tiny_run("[run]").train(make_config(max_steps=2))
+    before = (run.path / "metrics.jsonl").read_bytes()
+    monkeypatch.setattr(run_module, "prepare", pytest.fail)
+    run.said = ""
+    run.train(make_config(max_steps=max_steps))
+    assert f"{run.path} is trained: step 2 of train.max_steps {max_steps}. Raise it" in run.said
+    assert (run.path / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("keys", "changed"),
+    [
+        ({"seed": 2}, "train.seed: was 1, is now 2"),
+        ({"batch_tokens": 500}, "train.batch_tokens: was 400, is now 500"),
+        ({"model": {"d_ff": 96}}, "model.d_ff: was 64, is now 96"),
+        ({"tokenizer": {"vocab_size": 30}}, "tokenizer.vocab_size: was 40, is now 30"),
+        ({"data": {"max_length": 20}}, "data.max_length: was 256, is now 20"),
+        ({"data": {"train": [{"demo": "train"}]}}, 'data.train.0.demo: was null, is now "train"'),
+        ({"betas": [0.9, 0.99]}, "train.betas.1: was 0.98, is now 0.99"),
+        ({"clip_norm": 1.0}, "train.clip_norm: was null, is now 1.0"),
+    ],
+)
+def test_another_configuration_is_refused_naming_the_key(
+    make_config: MakeConfig, tiny_run: MakeRun, keys: dict[str, Any], changed: str
+) -> None:
+    run = tiny_run().train(make_config(max_steps=2))
+    config = (run.path / "config.yaml").read_bytes()
+    with pytest.raises(ConfigError) as caught:
+        run.train(make_config(max_steps=4, **keys))
+    assert f"\n  {changed}" in str(caught.value)
+    assert "max_steps" not in str(caught.value)
+    assert "another --run-dir" in str(caught.value)
+    assert run.steps() == [2]
+    assert (run.path / "config.yaml").read_bytes() == config
+
+
+def test_what_does_not_touch_the_weights_may_change(
+    make_config: MakeConfig, tiny_run: MakeRun, tmp_path: Path
+) -> None:
+    run = tiny_run().train(make_config(max_steps=2, valid=True))
+    changed = make_config(
+        max_steps=4,
+        valid=True,
+        save_every=2,
+        validate_every=3,
+        keep_last=2,
+        log_every=2,
+        valid_beam_size=0,
+        average="last",
+        average_count=2,
+        data={"cache_dir": str(tmp_path / "cache"), "test": [{"demo": "test"}]},
+    )
+    run.train(changed)
+    assert run.steps() == [3, 4]  # the best, as step 3 is now validated, and the last
+    assert load_config(run.path / "config.yaml") == changed
+
+
+def test_every_key_that_may_change_exists(make_config: MakeConfig) -> None:
+    def keys(section: Any, prefix: str) -> set[str]:
+        names = type(section).model_fields
+        return {prefix + name for name in names}
+
+    config = make_config()
+    known = keys(config, "") | keys(config.train, "train.") | keys(config.data, "data.")
+    assert known >= run_module._CHANGEABLE
+
+
+def test_a_start_that_failed_does_not_bind_its_configuration(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
+    """Nothing was trained: the way out that the message names must be open."""
+    run = tiny_run()
+    with pytest.raises(DataError, match=r"no pair is left .*data\.max_length"):
+        run.train(make_config(max_steps=2, data={"max_length": 2}))
+    run.train(make_config(max_steps=2, tokenizer={"vocab_size": 20}))
+    assert run.steps() == [2]
+    vocabulary = Tokenizers.load(run.path / "tokenizer").src.vocab_size
+    assert vocabulary == Tokenizers.load(tiny_run().path / "tokenizer").src.vocab_size <= 20
+
+
+def test_a_tokenizer_of_a_start_that_failed_is_not_used(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
+    other, run = tiny_run("other"), tiny_run()
+    bpe = {"type": "bpe", "vocab_size": 60}
+    other.train(make_config(max_steps=1, tokenizer=bpe))
+    run.path.mkdir()
+    (other.path / "tokenizer").rename(run.path / "tokenizer")
+    run.train(make_config(max_steps=1))
+    char = Tokenizers.load(run.path / "tokenizer").src
+    assert char.encode(["ab bad"]) != []
+    assert char.vocab_size < 25
+
+
+def test_a_model_without_checkpoints_is_not_overwritten(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
+    keys = {"save_every": 1, "average": "last", "average_count": 2}
+    run = tiny_run().train(make_config(max_steps=2, **keys))
+    for name in ("finished", "checkpoints"):  # what translation does without
+        (run.path / name).rename(run.path.with_name(name))
+    with pytest.raises(ConfigError, match=r"train\.seed"):
+        run.train(make_config(max_steps=2, seed=3, **keys))
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_made(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
+    run = tiny_run()
+    with pytest.raises(ConfigError, match="device 'cuda:99': not here"):
+        run.train(make_config(device="cuda:99"))
+    assert not run.path.exists()
+
+
+def test_two_trainings_do_not_share_a_directory(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+    run = tiny_run()
+    with (
+        checkpoint.locked(run.path),
+        pytest.raises(FileError, match="another training is running"),
+    ):
+        run.train(make_config(max_steps=1))
+    run.train(make_config(max_steps=1))
+
+
+def test_what_a_killed_process_left_is_cleared_up(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
+    run = tiny_run().train(make_config(max_steps=2))
+    folder = run.path / "checkpoints"
+    (folder / "step-00000009.tmp").mkdir()
+    (folder / "step-00000009.tmp" / "weights.safetensors").write_bytes(b"half")
+    (folder / "step-00000002").rename(folder / "step-00000002.old.tmp")
+    run.train(make_config(max_steps=3))
+    assert sorted(path.name for path in folder.iterdir()) == ["step-00000002", "step-00000003"]
+    assert len(run.losses()) == 3

@@ -1,0 +1,647 @@
+"""A training learns, stops, goes on and ends as it should."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from nmt import checkpoint
+from nmt.config import Config, ModelConfig
+from nmt.data.batching import Batch
+from nmt.data.prepare import Prepared, prepare
+from nmt.data.tokenizer import Tokenizers, train_tokenizers
+from nmt.errors import ConfigError, Interrupted, TrainingError
+from nmt.model.transformer import Transformer
+from nmt.train import trainer as trainer_module
+from nmt.train.loss import batch_loss
+from nmt.train.monitor import Monitor
+from nmt.train.signals import StopFlag
+from nmt.train.trainer import Trainer
+from nmt.train.validate import Validator
+
+from .conftest import TinyRun
+
+MakeConfig = Callable[..., Config]
+MakeRun = Callable[..., TinyRun]
+
+
+def everything(run: TinyRun, step: int) -> dict[str, Tensor]:
+    """All tensors of a checkpoint: weights, optimizer and random state."""
+    path = checkpoint.checkpoint_path(run.path, step)
+    return {
+        f"{name}/{key}": tensor
+        for name in ("weights", "optimizer", "random")
+        for key, tensor in checkpoint.load_tensors(path, name).items()
+    }
+
+
+def differing(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
+    assert one.keys() == other.keys()
+    return [name for name in one if not torch.equal(one[name], other[name])]
+
+
+@pytest.fixture
+def signal_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """(step, signal): from then on this process gets a signal at the end of that step, once."""
+
+    def arrange(step: int, number: int = signal.SIGTERM) -> None:
+        advance = Monitor.advance
+
+        def advance_and_signal(self: Monitor, now: int) -> None:
+            advance(self, now)
+            if now == step:
+                monkeypatch.setattr(Monitor, "advance", advance)
+                os.kill(os.getpid(), number)
+
+        monkeypatch.setattr(Monitor, "advance", advance_and_signal)
+
+    return arrange
+
+
+# ---------------------------------------------------------------- the same losses
+
+# Made by running this test on torch 2.13 on an x86-64 CPU with one thread and copying the
+# losses. Data, tokenizer, initialisation and dropout are all in them: whoever means to change one
+# of these copies the losses anew and says so in the commit.
+GOLDEN = [3.26594, 3.27451, 3.1229, 2.94779, 2.88465, 2.83679]
+GOLDEN += [2.74941, 2.57664, 2.53986, 2.49937, 2.4116, 2.24741]
+
+
+def test_the_first_losses_are_as_they_were(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+    assert tiny_run().train(make_config()).losses() == pytest.approx(GOLDEN, abs=1e-4)
+
+
+def test_the_seed_determines_the_losses(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+    one = tiny_run("one").train(make_config(max_steps=4)).losses()
+    two = tiny_run("two").train(make_config(max_steps=4)).losses()
+    other = tiny_run("other").train(make_config(max_steps=4, seed=2)).losses()
+    assert one == two
+    assert not set(one) & set(other)
+
+
+# ---------------------------------------------------------------- going on
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"accumulate": 2, "model": {"dropout": 0.3, "attention_dropout": 0.2}},
+        {"accumulate": 3, "valid": True, "validate_every": 2, "save_every": 4},
+        {"tokenizer": {"type": "bpe", "vocab_size": 40, "sampling_alpha": 0.3}},
+    ],
+    ids=["accumulate", "validate", "sampling"],
+)
+@pytest.mark.parametrize("cuts", [(3, 4, 7, 8)])
+def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(
+    make_config: MakeConfig,
+    tiny_run: MakeRun,
+    signal_at: Callable[..., None],
+    keys: dict[str, Any],
+    cuts: tuple[int, ...],
+) -> None:
+    """An epoch is 8 batches, so that the cuts are within epochs and at their end."""
+    config = make_config(max_steps=10, **keys)
+    whole = tiny_run("whole").train(config)
+    cut = tiny_run("cut")
+    for step in cuts:
+        signal_at(step)
+        with pytest.raises(Interrupted, match=f"stopped at step {step}, saved"):
+            cut.train(config)
+    cut.train(config)
+    assert differing(everything(whole, 10), everything(cut, 10)) == []
+    assert whole.losses() == cut.losses()
+    timed = {"seconds", "tokens_per_s"}
+    for kind in ("train", "valid"):
+        ours, theirs = (
+            [{k: v for k, v in record.items() if k not in timed} for record in run.metrics(kind)]
+            for run in (whole, cut)
+        )
+        assert ours == theirs
+
+
+def test_the_epoch_is_as_long_as_the_test_above_says(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
+    run = tiny_run().train(make_config(max_steps=9))
+    assert [record["epoch"] for record in run.metrics("train")] == [0] * 8 + [1]
+
+
+def test_without_the_random_state_it_would_go_on_differently(
+    make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tiny_run("whole").train(make_config(max_steps=6))
+    cut = tiny_run("cut").train(make_config(max_steps=3))
+    monkeypatch.setattr(trainer_module, "_restore_random_state", lambda state, device: None)
+    cut.train(make_config(max_steps=6))
+    assert differing(everything(whole, 6), everything(cut, 6))
+
+
+def test_a_longer_training_goes_on_where_a_shorter_one_ended(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
+    whole = tiny_run("whole").train(make_config(max_steps=6))
+    longer = tiny_run("longer").train(make_config(max_steps=3)).train(make_config(max_steps=6))
+    assert differing(everything(whole, 6), everything(longer, 6)) == []
+    assert whole.losses() == longer.losses()
+
+
+def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
+    whole = tiny_run("whole").train(make_config(max_steps=6, save_every=2))
+    cut = tiny_run("cut").train(make_config(max_steps=4, save_every=2))
+    with (checkpoint.checkpoint_path(cut.path, 4) / "weights.safetensors").open("r+b") as file:
+        file.truncate(100)
+    cut.train(make_config(max_steps=6, save_every=2))
+    assert "weights.safetensors: damaged" in cut.said
+    assert "falling back to the checkpoint before" in cut.said
+    assert differing(everything(whole, 6), everything(cut, 6)) == []
+    assert whole.losses() == cut.losses()
+    # The damaged one is whole again.
+    checkpoint.verify(checkpoint.checkpoint_path(cut.path, 4))
+    assert differing(everything(whole, 4), everything(cut, 4)) == []
+
+
+# ---------------------------------------------------------------- gradients
+
+
+@pytest.fixture
+def parts(make_config: MakeConfig) -> Callable[..., tuple[Config, Tokenizers, Prepared]]:
+    """(keys of make_config): what a Trainer takes."""
+
+    def make(**keys: Any) -> tuple[Config, Tokenizers, Prepared]:
+        config = make_config(**keys)
+        tokenizers = train_tokenizers(config)
+        return config, tokenizers, prepare(config, tokenizers, config.data.train, filtered=True)
+
+    return make
+
+
+@pytest.fixture
+def make_trainer(parts: Callable[..., Any], tmp_path: Path) -> Callable[..., Trainer]:
+    """(keys of make_config): a trainer that has not begun."""
+
+    def make(**keys: Any) -> Trainer:
+        from rich.console import Console
+
+        config, tokenizers, data = parts(**keys)
+        trainer = Trainer(config, tmp_path, tokenizers, data, None, Console(quiet=True))
+        trainer.monitor = Monitor(tmp_path, trainer.console, 0, config.train.max_steps)
+        trainer._window = trainer_module._Window()
+        return trainer
+
+    return make
+
+
+def joined(batches: list[Batch]) -> Batch:
+    """One batch of the pairs of several."""
+
+    def stack(tensors: list[Tensor]) -> Tensor:
+        width = max(t.shape[1] for t in tensors)
+        return torch.cat([torch.nn.functional.pad(t, (0, width - t.shape[1])) for t in tensors])
+
+    return Batch(
+        stack([b.src_BS for b in batches]),
+        stack([b.tgt_in_BT for b in batches]),
+        stack([b.tgt_out_BT for b in batches]),
+        sum(b.num_src_tokens for b in batches),
+        sum(b.num_tgt_tokens for b in batches),
+        np.concatenate([b.rows for b in batches]),
+    )
+
+
+def test_accumulated_batches_are_one_large_batch(make_trainer: Callable[..., Trainer]) -> None:
+    """Batches of different lengths, so that a mean of means would differ."""
+
+    def gradients(together: bool) -> tuple[dict[str, Tensor], dict[str, float]]:
+        trainer = make_trainer(accumulate=4, model={"dropout": 0.0})
+        group = next(trainer._batch_groups())
+        assert len({batch.num_tgt_tokens for _, _, batch in group}) > 1
+        if together:
+            group = [(*group[-1][:2], joined([batch for _, _, batch in group]))]
+        kept: dict[str, Tensor] = {}
+
+        def keep(*args: Any, **kwargs: Any) -> None:
+            kept.update({n: p.grad.clone() for n, p in trainer.network.named_parameters()})
+
+        trainer.optimizer.step = keep  # type: ignore[method-assign,assignment]
+        trainer._step(group)
+        lines = (trainer.run / "metrics.jsonl").read_text("utf-8").split("\n")
+        return kept, json.loads(lines[-2])
+
+    accumulated, one = gradients(False)
+    whole, other = gradients(True)
+    assert accumulated.keys() == whole.keys()
+    for name in whole:
+        torch.testing.assert_close(accumulated[name], whole[name], atol=1e-6, rtol=1e-5)
+    for name in ("loss", "ppl", "grad_norm"):
+        assert one[name] == pytest.approx(other[name], rel=1e-5)
+
+
+def test_only_matrices_of_adamw_decay(make_trainer: Callable[..., Trainer]) -> None:
+    """With gradients of zero a step of AdamW is its decay alone."""
+    rate, decay = 0.5, 0.1
+    for kind in ("adamw", "adam"):
+        trainer = make_trainer(optimizer=kind, weight_decay=decay)
+        before = {n: p.detach().clone() for n, p in trainer.network.named_parameters()}
+        for group in trainer.optimizer.param_groups:
+            group["lr"] = rate
+        for parameter in trainer.network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        trainer.optimizer.step()
+        for name, parameter in trainer.network.named_parameters():
+            decays = kind == "adamw" and parameter.dim() == 2
+            factor = 1 - rate * decay if decays else 1.0
+            torch.testing.assert_close(parameter.detach(), before[name] * factor)
+        assert {p.dim() for p in trainer.network.parameters()} == {1, 2}
+
+
+def test_a_gradient_over_the_limit_is_scaled_down(make_trainer: Callable[..., Trainer]) -> None:
+    trainer = make_trainer(clip_norm=0.01)
+    norms: list[float] = []
+
+    def keep(*args: Any, **kwargs: Any) -> None:
+        gradients = [p.grad.flatten() for p in trainer.network.parameters() if p.grad is not None]
+        norms.append(float(torch.cat(gradients).norm()))
+
+    trainer.optimizer.step = keep  # type: ignore[method-assign,assignment]
+    trainer._step(next(trainer._batch_groups()))
+    assert norms == [pytest.approx(0.01, rel=1e-3)]
+
+
+def test_bf16_trains(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+    run = tiny_run().train(make_config(precision="bf16", valid=True, max_steps=30))
+    losses = run.losses()
+    assert sum(losses[-5:]) < 0.85 * sum(losses[:5])
+    tensors = everything(run, 30)
+    floats = {t.dtype for n, t in tensors.items() if n.startswith(("weights", "optimizer"))}
+    assert floats == {torch.float32}
+    assert losses[0] == pytest.approx(GOLDEN[0], rel=0.02)
+    assert losses != pytest.approx(GOLDEN[0], rel=1e-6)
+
+
+# ---------------------------------------------------------------- ends
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_ends(
+    make_config: MakeConfig,
+    tiny_run: MakeRun,
+    signal_at: Callable[..., None],
+    number: signal.Signals,
+    code: int,
+) -> None:
+    run = tiny_run()
+    before = signal.getsignal(number)
+    signal_at(5, number)
+    with pytest.raises(Interrupted) as caught:
+        run.train(make_config())
+    assert caught.value.exit_code == code
+    assert "the same command goes on" in str(caught.value)
+    assert run.steps() == [5]
+    assert len(run.losses()) == 5
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_interrupt_ends_at_once(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+    with StopFlag() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop
+        assert stop.signum == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    with StopFlag() as stop:
+        assert not stop
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.signum == signal.SIGTERM
+
+
+def test_a_signal_during_validation_is_honoured_and_the_validation_made_up_for(
+    make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(valid=True, max_steps=6, validate_every=3)
+    whole = tiny_run("whole").train(config)
+    cut = tiny_run("cut")
+    evaluate = Validator._loss
+
+    for signalled, validated in [(1, []), (2, [3]), (1, [3])]:
+        monkeypatch.setattr(Validator, "_loss", _signalled(evaluate, signalled))
+        with pytest.raises(Interrupted):
+            cut.train(config)
+        assert [record["step"] for record in cut.metrics("valid")] == validated
+    monkeypatch.setattr(Validator, "_loss", evaluate)
+    cut.train(config)
+    assert differing(everything(whole, 6), everything(cut, 6)) == []
+    assert cut.metrics("valid") == whole.metrics("valid")
+    assert [c.scores for c in checkpoint.checkpoints(cut.path)] == [
+        c.scores for c in checkpoint.checkpoints(whole.path)
+    ]
+
+
+def _signalled(
+    evaluate: Callable[[Validator, Transformer, StopFlag], float], call: int
+) -> Callable[[Validator, Transformer, StopFlag], float]:
+    """The same, but its `call`th call is interrupted."""
+    calls = 0
+
+    def signalled(self: Validator, network: Transformer, stop: StopFlag) -> float:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(self, network, stop)
+
+    return signalled
+
+
+def test_a_signal_at_the_last_step_does_not_lose_the_average(
+    make_config: MakeConfig, tiny_run: MakeRun, signal_at: Callable[..., None]
+) -> None:
+    config = make_config(max_steps=6, save_every=2, average="last", average_count=3)
+    run = tiny_run()
+    signal_at(6)
+    with pytest.raises(Interrupted):
+        run.train(config)
+    assert not (run.path / "averaged").exists()
+    run.train(config)
+    assert checkpoint.read_state(run.path / "averaged")["averaged_steps"] == [2, 4, 6]
+
+
+def scored(monkeypatch: pytest.MonkeyPatch, scores: dict[int, float]) -> None:
+    """Let validation give the weights of a step this loss and BLEU; the average has step 0."""
+
+    def fixed(self: Trainer, *args: Any) -> None:
+        init(self, *args)
+        last: list[int] = [0]
+
+        def validate(network: Transformer, stop: StopFlag) -> dict[str, float]:
+            last[0] = self.progress.step if network is self.network else 0
+            return {"loss": scores[last[0]], "ppl": 1.0, "bleu": 100 - scores[last[0]]}
+
+        self.validator = validate  # type: ignore[assignment]
+
+    init = Trainer.__init__
+    monkeypatch.setattr(Trainer, "__init__", fixed)
+
+
+@pytest.mark.parametrize("metric", ["loss", "bleu"])
+def test_patience_ends_training(
+    make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch, metric: str
+) -> None:
+    scored(monkeypatch, {1: 5, 2: 4, 3: 6, 4: 3, 5: 3, 6: 3.5, 7: 9, 8: 1})
+    keys = {"validate_every": 1, "patience": 3, "save_every": 100, "keep_best": 1}
+    run = tiny_run().train(make_config(valid=True, metric=metric, max_steps=8, **keys))
+    assert [record["step"] for record in run.metrics("valid")] == [1, 2, 3, 4, 5, 6, 7]
+    assert f"no better {metric} in 3 validations: training ends" in run.said
+    assert 4 in run.steps()
+    assert checkpoint.choose_weights(run.path, metric).name == "step-00000004"
+
+
+def test_patience_counts_over_interruptions(
+    make_config: MakeConfig,
+    tiny_run: MakeRun,
+    monkeypatch: pytest.MonkeyPatch,
+    signal_at: Callable[..., None],
+) -> None:
+    scored(monkeypatch, {1: 1, 2: 2, 3: 2, 4: 2, 5: 2})
+    config = make_config(valid=True, validate_every=1, patience=3, max_steps=8)
+    run = tiny_run()
+    for step in (2, 3):
+        signal_at(step)
+        with pytest.raises(Interrupted):
+            run.train(config)
+    run.train(config)
+    assert run.steps() == [1, 2, 3, 4]
+
+
+def test_the_best_and_the_newest_checkpoints_are_kept(
+    make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = {1: 9, 2: 2, 3: 8, 4: 1, 5: 7, 6: 6, 7: 5, 8: 4, 9: 3, 10: 3}
+    scored(monkeypatch, losses)
+    keys = {"keep_last": 2, "keep_best": 2, "save_every": 5, "validate_every": 1}
+    run = tiny_run().train(make_config(valid=True, max_steps=10, **keys))
+    assert run.steps() == [2, 4, 5, 10]
+
+
+# ---------------------------------------------------------------- the average at the end
+
+
+def test_the_average_at_the_end_is_of_the_last_checkpoints(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
+    keys = {"save_every": 2, "keep_last": 4, "average": "last", "average_count": 3}
+    run = tiny_run().train(make_config(max_steps=8, **keys))
+    assert checkpoint.read_state(run.path / "averaged")["averaged_steps"] == [4, 6, 8]
+    paths = [checkpoint.checkpoint_path(run.path, step) for step in (4, 6, 8)]
+    expected = checkpoint.average_weights(paths)
+    averaged = checkpoint.load_tensors(run.path / "averaged", "weights")
+    assert differing(expected, averaged) == []
+    model = checkpoint.load_model(run.path)
+    assert model.weights == run.path / "averaged"
+
+
+@pytest.mark.parametrize("worse", [True, False])
+def test_the_average_is_kept_if_it_is_no_worse_than_the_best(
+    make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch, worse: bool
+) -> None:
+    scored(monkeypatch, {0: 2.1 if worse else 2.0, 2: 3.0, 4: 2.0, 6: 4.0})
+    keys = {"save_every": 2, "validate_every": 2, "average": "last", "average_count": 2}
+    run = tiny_run().train(make_config(valid=True, max_steps=6, **keys))
+    best = "step-00000004" if worse else "averaged"
+    assert checkpoint.choose_weights(run.path, "loss").name == best
+    assert [record["loss"] for record in run.metrics("mean")] == [2.1 if worse else 2.0]
+    assert ("is worse than the best checkpoint" in run.said) == worse
+
+
+def test_an_average_of_earlier_steps_gives_way_to_a_better_checkpoint(
+    make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored(monkeypatch, {0: 2.5, 2: 3.0, 4: 2.6, 6: 1.0, 8: 1.5})
+    keys = {"save_every": 2, "validate_every": 2, "average": "last", "average_count": 2}
+    run = tiny_run().train(make_config(valid=True, max_steps=4, **keys))
+    assert checkpoint.choose_weights(run.path, "loss").name == "averaged"
+    run.train(make_config(valid=True, max_steps=8, **keys))
+    assert checkpoint.choose_weights(run.path, "loss").name == "step-00000006"
+
+
+# ---------------------------------------------------------------- going wrong
+
+
+def test_a_loss_that_is_not_finite_ends_training_with_the_weights_unchanged(
+    make_config: MakeConfig, tiny_run: MakeRun, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainers: list[tuple[Trainer, dict[str, Tensor]]] = []
+    original = Trainer._step
+
+    def remember(self: Trainer, group: Any) -> None:
+        before = {n: p.detach().clone() for n, p in self.network.named_parameters()}
+        trainers.append((self, before))
+        original(self, group)
+
+    monkeypatch.setattr(Trainer, "_step", remember)
+    run = tiny_run()
+    with pytest.raises(TrainingError) as caught:
+        run.train(make_config(learning_rate=1e20, warmup_steps=1, save_every=1))
+    assert caught.value.exit_code == 5
+    trainer, before = trainers[-1]
+    message = str(caught.value)
+    assert f"step {trainer.progress.step + 1}: the loss is" in message
+    assert "not finite" in message
+    assert message.count(f"{corpus / 'train.src'}:") == 3
+    assert "train.learning_rate" in message
+    after = {n: p.detach() for n, p in trainer.network.named_parameters()}
+    assert differing(before, after) == []
+    newest = run.steps()[-1]
+    assert f"step-{newest:08d}" in message
+    assert newest == trainer.progress.step
+
+
+def test_text_that_changed_is_refused(
+    make_config: MakeConfig, tiny_run: MakeRun, corpus: Path, tmp_path: Path
+) -> None:
+    files = {}
+    for side in ("src", "tgt"):
+        files[side] = str(tmp_path / side)
+        Path(files[side]).write_bytes((corpus / f"train.{side}").read_bytes())
+    run = tiny_run()
+    data = {"train": files, "cache_dir": str(tmp_path / "cache")}
+    run.train(make_config(max_steps=2, data=data))
+    with Path(files["tgt"]).open("r+b") as file:
+        file.write(b"keg")
+    with pytest.raises(ConfigError, match=r"data\.train: the text in it is not what .* trained on"):
+        run.train(make_config(max_steps=4, data=data))
+    assert run.steps() == [2]
+
+
+# ---------------------------------------------------------------- validation
+
+
+def test_validation_scores_each_pair_once_and_leaves_the_random_state(
+    parts: Callable[..., Any], corpus: Path
+) -> None:
+    """The perplexity is that of the plain likelihood, computed here pair by pair."""
+    files = {"src": str(corpus / "valid.src"), "tgt": str(corpus / "valid.tgt")}
+    valid = [{**files, "weight": 0.3}, {**files, "weight": 3.0}]
+    keys = {"metric": "chrf", "label_smoothing": 0.3}
+    config, tokenizers, _ = parts(data={"valid": valid}, **keys)
+    data = prepare(config, tokenizers, config.data.valid, filtered=False)
+    torch.manual_seed(1)
+    network = checkpoint.make_network(config, tokenizers)
+    state = torch.get_rng_state()
+    scores = Validator(config, tokenizers, data, torch.device("cpu"))(network, StopFlag())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert scores.keys() == {"loss", "ppl", "bleu", "chrf"}
+    nll = tokens = 0.0
+    src, tgt = tokenizers
+    for src_ids, tgt_ids in zip(*data.rows(range(len(data))), strict=True):
+        logits = network.eval()(
+            torch.tensor([[*src_ids, src.eos_id]]), torch.tensor([[tgt.bos_id, *tgt_ids]])
+        )
+        target = torch.tensor([*map(int, tgt_ids), tgt.eos_id])
+        loss = torch.nn.functional.cross_entropy(logits[0], target, reduction="sum")
+        nll += loss.item()
+        tokens += len(target)
+    assert len(data) == 40
+    assert scores["loss"] == pytest.approx(nll / tokens, rel=1e-5)
+    assert scores["ppl"] == pytest.approx(np.exp(nll / tokens), rel=1e-4)
+
+
+@pytest.mark.parametrize("metric", ["loss", "bleu", "chrf"])
+def test_training_by_each_metric(make_config: MakeConfig, tiny_run: MakeRun, metric: str) -> None:
+    run = tiny_run().train(make_config(valid=True, max_steps=2, metric=metric, valid_sentences=3))
+    [record] = run.metrics("valid")
+    assert record.keys() == {"kind", "step", "loss", "ppl", "bleu", "chrf"}
+    assert checkpoint.checkpoints(run.path)[0].scores[metric] == record[metric]
+
+
+def test_validation_without_translation(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+    run = tiny_run().train(make_config(valid=True, max_steps=2, valid_beam_size=0))
+    assert run.metrics("valid")[0].keys() == {"kind", "step", "loss", "ppl"}
+
+
+def test_a_validation_pair_beyond_the_learned_positions_is_refused_at_the_start(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
+    from nmt.errors import DataError
+
+    model = {"positions": {"kind": "learned", "max_length": 12}}
+    config = make_config(valid=True, data={"max_length": 12}, model=model)
+    run = tiny_run()
+    with pytest.raises(DataError, match=r"valid\.src.*model\.positions\.max_length 12"):
+        run.train(config)
+    assert run.steps() == []
+
+
+# ---------------------------------------------------------------- learning
+
+PAD, BOS, EOS, FIRST, SYMBOLS, LONGEST = 0, 2, 3, 4, 10, 8
+
+
+def reversals(draw: np.random.Generator, count: int) -> Batch:
+    """Sequences of symbols and the same backwards."""
+    lengths = draw.integers(1, LONGEST + 1, count)
+    src_BS = torch.full((count, LONGEST + 1), PAD)
+    tgt_in_BT, tgt_out_BT = src_BS.clone(), src_BS.clone()
+    for row, length in enumerate(lengths):
+        symbols = torch.from_numpy(draw.integers(FIRST, FIRST + SYMBOLS, length))
+        src_BS[row, : length + 1] = torch.cat([symbols, torch.tensor([EOS])])
+        tgt_out_BT[row, : length + 1] = torch.cat([symbols.flip(0), torch.tensor([EOS])])
+    tgt_in_BT[:, 0], tgt_in_BT[:, 1:] = (
+        BOS,
+        tgt_out_BT[:, :-1].masked_fill(tgt_out_BT[:, :-1] == EOS, PAD),
+    )
+    tokens = int((tgt_out_BT != PAD).sum())
+    return Batch(src_BS, tgt_in_BT, tgt_out_BT, tokens, tokens, np.arange(count))
+
+
+@torch.inference_mode()
+def greedy(network: Transformer, src_BS: Tensor) -> Tensor:
+    state = network.start_decoding(src_BS)
+    tokens_R = torch.full((len(src_BS),), BOS)
+    steps = []
+    for _ in range(LONGEST + 1):
+        tokens_R = network.decode_step(tokens_R, state).argmax(dim=-1)
+        steps.append(tokens_R)
+    return torch.stack(steps, dim=1)
+
+
+def test_a_small_model_learns_to_reverse() -> None:
+    torch.manual_seed(1)
+    draw = np.random.default_rng(1)
+    shape = {"d_model": 64, "num_heads": 4, "d_ff": 128, "encoder_layers": 1, "decoder_layers": 1}
+    config = ModelConfig.model_validate({**shape, "dropout": 0.0})
+    network = Transformer(config, FIRST + SYMBOLS, FIRST + SYMBOLS, PAD)
+    optimizer = torch.optim.Adam(network.parameters(), betas=(0.9, 0.98))
+    steps = 500
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = 4e-3 * min(1.0, (step + 1) / 50) * (1 - step / steps)
+        batch = reversals(draw, 64)
+        loss, _ = batch_loss(network, batch, PAD, smoothing=0.1)
+        optimizer.zero_grad()
+        (loss / batch.num_tgt_tokens).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    network.eval()
+    unseen = reversals(draw, 500)
+    is_token_BT = unseen.tgt_out_BT != PAD
+    right_BT = (greedy(network, unseen.src_BS) == unseen.tgt_out_BT) & is_token_BT
+    assert right_BT.sum() / is_token_BT.sum() >= 0.99
+
+
+def test_progress_is_all_that_a_checkpoint_restores() -> None:
+    """A field added to the progress is saved and read back by itself."""
+    progress = trainer_module.Progress(1, 2, 3, 4.0, {"loss": 5.0}, 6.0, 7)
+    state = json.loads(json.dumps(dataclasses.asdict(progress)))
+    assert trainer_module.Progress(**state) == progress
