@@ -77,6 +77,7 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, d_model: int, num_heads: int, d_k: int, d_v: int, dropout_p: float) -> None:
         super().__init__()
         self.num_heads = num_heads
+        # Of the queries, the keys and the values of all heads.
         self.widths = [num_heads * d_k, num_heads * d_k, num_heads * d_v]
         self.dropout_p = dropout_p
         self.qkv_weight = nn.Parameter(torch.empty(sum(self.widths), d_model))
@@ -84,17 +85,29 @@ class MultiHeadAttention(nn.Module):
         for weight in [*torch.split(self.qkv_weight, self.widths), self.out_weight]:
             nn.init.xavier_uniform_(weight)
 
-    def self_attention(self, x_BLD: Tensor, mask: Tensor | None, past: KeyValues | None) -> Tensor:
-        """Attend from a sequence to itself.
+    def forward(
+        self,
+        x_BLD: Tensor,
+        mask: Tensor | None,
+        *,
+        memory: KeyValues | None = None,
+        past: KeyValues | None = None,
+    ) -> Tensor:
+        """Attend from a sequence to a memory, or without one to itself.
 
         Args:
             x_BLD: the sequence, or with `past` its next positions.
             mask: bool, broadcastable to [B, H, L, M]; None allows all.
-            past: keys and values of earlier positions; those of x_BLD are appended to it.
+            memory: what `keys_values` made of the sequence to attend to.
+            past: of self-attention, keys and values of earlier positions; those of x_BLD are
+                appended to it.
 
         Returns:
             [B, L, d_model].
         """
+        if memory is not None:
+            q_BLX = F.linear(x_BLD, self.qkv_weight[: self.widths[0]])
+            return self._attend(self._heads(q_BLX), memory, mask)
         qkv_BLX = F.linear(x_BLD, self.qkv_weight)
         q_BHLK, k_BHLK, v_BHLK = map(self._heads, torch.split(qkv_BLX, self.widths, dim=-1))
         keys_values = KeyValues(k_BHLK, v_BHLK)
@@ -115,20 +128,6 @@ class MultiHeadAttention(nn.Module):
         """Project a memory to the keys and values that `forward` attends to."""
         kv_BMX = F.linear(memory_BMD, self.qkv_weight[self.widths[0] :])
         return KeyValues(*map(self._heads, torch.split(kv_BMX, self.widths[1:], dim=-1)))
-
-    def forward(self, x_BLD: Tensor, keys_values: KeyValues, mask: Tensor | None) -> Tensor:
-        """Attend from a sequence to a memory.
-
-        Args:
-            x_BLD: the sequence.
-            keys_values: what `keys_values` made of the memory.
-            mask: bool, broadcastable to [B, H, L, M]; None allows all.
-
-        Returns:
-            [B, L, d_model].
-        """
-        q_BLX = F.linear(x_BLD, self.qkv_weight[: self.widths[0]])
-        return self._attend(self._heads(q_BLX), keys_values, mask)
 
     def _attend(self, q_BHLK: Tensor, keys_values: KeyValues, mask: Tensor | None) -> Tensor:
         heads_BHLK = scaled_dot_product_attention(

@@ -22,11 +22,13 @@ def dropout(x: Tensor, p: float) -> Tensor:
     """
     if p == 0.0:
         return x
-    if x.is_cuda:
+    if x.device.type != "cpu":
         return F.dropout(x, p)
+    # From -2^63 without an upper limit: all 64 bits are random.
     words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
     level = words.view(torch.int16)[: x.numel()].view(x.shape)
     dropped = min(round(p * _LEVELS), _LEVELS - 1)
+    # The lanes are signed: the lowest `dropped` of the 2^16 levels begin at -2^15.
     keep = (level >= dropped - _LEVELS // 2).to(x.dtype)
     return x * keep.mul_(_LEVELS / (_LEVELS - dropped))
 

@@ -101,7 +101,7 @@ class EncoderLayer(nn.Module):
             src_mask: bool [B, 1, 1, S], True at tokens, False at padding.
         """
         attend, feed = self.residuals
-        x_BSD = attend(x_BSD, lambda x: self.self_attention.self_attention(x, src_mask, None))
+        x_BSD = attend(x_BSD, lambda x: self.self_attention(x, src_mask))
         x_BSD = feed(x_BSD, self.feed_forward)
         return x_BSD
 
@@ -134,7 +134,7 @@ class DecoderLayer(nn.Module):
             src_mask: bool [B, 1, 1, S], True at tokens, False at padding.
         """
         attend, cross, feed = self.residuals
-        x_BTD = attend(x_BTD, lambda x: self.self_attention.self_attention(x, tgt_mask, past))
-        x_BTD = cross(x_BTD, lambda x: self.cross_attention(x, memory, src_mask))
+        x_BTD = attend(x_BTD, lambda x: self.self_attention(x, tgt_mask, past=past))
+        x_BTD = cross(x_BTD, lambda x: self.cross_attention(x, src_mask, memory=memory))
         x_BTD = feed(x_BTD, self.feed_forward)
         return x_BTD

@@ -60,13 +60,13 @@ class LearnedPositions(nn.Module):
     def __init__(self, d_model: int, max_length: int) -> None:
         super().__init__()
         self.max_length: int | None = max_length
-        self.weight_MD = nn.Parameter(torch.empty(max_length, d_model))
-        nn.init.normal_(self.weight_MD, std=d_model**-0.5)
+        self.weight = nn.Parameter(torch.empty(max_length, d_model))
+        nn.init.normal_(self.weight, std=d_model**-0.5)
 
     def forward(self, start: int, length: int) -> Tensor:
         """Return the vectors of positions start .. start + length - 1, [length, d_model]."""
-        assert start + length <= self.weight_MD.shape[0], "position beyond the learned ones"
-        return self.weight_MD[start : start + length]
+        assert start + length <= self.weight.shape[0], "position beyond the learned ones"
+        return self.weight[start : start + length]
 
 
 def make_positions(config: PositionsConfig, d_model: int) -> SinusoidalPositions | LearnedPositions:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nmt.config import ModelConfig
@@ -64,11 +63,10 @@ class Transformer(nn.Module):
         self.tgt_embedding = (
             self.src_embedding if tied == "all" else _embedding(tgt_vocab_size, config.d_model)
         )
-        self.output_weight_VD = (
-            _embedding(tgt_vocab_size, config.d_model).weight
-            if tied == "none"
-            else self.tgt_embedding.weight
-        )
+        self.projection = nn.Linear(config.d_model, tgt_vocab_size, bias=False)
+        nn.init.normal_(self.projection.weight, std=config.d_model**-0.5)
+        if tied != "none":
+            self.projection.weight = self.tgt_embedding.weight
         self.src_positions = make_positions(config.positions, config.d_model)
         self.tgt_positions = make_positions(config.positions, config.d_model)
         self.max_length = self.src_positions.max_length
@@ -123,7 +121,8 @@ class Transformer(nn.Module):
 
     def project(self, x_BTD: Tensor) -> Tensor:
         """Map decoder outputs [..., D] to logits over the target vocabulary [..., V]."""
-        return F.linear(x_BTD, self.output_weight_VD)
+        logits_BTV: Tensor = self.projection(x_BTD)
+        return logits_BTV
 
     def start_decoding(self, src_BS: Tensor) -> DecoderState:
         """Encode the source and prepare a state with one row a sentence."""

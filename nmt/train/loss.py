@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from nmt.data.batching import Batch
 from nmt.model.transformer import Transformer
@@ -25,13 +26,14 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, smoothing: float
     ) -> tuple[Tensor, Tensor]:
         device = hidden_ND.device.type
-        low = torch.is_autocast_enabled(device)
-        dtype = torch.get_autocast_dtype(device) if low else hidden_ND.dtype
+        autocast = torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if autocast else hidden_ND.dtype
         h_ND, w_VD = hidden_ND.to(dtype), weight_VD.to(dtype)
         # The uniform part of the target is the same for all tokens: the mean of the logits is a
         # product with the mean of the weights, so that no pass over the vocabulary is needed.
         mean_D = weight_VD.mean(dim=0)
-        nll = lse = torch.zeros((), device=hidden_ND.device)
+        nll = torch.zeros((), device=hidden_ND.device)
+        lse = torch.zeros((), device=hidden_ND.device)
         grad_ND = torch.empty_like(h_ND)
         grad_VD = torch.zeros_like(weight_VD)
         size = _GPU_CHUNK_ROWS if hidden_ND.is_cuda else _CPU_CHUNK_ROWS
@@ -42,6 +44,8 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
                 logits_CV = F.linear(h_ND[rows], w_VD).float()
                 target_C1 = targets_N[rows, None]
                 probs_CV = logits_CV.softmax(dim=1)
+                # Log-sum-exp from the softmax that the gradient needs anyway; the probability of
+                # the likeliest token is never so small that its logarithm would be lost.
                 max_C1, argmax_C1 = logits_CV.max(dim=1, keepdim=True)
                 lse_C1 = max_C1 - probs_CV.gather(1, argmax_C1).log()
                 lse = lse + lse_C1.sum()
@@ -60,6 +64,7 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         return (1.0 - smoothing) * nll + smoothing * (lse + uniform), nll
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         grad_ND, grad_VD = ctx.saved_tensors
         return grad_ND * grads[0], grad_VD * grads[0], None, None
@@ -115,7 +120,7 @@ def batch_loss(
     is_token_BT = batch.tgt_out_BT != pad_id
     return projected_cross_entropy(
         hidden_BTD[is_token_BT],
-        network.output_weight_VD,
+        network.projection.weight,
         batch.tgt_out_BT[is_token_BT],
         smoothing,
     )

@@ -164,7 +164,7 @@ def test_options_from_a_configuration() -> None:
 def test_weights_that_are_broken(model: TrainedModel, lines: list[str]) -> None:
     broken = copy.deepcopy(model.network)
     with torch.no_grad():
-        broken.output_weight_VD[7] = math.nan
+        broken.projection.weight[7] = math.nan
     with pytest.raises(FileError, match=r"model-1: .*not finite"):
         translate(TrainedModel(model.config, model.tokenizers, broken, model.weights), lines)
 

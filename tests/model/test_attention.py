@@ -83,7 +83,7 @@ def test_self_attention_equals_torch(mask: Tensor | None) -> None:
     theirs = _torch_attention(ours)
     x = _random(2, 4, D_MODEL).requires_grad_()
     y = x.detach().clone().requires_grad_()
-    out = ours.self_attention(x, mask, None)
+    out = ours(x, mask)
     expected, _ = theirs(y, y, y, attn_mask=_torch_mask(mask, 2, 4), need_weights=False)
     assert_close(out, expected)
     direction = _random(*out.shape)
@@ -100,7 +100,7 @@ def test_cross_attention_equals_torch(mask: Tensor | None) -> None:
     theirs = _torch_attention(ours)
     x, memory = _random(2, 5, D_MODEL).requires_grad_(), _random(2, 4, D_MODEL).requires_grad_()
     y, source = (t.detach().clone().requires_grad_() for t in (x, memory))
-    out = ours(x, ours.keys_values(memory), mask)
+    out = ours(x, mask, memory=ours.keys_values(memory))
     padding = None if mask is None else ~mask[:, 0, 0]
     expected, _ = theirs(y, source, source, key_padding_mask=padding, need_weights=False)
     assert_close(out, expected)
@@ -126,7 +126,7 @@ def test_widths_of_keys_and_values_free_of_the_model(d_k: int, d_v: int) -> None
     heads = torch.einsum("bhlm,bhmv->bhlv", weights, v)
     w_o = ours.out_weight.view(D_MODEL, HEADS, d_v)
     expected = torch.einsum("bhlv,dhv->bld", heads, w_o)
-    assert_close(ours(x, ours.keys_values(memory), SRC_MASK), expected)
+    assert_close(ours(x, SRC_MASK, memory=ours.keys_values(memory)), expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -153,10 +153,10 @@ def test_keys_and_values_kept_over_steps_equal_one_pass() -> None:
     ours = _attention(2, 5)
     x = _random(2, 4, D_MODEL)
     past = ours.no_keys_values(2)
-    steps = [ours.self_attention(x[:, t : t + 1], None, past) for t in range(4)]
+    steps = [ours(x[:, t : t + 1], None, past=past) for t in range(4)]
     assert past.k_BHMK.shape == (2, HEADS, 4, 2)
     assert past.v_BHMK.shape == (2, HEADS, 4, 5)
-    assert_close(torch.cat(steps, dim=1), ours.self_attention(x, CAUSAL, None))
+    assert_close(torch.cat(steps, dim=1), ours(x, CAUSAL))
 
 
 def test_select_reorders_and_repeats_rows() -> None:
@@ -181,7 +181,7 @@ def test_dropout_is_on_the_attention_weights_in_training_only() -> None:
     for training, p in [(True, 0.5), (False, 0.0)]:
         ours.train(training)
         torch.manual_seed(7)
-        out = ours.self_attention(x, None, None)
+        out = ours(x, None)
         torch.manual_seed(7)
         heads = dropout(weights, p) @ v
         assert_close(out, F.linear(heads.transpose(1, 2).flatten(2), ours.out_weight))

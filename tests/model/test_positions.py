@@ -130,5 +130,5 @@ def test_learned_positions_end_where_they_end() -> None:
 def test_learned_positions_are_trained_where_they_are_used() -> None:
     positions = LearnedPositions(4, 6)
     positions(1, 2).sum().backward()
-    assert positions.weight_MD.grad is not None
-    assert positions.weight_MD.grad.sum(dim=1).tolist() == [0.0, 4.0, 4.0, 0.0, 0.0, 0.0]
+    assert positions.weight.grad is not None
+    assert positions.weight.grad.sum(dim=1).tolist() == [0.0, 4.0, 4.0, 0.0, 0.0, 0.0]

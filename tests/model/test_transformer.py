@@ -132,7 +132,7 @@ def test_rows_of_a_batch_are_independent() -> None:
 @pytest.mark.parametrize(("tied", "matrices"), [("none", 3), ("decoder", 2), ("all", 1)])
 def test_tying_shares_one_parameter(tied: str, matrices: int) -> None:
     network = _network(tie_embeddings=tied)
-    shared = [network.src_embedding.weight, network.tgt_embedding.weight, network.output_weight_VD]
+    shared = [network.src_embedding.weight, network.tgt_embedding.weight, network.projection.weight]
     assert len({id(weight) for weight in shared}) == matrices
     assert (shared[0] is shared[1], shared[1] is shared[2]) == (tied == "all", tied != "none")
     saved = dict(network.named_parameters())
