@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,9 @@ def train(config: Config, run: Path, console: Console) -> None:
         TrainingError: the loss or the gradient is not finite.
         Interrupted: a signal came; the state has been saved.
     """
+    # oneDNN keeps 1,024 kernels, each made for one shape, and batches have ever new shapes: memory
+    # would grow by gigabytes and nothing be used again. Read when the first kernel is made.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     checkpoint.choose_device(config.train.device)  # refused now, not after hours of preparing
@@ -66,12 +70,10 @@ def train(config: Config, run: Path, console: Console) -> None:
         if begun:
             _check_same_run(config, run)
         if (step := _finished_step(run)) >= config.train.max_steps:
-            console.print(
-                f"{run} is trained: step {step} of train.max_steps "
-                f"{config.train.max_steps}. Raise it to go on",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
+            _say(
+                console,
+                f"{run} is trained: step {step} of train.max_steps {config.train.max_steps}. "
+                "Raise it to go on",
             )
             return
         if not begun:  # what a start that failed left may be of another configuration
@@ -89,6 +91,16 @@ def train(config: Config, run: Path, console: Console) -> None:
             trainer = Trainer(config, run, tokenizers, train_data, valid_data, console)
             trainer.train(stop)
         checkpoint.write_text(run / _FINISHED, f"{trainer.progress.step}\n")
+        minutes, seconds = divmod(round(trainer.progress.seconds), 60)
+        _say(
+            console,
+            f"{run}: {trainer.progress.step} steps in {minutes}:{seconds:02d}; it translates with "
+            f"{checkpoint.choose_weights(run, config.train.metric)}",
+        )
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _finished_step(run: Path) -> int:

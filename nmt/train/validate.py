@@ -90,14 +90,23 @@ class Validator:
         sources, references = self.data.texts(range(count))
         options = TranslateOptions.from_config(decode, beam_size=train.valid_beam_size)
         model = TrainedModel(self.config, self.tokenizers, network, weights=Path())
-        hypotheses = []
-        for translation in Translator([model], options).translate(sources):
-            if stop:
-                return {}
-            hypotheses.append(translation.text)
+        translator = Translator([model], options, poll=lambda: _leave_if(stop))
+        try:
+            hypotheses = [translation.text for translation in translator.translate(sources)]
+        except _Stopped:
+            return {}
         return {
             score.metric: score.score for score in evaluate(hypotheses, [references], self.scoring)
         }
+
+
+class _Stopped(Exception):
+    """Ends a translation whose scores are no longer wanted."""
+
+
+def _leave_if(stop: StopFlag) -> None:
+    if stop:
+        raise _Stopped
 
 
 def _check_positions(config: Config, data: Prepared) -> None:
