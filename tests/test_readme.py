@@ -1,0 +1,81 @@
+"""The commands of the README run, in its order, on tiny data."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from nmt.data.phrasebook import pairs
+
+ROOT = Path(__file__).parents[1]
+TINY = (
+    "data.cache_dir=cache tokenizer.vocab_size=300 model.d_model=16 model.d_ff=16 "
+    "model.num_heads=2 model.encoder_layers=1 model.decoder_layers=1 train.max_steps=4 "
+    "train.save_every=2 train.keep_last=5 train.validate_every=4 train.batch_tokens=400 "
+    "train.warmup_steps=2 train.device=cpu"
+)
+LOCAL = (
+    "data.train='{src: train.en, tgt: train.de}' data.valid='{src: val.en, tgt: val.de}' "
+    "data.test='{src: test_2016_flickr.en, tgt: test_2016_flickr.de}'"
+)
+FILES = {"--src": "val.en", "--ref": "val.de", "--tgt": "val.de", "--hyp": "val.de"}
+
+
+def readme_commands() -> list[str]:
+    """List the indented commands of the README that call nmt, continued lines joined."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = re.findall(r"^    ((?:echo .*\| )?nmt [a-z].*?)(?:  +#.*)?$", text, re.MULTILINE)
+    return [re.sub(r" +", " ", line) for line in lines]
+
+
+def runnable(command: str) -> str:
+    """Fill in the placeholders of a synopsis and make trainings tiny."""
+    command = re.sub(r" \[[^\]]*\](\.\.\.)?", "", command)
+    for option, name in FILES.items():
+        command = command.replace(f"{option} FILE", f"{option} {name}")
+    command = re.sub(r"\b(MODEL|RUN)\b", "runs/multi30k-en-de", command)
+    if command == "nmt translate runs/multi30k-en-de":
+        return f"{command} < val.en"
+    if "nmt train CONFIG" in command:
+        return command.replace("CONFIG", f"configs/demo.yaml {TINY} {LOCAL}")
+    if "nmt train" in command:
+        return f"{command} {LOCAL} {TINY}"
+    return command
+
+
+def test_the_readme_has_the_commands_that_are_run_here() -> None:
+    assert [command.split("|")[-1].split()[1] for command in readme_commands()] == [
+        *("train", "evaluate", "translate", "train"),  # the example
+        "train",
+        "translate",
+        *("evaluate", "evaluate", "evaluate", "evaluate", "score"),
+    ]
+
+
+def test_readme_commands_run(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    for split, name in (("train", "train"), ("valid", "val"), ("test", "test_2016_flickr")):
+        sample = pairs(split)[:60]
+        (tmp_path / f"{name}.en").write_text("".join(f"{p.src}\n" for p in sample), "utf-8")
+        (tmp_path / f"{name}.de").write_text("".join(f"{p.tgt}\n" for p in sample), "utf-8")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+    for command in readme_commands():
+        if "--test-set" in command:  # needs the network
+            continue
+        done = subprocess.run(
+            ["bash", "-c", runnable(command)], cwd=tmp_path, env=env, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{runnable(command)}\n{done.stderr}"
+        assert done.stdout or "nmt train" in command, command
+
+
+def test_paths_named_in_the_readme_exist() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?<![\w/])(?:nmt|configs|scripts)/[\w./-]*\w", text))
+    assert len(named) > 10
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
