@@ -34,7 +34,8 @@ import torch
 from torch import Tensor
 
 import nmt
-from nmt.config import Config, load_config
+from nmt.config import Config
+from nmt.config_file import load_config
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, FileError
 from nmt.model.transformer import Transformer

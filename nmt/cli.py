@@ -73,7 +73,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a model, or go on with a training that was stopped."""
-    from nmt.config import load_config
+    from nmt.config_file import load_config
 
     resolved = load_config(config, overrides)
 
@@ -98,7 +98,8 @@ def config(
     """Check a configuration and print it with all its defaults."""
     import json
 
-    from nmt.config import Config, dump_config, load_config
+    from nmt.config import Config
+    from nmt.config_file import dump_config, load_config
 
     if schema:
         typer.echo(json.dumps(Config.model_json_schema(), indent=2))

@@ -18,7 +18,8 @@ from typer.testing import CliRunner, Result
 
 from nmt import checkpoint
 from nmt.cli import app
-from nmt.config import Config, load_config
+from nmt.config import Config
+from nmt.config_file import load_config
 
 WORDS = ["ab", "bad", "cab", "dab", "fed", "gab", "head", "jade"]
 

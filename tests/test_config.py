@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from nmt.config import Config, Section, dump_config, load_config
+from nmt.config import Config, Section
+from nmt.config_file import dump_config, load_config
 from nmt.errors import ConfigError, FileError
 
 DATA = "data: {src_lang: en, tgt_lang: de, train: {demo: train}}\n"

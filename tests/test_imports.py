@@ -18,7 +18,9 @@ PACKAGE = Path(nmt.__file__).parent
 # From low to high; a module imports from its own room and from rooms of lower layers.
 LAYERS: list[set[str]] = [
     {"nmt"},  # __init__: the version
-    {"errors", "config"},
+    {"errors"},
+    {"config"},
+    {"config_file"},
     {"data", "model"},
     {"checkpoint"},
     {"decode"},
@@ -29,7 +31,7 @@ LAYERS: list[set[str]] = [
 ]
 LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 # Rooms of one layer that may use each other's modules without a circle.
-WITHIN_LAYER = {("config", "errors"), ("__main__", "cli")}
+WITHIN_LAYER = {("__main__", "cli")}
 
 
 @functools.cache

@@ -12,7 +12,8 @@ import torch
 from rich.console import Console
 
 from nmt import checkpoint
-from nmt.config import AnyCorpus, Config, dump_config
+from nmt.config import AnyCorpus, Config
+from nmt.config_file import dump_config
 from nmt.data.prepare import Prepared, prepare, render
 from nmt.data.tokenizer import Tokenizers, train_tokenizers
 from nmt.errors import ConfigError, FileError

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from nmt import checkpoint
-from nmt.config import Config, load_config
+from nmt.config import Config
+from nmt.config_file import load_config
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.train import run as run_module
