@@ -24,6 +24,13 @@ from pydantic import (
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
+def _refuse(*checks: tuple[bool, str]) -> None:
+    """Raise one error that says all that is broken, for pydantic to report."""
+    faults = [message for broken, message in checks if broken]
+    if faults:
+        raise ValueError("; ".join(faults))
+
+
 class Section(BaseModel):
     """A part of the configuration: unknown keys are refused, values cannot be changed later."""
 
@@ -208,14 +215,25 @@ class TokenizerConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> TokenizerConfig:
-        if (self.src_model is None) != (self.tgt_model is None):
-            raise ValueError("src_model and tgt_model go together")
-        if self.src_model and (self.model or self.joint):
-            raise ValueError("src_model and tgt_model need joint: false and no model")
-        if self.model and not self.joint:
-            raise ValueError("model is for both sides: it needs joint: true")
-        if self.sampling_alpha and self.type == "char":
-            raise ValueError("sampling_alpha needs type bpe or unigram: characters have no choice")
+        existing = self.src_model is not None or self.tgt_model is not None
+        _refuse(
+            (
+                (self.src_model is None) != (self.tgt_model is None),
+                "src_model and tgt_model go together",
+            ),
+            (
+                existing and (self.model is not None or self.joint),
+                "src_model and tgt_model need joint: false and no model",
+            ),
+            (
+                self.model is not None and not self.joint,
+                "model is for both sides: it needs joint: true",
+            ),
+            (
+                self.sampling_alpha > 0 and self.type == "char",
+                "sampling_alpha needs type bpe or unigram: characters have no choice",
+            ),
+        )
         return self
 
 
@@ -266,13 +284,17 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:
-        if self.d_model % self.num_heads and (self.d_k is None or self.d_v is None):
-            raise ValueError(
+        _refuse(
+            (
+                self.d_model % self.num_heads != 0 and (self.d_k is None or self.d_v is None),
                 f"d_model {self.d_model} is not a multiple of num_heads {self.num_heads}: "
-                "change one of them or set d_k and d_v"
-            )
-        if self.d_model % 2 and self.positions.kind == "sinusoidal":
-            raise ValueError(f"d_model {self.d_model} is odd: sinusoidal positions need it even")
+                "change one of them or set d_k and d_v",
+            ),
+            (
+                self.d_model % 2 != 0 and self.positions.kind == "sinusoidal",
+                f"d_model {self.d_model} is odd: sinusoidal positions need it even",
+            ),
+        )
         return self
 
 
@@ -341,13 +363,17 @@ class TrainConfig(Section):
     @model_validator(mode="after")
     def _check(self) -> TrainConfig:
         kept = {"none": self.average_count, "last": self.keep_last, "best": self.keep_best}
-        if kept[self.average] < self.average_count:
-            raise ValueError(
+        _refuse(
+            (
+                kept[self.average] < self.average_count,
                 f"averaging the {self.average} {self.average_count} checkpoints needs "
-                f"keep_{self.average} >= {self.average_count}"
-            )
-        if self.metric != "loss" and self.valid_beam_size == 0:
-            raise ValueError(f"metric {self.metric} needs valid_beam_size >= 1")
+                f"keep_{self.average} >= {self.average_count}",
+            ),
+            (
+                self.metric != "loss" and self.valid_beam_size == 0,
+                f"metric {self.metric} needs valid_beam_size >= 1",
+            ),
+        )
         return self
 
 
@@ -375,19 +401,25 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Config:
-        if self.model.tie_embeddings == "all" and not self.tokenizer.joint:
-            raise ValueError(
-                "model.tie_embeddings: all needs tokenizer.joint: true; "
-                "with separate vocabularies use decoder or none"
-            )
         positions = self.model.positions
-        if positions.kind == "learned" and positions.max_length < self.data.max_length:
-            raise ValueError(
+        _refuse(
+            (
+                self.model.tie_embeddings == "all" and not self.tokenizer.joint,
+                "model.tie_embeddings: all needs tokenizer.joint: true; "
+                "with separate vocabularies use decoder or none",
+            ),
+            (
+                positions.kind == "learned" and positions.max_length < self.data.max_length,
                 f"model.positions.max_length {positions.max_length} is less than "
-                f"data.max_length {self.data.max_length}"
-            )
-        if self.train.patience is not None and not self.data.valid:
-            raise ValueError("train.patience needs data.valid to watch")
-        if self.train.average == "best" and not self.data.valid:
-            raise ValueError("train.average: best needs data.valid to choose by")
+                f"data.max_length {self.data.max_length}",
+            ),
+            (
+                self.train.patience is not None and not self.data.valid,
+                "train.patience needs data.valid to watch",
+            ),
+            (
+                self.train.average == "best" and not self.data.valid,
+                "train.average: best needs data.valid to choose by",
+            ),
+        )
         return self

@@ -63,9 +63,10 @@ class Transformer(nn.Module):
         self.tgt_embedding = (
             self.src_embedding if tied == "all" else _embedding(tgt_vocab_size, config.d_model)
         )
-        self.projection = nn.Linear(config.d_model, tgt_vocab_size, bias=False)
-        nn.init.normal_(self.projection.weight, std=config.d_model**-0.5)
-        if tied != "none":
+        self.projection = nn.utils.skip_init(nn.Linear, config.d_model, tgt_vocab_size, bias=False)
+        if tied == "none":
+            nn.init.normal_(self.projection.weight, std=config.d_model**-0.5)
+        else:
             self.projection.weight = self.tgt_embedding.weight
         self.src_positions = make_positions(config.positions, config.d_model)
         self.tgt_positions = make_positions(config.positions, config.d_model)

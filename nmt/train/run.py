@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ _CHANGEABLE = {
     "train.keep_last",
     "train.keep_best",
     "train.patience",
+    "train.learning_rate",
+    "train.warmup_steps",
+    "train.clip_norm",
     "train.valid_beam_size",
     "train.valid_sentences",
     "train.average",
@@ -80,7 +84,6 @@ def train(config: Config, run: Path, console: Console) -> None:
         if not begun:  # what a start that failed left may be of another configuration
             shutil.rmtree(run / "tokenizer", ignore_errors=True)
         tokenizers = _tokenizers(config, run, console)
-        checkpoint.write_text(run / "config.yaml", dump_config(config))
         train_data = _prepared(config, tokenizers, config.data.train, True, console)
         console.print(render(train_data.report))
         valid_data = (
@@ -90,6 +93,8 @@ def train(config: Config, run: Path, console: Console) -> None:
         )
         with StopFlag() as stop:
             trainer = Trainer(config, run, tokenizers, train_data, valid_data, console)
+            # Not before the trainer has found that the run's checkpoints go with it.
+            checkpoint.write_text(run / "config.yaml", dump_config(config))
             trainer.train(stop)
         checkpoint.write_text(run / _FINISHED, f"{trainer.progress.step}\n")
         minutes, seconds = divmod(round(trainer.progress.seconds), 60)
@@ -151,6 +156,8 @@ def _check_same_run(config: Config, run: Path) -> None:
         for key in {**before, **now}
         if before.get(key) != now.get(key)
         and not any(key == free or key.startswith(free + ".") for free in _CHANGEABLE)
+        # Files may have moved: their content is compared with that of the checkpoint.
+        and (not re.match(r"data\.(train|valid)\.", key) or key.endswith(".weight"))
     ]
     if changed:
         raise ConfigError(

@@ -251,7 +251,7 @@ class Trainer:
     def _note_best(self) -> None:
         progress = self.progress
         value = progress.scores[self.config.train.metric]
-        if progress.best is None or self._better(value, progress.best):
+        if math.isfinite(value) and (progress.best is None or self._better(value, progress.best)):
             progress.best, progress.stale = value, 0
         else:
             progress.stale += 1
@@ -319,7 +319,9 @@ class Trainer:
         return value < than if self.config.train.metric == "loss" else value > than
 
     def _resume(self) -> None:
-        found = checkpoint.newest_whole(self.run, self.console.print)
+        found = checkpoint.newest_whole(
+            self.run, lambda text: self.console.print(text, markup=False, soft_wrap=True)
+        )
         if found is None:
             return
         state = checkpoint.read_state(found.path)

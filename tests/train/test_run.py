@@ -67,9 +67,9 @@ def test_a_training_that_has_its_steps_says_so(
         ({"model": {"d_ff": 96}}, "model.d_ff: was 64, is now 96"),
         ({"tokenizer": {"vocab_size": 30}}, "tokenizer.vocab_size: was 40, is now 30"),
         ({"data": {"max_length": 20}}, "data.max_length: was 256, is now 20"),
-        ({"data": {"train": [{"demo": "train"}]}}, 'data.train.0.demo: was null, is now "train"'),
+        ({"weight_decay": 0.1}, "train.weight_decay: was 0.0, is now 0.1"),
         ({"betas": [0.9, 0.99]}, "train.betas.1: was 0.98, is now 0.99"),
-        ({"clip_norm": 1.0}, "train.clip_norm: was null, is now 1.0"),
+        ({"label_smoothing": 0.2}, "train.label_smoothing: was 0.1, is now 0.2"),
     ],
 )
 def test_another_configuration_is_refused_naming_the_key(
@@ -84,6 +84,27 @@ def test_another_configuration_is_refused_naming_the_key(
     assert "another --run-dir" in str(caught.value)
     assert run.steps() == [2]
     assert (run.path / "config.yaml").read_bytes() == config
+
+
+def test_the_weight_of_a_corpus_may_not_change(
+    make_config: MakeConfig, tiny_run: MakeRun, corpus: Path
+) -> None:
+    files = {"src": str(corpus / "train.src"), "tgt": str(corpus / "train.tgt")}
+    run = tiny_run().train(make_config(max_steps=2))
+    with pytest.raises(ConfigError, match=r"data\.train\.0\.weight: was 1\.0, is now 2\.0"):
+        run.train(make_config(max_steps=4, data={"train": {**files, "weight": 2}}))
+
+
+def test_a_run_goes_on_when_its_text_has_moved(
+    make_config: MakeConfig, tiny_run: MakeRun, corpus: Path, tmp_path: Path
+) -> None:
+    run = tiny_run().train(make_config(max_steps=2))
+    moved = {}
+    for side in ("src", "tgt"):
+        moved[side] = str(tmp_path / f"moved.{side}")
+        Path(moved[side]).write_bytes((corpus / f"train.{side}").read_bytes())
+    run.train(make_config(max_steps=4, data={"train": moved}))
+    assert run.steps()[-1] == 4
 
 
 def test_what_does_not_touch_the_weights_may_change(
