@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from nmt import __version__
 from nmt.errors import ConfigError, NmtError
 
 if TYPE_CHECKING:
@@ -50,11 +51,30 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nmt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Options of nmt itself."""
+
+
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML configuration.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...",
+        metavar="KEY=VALUE",
         help="Changes to it, such as train.max_steps=200; values are YAML.",
         show_default=False,
     ),
@@ -119,7 +139,10 @@ def average(
         int | None, typer.Option(min=1, metavar="N", help="Average the best N checkpoints.")
     ] = None,
 ) -> None:
-    """Average checkpoints of a run; from then on it translates with the average."""
+    """Average the weights of checkpoints.
+
+    From then on the run translates with the average.
+    """
     if (last is None) == (best is None):
         raise ConfigError("say either --last N or --best N")
 
@@ -183,7 +206,7 @@ def translate(
     model: Model,
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="Text, plain or .gz. Default: standard input."),
+        typer.Argument(metavar="FILE", help="Text, plain or .gz. Default: standard input."),
     ] = None,
     output: Output = None,
     layout: Annotated[
@@ -265,7 +288,7 @@ def translate(
 def evaluate(
     model: Annotated[
         Path | None,
-        typer.Argument(metavar="[MODEL]", help="What translates, unless --hyp is given."),
+        typer.Argument(metavar="MODEL", help="What translates, unless --hyp is given."),
     ] = None,
     src: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Text to translate. Default: data.test.")
@@ -304,7 +327,7 @@ def evaluate(
     dtype: DtypeOption = Dtype.float32,
     threads: Threads = None,
 ) -> None:
-    """Score a model's translations, or a file of translations, with sacreBLEU."""
+    """Score translations with sacreBLEU: a model's, or a file's."""
     from dataclasses import replace
 
     from nmt.data.corpus import read_lines
@@ -350,9 +373,9 @@ def score(
     dtype: DtypeOption = Dtype.float32,
     threads: Threads = None,
 ) -> None:
-    """Print how probable a model finds translations: a natural logarithm a pair.
+    """Print how probable a model finds translations.
 
-    With --json an object a pair that has its tokens as well, and a last one with the perplexity,
+    A natural logarithm for each pair. With --json an object a pair that has its tokens as well, and a last one with the perplexity,
     which otherwise goes to the standard error.
     """
     from nmt.data.corpus import read_lines
