@@ -375,8 +375,8 @@ def score(
 ) -> None:
     """Print how probable a model finds translations.
 
-    A natural logarithm for each pair. With --json an object a pair that has its tokens as well, and a last one with the perplexity,
-    which otherwise goes to the standard error.
+    A natural logarithm for each pair; the perplexity goes to the standard error. With --json an
+    object a pair that has its tokens as well, and a last one with the perplexity.
     """
     from nmt.data.corpus import read_lines
     from nmt.decode.scorer import Totals, render, score_pairs
