@@ -80,7 +80,7 @@ class Totals:
     @property
     def perplexity(self) -> float:
         """Perplexity a target token; NaN for no pairs."""
-        return math.exp(-self.log_prob / self.tokens) if self.tokens else math.nan
+        return math.exp(min(-self.log_prob / self.tokens, 700.0)) if self.tokens else math.nan
 
     def add(self, score: PairScore) -> None:
         """Count a pair."""
