@@ -30,15 +30,12 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor
 
 import nmt
 from nmt.config import Config
 from nmt.config_file import load_config
-from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, FileError
-from nmt.model.transformer import Transformer
 
 FORMAT = 1
 """Version of the layout; a loader refuses a newer one."""
@@ -57,23 +54,6 @@ class Checkpoint:
     path: Path
     step: int
     scores: dict[str, float]
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """Everything that translation needs.
-
-    Attributes:
-        config: the run's configuration.
-        tokenizers: source and target side.
-        network: in evaluation mode, on its device.
-        weights: the directory that the weights came from.
-    """
-
-    config: Config
-    tokenizers: Tokenizers
-    network: Transformer
-    weights: Path
 
 
 def save_checkpoint(
@@ -339,90 +319,6 @@ def choose_weights(run: Path, metric: str) -> Path:
     if not found:
         raise FileError(f"{run}: no checkpoint in it yet")
     return (best_first(found, metric) or found[::-1])[0].path
-
-
-def choose_device(name: str) -> torch.device:
-    """Turn a device's name, or `auto`, into a device that is there.
-
-    Raises:
-        ConfigError: there is no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {name!r}: not here; use cpu, cuda, cuda:1 or auto") from error
-    return device
-
-
-def load_model(
-    path: str | Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-) -> TrainedModel:
-    """Load a model for translation.
-
-    Args:
-        path: a run directory, or one directory of weights in it (`RUN/checkpoints/step-N`).
-        device: where the network goes.
-        dtype: of its weights.
-
-    Raises:
-        FileError: there is no model, or it is damaged.
-    """
-    path = Path(path)
-    if not path.is_dir():
-        raise FileError(f"{path}: no such model directory")
-    inside = (path, *path.absolute().parents[:2])
-    run = next((folder for folder in inside if (folder / "config.yaml").exists()), None)
-    if run is None:
-        raise FileError(f"{path}: not a model: there is no config.yaml in it")
-    config = load_run_config(run)
-    weights = choose_weights(run, config.train.metric) if run == path else path
-    verify(weights)
-    tokenizers = Tokenizers.load(run / "tokenizer")
-    network = make_network(config, tokenizers)
-    load_weights(network, weights)
-    return TrainedModel(config, tokenizers, network.to(device, dtype).eval(), weights)
-
-
-def make_network(config: Config, tokenizers: Tokenizers) -> Transformer:
-    """Make the network that a configuration and its vocabularies describe, newly initialised."""
-    src, tgt = tokenizers.src, tokenizers.tgt
-    return Transformer(config.model, src.vocab_size, tgt.vocab_size, src.pad_id)
-
-
-def load_weights(network: Transformer, directory: Path) -> None:
-    """Put the weights of a verified directory into a network.
-
-    Raises:
-        FileError: they are not of this network's shape.
-    """
-    assign_weights(network, load_tensors(directory, "weights"), str(directory))
-
-
-def assign_weights(network: Transformer, weights: Mapping[str, Tensor], origin: str) -> None:
-    """Copy named weights into a network.
-
-    Raises:
-        FileError: they are not of this network's shape; the message names `origin`.
-    """
-    parameters = dict(network.named_parameters())
-    wrong = [
-        name
-        for name in {*weights, *parameters}
-        if name not in weights
-        or name not in parameters
-        or weights[name].shape != parameters[name].shape
-    ]
-    if wrong:
-        raise FileError(
-            f"{origin}: the weights are not of the model that config.yaml and the tokenizer "
-            f"describe; {min(wrong)} is the first of {len(wrong)} that differ"
-        )
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(weights[name])
 
 
 def write_text(path: Path, text: str) -> None:

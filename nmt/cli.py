@@ -19,8 +19,8 @@ from nmt import __version__
 from nmt.errors import ConfigError, NmtError
 
 if TYPE_CHECKING:
-    from nmt.checkpoint import TrainedModel
     from nmt.decode.translator import Translator
+    from nmt.trained_model import TrainedModel
 
 
 class _Commands(TyperGroup):
@@ -395,7 +395,7 @@ def _load_models(
 ) -> list[TrainedModel]:
     import torch
 
-    from nmt.checkpoint import choose_device, load_model
+    from nmt.trained_model import choose_device, load_model
 
     if threads:
         torch.set_num_threads(threads)

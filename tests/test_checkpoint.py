@@ -19,7 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from nmt import checkpoint
+from nmt import checkpoint, trained_model
 from nmt.errors import ConfigError, FileError
 
 
@@ -411,7 +411,7 @@ def run(trained_run: Path, tmp_path: Path) -> Path:
 
 
 def test_a_moved_run_loads_the_same_model(run: Path, trained_run: Path) -> None:
-    here, there = checkpoint.load_model(run), checkpoint.load_model(trained_run)
+    here, there = trained_model.load_model(run), trained_model.load_model(trained_run)
     for (name, one), (_, other) in zip(
         here.network.named_parameters(), there.network.named_parameters(), strict=True
     ):
@@ -424,13 +424,13 @@ def test_a_relative_path_and_a_checkpoint_inside_a_run_load(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(run)
-    assert checkpoint.load_model(".").weights.name == "step-00000060"
+    assert trained_model.load_model(".").weights.name == "step-00000060"
     monkeypatch.chdir(run / "checkpoints")
-    assert checkpoint.load_model("step-00000060").weights == Path("step-00000060")
+    assert trained_model.load_model("step-00000060").weights == Path("step-00000060")
 
 
 def test_the_dtype_is_as_asked(run: Path) -> None:
-    model = checkpoint.load_model(run, dtype=torch.bfloat16)
+    model = trained_model.load_model(run, dtype=torch.bfloat16)
     assert {p.dtype for p in model.network.parameters()} == {torch.bfloat16}
 
 
@@ -441,43 +441,43 @@ def test_a_damaged_model_is_refused(run: Path, explicit: bool) -> None:
         file.seek(-1, 2)
         file.write(b"\x55")
     with pytest.raises(FileError, match="damaged"):
-        checkpoint.load_model(path if explicit else run)
+        trained_model.load_model(path if explicit else run)
 
 
 def test_what_is_no_model_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(FileError, match="no such model directory"):
-        checkpoint.load_model(tmp_path / "missing")
+        trained_model.load_model(tmp_path / "missing")
     with pytest.raises(FileError, match=r"there is no config\.yaml"):
-        checkpoint.load_model(tmp_path)
+        trained_model.load_model(tmp_path)
     (run / "config.yaml").write_text("train: {}\n", "utf-8")
     with pytest.raises(FileError, match="its own configuration cannot be used"):
-        checkpoint.load_model(run)
+        trained_model.load_model(run)
 
 
 def test_weights_of_another_shape_are_refused(run: Path) -> None:
     config = run / "config.yaml"
     config.write_text(config.read_text("utf-8").replace("d_ff: 64", "d_ff: 65"), "utf-8")
     with pytest.raises(FileError, match=r"inner\.bias is the first of 6 that differ"):
-        checkpoint.load_model(run)
+        trained_model.load_model(run)
 
 
 def test_missing_and_foreign_weights_are_refused(run: Path) -> None:
-    model = checkpoint.load_model(run)
+    model = trained_model.load_model(run)
     weights = {name: p.detach() for name, p in model.network.named_parameters()}
-    checkpoint.assign_weights(model.network, weights, "here")
+    trained_model.assign_weights(model.network, weights, "here")
     with pytest.raises(FileError, match=r"here: .*foreign is the first of 1 that differ"):
-        checkpoint.assign_weights(model.network, weights | {"foreign": torch.zeros(1)}, "here")
+        trained_model.assign_weights(model.network, weights | {"foreign": torch.zeros(1)}, "here")
     name = sorted(weights)[0]
     del weights[name]
     with pytest.raises(FileError, match=f"{name} is the first of 1 that differ"):
-        checkpoint.assign_weights(model.network, weights, "here")
+        trained_model.assign_weights(model.network, weights, "here")
 
 
 def test_an_unknown_device_is_refused() -> None:
     for name in ("gpu", "cuda:99", ""):
         with pytest.raises(ConfigError, match="use cpu, cuda"):
-            checkpoint.choose_device(name)
-    assert checkpoint.choose_device("cpu").type == "cpu"
+            trained_model.choose_device(name)
+    assert trained_model.choose_device("cpu").type == "cpu"
 
 
 # ---------------------------------------------------------------- small files

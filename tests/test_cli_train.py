@@ -16,7 +16,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from nmt import checkpoint
+from nmt import checkpoint, trained_model
 from nmt.cli import app
 from nmt.config import Config
 from nmt.config_file import load_config
@@ -87,7 +87,7 @@ def test_train_end_to_end_in_the_default_directory(folder: Path) -> None:
     run = folder / "runs" / "tiny"
     assert load_config(run / "config.yaml").train.seed == 7
     assert [found.step for found in checkpoint.checkpoints(run)] == [2, 4]
-    model = checkpoint.load_model(run)
+    model = trained_model.load_model(run)
     assert model.weights.name == "step-00000004"
 
 
@@ -234,12 +234,12 @@ def test_average_of_the_last_and_of_the_best(nmt: Callable[..., Result], folder:
     done = nmt("train", "tiny.yaml", "train.max_steps=6", "train.validate_every=2")
     assert done.exit_code == 0, done.output
     run = folder / "runs" / "tiny"
-    assert checkpoint.load_model(run).weights.name.startswith("step-")
+    assert trained_model.load_model(run).weights.name.startswith("step-")
 
     result = nmt("average", "runs/tiny", "--last", "2")
     assert result.exit_code == 0, result.output
     assert "averaged the checkpoints of steps 4, 6" in result.stderr
-    assert checkpoint.load_model(run).weights.name == "averaged"
+    assert trained_model.load_model(run).weights.name == "averaged"
     paths = [checkpoint.checkpoint_path(run, step) for step in (4, 6)]
     one, other, mean = (
         checkpoint.load_tensors(path, "weights") for path in (*paths, run / "averaged")

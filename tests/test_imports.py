@@ -23,6 +23,7 @@ LAYERS: list[set[str]] = [
     {"config_file"},
     {"data", "model"},
     {"checkpoint"},
+    {"trained_model"},
     {"decode"},
     {"evaluate"},
     {"train"},

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from nmt.checkpoint import TrainedModel
 from nmt.data.corpus import replace_controls
 from nmt.decode.translator import length_batches, padded
 from nmt.errors import DataError
+from nmt.trained_model import TrainedModel
 
 _PAIRS_AHEAD = 2000
 

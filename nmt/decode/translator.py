@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt.checkpoint import TrainedModel
 from nmt.config import DecodeConfig
 from nmt.data.corpus import replace_controls
 from nmt.decode.lines import full_windows, prompt_windows, split_ids
@@ -26,6 +25,7 @@ from nmt.decode.search import (
 )
 from nmt.errors import ConfigError, FileError
 from nmt.model.transformer import Transformer
+from nmt.trained_model import TrainedModel
 
 _BATCHES_AHEAD = 16
 _CHARACTERS_PER_TOKEN = 4

@@ -63,7 +63,7 @@ class Transformer(nn.Module):
         self.tgt_embedding = (
             self.src_embedding if tied == "all" else _embedding(tgt_vocab_size, config.d_model)
         )
-        self.projection = nn.utils.skip_init(nn.Linear, config.d_model, tgt_vocab_size, bias=False)
+        self.projection = nn.utils.skip_init(nn.Linear, config.d_model, tgt_vocab_size, bias=False)  # type: ignore[no-untyped-call]
         if tied == "none":
             nn.init.normal_(self.projection.weight, std=config.d_model**-0.5)
         else:

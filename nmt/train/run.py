@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from nmt import checkpoint
+from nmt import checkpoint, trained_model
 from nmt.config import AnyCorpus, Config
 from nmt.config_file import dump_config
 from nmt.data.prepare import Prepared, prepare, render
@@ -68,7 +68,7 @@ def train(config: Config, run: Path, console: Console) -> None:
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
-    checkpoint.choose_device(config.train.device)  # refused now, not after hours of preparing
+    trained_model.choose_device(config.train.device)  # refused now, not after hours of preparing
     with checkpoint.locked(run):
         checkpoint.clear_up(run)
         begun = bool(checkpoint.checkpoints(run)) or (run / "averaged").is_dir()

@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from nmt import checkpoint
+from nmt import checkpoint, trained_model
 from nmt.config import Config
 from nmt.data.batching import Batch, BatchOrder, batches
 from nmt.data.prepare import Prepared
@@ -86,9 +86,9 @@ class Trainer:
     ) -> None:
         self.config, self.run = config, run
         self.tokenizers, self.train_data = tokenizers, train_data
-        self.device = checkpoint.choose_device(config.train.device)
+        self.device = trained_model.choose_device(config.train.device)
         torch.manual_seed(config.train.seed)
-        self.network = checkpoint.make_network(config, tokenizers).to(self.device)
+        self.network = trained_model.make_network(config, tokenizers).to(self.device)
         self.optimizer = _make_optimizer(self.network, config)
         self.validator = (
             Validator(config, tokenizers, valid_data, self.device) if valid_data else None
@@ -300,8 +300,8 @@ class Trainer:
         scores: dict[str, float] = {}
         if self.validator:
             self.monitor.doing("validating the average")
-            network = checkpoint.make_network(self.config, self.tokenizers).to(self.device)
-            checkpoint.assign_weights(network, weights, "the average")
+            network = trained_model.make_network(self.config, self.tokenizers).to(self.device)
+            trained_model.assign_weights(network, weights, "the average")
             scores = self.validator(network, stop)
             self._end_if(stop)
             self.monitor.log("mean", self.progress.step, scores)
@@ -332,7 +332,7 @@ class Trainer:
             )
         self.progress = Progress(**{name: state[name] for name in asdict(self.progress)})
         self._saved = replace(self.progress)
-        checkpoint.load_weights(self.network, found.path)
+        trained_model.load_weights(self.network, found.path)
         tensors = checkpoint.load_tensors(found.path, "optimizer")
         for name, parameter in self.network.named_parameters():
             self.optimizer.state[parameter] = {

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nmt.checkpoint import TrainedModel
 from nmt.config import Config
 from nmt.data.batching import BatchOrder, batches
 from nmt.data.prepare import Prepared
@@ -19,6 +18,7 @@ from nmt.evaluate import EvaluateOptions, evaluate
 from nmt.model.transformer import Transformer
 from nmt.train.loss import batch_loss
 from nmt.train.signals import StopFlag
+from nmt.trained_model import TrainedModel
 
 
 class Validator:

@@ -12,11 +12,11 @@ import sentencepiece
 import torch
 from torch.nn.functional import cross_entropy
 
-from nmt.checkpoint import TrainedModel, make_network
 from nmt.config import Config
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.decode.translator import padded
 from nmt.model.transformer import Transformer
+from nmt.trained_model import TrainedModel, make_network
 
 torch.set_num_threads(1)  # tiny matrices, and other tests may run beside
 

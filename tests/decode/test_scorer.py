@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from nmt.checkpoint import TrainedModel
 from nmt.data.tokenizer import Tokenizer
 from nmt.decode.scorer import PairScore, Totals, score_pairs
 from nmt.decode.translator import TranslateOptions, Translator
 from nmt.errors import DataError
+from nmt.trained_model import TrainedModel
 
 
 def test_the_search_score_is_the_forced_score(model: TrainedModel, lines: list[str]) -> None:

@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.checkpoint import TrainedModel
 from nmt.config import DecodeConfig
 from nmt.data.tokenizer import Tokenizer
 from nmt.decode.lines import split_ids
@@ -26,6 +25,7 @@ from nmt.decode.translator import (
     padded,
 )
 from nmt.errors import ConfigError, DataError, FileError
+from nmt.trained_model import TrainedModel
 
 MakeModel = Callable[..., TrainedModel]
 TrainTokenizer = Callable[[list[str]], Tokenizer]

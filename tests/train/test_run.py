@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nmt import checkpoint
+from nmt import checkpoint, trained_model
 from nmt.config import Config
 from nmt.config_file import load_config
 from nmt.data.tokenizer import Tokenizers
@@ -36,7 +36,7 @@ def test_a_run_directory_holds_all_that_the_model_is(
     }
     assert load_config(run.path / "config.yaml") == config
     checkpoint.verify(checkpoint.checkpoint_path(run.path, 2))
-    assert checkpoint.load_model(run.path).config == config
+    assert trained_model.load_model(run.path).config == config
 
 
 def test_what_is_reported(make_config: MakeConfig, tiny_run: MakeRun) -> None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt import checkpoint
+from nmt import checkpoint, trained_model
 from nmt.config import Config, ModelConfig
 from nmt.data.batching import Batch
 from nmt.data.prepare import Prepared, prepare
@@ -448,7 +448,7 @@ def test_the_average_at_the_end_is_of_the_last_checkpoints(
     expected = checkpoint.average_weights(paths)
     averaged = checkpoint.load_tensors(run.path / "averaged", "weights")
     assert differing(expected, averaged) == []
-    model = checkpoint.load_model(run.path)
+    model = trained_model.load_model(run.path)
     assert model.weights == run.path / "averaged"
 
 
@@ -540,7 +540,7 @@ def test_validation_scores_each_pair_once_and_leaves_the_random_state(
     config, tokenizers, _ = parts(data={"valid": valid}, **keys)
     data = prepare(config, tokenizers, config.data.valid, filtered=False)
     torch.manual_seed(1)
-    network = checkpoint.make_network(config, tokenizers)
+    network = trained_model.make_network(config, tokenizers)
     state = torch.get_rng_state()
     scores = Validator(config, tokenizers, data, torch.device("cpu"))(network, StopFlag())
     assert torch.equal(torch.get_rng_state(), state)
