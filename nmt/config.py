@@ -327,9 +327,9 @@ class TrainConfig(Section):
     """Probability mass spread over the vocabulary (section 5.4)."""
     clip_norm: PositiveFloat | None = None
     """Largest norm of the gradient; a larger one is scaled down."""
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
     """Arithmetic of the forward and backward pass: bf16 through autocast, with weights and
-    optimizer in fp32."""
+    optimizer in fp32. `auto` is bf16 where the processor or GPU has it, else fp32."""
     seed: NonNegativeInt = 1
     """Sets initialisation, data order, dropout and sampling."""
     log_every: PositiveInt = 100

@@ -25,6 +25,7 @@ from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, Interrupted, TrainingError
 from nmt.train.loss import batch_loss
 from nmt.train.monitor import Monitor
+from nmt.train.precision import autocast
 from nmt.train.schedule import learning_rate
 from nmt.train.signals import StopFlag
 from nmt.train.validate import Validator
@@ -167,9 +168,7 @@ class Trainer:
         self.network.train()
         loss_sum, nll_sum = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
         for _, _, batch in group:
-            with torch.autocast(
-                self.device.type, torch.bfloat16, enabled=config.precision == "bf16"
-            ):
+            with autocast(config, self.device):
                 loss, nll = batch_loss(
                     self.network,
                     batch.to(self.device),

@@ -17,6 +17,7 @@ from nmt.errors import DataError
 from nmt.evaluate import EvaluateOptions, evaluate
 from nmt.model.transformer import Transformer
 from nmt.train.loss import batch_loss
+from nmt.train.precision import autocast
 from nmt.train.signals import StopFlag
 from nmt.trained_model import TrainedModel
 
@@ -69,14 +70,11 @@ class Validator:
 
     @torch.inference_mode()
     def _loss(self, network: Transformer, stop: StopFlag) -> float:
-        train = self.config.train
         nll_sum, tokens = 0.0, 0
         for batch in batches(self.data, self.tokenizers, self.order, self.config, epoch=0):
             if stop:
                 break
-            with torch.autocast(
-                self.device.type, torch.bfloat16, enabled=train.precision == "bf16"
-            ):
+            with autocast(self.config.train, self.device):
                 _, nll = batch_loss(
                     network, batch.to(self.device), self.tokenizers.tgt.pad_id, smoothing=0.0
                 )
