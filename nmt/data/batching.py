@@ -114,7 +114,9 @@ class BatchOrder:
             rows = np.arange(end - size, end)
             whole = int(weight)
             parts += [rows] * whole
-            parts.append(rng.choice(rows, round((weight - whole) * size), replace=False))
+            # However small its weight, a corpus gives a pair, so that no epoch is empty.
+            count = min(size, max(round((weight - whole) * size), 1 - whole))
+            parts.append(rng.choice(rows, count, replace=False))
         return np.concatenate(parts)
 
     def _by_length(self, rows: Int64s, phase: int) -> Int64s:

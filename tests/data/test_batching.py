@@ -99,6 +99,12 @@ print([rows.tolist() for rows in BatchOrder(lengths, lengths[::-1], **sizes, see
     assert there.strip() == str([rows.tolist() for rows in order.epoch(2)])
 
 
+def test_a_tiny_weight_still_gives_a_pair() -> None:
+    order = order_of(sizes=(500, 20, 0), weights=(0.0001, 0.001, 1.0))
+    rows = np.concatenate(order.epoch(0))
+    assert sorted(rows >= 500) == [False, True]
+
+
 def test_weights() -> None:
     order = order_of(sizes=(500, 1000, 500), weights=(2.0, 0.5, 1.25))
     visits = [
