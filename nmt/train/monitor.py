@@ -13,20 +13,23 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from nmt.checkpoint import write_text
-from nmt.errors import FileError
+from nmt.errors import FileError, Interrupted
+from nmt.train.signals import StopFlag
 
 
 @contextmanager
-def preparing(console: Console) -> Iterator[Callable[[str, int], None]]:
+def preparing(console: Console, stop: StopFlag) -> Iterator[Callable[[str, int], None]]:
     """Show the progress of a preparation: yields what `prepare` calls.
 
     On a terminal it is one line that changes; otherwise a line whenever the work changes or
-    five seconds have passed.
+    five seconds have passed. If a signal has come, it raises Interrupted.
     """
     last = ("", time.monotonic())
 
     def report(what: str, pairs: int) -> None:
         nonlocal last
+        if stop.signum is not None:
+            raise Interrupted("stopped while preparing; the same command starts anew", stop.signum)
         text = f"{what}: {pairs:,} pairs"
         if status is not None:
             status.update(text)

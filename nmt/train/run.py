@@ -69,7 +69,7 @@ def train(config: Config, run: Path, console: Console) -> None:
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     trained_model.choose_device(config.train.device)  # refused now, not after hours of preparing
-    with checkpoint.locked(run):
+    with StopFlag() as stop, checkpoint.locked(run):
         checkpoint.clear_up(run)
         begun = bool(checkpoint.checkpoints(run)) or (run / "averaged").is_dir()
         if begun:
@@ -83,19 +83,18 @@ def train(config: Config, run: Path, console: Console) -> None:
             return
         if not begun:  # what a start that failed left may be of another configuration
             shutil.rmtree(run / "tokenizer", ignore_errors=True)
-        tokenizers = _tokenizers(config, run, console)
-        train_data = _prepared(config, tokenizers, config.data.train, True, console)
+        tokenizers = _tokenizers(config, run, console, stop)
+        train_data = _prepared(config, tokenizers, config.data.train, True, console, stop)
         console.print(render(train_data.report))
         valid_data = (
-            _prepared(config, tokenizers, config.data.valid, False, console)
+            _prepared(config, tokenizers, config.data.valid, False, console, stop)
             if config.data.valid
             else None
         )
-        with StopFlag() as stop:
-            trainer = Trainer(config, run, tokenizers, train_data, valid_data, console)
-            # Not before the trainer has found that the run's checkpoints go with it.
-            checkpoint.write_text(run / "config.yaml", dump_config(config))
-            trainer.train(stop)
+        trainer = Trainer(config, run, tokenizers, train_data, valid_data, console)
+        # Not before the trainer has found that the run's checkpoints go with it.
+        checkpoint.write_text(run / "config.yaml", dump_config(config))
+        trainer.train(stop)
         checkpoint.write_text(run / _FINISHED, f"{trainer.progress.step}\n")
         minutes, seconds = divmod(round(trainer.progress.seconds), 60)
         _say(
@@ -117,11 +116,11 @@ def _finished_step(run: Path) -> int:
         return 0
 
 
-def _tokenizers(config: Config, run: Path, console: Console) -> Tokenizers:
+def _tokenizers(config: Config, run: Path, console: Console, stop: StopFlag) -> Tokenizers:
     """Load the run's tokenizers, or make them."""
     directory = run / "tokenizer"
     if not directory.is_dir():
-        with preparing(console) as progress:
+        with preparing(console, stop) as progress:
             tokenizers = train_tokenizers(config, progress)
         try:
             temporary = directory.with_name("tokenizer.tmp")
@@ -140,8 +139,9 @@ def _prepared(
     corpora: list[AnyCorpus],
     filtered: bool,
     console: Console,
+    stop: StopFlag,
 ) -> Prepared:
-    with preparing(console) as progress:
+    with preparing(console, stop) as progress:
         return prepare(config, tokenizers, corpora, filtered=filtered, progress=progress)
 
 

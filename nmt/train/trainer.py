@@ -123,9 +123,11 @@ class Trainer:
 
     def _end_if(self, stop: StopFlag) -> None:
         if stop.signum is not None:
+            step = self.progress.step
             raise Interrupted(
-                f"stopped at step {self.progress.step}, saved in {self.run}; "
-                "the same command goes on from there",
+                f"stopped at step {step}, saved in {self.run}; the same command goes on from there"
+                if step
+                else "stopped before the first step; the same command starts anew",
                 stop.signum,
             )
 

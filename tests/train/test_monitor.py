@@ -13,6 +13,7 @@ from rich.console import Console
 from nmt.config import Config
 from nmt.errors import FileError
 from nmt.train.monitor import Monitor, preparing
+from nmt.train.signals import StopFlag
 
 from .conftest import TinyRun
 
@@ -103,7 +104,7 @@ def test_metrics_that_cannot_be_written_are_an_error(tmp_path: Path) -> None:
 
 def test_preparation_prints_a_line_when_the_work_changes() -> None:
     console, out = plain()
-    with preparing(console) as report:
+    with preparing(console, StopFlag()) as report:
         for what, pairs in [("[a]", 0), ("[a]", 10), ("b", 5), ("b", 1000)]:
             report(what, pairs)
     assert out.getvalue() == "[a]: 0 pairs\nb: 5 pairs\n"
@@ -113,7 +114,7 @@ def test_preparation_prints_a_line_after_some_time(monkeypatch: pytest.MonkeyPat
     now = [0.0]
     monkeypatch.setattr("nmt.train.monitor.time.monotonic", lambda: now[0])
     console, out = plain()
-    with preparing(console) as report:
+    with preparing(console, StopFlag()) as report:
         for now[0], pairs in [(0.0, 0), (3.0, 1000), (6.0, 2000), (7.0, 3000)]:
             report("a", pairs)
     assert out.getvalue() == "a: 0 pairs\na: 2,000 pairs\n"
@@ -121,6 +122,6 @@ def test_preparation_prints_a_line_after_some_time(monkeypatch: pytest.MonkeyPat
 
 def test_preparation_on_a_terminal_is_one_line() -> None:
     out = io.StringIO()
-    with preparing(Console(file=out, force_terminal=True, width=80)) as report:
+    with preparing(Console(file=out, force_terminal=True, width=80), StopFlag()) as report:
         report("reading", 3)
     assert "reading: 3 pairs" in out.getvalue()
