@@ -1,0 +1,97 @@
+"""Rows 13, 14, 16 and 17: a training that is told to end, or has to."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+import torch
+
+from .conftest import Folder, before_call, same, send
+
+SIGTERM = send(signal.SIGTERM)
+WENT_ON = "raise RuntimeError('went on')"
+VALIDATE = ["data.valid={src: train.src, tgt: train.tgt}", "train.validate_every=2"]
+
+
+def test_fault_13_sigterm_during_a_step(folder: Folder) -> None:
+    steps = ["train.max_steps=8", "train.save_every=100", "model.dropout=0.3"]
+    folder.train(*steps, run="whole").succeeded()
+    fault = before_call(5, "nmt.train.trainer:batch_loss", SIGTERM)
+    cut = folder.train(*steps, fault=fault)
+    cut.refused(143, "stopped at step 5, saved in run; the same command goes on")
+    assert folder.steps() == [5]
+    folder.train(*steps).succeeded()
+    assert folder.losses() == folder.losses("whole")
+    assert same(folder.tensors(8), folder.tensors(8, "whole"))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        before_call(1, "sentencepiece:SentencePieceTrainer.train", f"{SIGTERM}; time.sleep(60)"),
+        before_call(1, "nmt.data.prepare:_Chunker.tokenised", SIGTERM),
+        before_call(1, "nmt.train.trainer:Trainer.__init__", SIGTERM),
+    ],
+    ids=["tokenizer", "preparation", "first-batch"],
+)
+def test_fault_14_sigterm_before_the_training(folder: Folder, fault: str) -> None:
+    fault += before_call(1, "nmt.train.trainer:batch_loss", WENT_ON)
+    folder.train(fault=fault).refused(143, "stopped ", "the same command starts anew")
+    assert time.time() - (folder.path / "signalled").stat().st_mtime < 5
+    assert folder.steps() == []
+    assert folder.leftovers() == []
+    folder.train().succeeded()
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["nmt.train.validate:batch_loss", "nmt.decode.translator:beam_search"],
+    ids=["loss", "translation"],
+)
+def test_fault_14_sigterm_during_validation(folder: Folder, function: str) -> None:
+    """It ends before the next batch, saves, and the validation is made up for."""
+    fault = before_call(1, function, SIGTERM) + before_call(2, function, WENT_ON)
+    small = ["decode.batch_tokens=200", "train.max_steps=3", *VALIDATE]
+    folder.train(*small, fault=fault).refused(143, "stopped at step 2, saved in run")
+    assert time.time() - (folder.path / "signalled").stat().st_mtime < 5
+    assert [record["kind"] for record in folder.metrics()] == ["train", "train"]
+    folder.train(*small).succeeded()
+    lines = [(record["kind"], record["step"]) for record in folder.metrics()]
+    assert lines == [("train", 1), ("train", 2), ("valid", 2), ("train", 3), ("valid", 3)]
+
+
+def test_fault_16_sigint_twice(folder: Folder) -> None:
+    """The first comes in step 3; the second when its checkpoint is written, but has no name."""
+    folder.train("train.max_steps=2").succeeded()
+    sigint = send(signal.SIGINT)
+    fault = before_call(1, "nmt.train.trainer:batch_loss", sigint)
+    fault += before_call(1, "nmt.checkpoint:_replace_directory", sigint)
+    folder.train(fault=fault).refused(130, "nmt: interrupted")
+    assert folder.steps() == [2]
+    folder.tensors(2)
+    folder.train().succeeded()
+    assert folder.steps() == [2, 4]
+    assert folder.leftovers() == []
+    assert [step for step, _ in folder.losses()] == [1, 2, 3, 4]
+
+
+INFINITE = "next(args[0].parameters()).register_hook(lambda grad: grad * float('inf'))"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "fault", "step"),
+    [
+        (["train.learning_rate=1e20", "train.warmup_steps=1"], "", 2),
+        ([], before_call(3, "nmt.train.trainer:batch_loss", INFINITE), 3),
+    ],
+    ids=["learning-rate", "gradient"],
+)
+def test_fault_17_not_finite(folder: Folder, overrides: list[str], fault: str, step: int) -> None:
+    """In one process; on several, all must stop."""
+    end = folder.train("train.save_every=1", *overrides, fault=fault)
+    end.refused(5, f"step {step}: the loss is", "the first train.src:", "weights were not changed")
+    assert folder.steps()[-1] == step - 1
+    assert f"the last checkpoint is run/checkpoints/step-0000000{step - 1}" in end.err
+    assert all(bool(torch.isfinite(value).all()) for value in folder.tensors(step - 1).values())
