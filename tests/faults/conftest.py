@@ -101,7 +101,8 @@ class Folder:
             options: of `subprocess.Popen`; `env` is added to the environment.
         """
         code = f"{textwrap.dedent(fault)}\nfrom nmt.cli import app\napp(prog_name='nmt')"
-        options["env"] = os.environ | {"OMP_NUM_THREADS": "1"} | options.get("env", {})
+        own = {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+        options["env"] = os.environ | own | options.get("env", {})
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         prefix = options.pop("prefix", [])
         return subprocess.Popen(
