@@ -267,8 +267,10 @@ def clear_up(run: Path) -> None:
             if not directory.exists():  # it died between the two renames of _replace_directory
                 old.rename(directory)
         for left in folder.glob("*.tmp"):
-            if left.is_dir():
+            if left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left, ignore_errors=True)
+            else:  # to write through a link would be to write elsewhere
+                left.unlink()
 
 
 def newest_whole(run: Path, warn: Callable[[str], object]) -> Checkpoint | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,13 +69,24 @@ def load_model(
     run = next((folder for folder in inside if (folder / "config.yaml").exists()), None)
     if run is None:
         raise FileError(f"{path}: not a model: there is no config.yaml in it")
+    _refuse_links([run / "config.yaml", run / "tokenizer", *(run / "tokenizer").glob("*")])
     config = load_run_config(run)
-    weights = choose_weights(run, config.train.metric) if run == path else path
+    weights = path
+    if run == path:
+        weights = choose_weights(run, config.train.metric)
+        _refuse_links([weights, *(parent for parent in weights.parents if run in parent.parents)])
     verify(weights)
     tokenizers = Tokenizers.load(run / "tokenizer")
     network = make_network(config, tokenizers)
     load_weights(network, weights)
     return TrainedModel(config, tokenizers, network.to(device, dtype).eval(), weights)
+
+
+def _refuse_links(parts: Iterable[Path]) -> None:
+    """Refuse parts of a model that are symbolic links: a model is what its directory holds."""
+    for part in parts:
+        if part.is_symlink():
+            raise FileError(f"{part}: a symbolic link, not a plain file of the model directory")
 
 
 def make_network(config: Config, tokenizers: Tokenizers) -> Transformer:
