@@ -1,0 +1,172 @@
+"""Rows 30 to 33: models and configurations that somebody else has made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+
+from .conftest import Folder
+
+WEIGHTS = "weights.safetensors"
+
+
+class Marker:
+    """Makes a directory when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.fixture
+def model(folder: Folder, trained_run: Path) -> Path:
+    """A copy of the model that all tests share, as `model` in the folder."""
+    return Path(shutil.copytree(trained_run, folder.path / "model"))
+
+
+def checkpoint_of(model: Path) -> Path:
+    [path] = (model / "checkpoints").iterdir()
+    return path
+
+
+def put(model: Path, name: str, content: bytes) -> None:
+    """Replace a file of the checkpoint, and its entry in the manifest."""
+    directory = checkpoint_of(model)
+    (directory / name).write_bytes(content)
+    entry = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    change_manifest(directory, name, entry)
+
+
+def change_manifest(directory: Path, name: str, entry: dict[str, object]) -> None:
+    manifest = json.loads((directory / "manifest.json").read_text("utf-8"))
+    manifest["files"][name] = entry
+    (directory / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+
+
+def refused(folder: Folder, *parts: str) -> None:
+    """Translate with the model, which must end with a message that says these things."""
+    folder.nmt("translate", "model", text="the cat\n").refused(4, *parts)
+
+
+def test_fault_30_pickle_in_place_of_a_model_file(folder: Folder, model: Path) -> None:
+    marker = folder.path / "marker"
+    bomb = pickle.dumps(Marker(marker))
+    pickle.loads(bomb)
+    marker.rmdir()  # it works
+    files = {
+        checkpoint_of(model) / "state.json": "damaged",
+        model / "tokenizer" / "spm.model": "spm.model: no SentencePiece model",
+        model / "config.yaml": "config.yaml: cannot read",
+    }
+    for path, message in files.items():
+        whole = path.read_bytes()
+        path.write_bytes(bomb)
+        refused(folder, message)
+        path.write_bytes(whole)
+    put(model, WEIGHTS, bomb)
+    refused(folder, f"{WEIGHTS}: cannot be loaded")
+    assert not marker.exists()
+
+
+def test_fault_30_pickle_in_place_of_the_optimizer(folder: Folder) -> None:
+    folder.train("train.max_steps=1", run="model").succeeded()
+    put(folder.path / "model", "optimizer.safetensors", pickle.dumps(Marker(folder.path / "m")))
+    folder.train(run="model").refused(4, "optimizer.safetensors: cannot be loaded")
+    assert not (folder.path / "m").exists()
+
+
+def test_fault_31_yaml(folder: Folder) -> None:
+    text = (folder.path / "tiny.yaml").read_text("utf-8")
+    folder.write("object.yaml", f"{text}\nextra: !!python/object/apply:os.mkdir [marker]\n")
+    folder.nmt("config", "object.yaml").refused(
+        2, "object.yaml:", "not valid YAML", "python/object"
+    )
+    assert not (folder.path / "marker").exists()
+    folder.write("home.yaml", text.replace("cache_dir: cache", "cache_dir: ${HOME}/cache"))
+    shown = folder.nmt("config", "home.yaml").succeeded()
+    assert b"cache_dir: ${HOME}/cache" in shown.out
+    folder.write("misspelt.yaml", text.replace("max_steps", "max_step"))
+    folder.nmt("config", "misspelt.yaml").refused(
+        2, "train.max_step: unknown key: did you mean max_steps?"
+    )
+
+
+@pytest.mark.parametrize("name", ["../../secret", "/etc/hostname"])
+def test_fault_32_manifest_that_names_files_elsewhere(
+    folder: Folder, model: Path, name: str
+) -> None:
+    (model / "secret").write_text("x")
+    entry = {"size": 1, "sha256": hashlib.sha256(b"x").hexdigest()}
+    change_manifest(checkpoint_of(model), name, entry)
+    refused(folder, "not a plain file of the model directory")
+
+
+@pytest.mark.parametrize(
+    "name", ["weights", "spm.model", "tokenizer", "config.yaml", "checkpoint", "checkpoints"]
+)
+def test_fault_32_symbolic_link_in_a_model(folder: Folder, model: Path, name: str) -> None:
+    """Refused though what it points to is right."""
+    checkpoint = checkpoint_of(model)
+    path = {
+        "weights": checkpoint / WEIGHTS,
+        "spm.model": model / "tokenizer" / "spm.model",
+        "checkpoint": checkpoint,
+    }.get(name, model / name)
+    path.rename(folder.path / "elsewhere")
+    path.symlink_to(folder.path / "elsewhere")
+    refused(folder, path.name, "not a plain file of the model directory")
+
+
+def test_fault_32_links_in_a_run_lead_no_writing_out_of_it(folder: Folder) -> None:
+    """A training in a directory that somebody else has made writes into it and nowhere else."""
+    outside = folder.path / "outside"
+    outside.mkdir()
+    folder.write("outside/file", "precious")
+    run = folder.path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    for name in ("config.yaml.tmp", "config.yaml", "metrics.jsonl", "finished.tmp"):
+        (run / name).symlink_to(outside / "file")
+    for name in ("tokenizer.tmp", "checkpoints/step-00000004.tmp"):
+        (run / name).symlink_to(outside)
+    folder.train().succeeded()
+    assert (outside / "file").read_text() == "precious"
+    assert [path.name for path in outside.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff" * 8, (2**40).to_bytes(8, "little"), b"\x02" + bytes(7) + b"[]"],
+    ids=["empty", "negative", "huge", "list"],
+)
+def test_fault_33_bad_safetensors_header(folder: Folder, model: Path, content: bytes) -> None:
+    put(model, WEIGHTS, content)
+    refused(folder, f"{WEIGHTS}: cannot be loaded")
+
+
+EVERY_CUT = """
+from pathlib import Path
+from nmt.data.tokenizer import Tokenizer
+from nmt.errors import FileError
+whole = Path('model/tokenizer/spm.model').read_bytes()
+for length in [*range(0, len(whole), 499), len(whole) - 1]:
+    try:
+        Tokenizer(whole[:length])
+    except FileError:
+        continue
+    raise RuntimeError(f'took the first {length} bytes')
+"""
+
+
+def test_fault_33_sentencepiece_model_cut_short(folder: Folder, model: Path) -> None:
+    folder.nmt("translate", "model", "--threads", "1", fault=EVERY_CUT, text="a\n").succeeded()
+    path = model / "tokenizer" / "spm.model"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    refused(folder, "spm.model: no SentencePiece model, or one cut short")
