@@ -17,6 +17,7 @@ from .conftest import TIMEOUT_SECONDS, Folder, before_call, same
 KILL_WHILE_SAVING = Path(__file__).with_name("kill_while_saving.py")
 
 
+@pytest.mark.slow
 def test_fault_06_kill_during_save(folder: Folder) -> None:
     """Every death leaves a run that goes on by itself and ends as one that nothing befell."""
     folder.train("train.max_steps=1", "train.keep_last=1", "train.keep_best=0").succeeded()
