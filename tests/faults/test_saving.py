@@ -89,7 +89,8 @@ def test_fault_08_full_disk(folder: Folder) -> None:
 @pytest.mark.parametrize("damage", ["truncated", "flipped"])
 def test_fault_09_damaged_checkpoint(folder: Folder, damage: str) -> None:
     folder.train("train.max_steps=3", "train.save_every=1").succeeded()
-    before = folder.tensors(3)
+    # Copied: what was loaded is still mapped to the file that is damaged next.
+    before = {name: tensor.clone() for name, tensor in folder.tensors(3).items()}
     newest = folder.path / "run" / "checkpoints" / "step-00000003"
     file = newest / "weights.safetensors"
     data = bytearray(file.read_bytes())
