@@ -69,7 +69,7 @@ class Trainer:
 
     Args:
         config: what to do.
-        run: the run directory; config.yaml and tokenizer/ are there already.
+        run: the run directory.
         tokenizers: of the run.
         train_data: prepared training pairs.
         valid_data: prepared validation pairs, or None.
@@ -267,10 +267,10 @@ class Trainer:
         return here in ranked[: config.keep_best]
 
     def _save(self) -> None:
-        path = checkpoint.checkpoint_path(self.run, self.progress.step)
-        state = asdict(self.progress) | {"data": self.train_data.key}
         if self._saved == self.progress:
             return
+        path = checkpoint.checkpoint_path(self.run, self.progress.step)
+        state = asdict(self.progress) | {"data": self.train_data.key}
         self.monitor.doing("saving")
         tensors = {
             "weights": _weights(self.network),
