@@ -79,6 +79,7 @@ Overrides = Annotated[
         show_default=False,
     ),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
@@ -103,6 +104,33 @@ def train(
 
     run = run_dir or Path("runs") / config.stem
     train(resolved, run, Console(stderr=True))
+
+
+@app.command()
+def check(config: ConfigFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Look at the data and time a few steps before training.
+
+    Exits with 3 if training would be pointless.
+    """
+    from nmt.config_file import load_config
+
+    resolved = load_config(config, overrides)
+
+    from rich.console import Console
+
+    from nmt.errors import DataError
+    from nmt.preflight.render import render
+    from nmt.preflight.run import check
+
+    report = check(resolved, Console(stderr=True))
+    if as_json:
+        typer.echo(report.to_json())
+    else:
+        console = Console()
+        for part in render(report, resolved):
+            console.print(part, "")
+    if report.is_fatal:
+        raise typer.Exit(DataError.exit_code)
 
 
 @app.command()
@@ -196,9 +224,10 @@ Threads = Annotated[
 ]
 Output = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Write the translations there (.gz is compressed)."),
+    typer.Option(
+        metavar="FILE", dir_okay=False, help="Write the translations there (.gz is compressed)."
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
@@ -209,6 +238,14 @@ def translate(
         typer.Argument(metavar="FILE", help="Text, plain or .gz. Default: standard input."),
     ] = None,
     output: Output = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with what the same command has left when it was stopped or killed. "
+            "An OUTPUT that is whole is left as it is.",
+        ),
+    ] = False,
     layout: Annotated[
         Format, typer.Option("--format", help="A sentence or a JSON object a line, in and out.")
     ] = Format.text,
@@ -250,12 +287,19 @@ def translate(
 ) -> None:
     """Translate lines, one for one and in order.
 
-    Options of the search that are not given are as in the model's configuration.
+    Options of the search that are not given are as in the model's configuration. With --output
+    the file gets its name when it is whole; until then the translations are in OUTPUT.partial,
+    and OUTPUT.journal says how far they are.
     """
     from nmt.data.corpus import read_lines
-    from nmt.decode import streams
+    from nmt.decode import bulk, layouts, streams
     from nmt.decode.search import Sampling
 
+    if resume and output is None:
+        raise ConfigError("--resume goes on with a file: name it with --output")
+    if resume and output and bulk.finished(output):
+        _say(f"{output}: there already; leave out --resume to translate anew")
+        return
     sampling = None
     if (temperature, top_k, top_p) != (None, None, None):
         sampling = Sampling(1.0 if temperature is None else temperature, top_k, top_p, seed)
@@ -271,17 +315,20 @@ def translate(
         nbest=nbest,
         sampling=sampling,
     )
-    wanted: dict[str, bool] = {
-        "interactive": streams.comes_slowly(file),
-        "nbest": nbest is not None,
-        "scores": scores,
-    }
-    lines = (
-        streams.translate_text(translator, read_lines(file), **wanted)
+    written = {"nbest": nbest is not None, "scores": scores}
+    chosen: layouts.Layout = (
+        layouts.TextLayout(**written)
         if layout is Format.text
-        else streams.translate_jsonl(translator, read_lines(file), key, **wanted)
+        else layouts.JsonLayout(key, **written)
     )
-    streams.write_lines(lines, output)
+    lines = read_lines(file)
+    if output:
+        bulk.translate_file(translator, lines, chosen, output, resume=resume, say=_say)
+        return
+    windows = streams.translate_windows(
+        translator, lines, chosen, interactive=streams.comes_slowly(file)
+    )
+    streams.write_lines((text for window in windows for text in window), None)
 
 
 @app.command()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from torch import Tensor
 from nmt.config import DecodeConfig
 from nmt.data.corpus import replace_controls
 from nmt.decode.lines import full_windows, prompt_windows, split_ids
+from nmt.decode.memo import Memo
 from nmt.decode.search import (
     Hypothesis,
     Sampling,
@@ -23,12 +25,15 @@ from nmt.decode.search import (
     normalised,
     sample_search,
 )
-from nmt.errors import ConfigError, FileError
+from nmt.errors import ConfigError, DataError, FileError
+from nmt.model.memory import is_out_of_memory
 from nmt.model.transformer import Transformer
 from nmt.trained_model import TrainedModel
 
 _BATCHES_AHEAD = 16
 _CHARACTERS_PER_TOKEN = 4
+# Of source text; with the translations and their probabilities that is about 100 MB.
+_CHARACTERS_REMEMBERED = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,21 @@ class Translation:
 _BLANK = Translation([ScoredText("", 0.0, [])])
 
 
+class _Part(NamedTuple):
+    """A line, or a part of one that is too long, ready for the search."""
+
+    line: int
+    """Number of its line in the input."""
+    part: int
+    src_ids: list[int]
+    """With the end mark."""
+
+    @property
+    def key(self) -> str:
+        """What it is sampled by."""
+        return f"{self.line}.{self.part}"
+
+
 class ModelStepper:
     """A network as the search sees it."""
 
@@ -139,13 +159,17 @@ class Translator:
     Args:
         models: with the same tokenizers and on the same device.
         options: without them, those of the first model's configuration.
-        warn: called with a message for each line that has to be divided.
+        warn: called with a message for each line that has to be divided, and when memory runs
+            out for the first time.
         poll: called before each batch; an exception that it raises ends the work, which is how
             a signal gets through.
 
     Attributes:
+        models: as given.
         config: of the first model.
         options: in use.
+        dtype: of the first model's weights.
+        max_input: tokens that an input may have before it is divided, end mark included.
 
     Raises:
         ConfigError: the models' tokenizers differ.
@@ -163,13 +187,15 @@ class Translator:
             _check_same_tokenizers(first, model)
         self.config = first.config
         self.options = options or TranslateOptions.from_config(first.config.decode)
-        self._models = models
+        self.models = models
         self._src, self._tgt = first.tokenizers
         self._warn, self._poll = warn, poll
-        self._device = next(first.network.parameters()).device
+        weights = next(first.network.parameters())
+        self._device, self.dtype = weights.device, weights.dtype
         self._max_positions = min(model.network.max_length or sys.maxsize for model in models)
         trained_on = min(model.config.data.max_length for model in models)
-        self._max_input = min(self.options.max_input_length or trained_on, self._max_positions)
+        self.max_input = min(self.options.max_input_length or trained_on, self._max_positions)
+        self._memory_ran_out = False
 
     def translate(
         self, lines: Iterable[str], *, interactive: bool = False
@@ -178,7 +204,8 @@ class Translator:
 
         A line that has no text gives a blank translation. One that is too long is divided at
         sentence ends, or if need be between clauses, words or tokens, and its translated parts
-        are joined by spaces.
+        are joined by spaces. One that has come before is not searched again, unless that was
+        long ago, or translations are sampled.
 
         Args:
             lines: text without line ends; read lazily.
@@ -187,41 +214,110 @@ class Translator:
 
         Yields:
             A translation a line, in order.
+
+        Raises:
+            DataError: a line does not fit into memory even alone.
+        """
+        return itertools.chain.from_iterable(self.windows(lines, interactive=interactive))
+
+    def windows(
+        self,
+        lines: Iterable[str],
+        *,
+        interactive: bool = False,
+        known: Iterable[Translation] = (),
+    ) -> Iterator[list[Translation]]:
+        """Translate as `translate` does, a window of lines at a time.
+
+        Args:
+            lines, interactive: as in `translate`.
+            known: translations of the first lines, from another run. If they end with a window,
+                the rest are translated exactly as in that run: what is searched together, and
+                with it the rounding, depends on the lines before.
+
+        Yields:
+            The translations of the lines read since the last window.
         """
         window_size = _BATCHES_AHEAD * self.options.batch_tokens * _CHARACTERS_PER_TOKEN
+        memo: Memo[Translation] = Memo(_CHARACTERS_REMEMBERED // self.options.nbest)
+        known = iter(known)
         number = 1
         for window in (prompt_windows if interactive else full_windows)(lines, window_size):
-            yield from self._translate_window(window, number)
-            number += len(window)
+            texts = [replace_controls(line)[0] for line in window]
+            numbered = list(enumerate(texts, number))
+            found = list(itertools.islice(known, len(texts)))
+            if self.options.sampling:  # every line draws its own
+                yield found + self._translate_lines(numbered[len(found) :])
+            else:
+                yield self._translate_new(numbered, found, memo)
+            number += len(texts)
 
-    def _translate_window(self, lines: list[str], first_number: int) -> list[Translation]:
-        """Translate a window's lines in batches of similar length."""
-        lines = [replace_controls(line)[0] for line in lines]
+    def _translate_new(
+        self, lines: list[tuple[int, str]], known: list[Translation], memo: Memo[Translation]
+    ) -> list[Translation]:
+        """Translate the lines that are neither known, nor remembered, nor there before."""
+        texts = [text for _, text in lines]
+        found = memo.find(texts) | dict(zip(texts, known, strict=False))
+        new: dict[str, int] = {}
+        for number, text in lines:
+            if text not in found:
+                new.setdefault(text, number)
+        translations = self._translate_lines([(number, text) for text, number in new.items()])
+        found |= zip(new, translations, strict=True)
+        memo.use({text: found[text] for text in texts})
+        return [found[text] for text in texts]
+
+    def _translate_lines(self, lines: list[tuple[int, str]]) -> list[Translation]:
+        """Translate lines, which come with their numbers, in batches of similar length."""
+        encoded = self._src.encode([text for _, text in lines])
         parts = [
-            (number, part, ids)
-            for number, ids_of_line in enumerate(self._src.encode(lines))
-            for part, ids in enumerate(
-                self._divided(lines[number], ids_of_line, first_number + number)
-            )
+            _Part(number, part, [*ids, self._src.eos_id])
+            for (number, text), ids_of_line in zip(lines, encoded, strict=True)
+            for part, ids in enumerate(self._divided(text, ids_of_line, number))
         ]
-        sources = [[*ids, self._src.eos_id] for _, _, ids in parts]
-        keys = [f"{first_number + number}.{part}" for number, part, _ in parts]
         found: list[list[Hypothesis]] = [[] for _ in parts]
-        for batch in length_batches(list(map(len, sources)), self.options.batch_tokens):
+        lengths = [len(part.src_ids) for part in parts]
+        for batch in length_batches(lengths, self.options.batch_tokens):
             self._poll()
-            hypotheses = self._search([sources[i] for i in batch], [keys[i] for i in batch])
+            hypotheses = self._search_fitting([parts[place] for place in batch])
             for place, best in zip(batch, hypotheses, strict=True):
                 found[place] = best[: self.options.nbest]
-        parts_of_line: list[list[list[ScoredText]]] = [[] for _ in lines]
-        for (number, _, _), texts in zip(parts, self._texts(found), strict=True):
-            parts_of_line[number].append(texts)
-        return [self._joined(texts) for texts in parts_of_line]
+        parts_of_line: dict[int, list[list[ScoredText]]] = {number: [] for number, _ in lines}
+        for part, texts in zip(parts, self._texts(found), strict=True):
+            parts_of_line[part.line].append(texts)
+        return [self._joined(texts) for texts in parts_of_line.values()]
+
+    def _search_fitting(self, parts: list[_Part]) -> list[list[Hypothesis]]:
+        """Search a batch, in halves if it does not fit into memory."""
+        try:
+            return self._search(parts)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # Out here the error is gone, and with it the tensors that its traceback held.
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        if len(parts) == 1:
+            raise DataError(
+                f"line {parts[0].line}: {len(parts[0].src_ids)} tokens, searched with beam size "
+                f"{self.options.beam_size}, do not fit into memory: choose a smaller "
+                "--beam-size, or divide the line"
+            )
+        if not self._memory_ran_out:
+            self._memory_ran_out = True
+            self._warn(
+                f"line {parts[0].line}: memory ran out in its batch of {len(parts)}: such batches "
+                "are translated in halves; a smaller --batch-tokens saves trying"
+            )
+        middle = len(parts) // 2
+        return self._search_fitting(parts[:middle]) + self._search_fitting(parts[middle:])
 
     @torch.inference_mode()
-    def _search(self, sources: list[list[int]], keys: list[str]) -> list[list[Hypothesis]]:
+    def _search(self, parts: list[_Part]) -> list[list[Hypothesis]]:
         options = self.options
+        sources = [part.src_ids for part in parts]
         src_BS = padded(sources, self._src.pad_id).to(self._device)
-        steppers = [ModelStepper(model.network, src_BS) for model in self._models]
+        steppers = [ModelStepper(model.network, src_BS) for model in self.models]
         stepper: Stepper = steppers[0] if len(steppers) == 1 else EnsembleStepper(steppers)
         max_lengths = [
             min(len(ids) + options.max_extra_len, self._max_positions) for ids in sources
@@ -234,19 +330,20 @@ class Translator:
             "device": self._device,
         }
         if options.sampling:
+            keys = [part.key for part in parts]
             drawn = sample_search(stepper, max_lengths, keys, options.sampling, **settings)
             return [[hypothesis] for hypothesis in drawn]
         found = beam_search(stepper, max_lengths, beam_size=options.beam_size, **settings)
         if not all(found):
             raise FileError(
-                f"{self._models[0].weights}: the model's probabilities are not finite: "
+                f"{self.models[0].weights}: the model's probabilities are not finite: "
                 "its weights are broken, or too large for this --dtype"
             )
         return found
 
     def _divided(self, line: str, ids: list[int], number: int) -> list[list[int]]:
         """Give the ids of a line's parts: none if it is blank, one unless it is too long."""
-        limit = max(1, self._max_input - 1)
+        limit = max(1, self.max_input - 1)
         if len(ids) <= limit:
             return [ids] if ids else []
         parts = split_ids(line, self._src, limit)

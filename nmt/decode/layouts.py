@@ -1,0 +1,165 @@
+"""How texts and their translations are written as lines: plainly, or in JSON objects."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from nmt.decode.translator import ScoredText, Translation
+from nmt.errors import DataError
+
+
+class Item(NamedTuple):
+    """What a line of input holds."""
+
+    text: str
+    """What is to be translated."""
+    record: dict[str, Any] | None = None
+    """What else goes to the output."""
+
+
+class Layout(Protocol):
+    """Reads lines of input and writes lines of output."""
+
+    def item(self, line: str, number: int) -> Item:
+        """Read a line of input.
+
+        Args:
+            line: the line.
+            number: its number, from 1.
+
+        Raises:
+            DataError: there is no text in it.
+        """
+        ...
+
+    def written(self, number: int, item: Item, translation: Translation) -> str:
+        """Write a translation: a line without its end, or several with line feeds between."""
+        ...
+
+    def parsed(self, lines: Iterable[str]) -> Iterator[Translation]:
+        """Read back what was written: writing it again gives the same lines."""
+        ...
+
+
+@dataclass(frozen=True)
+class TextLayout:
+    """Plain lines.
+
+    Attributes:
+        nbest: give all hypotheses, each as `line number TAB score TAB text`.
+        scores: give `score TAB text`.
+    """
+
+    nbest: bool = False
+    scores: bool = False
+
+    def item(self, line: str, number: int) -> Item:
+        """Take the line as it is."""
+        return Item(line)
+
+    def written(self, number: int, item: Item, translation: Translation) -> str:
+        """Write the text with what was asked for beside it."""
+        if self.nbest:
+            return "\n".join(
+                f"{number}\t{best.score:.6f}\t{best.text}" for best in translation.hypotheses
+            )
+        if self.scores:
+            return f"{translation.hypotheses[0].score:.6f}\t{translation.text}"
+        return translation.text
+
+    def parsed(self, lines: Iterable[str]) -> Iterator[Translation]:
+        """Read back what was written; no text has a tab in it."""
+        if self.nbest:
+            rows = (line.split("\t") for line in lines)
+            for _, group in itertools.groupby(rows, key=lambda row: row[0]):
+                yield Translation([ScoredText(text, float(score), []) for _, score, text in group])
+            return
+        for line in lines:
+            score, text = line.split("\t") if self.scores else ("0", line)
+            yield Translation([ScoredText(text, float(score), [])])
+
+
+@dataclass(frozen=True)
+class JsonLayout:
+    """JSON objects, one a line; blank lines stay blank.
+
+    The output has the key `translation`, and all that the input has.
+
+    Attributes:
+        key: where the source text is.
+        nbest: add `nbest`, a list of all hypotheses.
+        scores: add `score` and `token_log_probs`.
+    """
+
+    key: str
+    nbest: bool = False
+    scores: bool = False
+
+    def item(self, line: str, number: int) -> Item:
+        """Read an object.
+
+        Raises:
+            DataError: the line is no object with a string under `key`.
+        """
+        if not line.strip():
+            return Item("")
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"line {number}: not valid JSON: {error}") from error
+        if not isinstance(record, dict) or not isinstance(record.get(self.key), str):
+            raise DataError(
+                f"line {number}: not an object with a string under {self.key!r}; "
+                "--key names the key of the source text"
+            )
+        text = record[self.key]
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"line {number}: {self.key!r} is no valid text: {error.reason}"
+            ) from error
+        return Item(text, record)
+
+    def written(self, number: int, item: Item, translation: Translation) -> str:
+        """Write the object of the input with the translation in it."""
+        if item.record is None:
+            return ""
+        record = item.record | _fields(translation.hypotheses[0], self.scores)
+        if self.nbest:
+            record["nbest"] = [_fields(best, True) for best in translation.hypotheses]
+        text = json.dumps(record, ensure_ascii=False)
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:  # half a surrogate pair in a key that is passed through
+            return json.dumps(record)
+        return text
+
+    def parsed(self, lines: Iterable[str]) -> Iterator[Translation]:
+        """Read back what was written."""
+        for line in lines:
+            if not line:
+                yield Translation([ScoredText("", 0.0, [])])
+            elif self.nbest:
+                yield Translation(
+                    [_hypothesis(fields, True) for fields in json.loads(line)["nbest"]]
+                )
+            else:
+                yield Translation([_hypothesis(json.loads(line), self.scores)])
+
+
+def _fields(best: ScoredText, scores: bool) -> dict[str, Any]:
+    fields: dict[str, Any] = {"translation": best.text}
+    if scores:
+        fields |= {"score": best.score, "token_log_probs": best.token_log_probs}
+    return fields
+
+
+def _hypothesis(fields: dict[str, Any], scores: bool) -> ScoredText:
+    if scores:
+        return ScoredText(fields["translation"], fields["score"], fields["token_log_probs"])
+    return ScoredText(fields["translation"], 0.0, [])
