@@ -27,7 +27,7 @@ LAYERS: list[set[str]] = [
     {"decode"},
     {"evaluate"},
     {"train"},
-    {"export", "report", "serve"},
+    {"export", "preflight", "report", "serve"},
     {"cli", "__main__"},
 ]
 LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}

@@ -1,0 +1,32 @@
+"""Something about a configuration or its corpora that a user should know before training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line for the user.
+
+    Attributes:
+        severity: an error makes a training pointless, a warning makes it worse than it could
+            be, a note is for information.
+        kind: what it is, as one word that programs can look for.
+        about: the key of the configuration, such as `data.train`.
+        message: what was found, where, and the way out.
+    """
+
+    severity: Severity
+    kind: str
+    about: str
+    message: str
+
+
+def share(part: int, whole: int) -> str:
+    """Write a count with its share, such as `12 of 29,000 (0.04 %)`."""
+    percent = 100 * part / max(whole, 1)
+    return f"{part:,} of {whole:,} ({percent:{'.1f' if percent >= 1 else '.2g'}} %)"
