@@ -3,42 +3,52 @@
 A run directory is the model, and can be moved or copied whole:
 
     config.yaml                the resolved configuration
+    data.json                  the corpora: hashes, numbers of pairs, what was dropped
     tokenizer/                 SentencePiece models
     checkpoints/step-N/        weights, optimizer, random state, state.json
     averaged/                  averaged weights, where there are any
     metrics.jsonl
     finished                   after which step a training ended, averaging included
 
-Every directory of weights has a manifest with the size and SHA-256 of each file. It is written
-last, and the directory gets its name only then, so that whatever has a name is whole. Tensors
-are safetensors and everything else is JSON or YAML: nothing that is loaded can run code.
+Every directory of weights, and the tokenizer's, has a manifest with the size and SHA-256 of each
+file. It is written last, and the directory gets its name only then, so that whatever has a name
+is whole. The configuration has none: it may be edited, is checked as strictly as the user's own,
+and the weights must fit it. Tensors are safetensors and everything else is JSON or YAML: nothing
+that is loaded can run code.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.metadata
 import json
+import math
 import os
+import platform
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
-import safetensors.torch
-from torch import Tensor
 
 import nmt
 from nmt.config import Config
 from nmt.config_file import load_config
 from nmt.errors import ConfigError, FileError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 FORMAT = 1
 """Version of the layout; a loader refuses a newer one."""
+
+_WEIGHTS = frozenset({"weights.safetensors", "state.json"})
+_TOKENIZERS = ({"spm.model"}, {"src.model", "tgt.model"})
 
 
 @dataclass(frozen=True)
@@ -56,40 +66,63 @@ class Checkpoint:
     scores: dict[str, float]
 
 
-def save_checkpoint(
-    directory: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
-) -> None:
-    """Write a directory of weights so that it is there whole or not at all.
+def save_directory(directory: Path, fill: Callable[[Path], object]) -> None:
+    """Write a directory of files and their manifest so that it is there whole or not at all.
 
     Args:
         directory: its final name; one that is there already is replaced.
-        tensors: for each file, without its suffix, named tensors.
-        state: what goes into state.json; `step` and `scores` at least.
+        fill: writes the files into the directory that it is given. What it raises leaves
+            nothing half-made behind.
 
     Raises:
-        FileError: it cannot be written; what was there before is whole.
+        OSError: it cannot be written; what was there before is whole.
     """
     temporary = directory.with_name(directory.name + ".tmp")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        for name, named in tensors.items():
-            safetensors.torch.save_file(dict(named), temporary / f"{name}.safetensors")
-        _write_json(temporary / "state.json", state)
+        fill(temporary)
         files = {path.name: _measure(path) for path in sorted(temporary.iterdir())}
+        manifest = temporary / "manifest.json"
+        _write_json(manifest, {"format": FORMAT, **_versions(), "files": files})
         # safetensors makes its files for the owner alone, whatever the umask says.
-        mode = (temporary / "state.json").stat().st_mode
+        mode = manifest.stat().st_mode
         for name in files:
             (temporary / name).chmod(mode)
             _fsync(temporary / name)
-        manifest = {"format": FORMAT, "nmt": nmt.__version__, "files": files}
-        _write_json(temporary / "manifest.json", manifest)
-        _fsync(temporary / "manifest.json")
+        _fsync(manifest)
         _fsync(temporary)
         _replace_directory(temporary, directory)
         _fsync(directory.parent)
-    except (OSError, safetensors.SafetensorError) as error:
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def save_checkpoint(
+    directory: Path, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
+) -> None:
+    """Write a directory of weights as `save_directory` does.
+
+    Args:
+        directory: its final name; one that is there already is replaced.
+        tensors: for each file, without its suffix, named tensors.
+        state: what goes into state.json; `step` and `scores` at least. A score that is not
+            finite becomes null, since JSON has no number for it.
+
+    Raises:
+        FileError: it cannot be written; what was there before is whole.
+    """
+    from safetensors.torch import save_file
+
+    def fill(folder: Path) -> None:
+        for name, named in tensors.items():
+            save_file(dict(named), folder / f"{name}.safetensors")
+        scores = {n: v if math.isfinite(v) else None for n, v in state["scores"].items()}
+        _write_json(folder / "state.json", {**state, "scores": scores})
+
+    try:
+        save_directory(directory, fill)
+    except (OSError, safetensors.SafetensorError) as error:
         size = sum(t.nbytes for named in tensors.values() for t in named.values())
         raise FileError(
             f"{directory}: cannot save the checkpoint ({_reason(error)}); it needs "
@@ -114,38 +147,80 @@ def checkpoint_path(run: Path, step: int) -> Path:
 
 
 def best_first(found: Iterable[Checkpoint], metric: str) -> list[Checkpoint]:
-    """Sort the checkpoints that have a score by it, best first; the older wins a tie."""
-    scored = [checkpoint for checkpoint in found if metric in checkpoint.scores]
+    """Sort the checkpoints that have a finite score by it, best first; the older wins a tie."""
+    scored = [one for one in found if math.isfinite(one.scores.get(metric, math.nan))]
     sign = 1.0 if metric == "loss" else -1.0
     return sorted(scored, key=lambda checkpoint: sign * checkpoint.scores[metric])
+
+
+def faults(directory: Path) -> Iterator[str]:
+    """Compare a directory with its manifest.
+
+    Yields:
+        what is wrong: that the manifest cannot be used, or each file that is missing, changed,
+        or not a plain file of the directory itself.
+    """
+    try:
+        files = read_manifest(directory)["files"]
+    except FileError as error:
+        yield str(error)
+        return
+    for name, expected in files.items():
+        path = directory / name
+        try:
+            if Path(name).name != name or path.is_symlink() or not path.is_file():
+                yield f"{path}: missing, or not a plain file of the model directory"
+            elif _measure(path) != expected:
+                yield (
+                    f"{path}: damaged, it differs from its manifest: copy it again, "
+                    "or name another checkpoint"
+                )
+        except OSError as error:
+            yield f"{path}: cannot be read: {_reason(error)}"
 
 
 def verify(directory: Path) -> None:
     """Check a directory of weights against its manifest.
 
     Raises:
-        FileError: it is of a newer format, or a file is missing, changed, or not a plain file
-            of the directory itself.
+        FileError: of the first of its `faults`, or the manifest does not name the weights.
     """
-    manifest = _read_json(directory / "manifest.json")
+    for fault in faults(directory):
+        raise FileError(fault)
+    if not read_manifest(directory)["files"].keys() >= _WEIGHTS:
+        raise FileError(f"{directory / 'manifest.json'}: does not name the weights and their state")
+
+
+def verify_tokenizer(run: Path) -> None:
+    """Check the tokenizer of a run against its manifest.
+
+    Raises:
+        FileError: of the first of its `faults`, or there are other models than it names.
+    """
+    directory = run / "tokenizer"
+    for fault in faults(directory):
+        raise FileError(fault)
+    named = read_manifest(directory)["files"].keys()
+    if named not in _TOKENIZERS or named != {path.name for path in directory.glob("*.model")}:
+        raise FileError(f"{directory}: not the SentencePiece models that its manifest names")
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """Read manifest.json of a directory.
+
+    Raises:
+        FileError: it is missing, not what `save_directory` writes, or of a newer format.
+    """
+    path = directory / "manifest.json"
+    manifest = _read_json(path)
     if not isinstance(manifest.get("format"), int) or not isinstance(manifest.get("files"), dict):
-        raise FileError(f"{directory / 'manifest.json'}: not a manifest of nmt")
+        raise FileError(f"{path}: not a manifest of nmt")
     if manifest["format"] > FORMAT:
         raise FileError(
             f"{directory}: written in format {manifest['format']} by nmt {manifest.get('nmt')}, "
             f"newer than this nmt {nmt.__version__} reads ({FORMAT}): upgrade nmt"
         )
-    if not {"weights.safetensors", "state.json"} <= manifest["files"].keys():
-        raise FileError(f"{directory / 'manifest.json'}: does not name the weights and their state")
-    for name, expected in manifest["files"].items():
-        path = directory / name
-        if Path(name).name != name or path.is_symlink() or not path.is_file():
-            raise FileError(f"{path}: missing, or not a plain file of the model directory")
-        if _measure(path) != expected:
-            raise FileError(
-                f"{path}: damaged, it differs from its manifest: copy it again, "
-                "or name another checkpoint"
-            )
+    return manifest
 
 
 def load_tensors(directory: Path, name: str) -> dict[str, Tensor]:
@@ -154,23 +229,30 @@ def load_tensors(directory: Path, name: str) -> dict[str, Tensor]:
     Raises:
         FileError: it is missing or not safetensors.
     """
+    from safetensors.torch import load_file
+
     path = directory / f"{name}.safetensors"
     try:
-        return safetensors.torch.load_file(path)
+        return load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
         raise FileError(f"{path}: cannot be loaded: {_reason(error)}") from error
 
 
 def read_state(directory: Path) -> dict[str, Any]:
-    """Read state.json of a directory of weights.
+    """Read state.json of a directory of weights; scores that were not finite are NaN.
 
     Raises:
         FileError: it is missing or not what `save_checkpoint` writes.
     """
     state = _read_json(directory / "state.json")
-    if not isinstance(state.get("step"), int) or not isinstance(state.get("scores"), dict):
+    scores = state.get("scores")
+    if (
+        not isinstance(state.get("step"), int)
+        or not isinstance(scores, dict)
+        or not all(isinstance(value, int | float | None) for value in scores.values())
+    ):
         raise FileError(f"{directory / 'state.json'}: not the state of a checkpoint")
-    return state
+    return state | {"scores": {n: math.nan if v is None else v for n, v in scores.items()}}
 
 
 def average_weights(directories: list[Path]) -> dict[str, Tensor]:
@@ -202,14 +284,30 @@ def choose_to_average(run: Path, which: str, count: int, metric: str) -> list[Ch
 
 
 def save_average(
-    run: Path, weights: Mapping[str, Tensor], steps: list[int], scores: Mapping[str, float]
+    run: Path,
+    weights: Mapping[str, Tensor],
+    steps: list[int],
+    scores: Mapping[str, float],
+    signatures: Mapping[str, str] | None = None,
 ) -> Path:
     """Save averaged weights in `averaged/`: from then on the run translates with them.
+
+    Args:
+        run: the run directory.
+        weights: the average.
+        steps: those of the checkpoints that were averaged.
+        scores: of the average, empty if it was not validated.
+        signatures: of those scores that sacreBLEU gave.
 
     Raises:
         FileError: they cannot be written.
     """
-    state = {"step": max(steps), "averaged_steps": steps, "scores": dict(scores)}
+    state = {
+        "step": max(steps),
+        "averaged_steps": steps,
+        "scores": dict(scores),
+        "signatures": dict(signatures or {}),
+    }
     save_checkpoint(run / "averaged", {"weights": weights}, state)
     return run / "averaged"
 
@@ -221,19 +319,25 @@ def average_checkpoints(run: Path, which: str, count: int) -> list[int]:
         the steps that were averaged.
 
     Raises:
-        FileError: the run has fewer, or they cannot be read.
+        FileError: the run has fewer, they cannot be read, or a training is running in it.
     """
     metric = load_run_config(run).train.metric
-    chosen = choose_to_average(run, which, count, metric)
-    if len(chosen) < count:
-        raise FileError(f"{run}: {count} checkpoints to average, but there are {len(chosen)}")
-    steps = [checkpoint.step for checkpoint in chosen]
-    save_average(run, average_weights([checkpoint.path for checkpoint in chosen]), steps, {})
+    with locked(run, "wait for its end, where it averages as train.average says, or stop it"):
+        chosen = choose_to_average(run, which, count, metric)
+        if len(chosen) < count:
+            raise FileError(f"{run}: {count} checkpoints to average, but there are {len(chosen)}")
+        steps = [checkpoint.step for checkpoint in chosen]
+        weights = average_weights([checkpoint.path for checkpoint in chosen])
+        save_average(run, weights, steps, {})
     return steps
 
 
 def drop_average(run: Path) -> None:
-    """Delete averaged weights, if there are any: the run translates with a checkpoint again."""
+    """Delete averaged weights, if there are any: the run translates with a checkpoint again.
+
+    Raises:
+        FileError: they cannot be deleted.
+    """
     if (run / "averaged").is_dir():
         _delete(run / "averaged")
 
@@ -251,7 +355,11 @@ def load_run_config(run: Path) -> Config:
 
 
 def prune(run: Path, keep_last: int, keep_best: int, metric: str) -> None:
-    """Delete all checkpoints but the newest and, by `metric`, the best."""
+    """Delete all checkpoints but the newest and, by `metric`, the best.
+
+    Raises:
+        FileError: one cannot be deleted.
+    """
     found = checkpoints(run)
     kept = found[-keep_last:] + best_first(found, metric)[:keep_best]
     for checkpoint in found:
@@ -260,17 +368,22 @@ def prune(run: Path, keep_last: int, keep_best: int, metric: str) -> None:
 
 
 def clear_up(run: Path) -> None:
-    """Undo what a process that died while it saved has left; for the holder of the lock."""
-    for folder in (run, run / "checkpoints"):
-        for old in folder.glob("*.old.tmp"):
-            directory = old.with_name(old.name.removesuffix(".old.tmp"))
-            if not directory.exists():  # it died between the two renames of _replace_directory
-                old.rename(directory)
-        for left in folder.glob("*.tmp"):
-            if left.is_dir() and not left.is_symlink():
-                shutil.rmtree(left, ignore_errors=True)
-            else:  # to write through a link would be to write elsewhere
-                left.unlink()
+    """Undo what a process that died while it saved has left; for the holder of the lock.
+
+    Raises:
+        FileError: it cannot be renamed or deleted.
+    """
+    with _or_file_error(run, "cannot be cleared up"):
+        for folder in (run, run / "checkpoints"):
+            for old in folder.glob("*.old.tmp"):
+                directory = old.with_name(old.name.removesuffix(".old.tmp"))
+                if not directory.exists():  # it died between the renames of _replace_directory
+                    old.rename(directory)
+            for left in folder.glob("*.tmp"):
+                if left.is_dir() and not left.is_symlink():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:  # to write through a link would be to write elsewhere
+                    left.unlink()
 
 
 def newest_whole(run: Path, warn: Callable[[str], object]) -> Checkpoint | None:
@@ -286,25 +399,46 @@ def newest_whole(run: Path, warn: Callable[[str], object]) -> Checkpoint | None:
 
 
 @contextmanager
-def locked(run: Path) -> Iterator[None]:
+def locked(run: Path, advice: str = "wait for it or choose another --run-dir") -> Iterator[None]:
     """Hold the run directory for one training; the system frees it when the process dies.
 
+    Args:
+        run: made if it is not there.
+        advice: what to do when another training holds it.
+
     Raises:
-        FileError: another training holds it, or it cannot be written.
+        FileError: another training holds it, or it cannot be written or locked.
     """
-    try:
+    with _or_file_error(run, "cannot be written"):
         run.mkdir(parents=True, exist_ok=True)
         file = (run / "lock").open("a")
-    except OSError as error:
-        raise FileError(f"{run}: cannot be written: {_reason(error)}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            raise FileError(f"{run}: another training is running in it; {advice}") from error
+        except OSError as error:
             raise FileError(
-                f"{run}: another training is running in it; wait for it or choose another --run-dir"
+                f"{run}: cannot be locked: {_reason(error)}; choose a directory on another disk"
             ) from error
         yield
+
+
+def find_run(path: Path) -> Path:
+    """Find the run directory that a model's path is, or is in.
+
+    Args:
+        path: a run directory, or one directory of weights in it (`RUN/checkpoints/step-N`).
+
+    Raises:
+        FileError: there is no model.
+    """
+    if not path.is_dir():
+        raise FileError(f"{path}: no such model directory")
+    for folder in (path, *path.absolute().parents[:2]):
+        if (folder / "config.yaml").exists():
+            return folder
+    raise FileError(f"{path}: not a model: there is no config.yaml in it")
 
 
 def choose_weights(run: Path, metric: str) -> Path:
@@ -330,12 +464,16 @@ def write_text(path: Path, text: str) -> None:
         FileError: it cannot be written.
     """
     temporary = path.with_name(path.name + ".tmp")
-    try:
+    with _or_file_error(path, "cannot be written"):
         temporary.write_text(text, encoding="utf-8")
         _fsync(temporary)
         temporary.replace(path)
-    except OSError as error:
-        raise FileError(f"{path}: cannot be written: {_reason(error)}") from error
+
+
+def _versions() -> dict[str, str]:
+    """Name what makes a directory."""
+    others = {name: importlib.metadata.version(name) for name in ("torch", "sentencepiece")}
+    return {"nmt": nmt.__version__, **others, "python": platform.python_version()}
 
 
 def _scores(directory: Path) -> dict[str, float]:
@@ -360,12 +498,13 @@ def _delete(directory: Path) -> None:
     """Delete a directory of weights; cut short, it leaves nothing that looks like one."""
     doomed = directory.with_name(directory.name + ".tmp")
     shutil.rmtree(doomed, ignore_errors=True)
-    directory.rename(doomed)
+    with _or_file_error(directory, "cannot be deleted"):
+        directory.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -392,6 +531,14 @@ def _fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _or_file_error(path: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FileError(f"{path}: {what}: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:

@@ -9,7 +9,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nmt.checkpoint import choose_weights, load_run_config, load_tensors, verify
+from nmt.checkpoint import (
+    choose_weights,
+    find_run,
+    load_run_config,
+    load_tensors,
+    verify,
+    verify_tokenizer,
+)
 from nmt.config import Config
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, FileError
@@ -63,12 +70,7 @@ def load_model(
         FileError: there is no model, or it is damaged.
     """
     path = Path(path)
-    if not path.is_dir():
-        raise FileError(f"{path}: no such model directory")
-    inside = (path, *path.absolute().parents[:2])
-    run = next((folder for folder in inside if (folder / "config.yaml").exists()), None)
-    if run is None:
-        raise FileError(f"{path}: not a model: there is no config.yaml in it")
+    run = find_run(path)
     _refuse_links([run / "config.yaml", run / "tokenizer", *(run / "tokenizer").glob("*")])
     config = load_run_config(run)
     weights = path
@@ -76,7 +78,7 @@ def load_model(
         weights = choose_weights(run, config.train.metric)
         _refuse_links([weights, *(parent for parent in weights.parents if run in parent.parents)])
     verify(weights)
-    tokenizers = Tokenizers.load(run / "tokenizer")
+    tokenizers = load_tokenizers(run)
     network = make_network(config, tokenizers)
     load_weights(network, weights)
     return TrainedModel(config, tokenizers, network.to(device, dtype).eval(), weights)
@@ -87,6 +89,16 @@ def _refuse_links(parts: Iterable[Path]) -> None:
     for part in parts:
         if part.is_symlink():
             raise FileError(f"{part}: a symbolic link, not a plain file of the model directory")
+
+
+def load_tokenizers(run: Path) -> Tokenizers:
+    """Load the tokenizers of a run.
+
+    Raises:
+        FileError: they are missing or damaged.
+    """
+    verify_tokenizer(run)
+    return Tokenizers.load(run / "tokenizer")
 
 
 def make_network(config: Config, tokenizers: Tokenizers) -> Transformer:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import math
 import os
 import pickle
 import shutil
@@ -16,9 +19,11 @@ from typing import Any
 import pytest
 import safetensors
 import safetensors.torch
+import sentencepiece
 import torch
 from torch import Tensor
 
+import nmt
 from nmt import checkpoint, trained_model
 from nmt.errors import ConfigError, FileError
 
@@ -87,6 +92,37 @@ def test_a_save_that_fails_leaves_the_old_checkpoint_whole(
     assert caught.value.exit_code == 4
     checkpoint.verify(saved)
     assert [path.name for path in saved.parent.iterdir()] == ["step-00000005"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no memory"), KeyboardInterrupt()])
+def test_whatever_ends_a_save_leaves_nothing_behind(saved: Path, error: BaseException) -> None:
+    def fill(folder: Path) -> None:
+        (folder / "half").write_bytes(b"half")
+        raise error
+
+    with pytest.raises(type(error)):
+        checkpoint.save_directory(saved, fill)
+    checkpoint.verify(saved)
+    assert [path.name for path in saved.parent.iterdir()] == ["step-00000005"]
+
+
+def test_the_manifest_says_what_wrote_it(saved: Path) -> None:
+    manifest = checkpoint.read_manifest(saved)
+    assert manifest["nmt"] == nmt.__version__
+    assert manifest["torch"] == torch.__version__
+    assert manifest["sentencepiece"] == sentencepiece.__version__
+    assert manifest["python"] == ".".join(map(str, sys.version_info[:3]))
+
+
+def test_scores_that_are_not_finite_are_null_in_the_file_and_never_best(tmp_path: Path) -> None:
+    save(tmp_path, 1, loss=math.nan, ppl=math.inf, bleu=3.0)
+    save(tmp_path, 2, loss=9.0)
+    text = (checkpoint.checkpoint_path(tmp_path, 1) / "state.json").read_text("utf-8")
+    assert json.loads(text)["scores"] == {"loss": None, "ppl": None, "bleu": 3.0}
+    found = checkpoint.checkpoints(tmp_path)
+    assert math.isnan(found[0].scores["loss"])
+    assert found[0].scores["bleu"] == 3.0
+    assert [one.step for one in checkpoint.best_first(found, "loss")] == [2]
 
 
 def test_a_write_that_fails_after_the_tensors_leaves_the_old_checkpoint_whole(
@@ -169,6 +205,16 @@ def test_a_truncated_file_is_found(saved: Path) -> None:
         checkpoint.verify(saved)
 
 
+def test_every_fault_is_named(saved: Path) -> None:
+    assert list(checkpoint.faults(saved)) == []
+    (saved / "state.json").unlink()
+    (saved / "weights.safetensors").write_bytes(b"")
+    assert [fault.split(":")[0] for fault in checkpoint.faults(saved)] == [
+        str(saved / "state.json"),
+        str(saved / "weights.safetensors"),
+    ]
+
+
 def test_a_missing_file_is_found(saved: Path) -> None:
     (saved / "state.json").unlink()
     with pytest.raises(FileError, match=r"state\.json: missing"):
@@ -211,6 +257,22 @@ def test_a_newer_format_is_refused(saved: Path) -> None:
     change_manifest(saved, format=checkpoint.FORMAT + 1, nmt="9.9")
     with pytest.raises(FileError, match=r"by nmt 9\.9, newer than this nmt .*upgrade"):
         checkpoint.verify(saved)
+
+
+def test_a_name_longer_than_any_file_has_is_refused(saved: Path) -> None:
+    change_manifest(saved, files={"x" * 300: {"size": 1, "sha256": "0"}})
+    with pytest.raises(FileError, match="cannot be read: File name too long"):
+        checkpoint.verify(saved)
+
+
+@pytest.mark.parametrize(
+    "state", [{}, {"step": 1}, {"step": "1", "scores": {}}, {"step": 1, "scores": {"loss": "1"}}]
+)
+def test_a_state_that_is_none_is_refused(saved: Path, state: dict[str, Any]) -> None:
+    (saved / "state.json").write_text(json.dumps(state), "utf-8")
+    with pytest.raises(FileError, match=r"state\.json: not the state of a checkpoint"):
+        checkpoint.read_state(saved)
+    assert checkpoint.checkpoints(saved.parents[1])[0].scores == {}
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "1", "files": {}}', "[" * 100_000])
@@ -289,6 +351,24 @@ def test_a_damaged_newest_checkpoint_falls_back_with_a_warning(tmp_path: Path) -
     assert len(warnings) == 2
     assert "step-00000003/weights.safetensors: damaged" in warnings[0]
     assert "step-00000002/manifest.json" in warnings[1]
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_what_cannot_be_deleted_is_an_error_with_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    for step in (1, 2):
+        save(tmp_path, step)
+    (tmp_path / "left.old.tmp").mkdir()
+
+    def refuse(path: Path, target: Path) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(FileError, match="step-00000001: cannot be deleted: "):
+        checkpoint.prune(tmp_path, keep_last=1, keep_best=0, metric="loss")
+    with pytest.raises(FileError, match="cannot be cleared up: "):
+        checkpoint.clear_up(tmp_path)
 
 
 def test_no_checkpoint_is_no_error(tmp_path: Path) -> None:
@@ -392,6 +472,32 @@ def test_a_run_is_held_by_one_process_and_freed_when_it_dies(tmp_path: Path) -> 
         pass
 
 
+def test_a_disk_without_locks_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with (
+        pytest.raises(FileError, match="cannot be locked: No locks available; choose"),
+        checkpoint.locked(tmp_path),
+    ):
+        pytest.fail("locked")
+
+
+def test_averaging_keeps_out_of_a_running_training(run: Path) -> None:
+    save(run, 1)
+    with checkpoint.locked(run), pytest.raises(FileError, match=r"is running in it; .*or stop it"):
+        checkpoint.average_checkpoints(run, "last", 1)
+    assert not (run / "averaged").exists()
+    assert checkpoint.average_checkpoints(run, "last", 1) == [60]
+
+
+def test_averaging_makes_no_run(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"config\.yaml"):
+        checkpoint.average_checkpoints(tmp_path / "missing", "last", 1)
+    assert not (tmp_path / "missing").exists()
+
+
 def test_a_run_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with (
@@ -442,6 +548,29 @@ def test_a_damaged_model_is_refused(run: Path, explicit: bool) -> None:
         file.write(b"\x55")
     with pytest.raises(FileError, match="damaged"):
         trained_model.load_model(path if explicit else run)
+
+
+def test_a_damaged_tokenizer_is_refused(run: Path) -> None:
+    model = run / "tokenizer" / "spm.model"
+    whole = model.read_bytes()
+    model.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(FileError, match=r"spm\.model: damaged"):
+        trained_model.load_model(run)
+    model.write_bytes(whole)
+    (model.parent / "src.model").write_bytes(whole)
+    with pytest.raises(FileError, match="not the SentencePiece models that its manifest names"):
+        trained_model.load_model(run)
+    (model.parent / "src.model").unlink()
+    trained_model.load_model(run)
+    (model.parent / "manifest.json").unlink()
+    with pytest.raises(FileError, match=r"tokenizer/manifest\.json: cannot be read: No such file"):
+        trained_model.load_model(run)
+
+
+def test_a_tokenizer_of_a_newer_format_is_refused(run: Path) -> None:
+    change_manifest(run / "tokenizer", format=checkpoint.FORMAT + 1, nmt="9.9")
+    with pytest.raises(FileError, match=r"tokenizer: .* by nmt 9\.9, newer than"):
+        trained_model.load_model(run)
 
 
 def test_what_is_no_model_is_refused(run: Path, tmp_path: Path) -> None:

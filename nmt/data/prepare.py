@@ -52,7 +52,7 @@ REASONS = (INVALID_UTF8, EMPTY_SIDE, DUPLICATE, TOO_LONG, LENGTH_RATIO)
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 _PAIRS_PER_CHUNK = 4096
 _CHARACTERS_PER_CHUNK = 1 << 21
 _CHUNKS_AHEAD = 2
@@ -75,6 +75,8 @@ class CorpusReport:
     """What became of one corpus."""
 
     name: str
+    fingerprint: str
+    """SHA-256 of its content."""
     read: int = 0
     """Pairs, invalid ones included."""
     kept: int = 0
@@ -230,8 +232,15 @@ def prepare(
         DataError: the text cannot be used, or no pair is left.
         FileError: a corpus cannot be read or the cache cannot be written.
     """
-    name = f"pairs-{_cache_key(config, tokenizers, corpora, filtered)}"
-    build = functools.partial(_build, config.data, tokenizers, corpora, filtered, progress)
+    contents = [content_key(corpus) for corpus in corpora]
+    name = f"pairs-{_cache_key(config, tokenizers, contents, filtered)}"
+    report = FilterReport(
+        [
+            CorpusReport(corpus_name(corpus), content["fingerprint"])
+            for corpus, content in zip(corpora, contents, strict=True)
+        ]
+    )
+    build = functools.partial(_build, config.data, tokenizers, corpora, filtered, report, progress)
     return Prepared(cache.entry(config.data, name, build), corpora)
 
 
@@ -276,7 +285,7 @@ def _percent(part: int, whole: int) -> str:
 
 
 def _cache_key(
-    config: Config, tokenizers: Tokenizers, corpora: Sequence[AnyCorpus], filtered: bool
+    config: Config, tokenizers: Tokenizers, contents: list[dict[str, Any]], filtered: bool
 ) -> str:
     settings = ["src_lang", "tgt_lang", "invalid_utf8"]
     if filtered:
@@ -285,7 +294,7 @@ def _cache_key(
         version=_CACHE_VERSION,
         data={name: getattr(config.data, name) for name in settings},
         filtered=filtered,
-        corpora=[content_key(corpus) for corpus in corpora],
+        corpora=contents,
         tokenizers=[hashlib.sha256(side.serialized()).hexdigest() for side in tokenizers],
     )
 
@@ -295,10 +304,10 @@ def _build(
     tokenizers: Tokenizers,
     corpora: Sequence[AnyCorpus],
     filtered: bool,
+    report: FilterReport,
     progress: Progress | None,
     directory: Path,
 ) -> None:
-    report = FilterReport([CorpusReport(corpus_name(corpus)) for corpus in corpora])
     chunker = _Chunker(data, tokenizers, filtered)
     path = str(directory / _PAIRS_FILE)
     with pa.OSFile(path, "wb") as sink, pa.ipc.new_stream(sink, _SCHEMA) as writer:

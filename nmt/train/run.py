@@ -94,6 +94,7 @@ def train(config: Config, run: Path, console: Console) -> None:
         trainer = Trainer(config, run, tokenizers, train_data, valid_data, console)
         # Not before the trainer has found that the run's checkpoints go with it.
         checkpoint.write_text(run / "config.yaml", dump_config(config))
+        checkpoint.write_text(run / "data.json", _describe_data(train_data, valid_data))
         trainer.train(stop)
         checkpoint.write_text(run / _FINISHED, f"{trainer.progress.step}\n")
         minutes, seconds = divmod(round(trainer.progress.seconds), 60)
@@ -123,14 +124,10 @@ def _tokenizers(config: Config, run: Path, console: Console, stop: StopFlag) -> 
         with preparing(console, stop) as progress:
             tokenizers = train_tokenizers(config, progress)
         try:
-            temporary = directory.with_name("tokenizer.tmp")
-            shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir()
-            tokenizers.save(temporary)
-            temporary.rename(directory)
+            checkpoint.save_directory(directory, tokenizers.save)
         except OSError as error:
             raise FileError(f"{directory}: cannot be written: {error.strerror}") from error
-    return Tokenizers.load(directory)
+    return trained_model.load_tokenizers(run)
 
 
 def _prepared(
@@ -143,6 +140,27 @@ def _prepared(
 ) -> Prepared:
     with preparing(console, stop) as progress:
         return prepare(config, tokenizers, corpora, filtered=filtered, progress=progress)
+
+
+def _describe_data(train: Prepared, valid: Prepared | None) -> str:
+    """Write as JSON what the corpora were and what became of them."""
+    reports = {"train": train.report.corpora, "valid": valid.report.corpora if valid else []}
+    described = {
+        part: [
+            {
+                "name": corpus.name,
+                "sha256": corpus.fingerprint,
+                "pairs_read": corpus.read,
+                "pairs_kept": corpus.kept,
+                "src_tokens": corpus.src_tokens,
+                "tgt_tokens": corpus.tgt_tokens,
+                "dropped": {reason: tally.count for reason, tally in corpus.dropped.items()},
+            }
+            for corpus in corpora
+        ]
+        for part, corpora in reports.items()
+    }
+    return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
 
 
 def _check_same_run(config: Config, run: Path) -> None:

@@ -41,6 +41,7 @@ class Progress:
         batch: batches of the epoch that have been trained on.
         seconds: time spent in training steps.
         scores: validation scores of the present weights; empty if they were not validated.
+        signatures: sacreBLEU's, of those scores that are its.
         best: the best value of `train.metric` so far.
         stale: validations since then.
     """
@@ -52,6 +53,7 @@ class Progress:
     scores: dict[str, float] = field(default_factory=dict)
     best: float | None = None
     stale: int = 0
+    signatures: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -191,7 +193,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         progress.step += 1
         progress.epoch, progress.batch = group[-1][0], group[-1][1] + 1
-        progress.scores = {}
+        progress.scores, progress.signatures = {}, {}
         self._count(float(loss_sum), float(nll_sum), tokens, time.monotonic() - start, rate, norm)
 
     def _count(
@@ -241,6 +243,7 @@ class Trainer:
         if self.validator and validate and not progress.scores and not stop:
             self.monitor.doing("validating")
             progress.scores = self.validator(self.network, stop)
+            progress.signatures = self.validator.signatures if progress.scores else {}
             self.monitor.doing("")
             if progress.scores:
                 self.monitor.log("valid", progress.step, progress.scores)
@@ -313,7 +316,8 @@ class Trainer:
             self.monitor.say(f"the average of steps {listing} is worse than the best checkpoint")
             checkpoint.drop_average(self.run)  # one of earlier steps would be preferred
             return
-        checkpoint.save_average(self.run, weights, steps, scores)
+        signatures = self.validator.signatures if self.validator else {}
+        checkpoint.save_average(self.run, weights, steps, scores, signatures)
         self.monitor.say(f"averaged the checkpoints of steps {listing}")
 
     def _better(self, value: float, than: float) -> bool:

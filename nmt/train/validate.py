@@ -35,6 +35,9 @@ class Validator:
         DataError: a pair is longer than the model has positions.
     """
 
+    signatures: dict[str, str]
+    """sacreBLEU's signatures of `bleu` and `chrf` of the last validation."""
+
     def __init__(
         self, config: Config, tokenizers: Tokenizers, data: Prepared, device: torch.device
     ) -> None:
@@ -44,6 +47,7 @@ class Validator:
         self.config = config.model_copy(update={"tokenizer": plain})
         self.tokenizers = tokenizers
         self.data, self.device = data, device
+        self.signatures = {}
         self.scoring = EvaluateOptions(metrics=("bleu", "chrf"), tgt_lang=config.data.tgt_lang)
         self.order = BatchOrder(
             data.src_lengths,
@@ -93,9 +97,9 @@ class Validator:
             hypotheses = [translation.text for translation in translator.translate(sources)]
         except _Stopped:
             return {}
-        return {
-            score.metric: score.score for score in evaluate(hypotheses, [references], self.scoring)
-        }
+        scores = evaluate(hypotheses, [references], self.scoring)
+        self.signatures = {score.metric: score.signature for score in scores}
+        return {score.metric: score.score for score in scores}
 
 
 class _Stopped(Exception):

@@ -37,9 +37,8 @@ def checkpoint_of(model: Path) -> Path:
     return path
 
 
-def put(model: Path, name: str, content: bytes) -> None:
-    """Replace a file of the checkpoint, and its entry in the manifest."""
-    directory = checkpoint_of(model)
+def put(directory: Path, name: str, content: bytes) -> None:
+    """Replace a file of the tokenizer or a checkpoint, and its entry in the manifest."""
     (directory / name).write_bytes(content)
     entry = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     change_manifest(directory, name, entry)
@@ -63,7 +62,7 @@ def test_fault_30_pickle_in_place_of_a_model_file(folder: Folder, model: Path) -
     marker.rmdir()  # it works
     files = {
         checkpoint_of(model) / "state.json": "damaged",
-        model / "tokenizer" / "spm.model": "spm.model: no SentencePiece model",
+        model / "tokenizer" / "manifest.json": "manifest.json: cannot be read",
         model / "config.yaml": "config.yaml: cannot read",
     }
     for path, message in files.items():
@@ -71,14 +70,17 @@ def test_fault_30_pickle_in_place_of_a_model_file(folder: Folder, model: Path) -
         path.write_bytes(bomb)
         refused(folder, message)
         path.write_bytes(whole)
-    put(model, WEIGHTS, bomb)
+    put(checkpoint_of(model), WEIGHTS, bomb)
     refused(folder, f"{WEIGHTS}: cannot be loaded")
+    put(model / "tokenizer", "spm.model", bomb)
+    refused(folder, "spm.model: no SentencePiece model")
     assert not marker.exists()
 
 
 def test_fault_30_pickle_in_place_of_the_optimizer(folder: Folder) -> None:
     folder.train("train.max_steps=1", run="model").succeeded()
-    put(folder.path / "model", "optimizer.safetensors", pickle.dumps(Marker(folder.path / "m")))
+    bomb = pickle.dumps(Marker(folder.path / "m"))
+    put(checkpoint_of(folder.path / "model"), "optimizer.safetensors", bomb)
     folder.train(run="model").refused(4, "optimizer.safetensors: cannot be loaded")
     assert not (folder.path / "m").exists()
 
@@ -147,7 +149,7 @@ def test_fault_32_links_in_a_run_lead_no_writing_out_of_it(folder: Folder) -> No
     ids=["empty", "negative", "huge", "list"],
 )
 def test_fault_33_bad_safetensors_header(folder: Folder, model: Path, content: bytes) -> None:
-    put(model, WEIGHTS, content)
+    put(checkpoint_of(model), WEIGHTS, content)
     refused(folder, f"{WEIGHTS}: cannot be loaded")
 
 
@@ -167,6 +169,6 @@ for length in [*range(0, len(whole), 499), len(whole) - 1]:
 
 def test_fault_33_sentencepiece_model_cut_short(folder: Folder, model: Path) -> None:
     folder.nmt("translate", "model", "--threads", "1", fault=EVERY_CUT, text="a\n").succeeded()
-    path = model / "tokenizer" / "spm.model"
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    whole = (model / "tokenizer" / "spm.model").read_bytes()
+    put(model / "tokenizer", "spm.model", whole[: len(whole) // 2])
     refused(folder, "spm.model: no SentencePiece model, or one cut short")

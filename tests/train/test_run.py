@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from nmt import checkpoint, trained_model
 from nmt.config import Config
 from nmt.config_file import load_config
+from nmt.data import corpus
+from nmt.data.corpus import fingerprint
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.train import run as run_module
@@ -28,6 +31,7 @@ def test_a_run_directory_holds_all_that_the_model_is(
     run = tiny_run("a/b/run").train(config)
     assert {path.name for path in run.path.iterdir()} == {
         "config.yaml",
+        "data.json",
         "tokenizer",
         "checkpoints",
         "metrics.jsonl",
@@ -37,6 +41,42 @@ def test_a_run_directory_holds_all_that_the_model_is(
     assert load_config(run.path / "config.yaml") == config
     checkpoint.verify(checkpoint.checkpoint_path(run.path, 2))
     assert trained_model.load_model(run.path).config == config
+
+
+def test_what_the_data_was_is_kept(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+    config = make_config(max_steps=2, valid=True, data={"drop_duplicates": True})
+    runs = [tiny_run(name).train(config) for name in ("one", "from-cache")]
+    data, again = (json.loads((run.path / "data.json").read_text("utf-8")) for run in runs)
+    assert data == again
+    [train], [valid] = data["train"], data["valid"]
+    assert train["sha256"] == fingerprint(config.data.train[0]) != valid["sha256"]
+    assert (train["name"], train["pairs_read"]) == ("train.src + train.tgt", 200)
+    assert train["pairs_kept"] + sum(train["dropped"].values()) == 200
+    assert train["src_tokens"] >= train["pairs_kept"] > 0
+    assert (valid["pairs_read"], valid["pairs_kept"], valid["dropped"]) == (20, 20, {})
+
+
+def test_a_start_from_the_cache_hashes_a_corpus_once_for_each_key(
+    make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(max_steps=1, valid=True)
+    tiny_run("one").train(config)
+    digest, hashed = corpus._file_digest, []
+    monkeypatch.setattr(corpus, "_file_digest", lambda path: hashed.append(path) or digest(path))
+    tiny_run("two").train(config)
+    names = sorted(path.name for path in hashed)
+    # The key of the tokenizer and that of the pairs; validation text has no part in the first.
+    assert names == ["train.src"] * 2 + ["train.tgt"] * 2 + ["valid.src", "valid.tgt"]
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "spm.model"])
+def test_a_run_whose_tokenizer_is_damaged_does_not_go_on(
+    make_config: MakeConfig, tiny_run: MakeRun, name: str
+) -> None:
+    run = tiny_run().train(make_config(max_steps=2))
+    (run.path / "tokenizer" / name).unlink()
+    with pytest.raises(FileError, match=f"{name}: .*(missing|No such file)"):
+        run.train(make_config(max_steps=4))
 
 
 def test_what_is_reported(make_config: MakeConfig, tiny_run: MakeRun) -> None:

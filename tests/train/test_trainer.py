@@ -389,6 +389,7 @@ def scored(monkeypatch: pytest.MonkeyPatch, scores: dict[int, float]) -> None:
             last[0] = self.progress.step if network is self.network else 0
             return {"loss": scores[last[0]], "ppl": 1.0, "bleu": 100 - scores[last[0]]}
 
+        validate.signatures = {}  # type: ignore[attr-defined]
         self.validator = validate  # type: ignore[assignment]
 
     init = Trainer.__init__
@@ -644,6 +645,6 @@ def test_a_small_model_learns_to_reverse() -> None:
 
 def test_progress_is_all_that_a_checkpoint_restores() -> None:
     """A field added to the progress is saved and read back by itself."""
-    progress = trainer_module.Progress(1, 2, 3, 4.0, {"loss": 5.0}, 6.0, 7)
+    progress = trainer_module.Progress(1, 2, 3, 4.0, {"loss": 5.0}, 6.0, 7, {"bleu": "x"})
     state = json.loads(json.dumps(dataclasses.asdict(progress)))
     assert trainer_module.Progress(**state) == progress
