@@ -6,6 +6,7 @@ import copy
 import itertools
 import math
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -15,9 +16,10 @@ from torch import Tensor
 from nmt.config import DecodeConfig
 from nmt.data.tokenizer import Tokenizer
 from nmt.decode.lines import split_ids
-from nmt.decode.search import Sampling, normalised
+from nmt.decode.search import Sampling, Stepper, beam_search, normalised
 from nmt.decode.translator import (
     EnsembleStepper,
+    ScoredText,
     TranslateOptions,
     Translation,
     Translator,
@@ -29,6 +31,8 @@ from nmt.trained_model import TrainedModel
 
 MakeModel = Callable[..., TrainedModel]
 TrainTokenizer = Callable[[list[str]], Tokenizer]
+
+BLANK = Translation([ScoredText("", 0.0, [])])
 
 
 def with_blanks(lines: list[str]) -> list[str]:
@@ -182,6 +186,135 @@ def test_polling_before_each_batch_can_end_the_work(model: TrainedModel, lines: 
     with pytest.raises(KeyboardInterrupt):
         list(Translator([model], options, poll=poll).translate(lines))
     assert polls == 3
+
+
+# Repeated lines
+
+
+def count_searched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Note the number of sentences of each search from now on."""
+    searched: list[int] = []
+
+    def counting(stepper: Stepper, max_lengths: list[int], **settings: object) -> object:
+        searched.append(len(max_lengths))
+        return beam_search(stepper, max_lengths, **settings)
+
+    monkeypatch.setattr("nmt.decode.translator.beam_search", counting)
+    return searched
+
+
+def test_repeated_lines_are_searched_once(
+    model: TrainedModel, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = translate(model, lines, nbest=2, batch_tokens=30)
+    searched = count_searched(monkeypatch)
+    monkeypatch.setattr("nmt.decode.translator._BATCHES_AHEAD", 1)
+    repeated = [*lines[:20], *lines[::-1], "", *lines, *lines]
+    found = translate(model, repeated, nbest=2, batch_tokens=30)
+    assert_same(found, [*expected[:20], *expected[::-1], BLANK, *expected, *expected])
+    assert sum(searched) == len(set(lines))
+
+
+def test_lines_that_came_long_ago_are_searched_again(
+    model: TrainedModel, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = translate(model, lines)
+    monkeypatch.setattr("nmt.decode.translator._BATCHES_AHEAD", 1)
+    monkeypatch.setattr("nmt.decode.translator._CHARACTERS_REMEMBERED", 60)
+    searched = count_searched(monkeypatch)
+    assert_same(translate(model, lines * 2, batch_tokens=30), expected * 2)
+    assert sum(searched) > 1.5 * len(lines)
+
+
+def test_windows_that_are_known_are_not_searched(
+    model: TrainedModel, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nmt.decode.translator._BATCHES_AHEAD", 1)
+    options = TranslateOptions(batch_tokens=30)
+    windows = list(Translator([model], options).windows(lines))
+    assert len(windows) > 3
+    assert len(windows[0]) > 2
+    searched = count_searched(monkeypatch)
+    known = [*windows[0], *windows[1]]
+    # To the bit, scores too: what follows is searched in the same batches.
+    assert list(Translator([model], options).windows(lines, known=known)) == windows
+    assert sum(searched) == len(lines) - len(known)
+    # Also if what is known ends within a window.
+    found = list(Translator([model], options).windows(lines, known=known[:-1]))
+    assert [len(window) for window in found] == [len(window) for window in windows]
+    flat = itertools.chain.from_iterable
+    assert_same(list(flat(found)), list(flat(windows)))
+
+
+# Memory
+
+
+class Memory:
+    """A search that fails as torch does if a batch has more than so many sentences.
+
+    Attributes:
+        batches: number of sentences of each search.
+        alive: of the tensors of the searches that failed, those that are still there.
+    """
+
+    def __init__(self, fits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fits = fits
+        self.batches: list[int] = []
+        self._failed: list[weakref.ref[Tensor]] = []
+        monkeypatch.setattr("nmt.decode.translator.beam_search", self.search)
+
+    def search(self, stepper: Stepper, max_lengths: list[int], **settings: object) -> object:
+        assert all(tensor() is None for tensor in self._failed), "the error keeps tensors alive"
+        self.batches.append(len(max_lengths))
+        if len(max_lengths) > self.fits:
+            large = torch.zeros(1)
+            self._failed.append(weakref.ref(large))
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return beam_search(stepper, max_lengths, **settings)
+
+
+def test_batches_that_do_not_fit_are_halved(
+    model: TrainedModel, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixed = with_blanks(lines)
+    expected = translate(model, mixed)
+    memory = Memory(3, monkeypatch)
+    messages: list[str] = []
+    translator = Translator([model], TranslateOptions(batch_tokens=100), messages.append)
+    assert_same(list(translator.translate(mixed)), expected)
+    assert sum(size for size in memory.batches if size <= 3) == len(set(lines))
+    assert max(memory.batches) > 6
+    [message] = messages
+    assert "memory" in message
+    assert "--batch-tokens" in message
+
+
+def test_a_line_that_does_not_fit_alone(
+    model: TrainedModel, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Memory(0, monkeypatch)
+    longest = max(range(40), key=lambda place: len(model.tokenizers.src.encode([lines[place]])[0]))
+    messages: list[str] = []
+    translator = Translator([model], warn=messages.append)
+    with pytest.raises(DataError, match=rf"^line {longest + 1}: .*--beam-size"):
+        list(translator.translate(lines))
+    assert len(messages) == 1
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    def broken(*_: object, **__: object) -> None:
+        nonlocal calls
+        calls += 1
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr("nmt.decode.translator.beam_search", broken)
+    with pytest.raises(RuntimeError, match="mat1"):
+        translate(model, ["the cat.", "a dog."])
+    assert calls == 1
 
 
 # Sampling
