@@ -32,9 +32,8 @@ import nmt
 from nmt.checkpoint import write_text
 from nmt.decode.layouts import Layout
 from nmt.decode.streams import as_file_error, replacing, translate_windows
-from nmt.decode.translator import Translator
+from nmt.decode.translator import Model, Translator
 from nmt.errors import ConfigError, DataError, FileError, Interrupted
-from nmt.trained_model import TrainedModel
 
 _NOTHING_SHA256 = hashlib.sha256().hexdigest()
 
@@ -258,15 +257,15 @@ def _job(translator: Translator, layout: Layout) -> dict[str, Any]:
     """Describe all that decides what is written, but for the input and the device."""
     return {
         "nmt": nmt.__version__,
-        "models": [_fingerprint(model) for model in translator.models],
-        "dtype": str(translator.dtype),
+        "models": [_fingerprint(model) for model in translator.engine.models],
+        "dtype": translator.engine.dtype,
         "max_input": translator.max_input,
         "output": repr(layout),
         **asdict(translator.options),
     }
 
 
-def _fingerprint(model: TrainedModel) -> str:
+def _fingerprint(model: Model) -> str:
     """Hash what makes a model."""
     digest = hashlib.sha256((model.weights / "manifest.json").read_bytes())
     digest.update(model.config.model.model_dump_json().encode("utf-8"))

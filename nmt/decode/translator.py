@@ -8,13 +8,15 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from nmt.config import DecodeConfig
+from nmt.config import Config, DecodeConfig
 from nmt.data.corpus import replace_controls
+from nmt.data.tokenizer import Tokenizers
 from nmt.decode.lines import full_windows, prompt_windows, split_ids
 from nmt.decode.memo import Memo
 from nmt.decode.search import (
@@ -153,11 +155,111 @@ class EnsembleStepper:
             stepper.select(rows_N)
 
 
+class Model(Protocol):
+    """What there is to know of a model, whatever runs it."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration it was trained with."""
+
+    @property
+    def tokenizers(self) -> Tokenizers:
+        """Source and target side."""
+
+    @property
+    def weights(self) -> Path:
+        """The directory that its weights came from."""
+
+
+class Engine(Protocol):
+    """What finds the translations of a `Translator`, in tokens."""
+
+    @property
+    def models(self) -> Sequence[Model]:
+        """The model that it runs, or several as one."""
+
+    @property
+    def dtype(self) -> str:
+        """What it computes in."""
+
+    @property
+    def max_positions(self) -> int:
+        """How many tokens it takes and gives at most, end mark included."""
+
+    def search(
+        self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
+    ) -> list[list[Hypothesis]]:
+        """Search a batch.
+
+        Args:
+            sources: source ids, each with its end mark.
+            keys: what each is sampled by.
+            options: how to search.
+
+        Returns:
+            For each source at least one hypothesis, best first.
+
+        Raises:
+            ConfigError: it cannot do what the options ask for.
+            FileError: the model's probabilities are not finite.
+            RuntimeError, MemoryError: the batch does not fit into memory.
+        """
+
+
+class Networks:
+    """The engine of nmt: networks in torch, of one model or averaged.
+
+    Args:
+        models: with the same tokenizers and on the same device.
+
+    Raises:
+        ConfigError: the models' tokenizers differ.
+    """
+
+    def __init__(self, models: Sequence[TrainedModel]) -> None:
+        first = models[0]
+        for model in models[1:]:
+            _check_same_tokenizers(first, model)
+        self.models = models
+        self._src, self._tgt = first.tokenizers
+        weights = next(first.network.parameters())
+        self._device, self.dtype = weights.device, str(weights.dtype)
+        self.max_positions = min(model.network.max_length or sys.maxsize for model in models)
+
+    @torch.inference_mode()
+    def search(
+        self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
+    ) -> list[list[Hypothesis]]:
+        """Search a batch, or sample from it."""
+        src_BS = padded(sources, self._src.pad_id).to(self._device)
+        steppers = [ModelStepper(model.network, src_BS) for model in self.models]
+        stepper: Stepper = steppers[0] if len(steppers) == 1 else EnsembleStepper(steppers)
+        max_lengths = [min(len(ids) + options.max_extra_len, self.max_positions) for ids in sources]
+        settings: dict[str, Any] = {
+            "bos_id": self._tgt.bos_id,
+            "eos_id": self._tgt.eos_id,
+            "length_penalty": options.length_penalty,
+            "forbidden_ids": [self._tgt.pad_id, self._tgt.bos_id, self._tgt.unk_id],
+            "device": self._device,
+        }
+        if options.sampling:
+            drawn = sample_search(stepper, max_lengths, keys, options.sampling, **settings)
+            return [[hypothesis] for hypothesis in drawn]
+        found = beam_search(stepper, max_lengths, beam_size=options.beam_size, **settings)
+        if not all(found):
+            raise FileError(
+                f"{self.models[0].weights}: the model's probabilities are not finite: "
+                "its weights are broken, or too large for this --dtype"
+            )
+        return found
+
+
 class Translator:
     """Translates lines with a model, or with the average of several.
 
     Args:
-        models: with the same tokenizers and on the same device.
+        engine: what runs the model, or models for nmt's own: with the same tokenizers and on the
+            same device.
         options: without them, those of the first model's configuration.
         warn: called with a message for each line that has to be divided, and when memory runs
             out for the first time.
@@ -165,10 +267,9 @@ class Translator:
             a signal gets through.
 
     Attributes:
-        models: as given.
+        engine: what runs the model.
         config: of the first model.
         options: in use.
-        dtype: of the first model's weights.
         max_input: tokens that an input may have before it is divided, end mark included.
 
     Raises:
@@ -177,24 +278,20 @@ class Translator:
 
     def __init__(
         self,
-        models: Sequence[TrainedModel],
+        engine: Engine | Sequence[TrainedModel],
         options: TranslateOptions | None = None,
         warn: Callable[[str], None] = warnings.warn,
         poll: Callable[[], None] = lambda: None,
     ) -> None:
-        first = models[0]
-        for model in models[1:]:
-            _check_same_tokenizers(first, model)
-        self.config = first.config
-        self.options = options or TranslateOptions.from_config(first.config.decode)
-        self.models = models
-        self._src, self._tgt = first.tokenizers
+        self.engine = Networks(engine) if isinstance(engine, Sequence) else engine
+        models = self.engine.models
+        self.config = models[0].config
+        self.options = options or TranslateOptions.from_config(self.config.decode)
+        self._src, self._tgt = models[0].tokenizers
         self._warn, self._poll = warn, poll
-        weights = next(first.network.parameters())
-        self._device, self.dtype = weights.device, weights.dtype
-        self._max_positions = min(model.network.max_length or sys.maxsize for model in models)
         trained_on = min(model.config.data.max_length for model in models)
-        self.max_input = min(self.options.max_input_length or trained_on, self._max_positions)
+        max_input = self.options.max_input_length or trained_on
+        self.max_input = min(max_input, self.engine.max_positions)
         self._memory_ran_out = False
 
     def translate(
@@ -295,8 +392,7 @@ class Translator:
             if not is_out_of_memory(error):
                 raise
         # Out here the error is gone, and with it the tensors that its traceback held.
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        torch.cuda.empty_cache()
         if len(parts) == 1:
             raise DataError(
                 f"line {parts[0].line}: {len(parts[0].src_ids)} tokens, searched with beam size "
@@ -312,34 +408,9 @@ class Translator:
         middle = len(parts) // 2
         return self._search_fitting(parts[:middle]) + self._search_fitting(parts[middle:])
 
-    @torch.inference_mode()
     def _search(self, parts: list[_Part]) -> list[list[Hypothesis]]:
-        options = self.options
         sources = [part.src_ids for part in parts]
-        src_BS = padded(sources, self._src.pad_id).to(self._device)
-        steppers = [ModelStepper(model.network, src_BS) for model in self.models]
-        stepper: Stepper = steppers[0] if len(steppers) == 1 else EnsembleStepper(steppers)
-        max_lengths = [
-            min(len(ids) + options.max_extra_len, self._max_positions) for ids in sources
-        ]
-        settings: dict[str, Any] = {
-            "bos_id": self._tgt.bos_id,
-            "eos_id": self._tgt.eos_id,
-            "length_penalty": options.length_penalty,
-            "forbidden_ids": [self._tgt.pad_id, self._tgt.bos_id, self._tgt.unk_id],
-            "device": self._device,
-        }
-        if options.sampling:
-            keys = [part.key for part in parts]
-            drawn = sample_search(stepper, max_lengths, keys, options.sampling, **settings)
-            return [[hypothesis] for hypothesis in drawn]
-        found = beam_search(stepper, max_lengths, beam_size=options.beam_size, **settings)
-        if not all(found):
-            raise FileError(
-                f"{self.models[0].weights}: the model's probabilities are not finite: "
-                "its weights are broken, or too large for this --dtype"
-            )
-        return found
+        return self.engine.search(sources, [part.key for part in parts], self.options)
 
     def _divided(self, line: str, ids: list[int], number: int) -> list[list[int]]:
         """Give the ids of a line's parts: none if it is blank, one unless it is too long."""
