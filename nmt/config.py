@@ -327,6 +327,11 @@ class TrainConfig(Section):
     """Probability mass spread over the vocabulary (section 5.4)."""
     clip_norm: PositiveFloat | None = None
     """Largest norm of the gradient; a larger one is scaled down."""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """When loss or gradient is not finite: end with the weights unchanged, or leave the step's
+    batches out."""
+    max_skipped: PositiveInt = 5
+    """Steps in a row that `on_nonfinite: skip` leaves out before training ends after all."""
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
     """Arithmetic of the forward and backward pass: bf16 through autocast, with weights and
     optimizer in fp32. `auto` is bf16 where the processor or GPU has it, else fp32."""

@@ -51,6 +51,27 @@ class Batch:
             self.rows,
         )
 
+    def halves(self, src_pad_id: int, tgt_pad_id: int) -> tuple[Batch, Batch]:
+        """Divide a batch of two pairs or more; padding that no pair needs any more goes."""
+        middle = len(self.rows) // 2
+        return (
+            self._part(slice(None, middle), src_pad_id, tgt_pad_id),
+            self._part(slice(middle, None), src_pad_id, tgt_pad_id),
+        )
+
+    def _part(self, pairs: slice, src_pad_id: int, tgt_pad_id: int) -> Batch:
+        src_lengths = (self.src_BS[pairs] != src_pad_id).sum(dim=1)
+        tgt_lengths = (self.tgt_out_BT[pairs] != tgt_pad_id).sum(dim=1)
+        src_width, tgt_width = int(src_lengths.max()), int(tgt_lengths.max())
+        return Batch(
+            self.src_BS[pairs, :src_width],
+            self.tgt_in_BT[pairs, :tgt_width],
+            self.tgt_out_BT[pairs, :tgt_width],
+            int(src_lengths.sum()),
+            int(tgt_lengths.sum()),
+            self.rows[pairs],
+        )
+
 
 class BatchOrder:
     """Which rows make up the batches of an epoch: a pure function of its arguments and the epoch.

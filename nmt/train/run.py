@@ -37,6 +37,8 @@ _CHANGEABLE = {
     "train.learning_rate",
     "train.warmup_steps",
     "train.clip_norm",
+    "train.on_nonfinite",
+    "train.max_skipped",
     "train.valid_beam_size",
     "train.valid_sentences",
     "train.average",
@@ -48,13 +50,14 @@ _CHANGEABLE = {
 _FINISHED = "finished"
 
 
-def train(config: Config, run: Path, console: Console) -> None:
+def train(config: Config, run: Path, console: Console, *, stop_after: int | None = None) -> None:
     """Prepare the data, then train in a run directory, going on with what is there.
 
     Args:
         config: what to do.
         run: the run directory, made if it is not there.
         console: standard error, for what there is to say.
+        stop_after: a step after which to end as if SIGTERM had come.
 
     Raises:
         ConfigError: the directory holds a run that is not of this configuration.
@@ -95,7 +98,7 @@ def train(config: Config, run: Path, console: Console) -> None:
         # Not before the trainer has found that the run's checkpoints go with it.
         checkpoint.write_text(run / "config.yaml", dump_config(config))
         checkpoint.write_text(run / "data.json", _describe_data(train_data, valid_data))
-        trainer.train(stop)
+        trainer.train(stop, stop_after)
         checkpoint.write_text(run / _FINISHED, f"{trainer.progress.step}\n")
         minutes, seconds = divmod(round(trainer.progress.seconds), 60)
         _say(

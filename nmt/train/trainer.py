@@ -8,14 +8,13 @@ again goes on as if it had not been stopped.
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import torch
 from rich.console import Console
-from torch import Tensor
 
 from nmt import checkpoint, trained_model
 from nmt.config import Config
@@ -23,9 +22,9 @@ from nmt.data.batching import Batch, BatchOrder, batches
 from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, Interrupted, TrainingError
-from nmt.train.loss import batch_loss
+from nmt.train.learner import Learner, StepFigures
 from nmt.train.monitor import Monitor
-from nmt.train.precision import autocast
+from nmt.train.saving import BackgroundSaver, Tensors
 from nmt.train.schedule import learning_rate
 from nmt.train.signals import StopFlag
 from nmt.train.validate import Validator
@@ -90,41 +89,51 @@ class Trainer:
         self.config, self.run = config, run
         self.tokenizers, self.train_data = tokenizers, train_data
         self.device = trained_model.choose_device(config.train.device)
-        torch.manual_seed(config.train.seed)
-        self.network = trained_model.make_network(config, tokenizers).to(self.device)
-        self.optimizer = _make_optimizer(self.network, config)
+        self.learner = Learner(config, tokenizers, self.device, self._say)
         self.validator = (
             Validator(config, tokenizers, valid_data, self.device) if valid_data else None
         )
         self.progress = Progress()
         self._saved = Progress()
         self.console = console
+        self.saver = BackgroundSaver()
         self._resume()
 
-    def train(self, stop: StopFlag) -> None:
+    def train(self, stop: StopFlag, stop_after: int | None = None) -> None:
         """Train until `max_steps`, the end of patience, or a signal; then average.
+
+        Args:
+            stop: polled after every step.
+            stop_after: a step after which to end as if SIGTERM had come.
 
         Raises:
             Interrupted: a signal came; the state has been saved.
             TrainingError: the loss or the gradient is not finite.
             FileError: a checkpoint cannot be written.
         """
-        with Monitor(
-            self.run, self.console, self.progress.step, self.config.train.max_steps
-        ) as monitor:
+        with (
+            Monitor(
+                self.run, self.console, self.progress.step, self.config.train.max_steps
+            ) as monitor,
+            self.saver,
+        ):
             self.monitor = monitor
             groups = self._batch_groups()
             self._window = _Window()
             while True:
+                if self.progress.step == stop_after:
+                    stop.signum = signal.SIGTERM
                 self._validate_and_save(stop)
                 self._end_if(stop)
                 if self._finished():
                     break
-                self._step(next(groups))
+                self._step(groups)
+            self.saver.wait()
             self._average(stop)
 
     def _end_if(self, stop: StopFlag) -> None:
         if stop.signum is not None:
+            self.saver.wait()
             step = self.progress.step
             raise Interrupted(
                 f"stopped at step {step}, saved in {self.run}; the same command goes on from there"
@@ -164,70 +173,70 @@ class Trainer:
                     group = []
             epoch, start = epoch + 1, 0
 
-    def _step(self, group: list[tuple[int, int, Batch]]) -> None:
+    def _step(self, groups: Iterator[list[tuple[int, int, Batch]]]) -> None:
+        """Change the weights once; batches that would break them are left out, if so configured."""
         start = time.monotonic()
-        config, progress = self.config.train, self.progress
-        # Counted over all batches first: the objective is that of one large batch.
-        tokens = sum(batch.num_tgt_tokens for _, _, batch in group)
-        self.network.train()
-        loss_sum, nll_sum = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
-        for _, _, batch in group:
-            with autocast(config, self.device):
-                loss, nll = batch_loss(
-                    self.network,
-                    batch.to(self.device),
-                    self.tokenizers.tgt.pad_id,
-                    config.label_smoothing,
-                )
-            (loss / tokens).backward()  # type: ignore[no-untyped-call]
-            loss_sum += loss.detach()
-            nll_sum += nll
-        limit = config.clip_norm or math.inf
-        norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), limit))
-        if not math.isfinite(norm):
-            raise TrainingError(self._not_finite(group, float(loss_sum) / tokens, norm))
-        rate = learning_rate(progress.step + 1, config, self.config.model.d_model)
-        for parameters in self.optimizer.param_groups:
-            parameters["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        progress = self.progress
+        rate = learning_rate(progress.step + 1, self.config.train, self.config.model.d_model)
+        skipped = 0
+        while True:
+            self.saver.check()
+            group = next(groups)
+            figures = self.learner.step([batch for _, _, batch in group], rate)
+            if figures.is_finite:
+                break
+            skipped += 1
+            self._not_finite(group, figures, skipped)
         progress.step += 1
         progress.epoch, progress.batch = group[-1][0], group[-1][1] + 1
         progress.scores, progress.signatures = {}, {}
-        self._count(float(loss_sum), float(nll_sum), tokens, time.monotonic() - start, rate, norm)
+        self._count(figures, time.monotonic() - start, rate)
 
-    def _count(
-        self, loss: float, nll: float, tokens: int, seconds: float, rate: float, norm: float
-    ) -> None:
+    def _count(self, figures: StepFigures, seconds: float, rate: float) -> None:
         window, progress = self._window, self.progress
-        window.loss += loss
-        window.nll += nll
-        window.tokens += tokens
+        window.loss += figures.loss
+        window.nll += figures.nll
+        window.tokens += figures.tokens
         window.seconds += seconds
         progress.seconds += seconds
         self.monitor.advance(progress.step)
         if progress.step % self.config.train.log_every:
             return
-        figures = {
+        record = {
             "epoch": progress.epoch,
             "loss": window.loss / window.tokens,
             "ppl": _exp(window.nll / window.tokens),
             "lr": rate,
-            "grad_norm": norm,
+            "grad_norm": figures.norm,
             "tokens_per_s": window.tokens / window.seconds,
             "seconds": progress.seconds,
         }
-        self.monitor.log("train", progress.step, figures)
+        self.monitor.log("train", progress.step, record)
         self._window = _Window()
 
-    def _not_finite(self, group: list[tuple[int, int, Batch]], loss: float, norm: float) -> str:
+    def _not_finite(
+        self, group: list[tuple[int, int, Batch]], figures: StepFigures, skipped: int
+    ) -> None:
+        """Say that a step was left out, or end the training.
+
+        Raises:
+            TrainingError: the configuration wants it, or too many in a row were left out.
+        """
+        config = self.config.train
         rows = [row for _, _, batch in group for row in batch.rows]
         origins = ", ".join(self.train_data.origin(int(row)) for row in rows[:3])
+        what = (
+            f"step {self.progress.step + 1}: the loss is {figures.loss / figures.tokens:.4g} and "
+            f"the norm of the gradient {figures.norm}, not finite; the batch has {len(rows)} "
+            f"pairs, the first {origins}. "
+        )
+        if config.on_nonfinite == "skip" and skipped <= config.max_skipped:
+            self._say(f"{what}It is left out ({skipped} of at most {config.max_skipped} in a row)")
+            return
+        self.saver.wait()
         last = checkpoint.checkpoints(self.run)
-        return (
-            f"step {self.progress.step + 1}: the loss is {loss:.4g} and the norm of the gradient "
-            f"{norm}, not finite; the batch has {len(rows)} pairs, the first {origins}. "
-            "The weights were not changed. Try a lower train.learning_rate, a longer "
+        raise TrainingError(
+            f"{what}The weights were not changed. Try a lower train.learning_rate, a longer "
             "train.warmup_steps or train.clip_norm=1.0; "
             + (f"the last checkpoint is {last[-1].path}" if last else "there is no checkpoint yet")
         )
@@ -242,7 +251,7 @@ class Trainer:
         validate = last or progress.step % config.validate_every == 0
         if self.validator and validate and not progress.scores and not stop:
             self.monitor.doing("validating")
-            progress.scores = self.validator(self.network, stop)
+            progress.scores = self.validator(self.learner.network, stop)
             progress.signatures = self.validator.signatures if progress.scores else {}
             self.monitor.doing("")
             if progress.scores:
@@ -265,6 +274,7 @@ class Trainer:
         config = self.config.train
         if not self.progress.scores or not config.keep_best:
             return False
+        self.saver.wait()
         here = checkpoint.Checkpoint(Path(), self.progress.step, self.progress.scores)
         ranked = checkpoint.best_first([*checkpoint.checkpoints(self.run), here], config.metric)
         return here in ranked[: config.keep_best]
@@ -274,21 +284,14 @@ class Trainer:
             return
         path = checkpoint.checkpoint_path(self.run, self.progress.step)
         state = asdict(self.progress) | {"data": self.train_data.key}
-        self.monitor.doing("saving")
-        tensors = {
-            "weights": _weights(self.network),
-            "optimizer": _optimizer_tensors(self.network, self.optimizer),
-            "random": _random_state(self.device),
-        }
-        checkpoint.save_checkpoint(path, tensors, state)
+        config = self.config.train
+
+        def write(tensors: Tensors) -> None:
+            checkpoint.save_checkpoint(path, tensors, state)
+            checkpoint.prune(self.run, config.keep_last, config.keep_best, config.metric)
+
+        self.saver.start(write, self.learner.tensors())
         self._saved = replace(self.progress)
-        checkpoint.prune(
-            self.run,
-            self.config.train.keep_last,
-            self.config.train.keep_best,
-            self.config.train.metric,
-        )
-        self.monitor.doing("")
 
     def _average(self, stop: StopFlag) -> None:
         """Average the checkpoints that the configuration names; keep it if it is no worse."""
@@ -324,9 +327,7 @@ class Trainer:
         return value < than if self.config.train.metric == "loss" else value > than
 
     def _resume(self) -> None:
-        found = checkpoint.newest_whole(
-            self.run, lambda text: self.console.print(text, markup=False, soft_wrap=True)
-        )
+        found = checkpoint.newest_whole(self.run, self._say)
         if found is None:
             return
         state = checkpoint.read_state(found.path)
@@ -337,55 +338,13 @@ class Trainer:
             )
         self.progress = Progress(**{name: state[name] for name in asdict(self.progress)})
         self._saved = replace(self.progress)
-        trained_model.load_weights(self.network, found.path)
-        tensors = checkpoint.load_tensors(found.path, "optimizer")
-        for name, parameter in self.network.named_parameters():
-            self.optimizer.state[parameter] = {
-                key: tensors[f"{key}.{name}"].to("cpu" if key == "step" else self.device)
-                for key in ("step", "exp_avg", "exp_avg_sq")
-            }
-        _restore_random_state(checkpoint.load_tensors(found.path, "random"), self.device)
+        files = ("weights", "optimizer", "random")
+        tensors = {name: checkpoint.load_tensors(found.path, name) for name in files}
+        self.learner.restore(tensors, str(found.path))
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _exp(value: float) -> float:
     return math.exp(min(value, 700.0))
-
-
-def _make_optimizer(network: torch.nn.Module, config: Config) -> torch.optim.Optimizer:
-    train = config.train
-    matrices = [p for p in network.parameters() if p.dim() > 1]
-    vectors = [p for p in network.parameters() if p.dim() <= 1]
-    kind = torch.optim.AdamW if train.optimizer == "adamw" else torch.optim.Adam
-    decay = train.weight_decay if train.optimizer == "adamw" else 0.0
-    groups = [
-        {"params": matrices, "weight_decay": decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return kind(groups, lr=1.0, betas=train.betas, eps=train.eps, fused=True)
-
-
-def _weights(network: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: parameter.detach() for name, parameter in network.named_parameters()}
-
-
-def _optimizer_tensors(
-    network: torch.nn.Module, optimizer: torch.optim.Optimizer
-) -> dict[str, Tensor]:
-    return {
-        f"{key}.{name}": value
-        for name, parameter in network.named_parameters()
-        for key, value in optimizer.state[parameter].items()
-    }
-
-
-def _random_state(device: torch.device) -> dict[str, Tensor]:
-    state = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
-
-
-def _restore_random_state(state: dict[str, Tensor], device: torch.device) -> None:
-    torch.set_rng_state(state["cpu"])
-    if device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"], device)

@@ -1,10 +1,11 @@
-"""Rows 1, 2, 3, 5 and 36: a training that goes on, and one that must not."""
+"""Rows 1 to 5, 18 and 36: a training that goes on, and one that must not."""
 
 from __future__ import annotations
 
 import pytest
+import torch
 
-from .conftest import Folder, make_folder, same
+from .conftest import Folder, before_call, make_folder, same
 
 # Two batches a step, and dropout, which depends on the random state.
 SETTINGS = ["train.accumulate=2", "model.dropout=0.3", "train.batch_tokens=300"]
@@ -31,7 +32,7 @@ def test_fault_01_resume_is_exact(whole: Folder) -> None:
 
 def test_fault_02_resume_without_the_random_state_is_noticed(whole: Folder) -> None:
     """The negative control: the comparison of row 1 can fail."""
-    fault = "import nmt.train.trainer as t; t._restore_random_state = lambda *args: None"
+    fault = "import nmt.train.learner as t; t._restore_random_state = lambda *args: None"
     for step in (5, 12):
         whole.train(f"train.max_steps={step}", *SETTINGS, run="other", fault=fault).succeeded()
     assert whole.losses("other")[:5] == whole.losses("whole")[:5]
@@ -46,6 +47,25 @@ def test_fault_03_resume_with_another_prefetch_depth(whole: Folder) -> None:
     whole.train("train.max_steps=12", *SETTINGS, run="ahead").succeeded()
     assert whole.losses("ahead") == whole.losses("whole")
     assert same(whole.tensors(12, "ahead"), whole.tensors(12, "whole"))
+
+
+def test_fault_04_no_pair_is_lost_or_repeated(folder: Folder) -> None:
+    """From one process to one: over a cut inside it, an epoch holds each pair once.
+
+    What is yet to come is the same from two processes to fewer.
+    """
+    note = "open('rows', 'a').write(' '.join(map(str, args[1].rows)) + '\\n')"
+    fault = before_call(0, "nmt.train.learner:batch_loss", "pass").replace(
+        "if calls == 0:", f"{note}\n        if calls == 0:"
+    )
+    for step in (3, 7, 10):
+        folder.train(f"train.max_steps={step}", fault=fault).succeeded()
+    epochs = {record["step"]: record["epoch"] for record in folder.metrics()}
+    of_epoch = [step for step in epochs if epochs[step] == 0]
+    assert 7 < len(of_epoch) < 10
+    lines = (folder.path / "rows").read_text("utf-8").split("\n")
+    rows = [int(row) for line in lines[: len(of_epoch)] for row in line.split()]
+    assert sorted(rows) == list(range(200))
 
 
 @pytest.mark.parametrize(
@@ -63,6 +83,24 @@ def test_fault_05_resume_after_a_change(folder: Folder, override: str | None, fi
         folder.write("train.src", (folder.path / "train.src").read_bytes().replace(b"ab", b"ba"))
     folder.train("train.max_steps=4", *filter(None, [override])).refused(2, field)
     assert folder.steps() == [2]
+
+
+def test_fault_18_out_of_memory(folder: Folder) -> None:
+    """The batch is divided and the step begun anew; in one process, on several all must.
+
+    Without dropout the objective can be compared: it is the same.
+    """
+    plain = ["model.dropout=0", "train.max_steps=6"]
+    folder.train(*plain, run="whole").succeeded()
+    fault = "import torch; raise torch.OutOfMemoryError('simulated')"
+    fault = before_call(3, "nmt.train.learner:batch_loss", fault)
+    end = folder.train(*plain, fault=fault).succeeded()
+    assert end.err.count("out of memory in a batch of") == 1
+    for (step, loss), (_, expected) in zip(folder.losses(), folder.losses("whole"), strict=True):
+        assert loss == pytest.approx(expected, rel=1e-4), step
+    for name, tensor in folder.tensors(6).items():
+        if name.startswith("weights/"):
+            torch.testing.assert_close(tensor, folder.tensors(6, "whole")[name], atol=1e-4, rtol=0)
 
 
 def test_fault_36_max_steps_reached_at_the_start(folder: Folder) -> None:

@@ -1,4 +1,4 @@
-"""Rows 13, 14, 16 and 17: a training that is told to end, or has to."""
+"""Rows 13 to 17 and 19: a training that is told to end, or has to."""
 
 from __future__ import annotations
 
@@ -18,10 +18,29 @@ VALIDATE = ["data.valid={src: train.src, tgt: train.tgt}", "train.validate_every
 def test_fault_13_sigterm_during_a_step(folder: Folder) -> None:
     steps = ["train.max_steps=8", "train.save_every=100", "model.dropout=0.3"]
     folder.train(*steps, run="whole").succeeded()
-    fault = before_call(5, "nmt.train.trainer:batch_loss", SIGTERM)
+    fault = before_call(5, "nmt.train.learner:batch_loss", SIGTERM)
     cut = folder.train(*steps, fault=fault)
     cut.refused(143, "stopped at step 5, saved in run; the same command goes on")
     assert folder.steps() == [5]
+    folder.train(*steps).succeeded()
+    assert folder.losses() == folder.losses("whole")
+    assert same(folder.tensors(8), folder.tensors(8, "whole"))
+
+
+def test_fault_15_sigterm_to_one_process(folder: Folder) -> None:
+    """With the only process there is; of several, all must save the same step.
+
+    The signal comes while the checkpoint of the step before is still being written.
+    """
+    steps = ["train.max_steps=8", "train.save_every=4", "model.dropout=0.3"]
+    folder.train(*steps, run="whole").succeeded()
+    fault = before_call(1, "nmt.checkpoint:save_checkpoint", f"{SIGTERM}; time.sleep(1)")
+    cut = folder.train(*steps, fault=fault)
+    assert cut.code == 143
+    [first, last] = folder.steps()
+    assert first == 4
+    assert last in (4, 5, 6, 7, 8)
+    assert f"stopped at step {last}, saved in run" in cut.err
     folder.train(*steps).succeeded()
     assert folder.losses() == folder.losses("whole")
     assert same(folder.tensors(8), folder.tensors(8, "whole"))
@@ -37,7 +56,7 @@ def test_fault_13_sigterm_during_a_step(folder: Folder) -> None:
     ids=["tokenizer", "preparation", "first-batch"],
 )
 def test_fault_14_sigterm_before_the_training(folder: Folder, fault: str) -> None:
-    fault += before_call(1, "nmt.train.trainer:batch_loss", WENT_ON)
+    fault += before_call(1, "nmt.train.learner:batch_loss", WENT_ON)
     folder.train(fault=fault).refused(143, "stopped ", "the same command starts anew")
     assert time.time() - (folder.path / "signalled").stat().st_mtime < 5
     assert folder.steps() == []
@@ -66,8 +85,8 @@ def test_fault_16_sigint_twice(folder: Folder) -> None:
     """The first comes in step 3; the second when its checkpoint is written, but has no name."""
     folder.train("train.max_steps=2").succeeded()
     sigint = send(signal.SIGINT)
-    fault = before_call(1, "nmt.train.trainer:batch_loss", sigint)
-    fault += before_call(1, "nmt.checkpoint:_replace_directory", sigint)
+    fault = before_call(1, "nmt.train.learner:batch_loss", sigint)
+    fault += before_call(1, "nmt.checkpoint:_replace_directory", f"{sigint}; time.sleep(60)")
     folder.train(fault=fault).refused(130, "nmt: interrupted")
     assert folder.steps() == [2]
     folder.tensors(2)
@@ -78,13 +97,17 @@ def test_fault_16_sigint_twice(folder: Folder) -> None:
 
 
 INFINITE = "next(args[0].parameters()).register_hook(lambda grad: grad * float('inf'))"
+INFINITE_ONCE = INFINITE.replace(
+    "lambda grad: grad * float('inf')",
+    "lambda grad, todo=[1]: grad * float('inf') if todo and todo.pop() else grad",
+)
 
 
 @pytest.mark.parametrize(
     ("overrides", "fault", "step"),
     [
         (["train.learning_rate=1e20", "train.warmup_steps=1"], "", 2),
-        ([], before_call(3, "nmt.train.trainer:batch_loss", INFINITE), 3),
+        ([], before_call(3, "nmt.train.learner:batch_loss", INFINITE), 3),
     ],
     ids=["learning-rate", "gradient"],
 )
@@ -95,3 +118,30 @@ def test_fault_17_not_finite(folder: Folder, overrides: list[str], fault: str, s
     assert folder.steps()[-1] == step - 1
     assert f"the last checkpoint is run/checkpoints/step-0000000{step - 1}" in end.err
     assert all(bool(torch.isfinite(value).all()) for value in folder.tensors(step - 1).values())
+
+
+def test_fault_17_not_finite_and_skipped(folder: Folder) -> None:
+    """The batches are left out, the random state goes on, and the next step is as usual."""
+    skip = ["train.on_nonfinite=skip", "train.max_skipped=2"]
+    fault = before_call(2, "nmt.train.learner:batch_loss", INFINITE_ONCE)
+    end = folder.train(*skip, fault=fault).succeeded()
+    assert "step 2: the loss is" in end.err
+    assert "It is left out (1 of at most 2 in a row)" in end.err
+    assert [step for step, _ in folder.losses()] == [1, 2, 3, 4]
+    assert folder.state(4)["batch"] == 5
+    folder.train(*skip, "train.learning_rate=1e20", "train.warmup_steps=1", run="hot").refused(
+        5, "It is left out (2 of at most 2 in a row)", "weights were not changed"
+    )
+
+
+def test_fault_19_kill_9(folder: Folder) -> None:
+    """Of the only process: the same command goes on; of two, the other must end as well."""
+    steps = ["train.max_steps=6", "train.save_every=2", "model.dropout=0.3"]
+    folder.train(*steps, run="whole").succeeded()
+    kill = before_call(6, "nmt.train.learner:batch_loss", send(signal.SIGKILL))
+    assert folder.train(*steps, fault=kill).code == -signal.SIGKILL
+    assert folder.steps()[-1] in (2, 4)
+    folder.train(*steps).succeeded()
+    assert folder.losses() == folder.losses("whole")
+    assert same(folder.tensors(6), folder.tensors(6, "whole"))
+    assert folder.leftovers() == []

@@ -18,10 +18,11 @@ from torch import Tensor
 from nmt import checkpoint, trained_model
 from nmt.config import Config, ModelConfig
 from nmt.data.batching import Batch
-from nmt.data.prepare import Prepared, prepare
-from nmt.data.tokenizer import Tokenizers, train_tokenizers
+from nmt.data.prepare import prepare
+from nmt.data.tokenizer import train_tokenizers
 from nmt.errors import ConfigError, Interrupted, TrainingError
 from nmt.model.transformer import Transformer
+from nmt.train import learner as learner_module
 from nmt.train import trainer as trainer_module
 from nmt.train.loss import batch_loss
 from nmt.train.monitor import Monitor
@@ -141,7 +142,7 @@ def test_without_the_random_state_it_would_go_on_differently(
 ) -> None:
     whole = tiny_run("whole").train(make_config(max_steps=6))
     cut = tiny_run("cut").train(make_config(max_steps=3))
-    monkeypatch.setattr(trainer_module, "_restore_random_state", lambda state, device: None)
+    monkeypatch.setattr(learner_module, "_restore_random_state", lambda state, device: None)
     cut.train(make_config(max_steps=6))
     assert differing(everything(whole, 6), everything(cut, 6))
 
@@ -172,111 +173,7 @@ def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(
     assert differing(everything(whole, 4), everything(cut, 4)) == []
 
 
-# ---------------------------------------------------------------- gradients
-
-
-@pytest.fixture
-def parts(make_config: MakeConfig) -> Callable[..., tuple[Config, Tokenizers, Prepared]]:
-    """(keys of make_config): what a Trainer takes."""
-
-    def make(**keys: Any) -> tuple[Config, Tokenizers, Prepared]:
-        config = make_config(**keys)
-        tokenizers = train_tokenizers(config)
-        return config, tokenizers, prepare(config, tokenizers, config.data.train, filtered=True)
-
-    return make
-
-
-@pytest.fixture
-def make_trainer(parts: Callable[..., Any], tmp_path: Path) -> Callable[..., Trainer]:
-    """(keys of make_config): a trainer that has not begun."""
-
-    def make(**keys: Any) -> Trainer:
-        from rich.console import Console
-
-        config, tokenizers, data = parts(**keys)
-        trainer = Trainer(config, tmp_path, tokenizers, data, None, Console(quiet=True))
-        trainer.monitor = Monitor(tmp_path, trainer.console, 0, config.train.max_steps)
-        trainer._window = trainer_module._Window()
-        return trainer
-
-    return make
-
-
-def joined(batches: list[Batch]) -> Batch:
-    """One batch of the pairs of several."""
-
-    def stack(tensors: list[Tensor]) -> Tensor:
-        width = max(t.shape[1] for t in tensors)
-        return torch.cat([torch.nn.functional.pad(t, (0, width - t.shape[1])) for t in tensors])
-
-    return Batch(
-        stack([b.src_BS for b in batches]),
-        stack([b.tgt_in_BT for b in batches]),
-        stack([b.tgt_out_BT for b in batches]),
-        sum(b.num_src_tokens for b in batches),
-        sum(b.num_tgt_tokens for b in batches),
-        np.concatenate([b.rows for b in batches]),
-    )
-
-
-def test_accumulated_batches_are_one_large_batch(make_trainer: Callable[..., Trainer]) -> None:
-    """Batches of different lengths, so that a mean of means would differ."""
-
-    def gradients(together: bool) -> tuple[dict[str, Tensor], dict[str, float]]:
-        trainer = make_trainer(accumulate=4, model={"dropout": 0.0})
-        group = next(trainer._batch_groups())
-        assert len({batch.num_tgt_tokens for _, _, batch in group}) > 1
-        if together:
-            group = [(*group[-1][:2], joined([batch for _, _, batch in group]))]
-        kept: dict[str, Tensor] = {}
-
-        def keep(*args: Any, **kwargs: Any) -> None:
-            kept.update({n: p.grad.clone() for n, p in trainer.network.named_parameters()})
-
-        trainer.optimizer.step = keep  # type: ignore[method-assign,assignment]
-        trainer._step(group)
-        lines = (trainer.run / "metrics.jsonl").read_text("utf-8").split("\n")
-        return kept, json.loads(lines[-2])
-
-    accumulated, one = gradients(False)
-    whole, other = gradients(True)
-    assert accumulated.keys() == whole.keys()
-    for name in whole:
-        torch.testing.assert_close(accumulated[name], whole[name], atol=1e-6, rtol=1e-5)
-    for name in ("loss", "ppl", "grad_norm"):
-        assert one[name] == pytest.approx(other[name], rel=1e-5)
-
-
-def test_only_matrices_of_adamw_decay(make_trainer: Callable[..., Trainer]) -> None:
-    """With gradients of zero a step of AdamW is its decay alone."""
-    rate, decay = 0.5, 0.1
-    for kind in ("adamw", "adam"):
-        trainer = make_trainer(optimizer=kind, weight_decay=decay)
-        before = {n: p.detach().clone() for n, p in trainer.network.named_parameters()}
-        for group in trainer.optimizer.param_groups:
-            group["lr"] = rate
-        for parameter in trainer.network.parameters():
-            parameter.grad = torch.zeros_like(parameter)
-        trainer.optimizer.step()
-        for name, parameter in trainer.network.named_parameters():
-            decays = kind == "adamw" and parameter.dim() == 2
-            factor = 1 - rate * decay if decays else 1.0
-            torch.testing.assert_close(parameter.detach(), before[name] * factor)
-        assert {p.dim() for p in trainer.network.parameters()} == {1, 2}
-
-
-def test_a_gradient_over_the_limit_is_scaled_down(make_trainer: Callable[..., Trainer]) -> None:
-    trainer = make_trainer(clip_norm=0.01)
-    norms: list[float] = []
-
-    def keep(*args: Any, **kwargs: Any) -> None:
-        gradients = [p.grad.flatten() for p in trainer.network.parameters() if p.grad is not None]
-        norms.append(float(torch.cat(gradients).norm()))
-
-    trainer.optimizer.step = keep  # type: ignore[method-assign,assignment]
-    trainer._step(next(trainer._batch_groups()))
-    assert norms == [pytest.approx(0.01, rel=1e-3)]
+# ---------------------------------------------------------------- arithmetic
 
 
 def test_bf16_trains(make_config: MakeConfig, tiny_run: MakeRun) -> None:
@@ -386,7 +283,7 @@ def scored(monkeypatch: pytest.MonkeyPatch, scores: dict[int, float]) -> None:
         last: list[int] = [0]
 
         def validate(network: Transformer, stop: StopFlag) -> dict[str, float]:
-            last[0] = self.progress.step if network is self.network else 0
+            last[0] = self.progress.step if network is self.learner.network else 0
             return {"loss": scores[last[0]], "ppl": 1.0, "bleu": 100 - scores[last[0]]}
 
         validate.signatures = {}  # type: ignore[attr-defined]
@@ -487,7 +384,7 @@ def test_a_loss_that_is_not_finite_ends_training_with_the_weights_unchanged(
     original = Trainer._step
 
     def remember(self: Trainer, group: Any) -> None:
-        before = {n: p.detach().clone() for n, p in self.network.named_parameters()}
+        before = {n: p.detach().clone() for n, p in self.learner.network.named_parameters()}
         trainers.append((self, before))
         original(self, group)
 
@@ -502,7 +399,7 @@ def test_a_loss_that_is_not_finite_ends_training_with_the_weights_unchanged(
     assert "not finite" in message
     assert message.count(f"{corpus / 'train.src'}:") == 3
     assert "train.learning_rate" in message
-    after = {n: p.detach() for n, p in trainer.network.named_parameters()}
+    after = {n: p.detach() for n, p in trainer.learner.network.named_parameters()}
     assert differing(before, after) == []
     newest = run.steps()[-1]
     assert f"step-{newest:08d}" in message
@@ -532,13 +429,14 @@ def test_text_that_changed_is_refused(
 
 
 def test_validation_scores_each_pair_once_and_leaves_the_random_state(
-    parts: Callable[..., Any], corpus: Path
+    make_config: MakeConfig, corpus: Path
 ) -> None:
     """The perplexity is that of the plain likelihood, computed here pair by pair."""
     files = {"src": str(corpus / "valid.src"), "tgt": str(corpus / "valid.tgt")}
     valid = [{**files, "weight": 0.3}, {**files, "weight": 3.0}]
     keys = {"metric": "chrf", "label_smoothing": 0.3}
-    config, tokenizers, _ = parts(data={"valid": valid}, **keys)
+    config = make_config(data={"valid": valid}, **keys)
+    tokenizers = train_tokenizers(config)
     data = prepare(config, tokenizers, config.data.valid, filtered=False)
     torch.manual_seed(1)
     network = trained_model.make_network(config, tokenizers)

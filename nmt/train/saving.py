@@ -1,0 +1,76 @@
+"""Checkpoints written beside the training."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+from torch import Tensor
+
+Tensors = Mapping[str, Mapping[str, Tensor]]
+
+
+class BackgroundSaver:
+    """Writes one checkpoint at a time in a thread; use as a context, which ends with the last.
+
+    Training stands still only while the tensors are copied to memory, or while the checkpoint
+    before is still being written.
+    """
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def start(self, write: Callable[[Tensors], Any], tensors: Tensors) -> None:
+        """Copy tensors and begin to write them.
+
+        Args:
+            write: given the copies, in the thread.
+            tensors: may change as soon as this returns.
+
+        Raises:
+            FileError: the checkpoint before could not be written.
+        """
+        self.wait()
+        copies = {
+            file: {name: tensor.to("cpu", copy=True) for name, tensor in named.items()}
+            for file, named in tensors.items()
+        }
+        # A daemon: a second Ctrl-C must not wait for it.
+        self._thread = threading.Thread(target=self._run, args=(write, copies), daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raise the error of a checkpoint that could not be written, if there was one."""
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def wait(self) -> None:
+        """Wait until the checkpoint is written, and `check`."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self.check()
+
+    def _run(self, write: Callable[[Tensors], Any], copies: Tensors) -> None:
+        try:
+            write(copies)
+        except BaseException as error:  # whatever it is, it belongs to the training
+            self._error = error
+
+    def __enter__(self) -> BackgroundSaver:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.wait()
+        elif isinstance(error, Exception) and self._thread is not None:
+            self._thread.join()  # what ends the training is told, not what ended the saving

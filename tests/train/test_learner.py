@@ -1,0 +1,192 @@
+"""One step: its gradients, its optimizer, and what happens when memory runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from nmt.config import Config
+from nmt.data.batching import Batch, BatchOrder, batches
+from nmt.data.prepare import prepare
+from nmt.data.tokenizer import train_tokenizers
+from nmt.errors import TrainingError
+from nmt.train import learner as learner_module
+from nmt.train.learner import Learner
+
+CPU = torch.device("cpu")
+MakeLearner = Callable[..., tuple[Learner, list[Batch], list[str]]]
+
+
+@pytest.fixture
+def make_learner(make_config: Callable[..., Config]) -> MakeLearner:
+    """(keys of make_config): a learner without dropout, the first epoch, what the learner says."""
+
+    def make(**keys: Any) -> tuple[Learner, list[Batch], list[str]]:
+        config = make_config(model={"dropout": 0.0}, **keys)
+        tokenizers = train_tokenizers(config)
+        data = prepare(config, tokenizers, config.data.train, filtered=True)
+        order = BatchOrder.of(data, config.train.batch_tokens, config.train.seed)
+        said: list[str] = []
+        learner = Learner(config, tokenizers, CPU, said.append)
+        return learner, list(batches(data, tokenizers, order, config, epoch=0)), said
+
+    return make
+
+
+def gradients_of(learner: Learner) -> dict[str, Tensor]:
+    """A dict that the learner's optimizer fills with its gradients, instead of using them."""
+    kept: dict[str, Tensor] = {}
+
+    def keep(*args: Any, **kwargs: Any) -> None:
+        for name, parameter in learner.network.named_parameters():
+            assert parameter.grad is not None
+            kept[name] = parameter.grad.clone()
+
+    learner.optimizer.step = keep  # type: ignore[method-assign,assignment]
+    return kept
+
+
+def joined(parts: list[Batch]) -> Batch:
+    """One batch of the pairs of several."""
+
+    def stack(tensors: list[Tensor]) -> Tensor:
+        width = max(t.shape[1] for t in tensors)
+        return torch.cat([torch.nn.functional.pad(t, (0, width - t.shape[1])) for t in tensors])
+
+    return Batch(
+        stack([b.src_BS for b in parts]),
+        stack([b.tgt_in_BT for b in parts]),
+        stack([b.tgt_out_BT for b in parts]),
+        sum(b.num_src_tokens for b in parts),
+        sum(b.num_tgt_tokens for b in parts),
+        np.concatenate([b.rows for b in parts]),
+    )
+
+
+def assert_close(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    assert one.keys() == other.keys()
+    assert one
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], atol=1e-6, rtol=1e-5)
+
+
+def test_accumulated_batches_are_one_large_batch(make_learner: MakeLearner) -> None:
+    """Batches of different lengths, so that a mean of means would differ."""
+    learner, epoch, _ = make_learner()
+    group = epoch[:4]
+    assert len({batch.num_tgt_tokens for batch in group}) > 1
+    accumulated = gradients_of(learner)
+    one = learner.step(group, 0.1)
+    accumulated = dict(accumulated)
+    whole = gradients_of(learner)
+    other = learner.step([joined(group)], 0.1)
+    assert_close(accumulated, whole)
+    assert one.tokens == other.tokens
+    assert one.loss == pytest.approx(other.loss, rel=1e-5)
+    assert one.nll == pytest.approx(other.nll, rel=1e-5)
+    assert one.norm == pytest.approx(other.norm, rel=1e-5)
+
+
+def test_only_matrices_of_adamw_decay(make_learner: MakeLearner) -> None:
+    """With gradients of zero a step of AdamW is its decay alone."""
+    rate, decay = 0.5, 0.1
+    for kind in ("adamw", "adam"):
+        learner, _, _ = make_learner(optimizer=kind, weight_decay=decay)
+        before = {n: p.detach().clone() for n, p in learner.network.named_parameters()}
+        for group in learner.optimizer.param_groups:
+            group["lr"] = rate
+        for parameter in learner.network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        learner.optimizer.step()
+        for name, parameter in learner.network.named_parameters():
+            decays = kind == "adamw" and parameter.dim() == 2
+            factor = 1 - rate * decay if decays else 1.0
+            torch.testing.assert_close(parameter.detach(), before[name] * factor)
+        assert {p.dim() for p in learner.network.parameters()} == {1, 2}
+
+
+def test_a_gradient_over_the_limit_is_scaled_down(make_learner: MakeLearner) -> None:
+    learner, epoch, _ = make_learner(clip_norm=0.01)
+    gradients = gradients_of(learner)
+    figures = learner.step(epoch[:1], 0.1)
+    assert figures.norm > 0.1
+    clipped = torch.cat([gradient.flatten() for gradient in gradients.values()])
+    assert float(clipped.norm()) == pytest.approx(0.01, rel=1e-3)
+
+
+# ---------------------------------------------------------------- out of memory
+
+
+@pytest.fixture
+def small_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
+    """(pairs): from then on a larger batch fails, in the backward pass; returns what was tried."""
+    loss = learner_module.batch_loss
+
+    def arrange(limit: int) -> list[int]:
+        tried: list[int] = []
+
+        def limited(network: torch.nn.Module, batch: Batch, *args: Any) -> Any:
+            def fail(gradient: Tensor) -> None:
+                if len(batch.rows) > limit:
+                    raise torch.OutOfMemoryError("simulated")
+
+            tried.append(len(batch.rows))
+            found, nll = loss(network, batch, *args)  # type: ignore[arg-type]
+            found.register_hook(fail)
+            return found, nll
+
+        monkeypatch.setattr(learner_module, "batch_loss", limited)
+        return tried
+
+    return arrange
+
+
+def test_a_batch_that_does_not_fit_is_divided_with_the_same_objective(
+    make_learner: MakeLearner, small_memory: Callable[[int], list[int]]
+) -> None:
+    learner, epoch, said = make_learner()
+    group = epoch[:3]
+    whole = gradients_of(learner)
+    expected = learner.step(group, 0.1)
+    whole = dict(whole)
+    tried = small_memory(len(group[1].rows) // 2)
+    parts = gradients_of(learner)
+    figures = learner.step(group, 0.1)
+    assert_close(parts, whole)
+    assert figures.tokens == expected.tokens
+    assert figures.loss == pytest.approx(expected.loss, rel=1e-5)
+    assert figures.nll == pytest.approx(expected.nll, rel=1e-5)
+    assert tried[0] == len(group[0].rows) > len(group[1].rows) // 2
+    assert sum(pairs for pairs in tried if pairs <= len(group[1].rows) // 2) >= sum(
+        len(batch.rows) for batch in group
+    )
+    learner.step(group, 0.1)
+    [message] = said  # once
+    assert f"out of memory in a batch of {len(group[0].rows)} pairs" in message
+    assert "train.batch_tokens" in message
+
+
+def test_a_pair_that_does_not_fit_ends_training(
+    make_learner: MakeLearner, small_memory: Callable[[int], list[int]]
+) -> None:
+    learner, epoch, _ = make_learner()
+    small_memory(0)
+    with pytest.raises(TrainingError, match=r"a pair of \d+ and \d+ tokens alone does not fit"):
+        learner.step(epoch[:1], 0.1)
+
+
+def test_another_error_is_not_taken_for_it(
+    make_learner: MakeLearner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any) -> None:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    learner, epoch, _ = make_learner()
+    monkeypatch.setattr(learner_module, "batch_loss", broken)
+    with pytest.raises(RuntimeError, match="multiplied"):
+        learner.step(epoch[:1], 0.1)
