@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,37 @@ def test_a_failure_leaves_no_output(trained_run: Path, tmp_path: Path) -> None:
     assert "in:2:1" in result.stderr
     assert (tmp_path / "out").read_text() == "what was there before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
+
+
+def test_resume_needs_a_file(trained_run: Path) -> None:
+    result = translate(trained_run, "--resume")
+    assert result.exit_code == 2
+    assert "--output" in result.stderr
+
+
+def test_resume_goes_on_with_what_is_there(
+    trained_run: Path, best: list[str], tmp_path: Path
+) -> None:
+    """The input stops at invalid text; corrected, only the rest is translated."""
+    out, source = tmp_path / "out", tmp_path / "in"
+    # A token is four characters, and a window is sixteen batches: each of these lines is one.
+    lines = [f"{line}{' ' * 64}" for line in TEXT.split("\n")[:-1]]
+    source.write_bytes("\n".join(lines[:3]).encode() + b"\n\xff\n")
+    arguments = ["--batch-tokens=1", "--output", str(out)]
+    failed = translate(trained_run, *arguments, file=source)
+    assert failed.exit_code == 3
+    assert "up to line 3, is kept" in failed.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out.journal", "out.partial"]
+    corrected = "".join(line + "\n" for line in lines)
+    other = translate(trained_run, *arguments, "--resume", "--scores", text=corrected)
+    assert other.exit_code == 2
+    done = translate(trained_run, *arguments, "--resume", text=corrected)
+    assert done.exit_code == 0
+    assert done.stderr == f"{out}: going on after line 3\n"
+    assert out.read_text("utf-8").split("\n")[:-1] == best
+    again = translate(tmp_path / "no model", "--output", str(out), "--resume")
+    assert (again.exit_code, again.stdout) == (0, "")
+    assert "there already" in again.stderr
 
 
 def test_scores_and_nbest(trained_run: Path, best: list[str]) -> None:
@@ -251,6 +283,34 @@ def test_interrupted_while_waiting_for_input(trained_run: Path) -> None:
         process.send_signal(2)
         assert process.wait(120) == 130
         assert process.stderr.read() == b"nmt: interrupted\n"
+
+
+@pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)])
+def test_stopped_while_it_reads_a_pipe(
+    trained_run: Path, best: list[str], tmp_path: Path, number: int, code: int
+) -> None:
+    """What came before is kept, and the same text sent again goes on."""
+    arguments = ["--batch-tokens=1", "--output", str(tmp_path / "out"), "--resume"]
+    lines = [f"{line}{' ' * 64}\n".encode() for line in TEXT.split("\n")[:-1]]
+    with start(trained_run, *arguments) as process:
+        assert process.stdin
+        assert process.stderr
+        process.stdin.write(lines[0])
+        process.stdin.flush()
+        journal = tmp_path / "out.journal"
+        deadline = time.monotonic() + 120
+        while not (journal.exists() and json.loads(journal.read_bytes())["lines"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        assert process.wait(120) == code
+        said = process.stderr.read().decode()
+    assert "up to line 1, is kept" in said
+    assert said.endswith(("nmt: interrupted\n", "nmt: terminated\n"))
+    with start(trained_run, *arguments) as process:
+        _, err = process.communicate(b"".join(lines))
+    assert b"going on after line 1\n" in err
+    assert (tmp_path / "out").read_text("utf-8").split("\n")[:-1] == best
 
 
 def test_output_is_utf8_in_every_locale(trained_run: Path, best: list[str]) -> None:

@@ -225,7 +225,7 @@ class _Output:
         """Keep what there is, if there is anything, and say so."""
         if self.journal.lines:
             say(
-                f"{self.path}: the first {self.journal.lines} lines are translated and kept; "
+                f"{self.path}: what is translated, up to line {self.journal.lines}, is kept: "
                 "the same command with --resume goes on"
             )
         else:

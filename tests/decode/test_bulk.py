@@ -187,7 +187,7 @@ def test_compressed(job: Job, text: list[str]) -> None:
 def test_what_the_user_is_told(job: Job, text: list[str]) -> None:
     done = job.interrupt(text)
     assert job.said == [
-        f"{job.path}: the first {done} lines are translated and kept; "
+        f"{job.path}: what is translated, up to line {done}, is kept: "
         "the same command with --resume goes on"
     ]
     job.said.clear()

@@ -1,16 +1,20 @@
-"""Rows 28 and 29: translation between pipes."""
+"""Rows 28, 29 and 35: translation between pipes, and into files."""
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from .conftest import TIMEOUT_SECONDS, Folder
+from .conftest import TIMEOUT_SECONDS, Folder, Translate, before_call, send
 
+KILL_WHILE_TRANSLATING = Path(__file__).with_name("kill_while_translating.py")
 WORDS = ["the", "cat", "dog", "sat", "on", "a", "mat", "ran", "home"]
 
 
@@ -69,3 +73,63 @@ def test_fault_29_the_reader_goes_away(folder: Folder, trained_run: Path) -> Non
         process.kill()
     alone = folder.nmt("translate", str(trained_run), "--threads", "1", text="the cat.\n")
     assert [shown.decode("utf-8").removesuffix("\n")] == alone.lines()
+
+
+# Windows of some ten lines, whose batches hold several: other batches would round otherwise.
+SMALL_WINDOWS = "import nmt.decode.translator\nnmt.decode.translator._BATCHES_AHEAD = 1\n"
+BULK = ("in", "--batch-tokens", "60", "--beam-size", "2", "--format", "jsonl", "--scores")
+
+
+def write_text_to_translate(folder: Folder) -> int:
+    """Write the file `in`: 200 objects, some blank, some that come again; give their number."""
+    draw = random.Random(0)
+    texts = [" ".join(draw.choices(WORDS, k=draw.randint(0, 4))) for _ in range(200)]
+    folder.write("in", "".join(f'{{"id": {n}, "src": "{text}"}}\n' for n, text in enumerate(texts)))
+    return len(texts)
+
+
+def test_fault_35_bulk_translation_is_killed(folder: Folder, translate: Translate) -> None:
+    """Between windows, between the output and its journal, and at some other moment."""
+    number = write_text_to_translate(folder)
+    translate(*BULK, "--output", "whole", fault=SMALL_WINDOWS).succeeded()
+    job = (*BULK, "--output", "out", "--resume")
+    kill = send(signal.SIGKILL)
+    moment = random.SystemRandom().uniform(0, 0.2)
+    timer = f"import threading; threading.Timer({moment}, os.kill, (os.getpid(), 9)).start()"
+    sizes = []
+    for fault in (
+        before_call(4, "nmt.decode.bulk:_Output.add", kill),
+        before_call(3, "nmt.decode.bulk:write_text", kill),
+        before_call(1, "nmt.decode.bulk:_Output.add", timer)
+        + before_call(7, "nmt.decode.bulk:_Output.add", "time.sleep(60)"),
+    ):
+        assert translate(*job, fault=SMALL_WINDOWS + fault).code == -signal.SIGKILL, moment
+        assert not (folder.path / "out").exists()
+        sizes.append((folder.path / "out.partial").stat().st_size)
+    assert 0 < sizes[0] < sizes[1]
+    done = translate(*job, fault=SMALL_WINDOWS).succeeded()
+    assert "going on after line" in done.err
+    found = (folder.path / "out").read_bytes()
+    assert found == (folder.path / "whole").read_bytes()
+    assert found.count(b"\n") == number
+    assert list(folder.path.glob("out.*")) == []
+    # A loop that starts it once more does no harm.
+    assert "there already" in translate(*job).succeeded().err
+
+
+@pytest.mark.slow
+def test_fault_35_killed_at_each_operation(folder: Folder, trained_run: Path) -> None:
+    """Every death leaves what goes on to the same output, and nothing else."""
+    done = subprocess.run(
+        [sys.executable, str(KILL_WHILE_TRANSLATING), str(trained_run)],
+        cwd=folder.path,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    deaths = done.stdout.split("\n")[:-1]
+    assert len(deaths) > 40
+    for kind in ("fsync", "replace", "write_text", "unlink"):
+        assert any(kind in death for death in deaths), deaths
