@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of the layout; a loader refuses a newer one."""
 
+VERSIONS = ("nmt", "torch", "sentencepiece", "python")
+"""Whose versions a manifest has."""
+
 _WEIGHTS = frozenset({"weights.safetensors", "state.json"})
 _TOKENIZERS = ({"spm.model"}, {"src.model", "tgt.model"})
 
@@ -212,7 +215,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         FileError: it is missing, not what `save_directory` writes, or of a newer format.
     """
     path = directory / "manifest.json"
-    manifest = _read_json(path)
+    manifest = read_json(path)
     if not isinstance(manifest.get("format"), int) or not isinstance(manifest.get("files"), dict):
         raise FileError(f"{path}: not a manifest of nmt")
     if manifest["format"] > FORMAT:
@@ -238,21 +241,34 @@ def load_tensors(directory: Path, name: str) -> dict[str, Tensor]:
         raise FileError(f"{path}: cannot be loaded: {_reason(error)}") from error
 
 
+def read_shapes(directory: Path, name: str) -> dict[str, list[int]]:
+    """Read the shapes in one file of named tensors, without the tensors.
+
+    Raises:
+        FileError: it is missing or not safetensors.
+    """
+    path = directory / f"{name}.safetensors"
+    try:
+        with safetensors.safe_open(path, "np") as file:
+            return {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError) as error:
+        raise FileError(f"{path}: cannot be loaded: {_reason(error)}") from error
+
+
 def read_state(directory: Path) -> dict[str, Any]:
     """Read state.json of a directory of weights; scores that were not finite are NaN.
 
     Raises:
         FileError: it is missing or not what `save_checkpoint` writes.
     """
-    state = _read_json(directory / "state.json")
-    scores = state.get("scores")
-    if (
-        not isinstance(state.get("step"), int)
-        or not isinstance(scores, dict)
-        or not all(isinstance(value, int | float | None) for value in scores.values())
-    ):
+    state = read_json(directory / "state.json")
+    try:
+        read = {n: math.nan if v is None else float(v) for n, v in state["scores"].items()}
+    except (KeyError, AttributeError, TypeError, ValueError, OverflowError):
+        read = None
+    if read is None or not isinstance(state.get("step"), int):
         raise FileError(f"{directory / 'state.json'}: not the state of a checkpoint")
-    return state | {"scores": {n: math.nan if v is None else v for n, v in scores.items()}}
+    return state | {"scores": read}
 
 
 def average_weights(directories: list[Path]) -> dict[str, Tensor]:
@@ -471,9 +487,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _versions() -> dict[str, str]:
-    """Name what makes a directory."""
-    others = {name: importlib.metadata.version(name) for name in ("torch", "sentencepiece")}
-    return {"nmt": nmt.__version__, **others, "python": platform.python_version()}
+    """Name the `VERSIONS` at work."""
+    libraries = {name: importlib.metadata.version(name) for name in ("torch", "sentencepiece")}
+    return {"nmt": nmt.__version__, **libraries, "python": platform.python_version()}
 
 
 def _scores(directory: Path) -> dict[str, float]:
@@ -507,7 +523,12 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        FileError: it is missing, no JSON, or no object.
+    """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from nmt import __version__
-from nmt.errors import ConfigError, NmtError
+from nmt.errors import ConfigError, FileError, NmtError
 
 if TYPE_CHECKING:
     from nmt.decode.translator import Translator
@@ -92,6 +92,14 @@ def train(
             metavar="DIR", help="Where the model goes. Default: runs/ and the configuration's name."
         ),
     ] = None,
+    verify_resume: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Instead prove, in a temporary directory, that N steps straight and N with a "
+            "stop and a new process in the middle are identical to the bit.",
+        ),
+    ] = None,
 ) -> None:
     """Train a model, or go on with a training that was stopped."""
     from nmt.config_file import load_config
@@ -99,6 +107,12 @@ def train(
     resolved = load_config(config, overrides)
 
     from rich.console import Console
+
+    if verify_resume is not None:
+        from nmt.train import verify_resume as proof
+
+        typer.echo(proof.verify_resume(resolved, verify_resume, Console(stderr=True)))
+        return
 
     from nmt.train.run import train
 
@@ -435,6 +449,20 @@ def score(
     pairs = score_pairs(loaded, read_lines(src), read_lines(tgt), budget)
     write_lines(render(pairs, totals, as_json), None)
     _say(str(totals))
+
+
+@app.command()
+def info(
+    model: Model,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a model directory holds, and verify its files; works beside a training."""
+    from nmt.info import inspect, render
+
+    found = inspect(model)
+    typer.echo(found.to_json() if as_json else "\n".join(render(found)))
+    if found.faults:
+        raise FileError(f"{model}: damaged; the faults ({len(found.faults)}) are named above")
 
 
 def _load_models(

@@ -266,7 +266,7 @@ def test_a_name_longer_than_any_file_has_is_refused(saved: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "state", [{}, {"step": 1}, {"step": "1", "scores": {}}, {"step": 1, "scores": {"loss": "1"}}]
+    "state", [{}, {"step": 1}, {"step": "1", "scores": {}}, {"step": 1, "scores": {"loss": []}}]
 )
 def test_a_state_that_is_none_is_refused(saved: Path, state: dict[str, Any]) -> None:
     (saved / "state.json").write_text(json.dumps(state), "utf-8")
