@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nmt.config import AnyCorpus, DataConfig
+from nmt.config import AnyCorpus, DataConfig, FilesCorpus
 from nmt.data.corpus import INVALID_UTF8, origin
 from nmt.data.prepare import (
     DUPLICATE,
@@ -188,18 +188,15 @@ class Overlap:
 def overlap(train: Prepared, in_train: Sentences, held_out: Prepared) -> Overlap:
     """Look for the sentences of a held-out set in the training pairs."""
     here = Sentences.of(held_out)
-    sides = [
-        (here.pair_hashes, in_train.pair_hashes),
-        (here.src_N, in_train.src_N),
-        (here.tgt_N, in_train.tgt_N),
-    ]
-    pairs, src, tgt = (np.isin(mine, theirs) for mine, theirs in sides)
+    sides = [(here.src_N, in_train.src_N), (here.tgt_N, in_train.tgt_N)]
+    src, tgt = (np.isin(mine, theirs) for mine, theirs in sides)
+    pairs = np.isin(here.pair_hashes, in_train.pair_hashes)
     example = None
-    for (mine, theirs), found in zip(sides, (pairs, src, tgt), strict=True):
+    for side, ((mine, theirs), found) in enumerate(zip(sides, (src, tgt), strict=True)):
         if example is None and found.any():
             row = int(found.argmax())
             double = int((theirs == mine[row]).argmax())
-            example = held_out.origin(row), train.origin(double)
+            example = _place(held_out, row, side), _place(train, double, side)
     return Overlap(len(held_out), int(src.sum()), int(tgt.sum()), int(pairs.sum()), example)
 
 
@@ -386,7 +383,9 @@ class _Seen:
             if found:
                 break
         return {
-            unit: prepared.origin(next(r for r, t in zip(rows, texts, strict=True) if unit in t))
+            unit: _place(
+                prepared, next(r for r, t in zip(rows, texts, strict=True) if unit in t), side
+            )
             for unit in found
         }
 
@@ -421,6 +420,16 @@ def vocabulary_findings(found: Vocabulary, parts: dict[str, Prepared]) -> Iterat
             f"data.train uses only {share(used, pieces)} pieces; "
             "lower tokenizer.vocab_size, or train the tokenizer on this text",
         )
+
+
+def _place(prepared: Prepared, row: int, side: int) -> str:
+    """Say where one side of a row stands, 0 being the source side, as `file:line`."""
+    place = prepared.origin(row)
+    ends = np.cumsum(prepared.corpus_sizes)
+    corpus = prepared.corpora[int(np.searchsorted(ends, row, side="right"))]
+    if side and isinstance(corpus, FilesCorpus):
+        return corpus.tgt + place.removeprefix(corpus.src)
+    return place
 
 
 def _chunks(rows: int) -> Iterator[range]:

@@ -29,4 +29,6 @@ class Finding:
 def share(part: int, whole: int) -> str:
     """Write a count with its share, such as `12 of 29,000 (0.04 %)`."""
     percent = 100 * part / max(whole, 1)
+    if 0 < percent < 0.01:
+        return f"{part:,} of {whole:,} (under 0.01 %)"
     return f"{part:,} of {whole:,} ({percent:{'.1f' if percent >= 1 else '.2g'}} %)"

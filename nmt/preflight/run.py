@@ -1,0 +1,128 @@
+"""The preflight of a training: reads what it would read, measures what it would take."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+
+import torch
+from rich.console import Console
+
+from nmt import trained_model
+from nmt.config import Config
+from nmt.data.prepare import CorpusReport, prepare
+from nmt.data.tokenizer import train_tokenizers
+from nmt.preflight import corpora, training
+from nmt.preflight.alignment import Alignment, alignment_findings, alignments
+from nmt.preflight.finding import Finding
+from nmt.train.monitor import preparing
+from nmt.train.signals import StopFlag
+
+_ORDER = ("error", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was found out; the parts of the data are train, valid and test.
+
+    Attributes:
+        data: what was read, for each part.
+        lengths: of the training pairs.
+        alignment: for each corpus of each part.
+        duplicates: in the training pairs.
+        overlap: of validation and test with the training pairs.
+        vocabulary: how it suits the data.
+        plan: how the training pairs are divided into batches.
+        measured: memory and time; None if a step does not fit.
+        findings: what deserves attention, the worst first.
+    """
+
+    data: dict[str, list[CorpusReport]]
+    lengths: corpora.Lengths
+    alignment: dict[str, list[Alignment]]
+    duplicates: corpora.Duplicates
+    overlap: dict[str, corpora.Overlap]
+    vocabulary: corpora.Vocabulary
+    plan: training.Plan
+    measured: training.Measured | None
+    findings: list[Finding]
+
+    @property
+    def is_fatal(self) -> bool:
+        """Whether training would be pointless."""
+        return any(finding.severity == "error" for finding in self.findings)
+
+    def to_json(self) -> str:
+        """Write it as one JSON object."""
+        return json.dumps(asdict(self) | {"fatal": self.is_fatal}, ensure_ascii=False)
+
+
+def check(config: Config, console: Console) -> Report:
+    """Prepare the data as a training would, into the same cache, and look at it.
+
+    Ctrl-C ends it at once, as a KeyboardInterrupt: there is nothing to lose.
+
+    Args:
+        config: of the training.
+        console: standard error, for the progress.
+
+    Raises:
+        ConfigError: the device is not here, or the tokenizer cannot be trained.
+        DataError: the corpora cannot be used.
+        FileError: something cannot be read or written.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")  # as in training
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)
+    device = trained_model.choose_device(config.train.device)
+    with preparing(console, StopFlag()) as progress:
+        tokenizers = train_tokenizers(config, progress)
+        parts = {
+            name: prepare(config, tokenizers, wanted, filtered=name == "train", progress=progress)
+            for name in ("train", "valid", "test")
+            if (wanted := getattr(config.data, name))
+        }
+        train = parts["train"]
+        progress("looking at the text", len(train))
+        sentences = corpora.Sentences.of(train)
+        duplicates = corpora.duplicates(train, sentences)
+        overlap = {
+            name: corpora.overlap(train, sentences, part)
+            for name, part in parts.items()
+            if name != "train"
+        }
+        vocabulary = corpora.vocabulary(parts, tokenizers)
+        alignment = {name: alignments(part) for name, part in parts.items()}
+        progress("taking steps of training", len(train))
+        plan, measured, findings = training.measure(config, tokenizers, train, device)
+    if not config.data.valid:
+        findings.append(
+            Finding(
+                "note",
+                "no-validation",
+                "data.valid",
+                "not given: nothing will choose the best checkpoint or show when learning the "
+                "data by heart begins; hold out some pairs",
+            )
+        )
+    findings += corpora.dropped_findings(train.report, train.corpora)
+    findings += corpora.duplicate_findings(duplicates, len(train))
+    for name, part in parts.items():
+        findings += alignment_findings(alignment[name], f"data.{name}")
+        if name != "train":
+            findings += corpora.held_out_findings(part, config.data, f"data.{name}")
+            findings += corpora.overlap_findings(overlap[name], f"data.{name}")
+    findings += corpora.vocabulary_findings(vocabulary, parts)
+    findings.sort(key=lambda finding: _ORDER.index(finding.severity))
+    return Report(
+        data={name: part.report.corpora for name, part in parts.items()},
+        lengths=corpora.lengths(train),
+        alignment=alignment,
+        duplicates=duplicates,
+        overlap=overlap,
+        vocabulary=vocabulary,
+        plan=plan,
+        measured=measured,
+        findings=findings,
+    )
