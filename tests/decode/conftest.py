@@ -118,6 +118,12 @@ def other_lines() -> list[str]:
 
 
 @pytest.fixture(scope="session")
+def sentences() -> Callable[..., list[str]]:
+    """(number, seed)"""
+    return _sentences
+
+
+@pytest.fixture(scope="session")
 def make_model() -> Callable[..., TrainedModel]:
     """(tokenizer, seed, **settings of the section model)"""
     return _make_model

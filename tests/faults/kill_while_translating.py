@@ -98,7 +98,7 @@ def main() -> None:
     models = [load_model(sys.argv[1])]
     translator = Translator(models, TranslateOptions(batch_tokens=50, beam_size=2, nbest=2))
     draw = random.Random(0)
-    texts = [" ".join(draw.choices(WORDS, k=draw.randint(0, 5))) for _ in range(60)]
+    texts = [" ".join(draw.choices(WORDS, k=draw.randint(0, 5))) for _ in range(40)]
     Path("in").write_text("".join(f'{{"src": "{text}"}}\n' for text in texts), "utf-8")
     for layout, name in [
         (JsonLayout("src", nbest=True, scores=True), "out.gz"),
