@@ -19,7 +19,7 @@ from nmt import __version__
 from nmt.errors import ConfigError, FileError, NmtError
 
 if TYPE_CHECKING:
-    from nmt.decode.translator import Translator
+    from nmt.decode.translator import Engine, Translator
     from nmt.trained_model import TrainedModel
 
 
@@ -201,6 +201,32 @@ class Dtype(str, Enum):
     bfloat16 = "bfloat16"
 
 
+class EngineName(str, Enum):
+    """What runs a model."""
+
+    nmt = "nmt"
+    ctranslate2 = "ctranslate2"
+
+
+class Target(str, Enum):
+    """What to export a model for."""
+
+    ctranslate2 = "ctranslate2"
+
+
+class Quantization(str, Enum):
+    """How CTranslate2 stores weights, and what it then computes in."""
+
+    int8 = "int8"
+    int8_float32 = "int8_float32"
+    int8_float16 = "int8_float16"
+    int8_bfloat16 = "int8_bfloat16"
+    int16 = "int16"
+    float16 = "float16"
+    bfloat16 = "bfloat16"
+    float32 = "float32"
+
+
 class Format(str, Enum):
     """Of what is translated."""
 
@@ -298,6 +324,9 @@ def translate(
     device: Device = "auto",
     dtype: DtypeOption = Dtype.float32,
     threads: Threads = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="What runs the model: ctranslate2 if it is exported.")
+    ] = EngineName.nmt,
 ) -> None:
     """Translate lines, one for one and in order.
 
@@ -322,6 +351,7 @@ def translate(
         device,
         dtype,
         threads,
+        engine,
         beam_size=beam_size,
         length_penalty=length_penalty,
         max_extra_len=max_extra_len,
@@ -465,27 +495,74 @@ def info(
         raise FileError(f"{model}: damaged; the faults ({len(found.faults)}) are named above")
 
 
+@app.command()
+def export(
+    model: Model,
+    to: Annotated[Target, typer.Option(help="What it is for.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Where it goes: a new directory.")
+    ],
+    quantization: Annotated[
+        Quantization | None, typer.Option(help="Type of the stored weights. Default: float32.")
+    ] = None,
+) -> None:
+    """Write a model for another engine, as one directory with all that translation needs."""
+    from nmt.export.ctranslate2 import export_ctranslate2, require_ctranslate2
+
+    require_ctranslate2()  # before the model is loaded; --to has no other value yet
+    [loaded] = _load_models([model], "cpu", Dtype.float32, None)
+    export_ctranslate2(loaded, output, quantization.value if quantization else None)
+    _say(f"{output}: nmt translate {output} --engine ctranslate2 runs it")
+
+
 def _load_models(
     paths: list[Path], device: str, dtype: Dtype, threads: int | None
 ) -> list[TrainedModel]:
     import torch
 
+    from nmt.export.ctranslate2 import is_exported
     from nmt.trained_model import choose_device, load_model
 
+    for path in paths:
+        if is_exported(path):
+            raise ConfigError(
+                f"{path}: exported to CTranslate2; nmt translate --engine ctranslate2 runs it"
+            )
     if threads:
         torch.set_num_threads(threads)
     return [load_model(path, choose_device(device), getattr(torch, dtype.value)) for path in paths]
 
 
+def _exported(paths: list[Path], device: str, dtype: Dtype, threads: int | None) -> Engine:
+    """Load an exported model, with the options of one that is not."""
+    from nmt.export.engine import CTranslate2Engine
+    from nmt.trained_model import choose_device
+
+    if len(paths) > 1:
+        raise ConfigError("--ensemble needs --engine nmt: CTranslate2 runs one model")
+    if dtype is not Dtype.float32:
+        raise ConfigError("--dtype needs --engine nmt: CTranslate2 computes in what was exported")
+    return CTranslate2Engine(paths[0], choose_device(device), threads)
+
+
 def _translator(
-    paths: list[Path], device: str, dtype: Dtype, threads: int | None, **options: Any
+    paths: list[Path],
+    device: str,
+    dtype: Dtype,
+    threads: int | None,
+    engine: EngineName = EngineName.nmt,
+    **options: Any,
 ) -> Translator:
     """Load the models of an ensemble; options that are None are as the first one's config says."""
-    from nmt.decode.translator import TranslateOptions, Translator
+    from nmt.decode.translator import Networks, TranslateOptions, Translator
 
-    models = _load_models(paths, device, dtype, threads)
-    chosen = TranslateOptions.from_config(models[0].config.decode, **options)
-    return Translator(models, chosen, warn=_say)
+    runs: Engine
+    if engine is EngineName.ctranslate2:
+        runs = _exported(paths, device, dtype, threads)
+    else:
+        runs = Networks(_load_models(paths, device, dtype, threads))
+    chosen = TranslateOptions.from_config(runs.models[0].config.decode, **options)
+    return Translator(runs, chosen, warn=_say)
 
 
 def _translated(translator: Translator, lines: list[str]) -> list[str]:
