@@ -96,8 +96,8 @@ def train(
         int | None,
         typer.Option(
             metavar="N",
-            help="Instead prove, in a temporary directory, that N steps straight and N with a "
-            "stop and a new process in the middle are identical to the bit.",
+            help="Instead prove, in a temporary directory, that N steps straight and N with two "
+            "stops and new processes are identical to the bit.",
         ),
     ] = None,
 ) -> None:

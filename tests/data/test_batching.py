@@ -191,6 +191,21 @@ def test_a_batch_of_empty_sides(made: Any) -> None:
     assert batch.tgt_out_BT.tolist() == [[3, 0], [4, 3]]
 
 
+def test_halves_are_the_batch_without_its_padding(made: Any) -> None:
+    _, tokenizers, _ = made
+    pad, eos, bos = tokenizers.src.pad_id, tokenizers.src.eos_id, tokenizers.src.bos_id
+    batch = collate([[7, 8], [9], [6]], [[5], [4, 6, 5], [4]], tokenizers, np.array([3, 1, 8]))
+    first, second = batch.halves(pad, pad)
+    assert first.src_BS.tolist() == [[7, 8, eos]]
+    assert first.tgt_in_BT.tolist() == [[bos, 5]]
+    assert first.tgt_out_BT.tolist() == [[5, eos]]
+    assert second.src_BS.tolist() == [[9, eos], [6, eos]]
+    assert second.tgt_out_BT.tolist() == [[4, 6, 5, eos], [4, eos, pad, pad]]
+    assert [*first.rows, *second.rows] == [3, 1, 8]
+    for name in ("num_src_tokens", "num_tgt_tokens"):
+        assert getattr(first, name) + getattr(second, name) == getattr(batch, name)
+
+
 def test_batches_hold_the_prepared_pairs(made: Any) -> None:
     _, tokenizers, prepared = made
     for batch in batches_of(made):

@@ -40,6 +40,23 @@ def test_fault_02_resume_without_the_random_state_is_noticed(whole: Folder) -> N
     assert not same(whole.tensors(12, "other"), whole.tensors(12, "whole"))
 
 
+def test_fault_02_verify_resume(whole: Folder) -> None:
+    """The command that proves it, and fails where the random state is not restored."""
+    command = ["train", "tiny.yaml", *SETTINGS, "train.max_steps=9", "--verify-resume", "8"]
+    done = whole.nmt(*command).succeeded()
+    assert done.out.startswith(
+        b"identical: 8 steps straight, and 8 in new processes after steps 2 and 5"
+    )
+    # Trainings are in processes of their own, so the fault comes with the interpreter.
+    whole.write(
+        "sitecustomize.py",
+        "import nmt.train.learner as l; l._restore_random_state = lambda *args: None",
+    )
+    failed = whole.nmt(*command, env={"PYTHONPATH": str(whole.path)})
+    failed.refused(5, "resuming is not exact", "the loss of step 3 is")
+    assert failed.out == b""
+
+
 def test_fault_03_resume_with_another_prefetch_depth(whole: Folder) -> None:
     """There are no data workers; one thread makes batches ahead, and how many may change."""
     fault = "import nmt.data.batching as b; b.batches.__kwdefaults__['ahead'] = 0"

@@ -1,0 +1,134 @@
+"""The proof that a training resumes exactly: `nmt train … --verify-resume N`."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from nmt import checkpoint
+from nmt.config import Config
+from nmt.errors import ConfigError, Interrupted, NmtError, TrainingError
+from nmt.train.run import train
+
+_FILES = ("weights", "optimizer", "random")
+
+
+def verify_resume(config: Config, steps: int, console: Console) -> str:
+    """Train some steps straight, and again with two stops and a new process after each.
+
+    Both trainings are in a temporary directory, without validation and averaging; all else is
+    as the configuration says.
+
+    Args:
+        config: of the training.
+        steps: how many, at least 3.
+        console: standard error.
+
+    Returns:
+        What was compared, all of it identical to the bit.
+
+    Raises:
+        ConfigError: `steps` is below 3, or more than `train.max_steps`.
+        TrainingError: something differs; the message names the first thing that does.
+        NmtError: whatever ended one of the trainings.
+    """
+    if not 3 <= steps <= config.train.max_steps:
+        raise ConfigError(
+            f"--verify-resume {steps}: must be from 3 to train.max_steps {config.train.max_steps}"
+        )
+    config = _only_training(config)
+    cuts = (steps // 3, 2 * steps // 3)
+    with tempfile.TemporaryDirectory(prefix="nmt-verify-resume-") as folder:
+        straight, resumed = Path(folder) / "straight", Path(folder) / "resumed"
+        for run, stops in ((straight, [steps]), (resumed, [*cuts, steps])):
+            for stop_after in stops:
+                console.print(f"training {run.name}, to step {stop_after}", highlight=False)
+                _in_new_process(config, run, stop_after)
+        difference = _first_difference(straight, resumed, steps)
+    if difference:
+        raise TrainingError(
+            f"resuming is not exact: {steps} steps straight and {steps} with stops after steps "
+            f"{cuts[0]} and {cuts[1]} differ: {difference}"
+        )
+    return (
+        f"identical: {steps} steps straight, and {steps} in new processes after steps {cuts[0]} "
+        f"and {cuts[1]}: every loss, all weights, optimizer and random state"
+    )
+
+
+def _only_training(config: Config) -> Config:
+    """Leave out what has no influence on the weights but takes time."""
+    values = config.model_dump()
+    values["data"]["valid"] = []
+    # Metrics of every step, and no checkpoint but that of the stop.
+    values["train"] |= {
+        "log_every": 1,
+        "save_every": config.train.max_steps,
+        "metric": "loss",
+        "patience": None,
+        "average": "none",
+    }
+    return Config.model_validate(values)
+
+
+def _in_new_process(config: Config, run: Path, stop_after: int) -> None:
+    """Train until a step, with whatever is said on the standard error left out."""
+    # Spawned, not forked: nothing of this process must reach the other.
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=_train, args=(config, run, stop_after))
+    process.start()
+    process.join()
+    if process.exitcode != 128 + signal.SIGTERM:
+        error = NmtError(f"--verify-resume: the training in {run.name} could not be done")
+        error.exit_code = process.exitcode or NmtError.exit_code
+        raise error
+
+
+def _train(config: Config, run: Path, stop_after: int) -> None:
+    try:
+        train(config, run, Console(quiet=True), stop_after=stop_after)
+    except NmtError as error:
+        if not isinstance(error, Interrupted):
+            print(f"nmt: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _first_difference(straight: Path, resumed: Path, steps: int) -> str | None:
+    """Describe the first loss, else the first tensor, that two runs do not have in common."""
+    for (step, one), (_, other) in zip(_losses(straight), _losses(resumed), strict=True):
+        if one != other:
+            return f"the loss of step {step} is {one!r} and {other!r}"
+    for file in _FILES:
+        tensors, others = (
+            checkpoint.load_tensors(checkpoint.checkpoint_path(run, steps), file)
+            for run in (straight, resumed)
+        )
+        for name in sorted(tensors.keys() | others.keys()):
+            if name not in tensors or name not in others:
+                return f"{file}: {name} is in one of them only"
+            if not torch.equal(tensors[name], others[name]):
+                return f"{file}: {name} {_distance(tensors[name], others[name])}"
+    return None
+
+
+def _losses(run: Path) -> list[tuple[int, float]]:
+    """Read step and loss of each line of metrics."""
+    lines = (run / "metrics.jsonl").read_text("utf-8").split("\n")
+    records = [json.loads(line) for line in lines if line]
+    return [(record["step"], record["loss"]) for record in records]
+
+
+def _distance(one: Tensor, other: Tensor) -> str:
+    if one.shape != other.shape:
+        return f"has the shapes {tuple(one.shape)} and {tuple(other.shape)}"
+    different = int((one != other).sum())
+    distance = float((one.double() - other.double()).abs().max())
+    return f"differs in {different} of {one.numel()} elements, by at most {distance:.3g}"
