@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 
 import torch
@@ -13,6 +14,7 @@ from nmt import trained_model
 from nmt.config import Config
 from nmt.data.prepare import CorpusReport, prepare
 from nmt.data.tokenizer import train_tokenizers
+from nmt.errors import Interrupted
 from nmt.preflight import corpora, training
 from nmt.preflight.alignment import Alignment, alignment_findings, alignments
 from nmt.preflight.finding import Finding
@@ -61,7 +63,8 @@ class Report:
 def check(config: Config, console: Console) -> Report:
     """Prepare the data as a training would, into the same cache, and look at it.
 
-    Ctrl-C ends it at once, as a KeyboardInterrupt: there is nothing to lose.
+    A signal ends the preparation without leaving anything half-made; what comes after it has
+    nothing to lose, and Ctrl-C ends it as a KeyboardInterrupt.
 
     Args:
         config: of the training.
@@ -71,20 +74,23 @@ def check(config: Config, console: Console) -> Report:
         ConfigError: the device is not here, or the tokenizer cannot be trained.
         DataError: the corpora cannot be used.
         FileError: something cannot be read or written.
+        Interrupted: a signal came during the preparation.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")  # as in training
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     device = trained_model.choose_device(config.train.device)
-    with preparing(console, StopFlag()) as progress:
+    with StopFlag() as stop, preparing(console, stop) as progress:
         tokenizers = train_tokenizers(config, progress)
         parts = {
             name: prepare(config, tokenizers, wanted, filtered=name == "train", progress=progress)
             for name in ("train", "valid", "test")
             if (wanted := getattr(config.data, name))
         }
-        train = parts["train"]
-        progress("looking at the text", len(train))
+    if stop.signum is not None:
+        raise Interrupted("stopped", stop.signum)
+    train = parts["train"]
+    with _doing(console, "looking at the text"):
         sentences = corpora.Sentences.of(train)
         duplicates = corpora.duplicates(train, sentences)
         overlap = {
@@ -94,7 +100,7 @@ def check(config: Config, console: Console) -> Report:
         }
         vocabulary = corpora.vocabulary(parts, tokenizers)
         alignment = {name: alignments(part) for name, part in parts.items()}
-        progress("taking steps of training", len(train))
+    with _doing(console, "taking a few steps of training"):
         plan, measured, findings = training.measure(config, tokenizers, train, device)
     if not config.data.valid:
         findings.append(
@@ -126,3 +132,11 @@ def check(config: Config, console: Console) -> Report:
         measured=measured,
         findings=findings,
     )
+
+
+def _doing(console: Console, what: str) -> AbstractContextManager[object]:
+    """Say what is under way: on a terminal as long as it is, otherwise in a line."""
+    if console.is_terminal:
+        return console.status(what)
+    console.print(what, highlight=False, soft_wrap=True)
+    return nullcontext()

@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nmt import trained_model
 from nmt.config import Config
 from nmt.data.batching import Batch, BatchOrder, batches, collate
 from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import TrainingError
+from nmt.model.memory import is_out_of_memory
 from nmt.preflight.finding import Finding
 from nmt.train.learner import Learner
 from nmt.train.precision import autocast
@@ -94,28 +96,31 @@ def measure(
     """
     order = BatchOrder.of(prepared, config.train.batch_tokens, config.train.seed)
     epoch = order.epoch(0)
+    plan = _plan(config, tokenizers, prepared, epoch)
+    heaviest = _heaviest(prepared, tokenizers, epoch)
+    typical = batches(prepared, tokenizers, order, config, 0)
     said: list[str] = []
-    learner = Learner(config, tokenizers, device, said.append)
-    plan = _plan(config, tokenizers, prepared, epoch, learner.network)
     try:
-        measured = _measure(config, tokenizers, prepared, device, order, learner)
+        learner = Learner(config, tokenizers, device, said.append)
+        measured = _measure(config, device, learner, heaviest, typical)
     except TrainingError as error:
-        return plan, None, [Finding("error", "memory", "train.batch_tokens", str(error))]
+        return plan, None, [Finding("error", "memory", "data.max_length", str(error))]
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        text = "the model and its optimizer alone do not fit into memory; take a smaller model"
+        return plan, None, [Finding("error", "memory", "model", text)]
     return plan, measured, [*_memory_findings(said, measured)]
 
 
-def _plan(
-    config: Config,
-    tokenizers: Tokenizers,
-    prepared: Prepared,
-    epoch: list[Int64s],
-    network: torch.nn.Module,
-) -> Plan:
+def _plan(config: Config, tokenizers: Tokenizers, prepared: Prepared, epoch: list[Int64s]) -> Plan:
     shapes = [_shape(prepared, rows) for rows in epoch]
     padded = sum(pairs * (src + tgt) for pairs, src, tgt in shapes)
     rows = np.concatenate(epoch)
     tokens = int(prepared.src_lengths[rows].sum() + prepared.tgt_lengths[rows].sum())
     number = max(1, round(len(epoch) * _growth(config, tokenizers, prepared, rows)))
+    with torch.device("meta"):  # shapes without numbers
+        network = trained_model.make_network(config, tokenizers)
     return Plan(
         sum(parameter.numel() for parameter in network.parameters()),
         number,
@@ -146,23 +151,21 @@ def _shape(prepared: Prepared, rows: Int64s) -> tuple[int, int, int]:
 
 def _measure(
     config: Config,
-    tokenizers: Tokenizers,
-    prepared: Prepared,
     device: torch.device,
-    order: BatchOrder,
     learner: Learner,
+    heaviest: Iterator[Batch],
+    typical: Iterator[Batch],
 ) -> Measured:
     rate = learning_rate(1, config.train, config.model.d_model)
     peak_is = _reset_peak(device)
-    for batch in _heaviest(prepared, tokenizers, order.epoch(0)):
+    for batch in heaviest:
         # Twice: the averages of the optimizer, and with accumulation the gradients of the batch
         # before, are there from the second on.
         for _ in range(2):
             learner.step([batch] * min(config.train.accumulate, 2), rate)
     seconds: list[float] = []
     tokens = 0
-    stream = batches(prepared, tokenizers, order, config, 0)
-    for number, group in enumerate(_groups(stream, config.train.accumulate)):
+    for number, group in enumerate(_groups(typical, config.train.accumulate)):
         start = time.monotonic()
         figures = learner.step(group, rate)
         if device.type == "cuda":

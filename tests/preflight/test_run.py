@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -344,6 +345,18 @@ def test_memory_that_runs_out_is_a_finding(
     assert found["measured"] is None
 
 
+def test_a_model_too_large_for_memory_is_a_finding(
+    report: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(self: torch.optim.Adam, closure: None = None) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    finding = only(report())
+    assert (finding["severity"], finding["kind"]) == ("error", "memory")
+    assert finding["about"] == "model"
+
+
 # ---------------------------------------------------------------- errors
 
 
@@ -373,7 +386,8 @@ def test_an_empty_validation_set(write: Write, check: Callable[..., Result]) -> 
     assert "valid.en + valid.xx: there is no pair in it" in result.stderr
 
 
-def test_ctrl_c_ends_it_at_once(write: Write) -> None:
+@pytest.mark.parametrize("doing", ["reading for the tokenizer", "taking a few steps"])
+def test_ctrl_c_ends_it_at_once(write: Write, doing: str) -> None:
     checking = subprocess.Popen(
         [sys.executable, "-c", _CHECK, "model.d_model=512", "model.d_ff=2048"],
         stdout=subprocess.PIPE,
@@ -384,11 +398,13 @@ def test_ctrl_c_ends_it_at_once(write: Write) -> None:
     assert checking.stderr is not None
     try:
         for line in iter(checking.stderr.readline, ""):
-            if line.startswith("taking steps"):
+            if line.startswith(doing):
                 checking.send_signal(signal.SIGINT)
                 break
         out, err = checking.communicate(timeout=60)
     finally:
         checking.kill()
     assert checking.returncode == 130, err
-    assert (out, err) == ("", "nmt: interrupted\n")
+    assert out == ""
+    assert re.fullmatch("nmt: (interrupted|stopped.*)\n", err)
+    assert not list(Path("cache").glob(".*"))
