@@ -52,31 +52,24 @@ class ModelFile(NamedTuple):
     byte_fallback: bool
 
 
-def is_whole(model: bytes) -> bool:
-    """Whether all parts of a model are there.
-
-    A model cut off between two pieces is still valid protobuf, and SentencePiece loads it.
-    """
-    try:
-        numbers = {number for number, _ in _fields(model)}
-    except ValueError:
-        return False
-    return numbers >= {_PIECES, _TRAINER_SPEC, _NORMALIZER_SPEC}
-
-
 def parse(model: bytes) -> ModelFile:
     """Read the pieces and the type of a serialised model.
 
     Raises:
-        ValueError: it is no such model.
+        ValueError: it is no such model, or a part is missing: one that is cut off between two
+            pieces is still valid protobuf, and SentencePiece loads it.
     """
     pieces: list[Piece] = []
     trainer_spec: dict[int, int | bytes] = {}
+    parts: set[int] = set()
     for number, value in _fields(model):
+        parts.add(number)
         if number == _PIECES:
             pieces.append(_piece(_bytes(value)))
         elif number == _TRAINER_SPEC:
             trainer_spec.update(_fields(_bytes(value)))
+    if not parts >= {_PIECES, _TRAINER_SPEC, _NORMALIZER_SPEC}:
+        raise ValueError("cut short")
     return ModelFile(
         pieces,
         ModelType(int(trainer_spec.get(_MODEL_TYPE, ModelType.UNIGRAM))),
@@ -86,11 +79,12 @@ def parse(model: bytes) -> ModelFile:
 
 def _piece(data: bytes) -> Piece:
     values = dict(_fields(data))
-    return Piece(
-        _bytes(values[_TEXT]).decode("utf-8"),
-        struct.unpack("<f", _bytes(values.get(_SCORE, bytes(4))))[0],
-        PieceKind(int(values.get(_KIND, PieceKind.NORMAL))),
-    )
+    try:
+        [score] = struct.unpack("<f", _bytes(values.get(_SCORE, bytes(4))))
+        text = _bytes(values[_TEXT]).decode("utf-8")
+    except (KeyError, struct.error) as error:
+        raise ValueError("a piece without a text or a score") from error
+    return Piece(text, score, PieceKind(int(values.get(_KIND, PieceKind.NORMAL))))
 
 
 def _bytes(value: int | bytes) -> bytes:
@@ -123,7 +117,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:
     value = shift = 0
-    while place < len(data):
+    while place < len(data) and shift < 64:
         byte = data[place]
         place += 1
         value |= (byte & 0x7F) << shift

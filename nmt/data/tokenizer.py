@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import os
 import random
@@ -17,7 +16,7 @@ import sentencepiece
 from nmt.config import Config, TokenizerConfig
 from nmt.data import cache
 from nmt.data.corpus import Pair, content_key, read_pairs, replace_controls
-from nmt.data.model_file import ModelFile, ModelType, is_whole, parse
+from nmt.data.model_file import ModelType, parse
 from nmt.data.sampling import Sampler, choose_of_best
 from nmt.errors import ConfigError, DataError, FileError
 
@@ -57,11 +56,14 @@ class Tokenizer:
     eos_id: int
 
     def __init__(self, model: bytes, origin: str = "the SentencePiece model") -> None:
-        if not is_whole(model):
-            raise FileError(f"{origin}: no SentencePiece model, or one cut short")
+        # SentencePiece itself takes pieces that are no UTF-8, and fails on them when it decodes.
+        try:
+            self._file = parse(model)
+        except ValueError as error:
+            raise FileError(f"{origin}: no SentencePiece model, or one cut short") from error
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             raise FileError(f"{origin}: no SentencePiece model, or a damaged one") from error
         self._model = model
         self._samplers: dict[float, Sampler] = {}
@@ -146,10 +148,6 @@ class Tokenizer:
         if alpha not in self._samplers:
             self._samplers[alpha] = Sampler(self._file, alpha)
         return self._samplers[alpha]
-
-    @functools.cached_property
-    def _file(self) -> ModelFile:
-        return parse(self._model)
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Turn rows of ids into plain text, one line each.

@@ -184,6 +184,21 @@ def test_damaged_models_are_refused(tmp_path: Path) -> None:
         Tokenizers.load(tmp_path)
 
 
+def test_pieces_that_are_no_text_are_refused() -> None:
+    """SentencePiece takes them, and fails on them when it decodes."""
+    whole = external_model(ENGLISH)
+    mark = "▁".encode()
+    assert mark in whole
+    with pytest.raises(FileError, match="no SentencePiece model"):
+        Tokenizer(whole.replace(mark, b"\xff" * len(mark)))
+
+
+def test_a_number_without_an_end_is_refused_at_once() -> None:
+    """Its value would have millions of digits."""
+    with pytest.raises(FileError, match="no SentencePiece model"):
+        Tokenizer(b"\x08" + b"\xff" * 3_000_000)
+
+
 def test_training_is_cached_by_content_and_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
