@@ -183,7 +183,6 @@ sys.exit(f"imported {heavy}" if heavy else code)
         (["config", "bad.yaml"], 2),
         (["train", "bad.yaml"], 2),
         (["check", "bad.yaml"], 2),
-        (["check", "bad.yaml"], 2),
         (["train", "missing.yaml"], 4),
         (["average", "run"], 2),
     ],

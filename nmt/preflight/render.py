@@ -14,6 +14,7 @@ from nmt.preflight.run import Report
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _BAR = 16
+_BUSY = 1.5  # processes a processor; the preparation itself makes it 1
 
 
 def render(report: Report, config: Config) -> Iterator[RenderableType]:
@@ -129,8 +130,10 @@ def _training_figures(report: Report, max_steps: int) -> Table:
         f"{measured.tgt_tokens_per_second:,.0f} target tokens a second on {where}: "
         f"{measured.step_seconds:.3g} s a step, over {measured.steps} steps",
     )
+    busy = "; less when the machine is less busy" if measured.load > _BUSY else ""
     table.add_row(
-        "time", f"{_duration(measured.total_seconds)} for {max_steps:,} steps, without validation"
+        "time",
+        f"{_duration(measured.total_seconds)} for {max_steps:,} steps, without validation{busy}",
     )
     return table
 

@@ -72,6 +72,7 @@ class Measured:
         step_seconds: their mean.
         tgt_tokens_per_second: without padding.
         total_seconds: for `train.max_steps`, without validation.
+        load: processes a processor that were running, over the last minute.
     """
 
     device: str
@@ -84,6 +85,7 @@ class Measured:
     step_seconds: float
     tgt_tokens_per_second: float
     total_seconds: float
+    load: float
 
 
 def measure(
@@ -157,6 +159,7 @@ def _measure(
     typical: Iterator[Batch],
 ) -> Measured:
     rate = learning_rate(1, config.train, config.model.d_model)
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
     peak_is = _reset_peak(device)
     for batch in heaviest:
         # Twice: the averages of the optimizer, and with accumulation the gradients of the batch
@@ -188,6 +191,7 @@ def _measure(
         step_seconds=mean,
         tgt_tokens_per_second=tokens / sum(seconds),
         total_seconds=mean * config.train.max_steps,
+        load=load,
     )
 
 
