@@ -108,11 +108,12 @@ class CTranslate2Engine:
             raise ConfigError("CTranslate2 does not sample here: use a run and --engine nmt")
         pieces = [self._src.pieces(ids[:-1]) for ids in sources]  # it adds the end mark itself
         limits = [min(len(ids) + options.max_extra_len, self.max_positions) for ids in sources]
-        beams = self._beams(pieces, max(limits), options)
+        highest = max(limits)
+        beams = self._beams(pieces, highest, options)
         for place, limit in enumerate(limits):
-            # A batch has one limit. It is too high for a sentence only if the search went on
-            # beyond the sentence's own, which shows in the longest hypothesis.
-            if max(map(len, beams[place])) > limit:
+            # A batch has one limit. It was too high for a sentence only if the search came as far
+            # as the sentence's own, which shows in the longest hypothesis.
+            if limit < highest and max(map(len, beams[place])) >= limit:
                 [beams[place]] = self._beams([pieces[place]], limit, options)
         return self._scored(pieces, [beam[: options.nbest] for beam in beams], options)
 

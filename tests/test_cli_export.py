@@ -1,0 +1,91 @@
+"""`nmt export`, and `nmt translate --engine ctranslate2`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from nmt.cli import app
+
+TEXT = "the cat sat.\n\nthe dog ran home on a mat.\n   \ncafé über naïve.\n"
+
+
+@pytest.fixture(scope="module")
+def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    result = run("export", trained_run, "--to", "ctranslate2", "-o", folder)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert f"nmt translate {folder} --engine ctranslate2" in result.stderr
+    return folder
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+def translate(model: Path, folder: Path, *arguments: str) -> list[str]:
+    (folder / "in").write_text(TEXT, "utf-8")
+    result = run("translate", model, folder / "in", "--threads", "1", *arguments)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout_bytes.decode("utf-8").split("\n")
+
+
+def test_the_same_lines(trained_run: Path, exported: Path, tmp_path: Path) -> None:
+    ours = translate(trained_run, tmp_path, "--beam-size=1")
+    theirs = translate(exported, tmp_path, "--beam-size=1", "--engine", "ctranslate2")
+    assert theirs == ours
+    assert [bool(line) for line in theirs] == [True, False, True, False, True, False]
+
+
+def test_the_same_formats(trained_run: Path, exported: Path, tmp_path: Path) -> None:
+    for options in (["--nbest=3"], ["--scores"], ["--format=jsonl", "--scores", "--nbest=2"]):
+        engine = ["--engine=ctranslate2", *options]
+        (tmp_path / "in").write_text('{"src": "the cat.", "n": 1}\n\n', "utf-8")
+        if "--format=jsonl" not in options:
+            rows = [line.split("\t") for line in translate(exported, tmp_path, *engine)]
+            mine = [line.split("\t") for line in translate(trained_run, tmp_path, *options)]
+            assert list(map(len, rows)) == list(map(len, mine))
+            continue
+        result = run("translate", exported, tmp_path / "in", *engine)
+        record = json.loads(result.stdout_bytes.split(b"\n")[0])
+        assert record["n"] == 1
+        assert record["score"] == record["nbest"][0]["score"] >= record["nbest"][1]["score"]
+        assert len(record["token_log_probs"]) > 1
+
+
+def test_into_a_file_with_resume(exported: Path, tmp_path: Path) -> None:
+    engine = ["--engine=ctranslate2", "--output", str(tmp_path / "out"), "--resume"]
+    assert translate(exported, tmp_path, *engine) == [""]
+    text = (tmp_path / "out").read_text("utf-8")
+    assert text.split("\n") == translate(exported, tmp_path, "--engine=ctranslate2")
+
+
+def test_refusals(trained_run: Path, exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text(TEXT, "utf-8")
+    file = tmp_path / "in"
+    for arguments, code, message in [
+        (["translate", exported, file], 2, "--engine ctranslate2 runs it"),
+        (["score", exported, "--src", file, "--tgt", file], 2, "exported to CTranslate2"),
+        (["translate", trained_run, file, "--engine=ctranslate2"], 4, "nmt export"),
+        (["translate", exported, file, "--engine=ctranslate2", "--top-k=3"], 2, "sample"),
+        (
+            ["translate", exported, file, "--engine=ctranslate2", "--ensemble", exported],
+            2,
+            "--ensemble needs --engine nmt",
+        ),
+        (
+            ["translate", exported, file, "--engine=ctranslate2", "--dtype=bfloat16"],
+            2,
+            "--dtype needs --engine nmt",
+        ),
+        (["export", trained_run, "--to=ctranslate2", "-o", exported], 4, "there already"),
+        (["export", trained_run, "--to=ctranslate2", "--quantization=int3", "-o", "x"], 2, "int3"),
+        (["export", tmp_path, "--to=ctranslate2", "-o", tmp_path / "x"], 4, "not a model"),
+    ]:
+        result = run(*arguments)
+        assert result.exit_code == code, (arguments, result.stderr)
+        assert message in result.stderr, (arguments, result.stderr)
+        assert result.stdout == ""
