@@ -21,7 +21,7 @@ from nmt.config import Config
 from nmt.data.batching import Batch, BatchOrder, batches
 from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizers
-from nmt.errors import ConfigError, Interrupted, TrainingError
+from nmt.errors import ConfigError, FileError, Interrupted, TrainingError
 from nmt.train.learner import Learner, StepFigures
 from nmt.train.monitor import Monitor
 from nmt.train.saving import BackgroundSaver, Tensors
@@ -336,11 +336,17 @@ class Trainer:
                 f"data.train: the text in it is not what {found.path} was trained on; "
                 "bring that back, or choose another --run-dir"
             )
-        self.progress = Progress(**{name: state[name] for name in asdict(self.progress)})
-        self._saved = replace(self.progress)
         files = ("weights", "optimizer", "random")
         tensors = {name: checkpoint.load_tensors(found.path, name) for name in files}
-        self.learner.restore(tensors, str(found.path))
+        try:
+            self.progress = Progress(**{name: state[name] for name in asdict(self.progress)})
+            self.learner.restore(tensors, str(found.path))
+        except KeyError as error:
+            raise FileError(
+                f"{found.path}: cannot be resumed: {error.args[0]} is missing in it; it was "
+                "written by another version of nmt"
+            ) from error
+        self._saved = replace(self.progress)
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)

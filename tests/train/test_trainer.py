@@ -20,7 +20,7 @@ from nmt.config import Config, ModelConfig
 from nmt.data.batching import Batch
 from nmt.data.prepare import prepare
 from nmt.data.tokenizer import train_tokenizers
-from nmt.errors import ConfigError, Interrupted, TrainingError
+from nmt.errors import ConfigError, FileError, Interrupted, TrainingError
 from nmt.model.transformer import Transformer
 from nmt.train import learner as learner_module
 from nmt.train import trainer as trainer_module
@@ -404,6 +404,22 @@ def test_a_loss_that_is_not_finite_ends_training_with_the_weights_unchanged(
     newest = run.steps()[-1]
     assert f"step-{newest:08d}" in message
     assert newest == trainer.progress.step
+
+
+def test_a_checkpoint_of_another_version_is_refused(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
+    run = tiny_run().train(make_config(max_steps=2))
+    path = checkpoint.checkpoint_path(run.path, 2)
+    state = checkpoint.read_state(path)
+    del state["stale"]
+    tensors = {
+        name: {key: value.clone() for key, value in checkpoint.load_tensors(path, name).items()}
+        for name in ("weights", "optimizer", "random")
+    }
+    checkpoint.save_checkpoint(path, tensors, state)
+    with pytest.raises(FileError, match="cannot be resumed: stale is missing"):
+        run.train(make_config(max_steps=4))
 
 
 def test_text_that_changed_is_refused(
