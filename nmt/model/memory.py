@@ -6,12 +6,12 @@ import torch
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error of torch or Python means that a tensor did not fit into memory.
+    """Tell whether an error of torch, CTranslate2 or Python means that a tensor did not fit.
 
-    A GPU's allocator has a class of error for it; that of the CPU raises a plain RuntimeError.
+    Torch's allocator for a GPU has a class of error for it; that for the CPU and CTranslate2 raise
+    a plain RuntimeError.
     """
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and (
-        "DefaultCPUAllocator" in str(error) or "not enough memory" in str(error)
-    )
+    said = ("DefaultCPUAllocator", "not enough memory", "out of memory")
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in said)
