@@ -35,11 +35,12 @@ class ExportedModel:
 class CTranslate2Engine:
     """Runs what `export_ctranslate2` wrote, as the engine of a `Translator`.
 
-    It finds what nmt's own search finds and scores it the same. What differs inside: CTranslate2
-    searches with the probabilities that are left when those of the tokens never chosen (unknown,
-    padding, begin mark) have been shared out among the others, and ranks by another length
-    penalty. So its whole beam is asked for and ranked anew, and what is returned of it is scored
-    in a second pass, by the probabilities as the model gives them.
+    It finds what nmt's own search finds and scores it the same, but for two cases. CTranslate2
+    ranks by another length penalty; its whole beam is asked for and ranked anew, but of more
+    hypotheses than the beam is wide it has dropped those that it likes least. And it cannot forbid
+    tokens (unknown, padding, begin mark) without sharing out their probability among the others;
+    so only a sentence where they come up is searched again without them. The scores are of a
+    second pass in any case, which also gives those of each token.
 
     Args:
         directory: the exported model.
@@ -85,6 +86,8 @@ class CTranslate2Engine:
             raise FileError(f"{directory}: CTranslate2 cannot load it: {error}") from error
         self.dtype = f"ctranslate2 {self._translator.compute_type}"
         self._src, self._tgt = model.tokenizers
+        never = [self._tgt.pad_id, self._tgt.bos_id, self._tgt.unk_id]
+        self._forbidden = frozenset(self._tgt.pieces(never))
         self._ids = {piece: token for token, piece in enumerate(vocabulary(self._tgt))}
 
     def search(
@@ -121,18 +124,37 @@ class CTranslate2Engine:
         self, pieces: list[list[str]], limit: int, options: TranslateOptions
     ) -> list[list[list[str]]]:
         """Search the hypotheses of each sentence: pieces with the end mark, best first."""
+        beams = self._unchecked_beams(pieces, limit, options, forbidden=[])
+        again = [
+            place
+            for place, beam in enumerate(beams)
+            if any(self._forbidden.intersection(hypothesis) for hypothesis in beam)
+        ]
+        if again:
+            without = [[piece] for piece in sorted(self._forbidden)]
+            found = self._unchecked_beams([pieces[i] for i in again], limit, options, without)
+            for place, beam in zip(again, found, strict=True):
+                beams[place] = beam
+        return beams
+
+    def _unchecked_beams(
+        self,
+        pieces: list[list[str]],
+        limit: int,
+        options: TranslateOptions,
+        forbidden: list[list[str]],
+    ) -> list[list[list[str]]]:
         # It ranks by log_prob / length ** penalty, and drops those beyond the beam that finish in
         # its last step. At a length of 15 this penalty grows as ours does, so that what it drops
         # we would as well. With 0 it would stop as soon as the best hypothesis has finished.
         penalty = 0.75 * options.length_penalty or 1e-6
-        forbidden = [self._tgt.pad_id, self._tgt.bos_id, self._tgt.unk_id]
         results = self._translator.translate_batch(
             pieces,
             max_batch_size=_MAX_BATCH_SENTENCES,
             beam_size=options.beam_size,
             num_hypotheses=options.beam_size,
             length_penalty=penalty,
-            suppress_sequences=[[piece] for piece in self._tgt.pieces(forbidden)],
+            suppress_sequences=forbidden or None,
             return_scores=True,
             return_end_token=True,
             max_input_length=0,

@@ -132,6 +132,36 @@ def test_a_sentence_alone_or_in_a_batch(
     assert any(len(found[0].ids) == len(s) + 2 for s, found in zip(sources, together, strict=True))
 
 
+def test_forbidden_tokens(
+    make_model: Callable[..., TrainedModel],
+    joint: Tokenizers,
+    export: Callable[..., Path],
+    lines: list[str],
+) -> None:
+    """The model would say an unknown token wherever it says `e`."""
+    model = make_model(joint, tie_embeddings="none", norm="pre", decoder_layers=1)
+    tokenizer = joint.tgt
+    pieces = tokenizer.pieces(range(tokenizer.vocab_size))
+    with torch.no_grad():
+        weight = model.network.projection.weight
+        weight[tokenizer.unk_id] = 1.05 * weight[pieces.index("e")]
+    engine = CTranslate2Engine(export(model), CPU, threads=1)
+    sources = [[*ids, tokenizer.eos_id] for ids in tokenizer.encode(lines)]
+    options = TranslateOptions(nbest=4)
+    theirs = engine.search(sources, [""] * len(sources), options)
+    ours = Translator([model], options).engine.search(sources, [""] * len(sources), options)
+    same = [a[0].ids == b[0].ids for a, b in zip(ours, theirs, strict=True)]
+    assert sum(same) >= 0.8 * len(same)
+    for found, expected in zip(theirs, ours, strict=True):
+        assert all(tokenizer.unk_id not in hypothesis.ids for hypothesis in found)
+        if found[0].ids == expected[0].ids:
+            assert found[0].score == pytest.approx(expected[0].score, abs=1e-4)
+    results = ctranslate2.Translator(str(engine.models[0].weights)).translate_batch(
+        [tokenizer.pieces(ids[:-1]) for ids in sources]
+    )
+    assert any("<unk>" in result.hypotheses[0] for result in results)
+
+
 def test_the_directory_is_complete(
     make_model: Callable[..., TrainedModel], separate: Tokenizers, export: Callable[..., Path]
 ) -> None:
