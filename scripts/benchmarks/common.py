@@ -1,0 +1,171 @@
+"""What the commands share: options, model sizes, the machine."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from report import Report
+from runs import ask_worker
+
+SIZES: dict[str, dict[str, int]] = {
+    "big": {"d_model": 1024, "d_ff": 4096, "num_heads": 16, "layers": 6},
+    "base": {"d_model": 512, "d_ff": 2048, "num_heads": 8, "layers": 6},
+    "small": {"d_model": 256, "d_ff": 1024, "num_heads": 4, "layers": 3},
+    "tiny": {"d_model": 32, "d_ff": 64, "num_heads": 2, "layers": 1},  # to try the bench out
+}
+
+
+def make_config(options: argparse.Namespace, size: str, cache: Path, **train: Any) -> Any:
+    """Make the configuration of a model: the paper's, with a joint BPE.
+
+    Args:
+        options: `data`, `langs`, `vocab_size`.
+        size: one of SIZES.
+        cache: where prepared corpora are kept.
+        train: what differs from the defaults of training.
+
+    Returns:
+        an `nmt.config.Config`.
+    """
+    from nmt.config import Config
+
+    shape = dict(SIZES[size])
+    layers = shape.pop("layers")
+    src, tgt = options.langs.split("-")
+    return Config.model_validate(
+        {
+            "data": {
+                "src_lang": src,
+                "tgt_lang": tgt,
+                "train": {
+                    "src": str(data_file(options.data, f"train.{src}")),
+                    "tgt": str(data_file(options.data, f"train.{tgt}")),
+                },
+                "cache_dir": str(cache),
+            },
+            "tokenizer": {"vocab_size": options.vocab_size},
+            "model": {**shape, "encoder_layers": layers, "decoder_layers": layers, "dropout": 0.1},
+            "train": train,
+        }
+    )
+
+
+def data_file(folder: Path, name: str) -> Path:
+    """Find a file, plain or .gz."""
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    sys.exit(f"scripts/bench: no {name} and no {name}.gz in {folder}: name the folder with --data")
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output", type=Path, help="file of the JSON lines; else standard output")
+    parser.add_argument("--repeats", type=int, default=3, help="of each measurement, interleaved")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads of each system")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--systems", type=_names, help="which, comma-separated; else all there are")
+    parser.add_argument(
+        "--nmt-options",
+        action="append",
+        metavar="OPTIONS",
+        help="measure nmt with these options of its command; may be repeated",
+    )
+
+
+def add_data_options(parser: argparse.ArgumentParser, required: bool) -> None:
+    parser.add_argument(
+        "--data", type=Path, required=required, help="folder with train.en.gz, train.de.gz, …"
+    )
+    parser.add_argument("--langs", default="en-de")
+    parser.add_argument("--vocab-size", type=int, default=8000, help="of the joint BPE")
+
+
+def add_peer_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--peer",
+        action="append",
+        default=[],
+        metavar="NAME=PYTHON",
+        help="transformers or eole, with the Python of its environment; may be repeated",
+    )
+
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
+
+
+def find_pythons(options: argparse.Namespace, here: list[str], peers: list[str]) -> dict[str, str]:
+    """Find the Python of each system to measure.
+
+    Args:
+        options: `systems` and, where there are peers, `peer`.
+        here: systems that are in this environment.
+        peers: systems that may be in another.
+    """
+    pythons = dict.fromkeys(here, sys.executable)
+    for text in getattr(options, "peer", []):
+        name, _, python = text.partition("=")
+        if name not in peers or not python:
+            sys.exit(f"scripts/bench: --peer {text}: NAME=PYTHON, NAME one of {', '.join(peers)}")
+        pythons[name] = python
+    if importlib.util.find_spec("ctranslate2") is None:
+        pythons.pop("ctranslate2", None)
+    wanted = options.systems or list(pythons)
+    if missing := [name for name in wanted if name not in pythons]:
+        sys.exit(
+            f"scripts/bench: not here: {', '.join(missing)}; --peer NAME=PYTHON or pip install"
+        )
+    return {name: pythons[name] for name in wanted}
+
+
+def describe_machine(options: argparse.Namespace, report: Report) -> dict[str, float]:
+    """Write down what was measured on what, and return the peaks of matrix products in GFLOP/s."""
+    request = {"task": "matmul", "threads": options.threads, "device": options.device}
+    answer = ask_worker(sys.executable, "matmul", request, options.threads)
+    report.write(
+        "machine",
+        {
+            "cpu": _cpu_model(),
+            "cores": os.cpu_count(),
+            "threads": options.threads,
+            "device": _device_name(options.device),
+            "python": platform.python_version(),
+            "commit": _commit(),
+            **answer,
+        },
+    )
+    peaks: dict[str, float] = answer.get("matmul_GFLOPs", {})
+    return peaks
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").split("\n")
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    return device
+
+
+def _commit() -> str:
+    done = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()

@@ -1,0 +1,134 @@
+"""`scripts/bench latency`: milliseconds for one sentence at a time, and to start up.
+
+nmt is measured as its command: a line into `nmt translate`, and the time until its translation
+comes out. CTranslate2 is called in a program that has it loaded, without a pipe between. Starting
+up is the time of a whole process that translates one line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from common import add_common_options, describe_machine, find_pythons
+from report import Report
+from runs import Case, Figures, ask_worker, interleaved
+from translation import Task, add_model_options, make_task
+from workers.worker import peak_resident
+
+_NMT = [sys.executable, "-c", "from nmt.cli import app; app()"]
+_WARM_UP = 5
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_common_options(parser)
+    add_model_options(parser)
+    parser.set_defaults(sentences=200)
+    parser.add_argument(
+        "--compute-types",
+        type=lambda text: text.split(","),
+        default=["float32", "int8", "int8_float32"],
+        help="of CTranslate2",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure latency and start-up."""
+    pythons = find_pythons(options, ["nmt", "ctranslate2"], [])
+    if options.random:
+        # The command has no option that fixes the length of a translation.
+        raise SystemExit("scripts/bench: latency needs a --model")
+    report = Report("latency", options.output)
+    describe_machine(options, report)
+    with tempfile.TemporaryDirectory(prefix="nmt-bench-") as name:
+        task = make_task(options, Path(name), "ctranslate2" in pythons)
+        cases: list[Case] = []
+        if "nmt" in pythons:
+            cases += _nmt_cases(options, task)
+        if "ctranslate2" in pythons:
+            cases += _ctranslate2_cases(options, task)
+        for case, figures in interleaved(cases, options.repeats):
+            report.add(case, figures)
+    report.finish(["median_ms", "p95_ms", "startup_s", "peak_MB"], "median_ms", lowest=True)
+
+
+def _nmt_cases(options: argparse.Namespace, task: Task) -> list[Case]:
+    fixed = [str(task.model), "--device", options.device, "--beam-size", "4"]
+    fixed += ["--threads", str(options.threads)]
+    env = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
+    cases = []
+    for setting in options.nmt_options or ["--dtype float32", "--dtype bfloat16"]:
+        command = [*_NMT, "translate", *fixed, *setting.split()]
+
+        def measure(repeat: int, command: list[str] = command) -> Figures:
+            start = time.monotonic()
+            subprocess.run(command, input=task.lines[0].encode() + b"\n", env=env, check=True)
+            startup = time.monotonic() - start
+            return {"startup_s": startup, **_line_by_line(command, task.lines, env)}
+
+        cases.append(Case("nmt", {"setting": setting}, measure))
+    return cases
+
+
+def _line_by_line(command: list[str], lines: list[str], env: dict[str, str]) -> Figures:
+    """Write a line, wait for its translation, write the next."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=env) as process:
+        assert process.stdin
+        assert process.stdout
+        seconds = []
+        for line in [*lines[:_WARM_UP], *lines]:
+            start = time.monotonic()
+            process.stdin.write(line.encode() + b"\n")
+            process.stdin.flush()
+            if not process.stdout.readline():
+                return {"failed": "it ended before the last line"}
+            seconds.append(time.monotonic() - start)
+        memory = peak_resident(process.pid)
+        process.stdin.close()
+    return {**_quantiles(seconds[_WARM_UP:]), "peak_MB": memory}
+
+
+def _ctranslate2_cases(options: argparse.Namespace, task: Task) -> list[Case]:
+    cases = []
+    for compute_type in options.compute_types:
+        for threads in sorted({1, options.threads}):
+            request = task.ctranslate2_request(
+                task="latency",
+                device=options.device,
+                compute_type=compute_type,
+                inter_threads=1,
+                intra_threads=threads,
+                warm_up=task.lines[:_WARM_UP],
+            )
+
+            def measure(repeat: int, request: dict[str, Any] = request) -> Figures:
+                threads = request["intra_threads"]
+                answer = ask_worker(sys.executable, "ctranslate2", request, threads)
+                if "failed" in answer:
+                    return answer
+                one = {"task": "translate", "batch_size": 1, "warm_up": []}
+                start = time.monotonic()
+                alone = {**request, **one, "lines": task.lines[:1]}
+                ask_worker(sys.executable, "ctranslate2", alone, threads)
+                startup = time.monotonic() - start
+                figures = _quantiles(answer["seconds"])
+                return {**figures, "startup_s": startup, "peak_MB": answer["peak_MB"]}
+
+            labels = {"setting": "", "type": compute_type, "threads": threads}
+            cases.append(Case("ctranslate2", labels, measure))
+    return cases
+
+
+def _quantiles(seconds: list[float]) -> Figures:
+    return {
+        "median_ms": 1000 * statistics.median(seconds),
+        "p95_ms": 1000 * statistics.quantiles(seconds, n=20)[-1],
+    }

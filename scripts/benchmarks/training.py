@@ -1,0 +1,206 @@
+"""`scripts/bench train`: target tokens a second and the loss after equal steps.
+
+All systems train on the same batches, in the same order, with the same learning rates. nmt makes
+them itself, which is in its time; the others get them ready made, with nmt's little padding.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common import (
+    SIZES,
+    add_common_options,
+    add_data_options,
+    add_peer_option,
+    describe_machine,
+    find_pythons,
+    make_config,
+)
+from report import Report
+from runs import Case, Figures, ask_worker, interleaved
+
+# Small enough not to diverge, post-norm and bf16 included, and the loss falls from the first step.
+_PEAK_RATE, _WARMUP_STEPS = 7e-4, 100
+_WINDOWS = 10
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_common_options(parser)
+    add_data_options(parser, required=True)
+    add_peer_option(parser)
+    parser.add_argument(
+        "--sizes", type=lambda text: text.split(","), default=["base", "small"], help=str([*SIZES])
+    )
+    parser.add_argument("--steps", type=int, default=100, help="the first fifth is not timed")
+    parser.add_argument("--batch-tokens", type=int, default=4096, help="a side, padding counted")
+    parser.add_argument("--precisions", type=lambda text: text.split(","), default=["fp32", "bf16"])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every system trains on.
+
+    Attributes:
+        config: nmt's, in a file.
+        batches: ids of the batches of all steps, a JSON object a line.
+        tokens: target tokens of each window.
+        common: what the workers of peers are asked.
+        num_parameters: of nmt's model, each counted once.
+    """
+
+    config: Path
+    batches: Path
+    tokens: list[int]
+    common: dict[str, Any]
+    num_parameters: int
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure training."""
+    pythons = find_pythons(options, ["nmt", "torch"], ["transformers", "eole"])
+    report = Report("train", options.output)
+    peaks = describe_machine(options, report)
+    with tempfile.TemporaryDirectory(prefix="nmt-bench-") as name:
+        folder = Path(name)
+        cases = [
+            case
+            for size in options.sizes
+            for case in _cases(options, size, pythons, folder / size, peaks)
+        ]
+        for case, figures in interleaved(cases, options.repeats):
+            report.add(case, figures)
+    report.finish(
+        ["target_tokens_per_s", "loss", "nll", "peak_MB", "flop_utilisation"],
+        "target_tokens_per_s",
+    )
+
+
+def _cases(
+    options: argparse.Namespace,
+    size: str,
+    pythons: dict[str, str],
+    folder: Path,
+    peaks: dict[str, float],
+) -> Iterator[Case]:
+    plan = _plan(options, size, folder)
+    for precision in options.precisions:
+        for system, python in pythons.items():
+            settings = options.nmt_options or [""] if system == "nmt" else [""]
+            for setting in settings:
+
+                def measure(
+                    repeat: int,
+                    system: str = system,
+                    python: str = python,
+                    precision: str = precision,
+                    setting: str = setting,
+                ) -> Figures:
+                    request = {**plan.common, "precision": precision}
+                    if system == "nmt":
+                        request = {
+                            "task": "train",
+                            "device": options.device,
+                            "config": str(plan.config),
+                            "options": [f"train.precision={precision}", *setting.split()],
+                            "run": str(folder / "run"),
+                        }
+                    answer = ask_worker(python, system, request, options.threads)
+                    shutil.rmtree(folder / "run", ignore_errors=True)
+                    # fp32 against the peak of bf16 would be no utilisation of what it uses.
+                    return _figures(answer, plan, peaks.get(precision))
+
+                labels = {"size": size, "precision": precision, "setting": setting}
+                yield Case(system, labels, measure)
+
+
+def _figures(answer: Figures, plan: Plan, peak: float | None) -> Figures:
+    if "failed" in answer:
+        return answer
+    windows = answer["windows"]
+    untimed = max(1, len(windows) // 5)
+    seconds = sum(window["seconds"] for window in windows[untimed:])
+    rate = sum(plan.tokens[untimed:]) / seconds
+    last = windows[-1]
+    return {
+        "target_tokens_per_s": rate,
+        "loss": last["loss"],
+        "nll": last.get("nll"),
+        "peak_MB": answer["peak_MB"],
+        "flop_utilisation": peak and 6 * plan.num_parameters * rate / (peak * 1e9),
+        "seconds": seconds,
+        "losses": [window["loss"] for window in windows],
+    }
+
+
+def _plan(options: argparse.Namespace, size: str, folder: Path) -> Plan:
+    """Prepare the corpus and write down the batches that nmt will make."""
+    from nmt.config_file import dump_config
+    from nmt.data.batching import BatchOrder, batches
+    from nmt.data.prepare import prepare
+    from nmt.data.tokenizer import train_tokenizers
+    from nmt.train.schedule import learning_rate
+    from nmt.trained_model import make_network
+
+    steps = options.steps
+    window = max(1, steps // _WINDOWS)
+    if steps < 2 or steps % window:
+        raise SystemExit(f"scripts/bench: --steps {steps}: below 20 at least 2, else a tenfold")
+    config = make_config(
+        options,
+        size,
+        folder.parent / "cache",
+        max_steps=steps,
+        batch_tokens=options.batch_tokens,
+        learning_rate=_PEAK_RATE,
+        warmup_steps=_WARMUP_STEPS,
+        log_every=window,
+        save_every=steps,
+        average="none",
+        device=options.device,
+        threads=options.threads,
+    )
+    tokenizers = train_tokenizers(config)
+    prepared = prepare(config, tokenizers, config.data.train, filtered=True)
+    order = BatchOrder.of(prepared, options.batch_tokens, config.train.seed)
+    folder.mkdir()
+    tokens: list[int] = []
+    epoch = 0
+    with (folder / "batches.jsonl").open("w", encoding="utf-8") as file:
+        while len(tokens) < steps:
+            for batch in batches(prepared, tokenizers, order, config, epoch):
+                if len(tokens) == steps:
+                    break
+                src, tgt = prepared.rows(batch.rows)
+                ids = {"src": [row.tolist() for row in src], "tgt": [row.tolist() for row in tgt]}
+                file.write(json.dumps(ids) + "\n")
+                tokens.append(batch.num_tgt_tokens)
+            epoch += 1
+    (folder / "config.yaml").write_text(dump_config(config), "utf-8")
+    network = make_network(config, tokenizers)
+    return Plan(
+        config=folder / "config.yaml",
+        batches=folder / "batches.jsonl",
+        tokens=[sum(tokens[first : first + window]) for first in range(0, steps, window)],
+        common={
+            "task": "train",
+            "device": options.device,
+            "threads": options.threads,
+            "batches": str(folder / "batches.jsonl"),
+            "window": window,
+            "rates": [
+                learning_rate(step, config.train, config.model.d_model)
+                for step in range(1, steps + 1)
+            ],
+            "shape": config.model.model_dump(),
+            "vocab_size": tokenizers.tgt.vocab_size,
+        },
+        num_parameters=sum(p.numel() for p in network.parameters()),
+    )

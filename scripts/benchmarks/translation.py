@@ -1,0 +1,328 @@
+"""`scripts/bench translate`: sentences a second, with BLEU beside them.
+
+nmt and CTranslate2 get text and give text, the same weights on both sides; transformers gets and
+gives ids. A part of the text is translated before the clock starts. Every setting of CTranslate2
+is tried once, and the best of each compute type is repeated beside the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common import (
+    SIZES,
+    add_common_options,
+    add_data_options,
+    add_peer_option,
+    data_file,
+    describe_machine,
+    find_pythons,
+    make_config,
+)
+from report import Report
+from runs import Case, Figures, ask_worker, interleaved
+
+if TYPE_CHECKING:
+    from nmt.trained_model import TrainedModel
+
+_BEAM_SIZE = 4
+_KEYS = ["sentences_per_s", "bleu", "peak_MB", "flop_utilisation"]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_common_options(parser)
+    add_model_options(parser)
+    add_peer_option(parser)
+    parser.add_argument(
+        "--compute-types",
+        type=lambda text: text.split(","),
+        help="of CTranslate2; else float32,int8,int8_float32,bfloat16 (float16 on a GPU)",
+    )
+    parser.add_argument(
+        "--batch-sizes", type=lambda text: [*map(int, text.split(","))], default=[32, 64, 256]
+    )
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says which model translates which text."""
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument("--model", type=Path, help="a run directory")
+    model.add_argument(
+        "--random", choices=[*SIZES], help="a model of random weights, with a tokenizer of --data"
+    )
+    parser.add_argument(
+        "--tokens", type=int, default=20, help="that every translation by --random has"
+    )
+    parser.add_argument("--src", type=Path, help="text to translate; else of --data")
+    parser.add_argument("--ref", type=Path, help="its reference translation; else of --data")
+    parser.add_argument("--test", default="test_2016_flickr", help="name of the files in --data")
+    parser.add_argument("--sentences", type=int, help="translate only so many")
+    add_data_options(parser, required=False)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every system translates.
+
+    Attributes:
+        model: the run directory.
+        exported: the same for CTranslate2, if it is measured.
+        lines, references: the text.
+        warm_up: the lines that are translated before, some of all lengths.
+        num_tokens: that each translation has, or None where the model says when it ends.
+    """
+
+    model: Path
+    exported: Path | None
+    trained: TrainedModel
+    lines: list[str]
+    references: list[str]
+    warm_up: list[str]
+    num_tokens: int | None
+
+    def bleu(self, texts: Sequence[str]) -> float | None:
+        """Score translations; those of random weights have no score."""
+        from nmt.evaluate import EvaluateOptions, evaluate
+
+        if self.num_tokens or not self.references:
+            return None
+        options = EvaluateOptions(tgt_lang=self.trained.config.data.tgt_lang)
+        return evaluate(texts, [self.references], options)[0].score
+
+    def ctranslate2_request(self, **settings: Any) -> dict[str, Any]:
+        """Make what its worker is asked for."""
+        decode = self.trained.config.decode
+        return {
+            "model": str(self.exported),
+            "beam_size": _BEAM_SIZE,
+            "length_penalty": decode.length_penalty,
+            "max_extra_len": decode.max_extra_len,
+            "num_tokens": self.num_tokens,
+            "lines": self.lines,
+            "warm_up": self.warm_up,
+            **settings,
+        }
+
+
+def make_task(options: argparse.Namespace, folder: Path, exporting: bool) -> Task:
+    """Load or make the model, and read the text."""
+    from nmt.data.corpus import read_lines
+    from nmt.export.ctranslate2 import export_ctranslate2
+    from nmt.trained_model import load_model
+
+    paths = [options.src, options.ref]
+    if options.data:
+        names = [f"{options.test}.{lang}" for lang in options.langs.split("-")]
+        paths = [
+            path or data_file(options.data, name) for path, name in zip(paths, names, strict=True)
+        ]
+    elif options.src is None or options.random:
+        raise SystemExit("scripts/bench: name the text with --src and --ref, or --data DIR")
+    lines, references = ([*read_lines(path)][: options.sentences] if path else [] for path in paths)
+    model = options.model or _make_random_run(options, folder)
+    trained = load_model(model)
+    if exporting:
+        export_ctranslate2(trained, folder / "exported", None)
+    return Task(
+        model=model,
+        exported=folder / "exported" if exporting else None,
+        trained=trained,
+        lines=lines,
+        references=references,
+        warm_up=lines[::4],
+        num_tokens=options.tokens if options.random else None,
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure translation."""
+    pythons = find_pythons(options, ["nmt", "ctranslate2"], ["transformers"])
+    report = Report("translate", options.output)
+    peaks = describe_machine(options, report)
+    with tempfile.TemporaryDirectory(prefix="nmt-bench-") as name:
+        folder = Path(name)
+        task = make_task(options, folder, "ctranslate2" in pythons)
+        bench = _Bench(options, task, pythons, folder, peaks.get("bf16"))
+        cases: list[Case] = []
+        if "nmt" in pythons:
+            cases += bench.nmt_cases()
+        if "ctranslate2" in pythons:
+            cases += _best_settings(bench.ctranslate2_cases(), report)
+        if "transformers" in pythons:
+            cases += bench.transformers_cases()
+        for case, figures in interleaved(cases, options.repeats):
+            report.add(case, figures)
+    report.finish(_KEYS, "sentences_per_s")
+
+
+def _best_settings(cases: list[Case], report: Report) -> list[Case]:
+    """Measure every setting once, and return the best of each compute type."""
+    best: dict[str, tuple[float, Case]] = {}
+    for case, figures in interleaved(cases, 1):
+        report.write("sweep", {"system": case.system, **case.labels, **figures})
+        rate = figures.get("sentences_per_s", 0.0)
+        if rate > best.get(case.labels["type"], (0.0, case))[0]:
+            best[case.labels["type"]] = rate, case
+    return [case for _, case in best.values()]
+
+
+class _Bench:
+    """Makes the cases of all systems."""
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        task: Task,
+        pythons: dict[str, str],
+        folder: Path,
+        peak: float | None,
+    ) -> None:
+        self._options, self._task, self._pythons = options, task, pythons
+        self._folder, self._peak = folder, peak
+
+    def _case(self, system: str, labels: dict[str, Any], request: dict[str, Any]) -> Case:
+        request = {"task": "translate", "device": self._options.device, **request}
+
+        def measure(repeat: int) -> Figures:
+            python, threads = self._pythons[system], self._options.threads
+            if system == "ctranslate2":
+                threads = request["intra_threads"]
+            return self._figures(ask_worker(python, system, request, threads))
+
+        return Case(system, labels, measure)
+
+    def nmt_cases(self) -> list[Case]:
+        options, task = self._options, self._task
+        threads = ["--threads", str(options.threads)]
+        fixed = [*threads, "--device", options.device, "--beam-size", str(_BEAM_SIZE)]
+        return [
+            self._case(
+                "nmt",
+                {"setting": setting},
+                {
+                    "arguments": [str(task.model), *fixed, *setting.split()],
+                    "num_tokens": task.num_tokens,
+                    "lines": task.lines,
+                    "warm_up": task.warm_up,
+                },
+            )
+            for setting in options.nmt_options or ["--dtype float32", "--dtype bfloat16"]
+        ]
+
+    def ctranslate2_cases(self) -> list[Case]:
+        options = self._options
+        on_cpu = options.device == "cpu"
+        types = ["float32", "int8", "int8_float32", "bfloat16"]
+        if not on_cpu:
+            types = ["float32", "float16", "int8_float16", "bfloat16"]
+        # On a GPU one translator fills it.
+        splits = {(1, options.threads), (options.threads, 1)} if on_cpu else {(1, 1)}
+        return [
+            self._case(
+                "ctranslate2",
+                {"type": name, "threads": f"{inter}x{intra}", "batch": batch_size},
+                self._task.ctranslate2_request(
+                    compute_type=name,
+                    inter_threads=inter,
+                    intra_threads=intra,
+                    batch_size=batch_size,
+                ),
+            )
+            for name in options.compute_types or types
+            for inter, intra in sorted(splits)
+            for batch_size in options.batch_sizes
+        ]
+
+    def transformers_cases(self) -> list[Case]:
+        options, task, config = self._options, self._task, self._task.trained.config
+        src = task.trained.tokenizers.src
+        weights = self._folder / "weights.safetensors"
+        _write_weights(task.trained, weights)
+        return [
+            self._case(
+                "transformers",
+                {"setting": precision, "batch": 64},
+                {
+                    "precision": precision,
+                    "weights": str(weights),
+                    "shape": config.model.model_dump(),
+                    "vocab_size": src.vocab_size,
+                    "threads": options.threads,
+                    "batch_size": 64,
+                    "beam_size": _BEAM_SIZE,
+                    "length_penalty": config.decode.length_penalty,
+                    "max_extra_len": config.decode.max_extra_len,
+                    "num_tokens": task.num_tokens,
+                    "sources": src.encode(task.lines),
+                    "warm_up": src.encode(task.warm_up),
+                },
+            )
+            for precision in ("fp32", "bf16")
+        ]
+
+    def _figures(self, answer: Figures) -> Figures:
+        if "failed" in answer:
+            return answer
+        task = self._task
+        tgt = task.trained.tokenizers.tgt
+        texts = answer["texts"] if "texts" in answer else tgt.decode(answer["ids"])
+        num_tokens = (
+            task.num_tokens * len(texts)
+            if task.num_tokens
+            else sum(len(ids) + 1 for ids in tgt.encode(texts))
+        )
+        parameters = sum(p.numel() for p in task.trained.network.parameters())
+        seconds = answer["seconds"]
+        # Of the translations that are given, not of all that the beam looks at.
+        flops = 2 * parameters * num_tokens / seconds
+        return {
+            "sentences_per_s": len(texts) / seconds,
+            "tokens_per_s": num_tokens / seconds,
+            "bleu": task.bleu(texts),
+            "peak_MB": answer["peak_MB"],
+            "flop_utilisation": self._peak and flops / (self._peak * 1e9),
+            "seconds": seconds,
+        }
+
+
+def _write_weights(trained: TrainedModel, path: Path) -> None:
+    """Write weights and position encodings by nmt's names."""
+    from safetensors.torch import save_file
+
+    network = trained.network
+    tensors = {name: parameter.detach() for name, parameter in network.named_parameters()}
+    save_file({**tensors, "positions": network.src_positions(0, 512).contiguous()}, path)
+
+
+def _make_random_run(options: argparse.Namespace, folder: Path) -> Path:
+    """Make a run directory of random weights that never choose the end mark."""
+    import torch
+
+    from nmt.checkpoint import save_average, save_directory
+    from nmt.config_file import dump_config
+    from nmt.data.tokenizer import train_tokenizers
+    from nmt.trained_model import make_network
+
+    config = make_config(options, options.random, folder / "cache")
+    tokenizers = train_tokenizers(config)
+    torch.manual_seed(1)
+    network = make_network(config, tokenizers)
+    # The output of the last normalisation has a large part in one direction, and the embedding
+    # of the end mark is opposite to it: its logit is about -32, and hardly any other changes.
+    direction_D = torch.nn.functional.normalize(torch.randn(config.model.d_model), dim=0)
+    last_norm = network.decoder_layers[-1].residuals[-1].norm
+    with torch.no_grad():
+        last_norm.bias.add_(8.0 * direction_D)
+        network.projection.weight[tokenizers.tgt.eos_id] = -4.0 * direction_D
+    run = folder / "random"
+    run.mkdir()
+    save_directory(run / "tokenizer", tokenizers.save)
+    (run / "config.yaml").write_text(dump_config(config), "utf-8")
+    weights = {name: parameter.detach() for name, parameter in network.named_parameters()}
+    save_average(run, weights, [1], {})
+    return run

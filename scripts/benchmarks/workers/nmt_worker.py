@@ -1,0 +1,85 @@
+"""nmt itself, through what its commands run."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from worker import Answer, Request, check_lengths, peak_memory, serve
+
+if TYPE_CHECKING:
+    from nmt.decode.translator import Translator
+
+
+def train_nmt(request: Request) -> Answer:
+    """Run `nmt train`, and read its metrics, which leave out the saving of checkpoints.
+
+    Making batches is in the time, as it always is; so is the copy of the weights for the last
+    checkpoint in the peak of memory.
+    """
+    from nmt.config_file import load_config
+    from nmt.train.run import train
+
+    run = Path(request["run"])
+    config = load_config(Path(request["config"]), request["options"])
+    train(config, run, Console(stderr=True))
+    lines = (run / "metrics.jsonl").read_bytes().rstrip(b"\n").split(b"\n")
+    windows = []
+    seconds = 0.0
+    for record in map(json.loads, lines):
+        nll = math.log(record["ppl"])
+        spent = record["seconds"] - seconds
+        windows.append({"loss": record["loss"], "nll": nll, "seconds": spent})
+        seconds = record["seconds"]
+    return {"windows": windows, "peak_MB": peak_memory(request["device"])}
+
+
+class _LoadedError(BaseException):
+    """Carries the translator out of the command; no handler of the command takes it."""
+
+    def __init__(self, translator: Translator) -> None:
+        self.translator = translator
+
+
+def load_translator(arguments: list[str]) -> Translator:
+    """Make the translator of `nmt translate ARGUMENTS`: all its options work here."""
+    from nmt import cli
+
+    make = cli._translator
+
+    def make_and_leave(*args: Any, **options: Any) -> Translator:
+        raise _LoadedError(make(*args, **options))
+
+    cli._translator = make_and_leave
+    try:
+        cli.app(["translate", *arguments], standalone_mode=False)
+    except _LoadedError as loaded:
+        return loaded.translator
+    raise AssertionError("nmt translate has not made its translator by _translator")
+
+
+def translate_nmt(request: Request) -> Answer:
+    """Translate text to text."""
+    translator = load_translator(request["arguments"])
+    if request["num_tokens"]:
+        # The weights never choose the end mark, so that each line gets so many tokens. Only now:
+        # the limit of the input has been taken from it already.
+        translator.engine.max_positions = request["num_tokens"]
+    list(translator.translate(request["warm_up"]))
+    start = time.monotonic()
+    found = list(translator.translate(request["lines"]))
+    seconds = time.monotonic() - start
+    best = [translation.hypotheses[0] for translation in found]
+    check_lengths([hypothesis.token_log_probs for hypothesis in best], request["num_tokens"])
+    return {
+        "seconds": seconds,
+        "texts": [hypothesis.text for hypothesis in best],
+        "peak_MB": peak_memory(request["device"]),
+    }
+
+
+serve({"train": train_nmt, "translate": translate_nmt})
