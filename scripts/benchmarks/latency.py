@@ -19,11 +19,10 @@ from typing import Any
 
 from common import add_common_options, describe_machine, find_pythons
 from report import Report
-from runs import Case, Figures, ask_worker, interleaved
+from runs import WORKERS, Case, Figures, ask_worker, interleaved
 from translation import Task, add_model_options, make_task
 from workers.worker import peak_resident
 
-_NMT = [sys.executable, "-c", "from nmt.cli import app; app()"]
 _WARM_UP = 5
 
 
@@ -42,9 +41,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Measure latency and start-up."""
     pythons = find_pythons(options, ["nmt", "ctranslate2"], [])
-    if options.random:
-        # The command has no option that fixes the length of a translation.
-        raise SystemExit("scripts/bench: latency needs a --model")
     report = Report("latency", options.output)
     describe_machine(options, report)
     with tempfile.TemporaryDirectory(prefix="nmt-bench-") as name:
@@ -65,12 +61,18 @@ def _nmt_cases(options: argparse.Namespace, task: Task) -> list[Case]:
     env = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
     cases = []
     for setting in options.nmt_options or ["--dtype float32", "--dtype bfloat16"]:
-        command = [*_NMT, "translate", *fixed, *setting.split()]
+        program = ["-c", "from nmt.cli import app; app()"]
+        if task.num_tokens:
+            program = [str(WORKERS / "nmt_command.py"), str(task.num_tokens)]
+        command = [sys.executable, *program, "translate", *fixed, *setting.split()]
 
         def measure(repeat: int, command: list[str] = command) -> Figures:
             start = time.monotonic()
-            subprocess.run(command, input=task.lines[0].encode() + b"\n", env=env, check=True)
+            one_line = task.lines[0].encode() + b"\n"
+            done = subprocess.run(command, input=one_line, env=env, stdout=subprocess.PIPE)
             startup = time.monotonic() - start
+            if done.returncode:
+                return {"failed": f"exit code {done.returncode}"}
             return {"startup_s": startup, **_line_by_line(command, task.lines, env)}
 
         cases.append(Case("nmt", {"setting": setting}, measure))

@@ -53,7 +53,7 @@ class Plan:
         batches: ids of the batches of all steps, a JSON object a line.
         tokens: target tokens of each window.
         common: what the workers of peers are asked.
-        num_parameters: of nmt's model, each counted once.
+        num_parameters: of nmt's model, a shared matrix counted once.
     """
 
     config: Path
@@ -114,7 +114,6 @@ def _cases(
                         }
                     answer = ask_worker(python, system, request, options.threads)
                     shutil.rmtree(folder / "run", ignore_errors=True)
-                    # fp32 against the peak of bf16 would be no utilisation of what it uses.
                     return _figures(answer, plan, peaks.get(precision))
 
                 labels = {"size": size, "precision": precision, "setting": setting}
@@ -152,7 +151,7 @@ def _plan(options: argparse.Namespace, size: str, folder: Path) -> Plan:
     steps = options.steps
     window = max(1, steps // _WINDOWS)
     if steps < 2 or steps % window:
-        raise SystemExit(f"scripts/bench: --steps {steps}: below 20 at least 2, else a tenfold")
+        raise SystemExit(f"scripts/bench: --steps {steps}: take a multiple of {_WINDOWS}")
     config = make_config(
         options,
         size,

@@ -8,7 +8,7 @@ import torch
 from worker import Answer, Request, serve, synchronize
 
 SIZES = {"cpu": (512, 1024, 2048), "cuda": (4096, 8192)}
-SECONDS = 0.5
+SECONDS = 0.3
 
 
 def rate(size: int, dtype: torch.dtype, device: str) -> float:

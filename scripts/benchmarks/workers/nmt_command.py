@@ -1,0 +1,28 @@
+"""The command `nmt`, with translations of so many tokens: `nmt_command.py NUM_TOKENS translate …`.
+
+For models of random weights that never choose the end mark.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from nmt import cli
+
+if TYPE_CHECKING:
+    from nmt.decode.translator import Translator
+
+num_tokens = int(sys.argv.pop(1))
+make = cli._translator
+
+
+def make_limited(*args: Any, **options: Any) -> Translator:
+    """Make the translator of a command; only the output is limited, no more the input."""
+    translator = make(*args, **options)
+    translator.engine.max_positions = num_tokens
+    return translator
+
+
+cli._translator = make_limited
+cli.app()
