@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,47 +47,54 @@ def run(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="nmt-bench-") as name:
         task = make_task(options, Path(name), "ctranslate2" in pythons)
         cases: list[Case] = []
+        # nmt remembers what it has translated.
+        lines = list(dict.fromkeys(task.lines))
+        if len(lines) < _WARM_UP + 2:
+            raise SystemExit(f"scripts/bench: latency needs {_WARM_UP + 2} different lines")
         if "nmt" in pythons:
-            cases += _nmt_cases(options, task)
+            cases += _nmt_cases(options, task, lines)
         if "ctranslate2" in pythons:
-            cases += _ctranslate2_cases(options, task)
+            cases += _ctranslate2_cases(options, task, lines)
         for case, figures in interleaved(cases, options.repeats):
             report.add(case, figures)
     report.finish(["median_ms", "p95_ms", "startup_s", "peak_MB"], "median_ms", lowest=True)
 
 
-def _nmt_cases(options: argparse.Namespace, task: Task) -> list[Case]:
-    fixed = [str(task.model), "--device", options.device, "--beam-size", "4"]
-    fixed += ["--threads", str(options.threads)]
+def _nmt_cases(options: argparse.Namespace, task: Task, lines: list[str]) -> list[Case]:
+    program = ["-c", "from nmt.cli import app; app()"]
+    if task.num_tokens:
+        program = [str(WORKERS / "nmt_command.py"), str(task.num_tokens)]
+    command = [sys.executable, *program, "translate", str(task.model), "--beam-size", "4"]
+    command += ["--device", options.device, "--threads", str(options.threads)]
     env = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
-    cases = []
-    for setting in options.nmt_options or ["--dtype float32", "--dtype bfloat16"]:
-        program = ["-c", "from nmt.cli import app; app()"]
-        if task.num_tokens:
-            program = [str(WORKERS / "nmt_command.py"), str(task.num_tokens)]
-        command = [sys.executable, *program, "translate", *fixed, *setting.split()]
+    return [
+        Case(
+            "nmt",
+            {"setting": setting},
+            partial(_measure_nmt, [*command, *setting.split()], lines, env),
+        )
+        for setting in options.nmt_options or ["--dtype float32", "--dtype bfloat16"]
+    ]
 
-        def measure(repeat: int, command: list[str] = command) -> Figures:
-            start = time.monotonic()
-            one_line = task.lines[0].encode() + b"\n"
-            done = subprocess.run(command, input=one_line, env=env, stdout=subprocess.PIPE)
-            startup = time.monotonic() - start
-            if done.returncode:
-                return {"failed": f"exit code {done.returncode}"}
-            return {"startup_s": startup, **_line_by_line(command, task.lines, env)}
 
-        cases.append(Case("nmt", {"setting": setting}, measure))
-    return cases
+def _measure_nmt(command: list[str], lines: list[str], env: dict[str, str]) -> Figures:
+    start = time.monotonic()
+    one_line = lines[0].encode() + b"\n"
+    done = subprocess.run(command, input=one_line, env=env, stdout=subprocess.PIPE)
+    startup = time.monotonic() - start
+    if done.returncode:
+        return {"failed": f"exit code {done.returncode}"}
+    return {"startup_s": startup, **_line_by_line(command, lines, env)}
 
 
 def _line_by_line(command: list[str], lines: list[str], env: dict[str, str]) -> Figures:
-    """Write a line, wait for its translation, write the next."""
+    """Write a line, wait for its translation, write the next; the first lines are not timed."""
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=env) as process:
         assert process.stdin
         assert process.stdout
         seconds = []
-        for line in [*lines[:_WARM_UP], *lines]:
+        for line in lines:
             start = time.monotonic()
             process.stdin.write(line.encode() + b"\n")
             process.stdin.flush()
@@ -98,7 +106,7 @@ def _line_by_line(command: list[str], lines: list[str], env: dict[str, str]) -> 
     return {**_quantiles(seconds[_WARM_UP:]), "peak_MB": memory}
 
 
-def _ctranslate2_cases(options: argparse.Namespace, task: Task) -> list[Case]:
+def _ctranslate2_cases(options: argparse.Namespace, task: Task, lines: list[str]) -> list[Case]:
     cases = []
     for compute_type in options.compute_types:
         for threads in sorted({1, options.threads}):
@@ -108,25 +116,24 @@ def _ctranslate2_cases(options: argparse.Namespace, task: Task) -> list[Case]:
                 compute_type=compute_type,
                 inter_threads=1,
                 intra_threads=threads,
-                warm_up=task.lines[:_WARM_UP],
+                warm_up=lines[:_WARM_UP],
+                lines=lines[_WARM_UP:],
             )
-
-            def measure(repeat: int, request: dict[str, Any] = request) -> Figures:
-                threads = request["intra_threads"]
-                answer = ask_worker(sys.executable, "ctranslate2", request, threads)
-                if "failed" in answer:
-                    return answer
-                one = {"task": "translate", "batch_size": 1, "warm_up": []}
-                start = time.monotonic()
-                alone = {**request, **one, "lines": task.lines[:1]}
-                ask_worker(sys.executable, "ctranslate2", alone, threads)
-                startup = time.monotonic() - start
-                figures = _quantiles(answer["seconds"])
-                return {**figures, "startup_s": startup, "peak_MB": answer["peak_MB"]}
-
-            labels = {"setting": "", "type": compute_type, "threads": threads}
-            cases.append(Case("ctranslate2", labels, measure))
+            labels = {"type": compute_type, "threads": threads}
+            cases.append(Case("ctranslate2", labels, partial(_measure_ctranslate2, request)))
     return cases
+
+
+def _measure_ctranslate2(request: dict[str, Any]) -> Figures:
+    threads = request["intra_threads"]
+    answer = ask_worker(sys.executable, "ctranslate2", request, threads)
+    if "failed" in answer:
+        return answer
+    alone = {"task": "translate", "batch_size": 1, "warm_up": [], "lines": request["lines"][:1]}
+    start = time.monotonic()
+    ask_worker(sys.executable, "ctranslate2", {**request, **alone}, threads)
+    startup = time.monotonic() - start
+    return {**_quantiles(answer["seconds"]), "startup_s": startup, "peak_MB": answer["peak_MB"]}
 
 
 def _quantiles(seconds: list[float]) -> Figures:

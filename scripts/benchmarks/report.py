@@ -13,8 +13,6 @@ from rich.console import Console
 from rich.table import Table
 from runs import Case, Figures
 
-_Rows = list[tuple[Case, list[Figures]]]
-
 
 class Report:
     """Collects the figures of a command.
@@ -41,11 +39,6 @@ class Report:
         if "failed" not in figures:
             self._figures.setdefault(case.name, (case, []))[1].append(figures)
 
-    def rate(self, case: Case, key: str) -> float:
-        """Give the median of a figure, 0 if there is none."""
-        _, found = self._figures.get(case.name, (case, []))
-        return statistics.median(figures[key] for figures in found) if found else 0.0
-
     def finish(self, keys: Sequence[str], best_by: str, *, lowest: bool = False) -> None:
         """Write medians and spreads, and print them as a table.
 
@@ -60,28 +53,11 @@ class Report:
             dict.fromkeys(name for case, _ in rows for name, value in case.labels.items() if value)
         )
         table = Table("system", *labels, *keys, "ratio", "runs")
-        best = min if lowest else max
         for case, found in rows:
             medians = {key: _summary([figures.get(key) for figures in found]) for key in keys}
-            rate = self.rate(case, best_by)
-            same_size = [c for c, _ in rows if c.labels.get("size") == case.labels.get("size")]
-            own = [self.rate(c, best_by) for c in same_size if c.system == case.system]
-            others = [self.rate(c, best_by) for c in same_size if c.system != case.system]
-            is_best = rate == best(own)
-            ratio = rate / best(others) if others else None
-            if ratio and lowest:
-                ratio = 1 / ratio
-            self.write(
-                "summary",
-                {
-                    "system": case.system,
-                    **case.labels,
-                    **medians,
-                    "best_of_system": is_best,
-                    "times_best_of_others": ratio,
-                    "runs": len(found),
-                },
-            )
+            is_best, ratio = self._standing(case, best_by, lowest)
+            standing = {"best_of_system": is_best, "ratio": ratio, "runs": len(found)}
+            self.write("summary", {"system": case.system, **case.labels, **medians, **standing})
             table.add_row(
                 case.system + (" *" if is_best else ""),
                 *(str(case.labels.get(label, "")) for label in labels),
@@ -96,6 +72,18 @@ class Report:
             "other systems, above 1 is better",
             highlight=False,
         )
+
+    def _standing(self, case: Case, best_by: str, lowest: bool) -> tuple[bool, float | None]:
+        """Tell whether a case is its system's best, and compare it with the others' best."""
+        medians: dict[bool, list[float]] = {True: [], False: []}
+        for other, found in self._figures.values():
+            if other.labels.get("size") == case.labels.get("size"):
+                median = statistics.median(figures[best_by] for figures in found)
+                medians[other.system == case.system].append(1 / median if lowest else median)
+        own = statistics.median(figures[best_by] for figures in self._figures[case.name][1])
+        own = 1 / own if lowest else own
+        ratio = own / max(medians[False]) if medians[False] else None
+        return own == max(medians[True]), ratio
 
 
 def _summary(values: list[float | None]) -> dict[str, float] | None:

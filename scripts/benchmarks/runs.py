@@ -23,12 +23,12 @@ class Case:
     Attributes:
         system: its name; that of its worker as well.
         labels: what tells it from other cases.
-        measure: measures it once, with the number of the repetition.
+        measure: measures it once; figures with the key `failed` say why there are none.
     """
 
     system: str
     labels: Mapping[str, Any]
-    measure: Callable[[int], Figures]
+    measure: Callable[[], Figures]
 
     @property
     def name(self) -> str:
@@ -64,7 +64,7 @@ def interleaved(cases: Iterable[Case], repeats: int) -> Iterator[tuple[Case, Fig
     for repeat in range(repeats):
         for case in list(left):
             print(f"[{repeat + 1}/{repeats}] {case.name} …", file=sys.stderr, flush=True)
-            figures = case.measure(repeat)
+            figures = case.measure()
             if "failed" in figures:
                 print(f"  {figures['failed']}", file=sys.stderr, flush=True)
                 left.remove(case)

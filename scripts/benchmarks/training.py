@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +49,12 @@ class Plan:
     """What every system trains on.
 
     Attributes:
-        config: nmt's, in a file.
-        batches: ids of the batches of all steps, a JSON object a line.
         tokens: target tokens of each window.
-        common: what the workers of peers are asked.
+        common: what the workers are asked, whatever the system: the ids of the batches are in a
+            file, a JSON object a line, and so is nmt's configuration.
         num_parameters: of nmt's model, a shared matrix counted once.
     """
 
-    config: Path
-    batches: Path
     tokens: list[int]
     common: dict[str, Any]
     num_parameters: int
@@ -93,31 +90,21 @@ def _cases(
     plan = _plan(options, size, folder)
     for precision in options.precisions:
         for system, python in pythons.items():
-            settings = options.nmt_options or [""] if system == "nmt" else [""]
-            for setting in settings:
+            for setting in (options.nmt_options or [""]) if system == "nmt" else [""]:
+                request = {**plan.common, "precision": precision}
+                if system == "nmt":
+                    request["options"] = [f"train.precision={precision}", *setting.split()]
+                yield Case(
+                    system,
+                    {"size": size, "precision": precision, "setting": setting},
+                    partial(_measure, python, system, request, plan, peaks.get(precision)),
+                )
 
-                def measure(
-                    repeat: int,
-                    system: str = system,
-                    python: str = python,
-                    precision: str = precision,
-                    setting: str = setting,
-                ) -> Figures:
-                    request = {**plan.common, "precision": precision}
-                    if system == "nmt":
-                        request = {
-                            "task": "train",
-                            "device": options.device,
-                            "config": str(plan.config),
-                            "options": [f"train.precision={precision}", *setting.split()],
-                            "run": str(folder / "run"),
-                        }
-                    answer = ask_worker(python, system, request, options.threads)
-                    shutil.rmtree(folder / "run", ignore_errors=True)
-                    return _figures(answer, plan, peaks.get(precision))
 
-                labels = {"size": size, "precision": precision, "setting": setting}
-                yield Case(system, labels, measure)
+def _measure(
+    python: str, system: str, request: dict[str, Any], plan: Plan, peak: float | None
+) -> Figures:
+    return _figures(ask_worker(python, system, request, request["threads"]), plan, peak)
 
 
 def _figures(answer: Figures, plan: Plan, peak: float | None) -> Figures:
@@ -185,13 +172,12 @@ def _plan(options: argparse.Namespace, size: str, folder: Path) -> Plan:
     (folder / "config.yaml").write_text(dump_config(config), "utf-8")
     network = make_network(config, tokenizers)
     return Plan(
-        config=folder / "config.yaml",
-        batches=folder / "batches.jsonl",
         tokens=[sum(tokens[first : first + window]) for first in range(0, steps, window)],
         common={
             "task": "train",
             "device": options.device,
             "threads": options.threads,
+            "config": str(folder / "config.yaml"),
             "batches": str(folder / "batches.jsonl"),
             "window": window,
             "rates": [

@@ -1,7 +1,8 @@
 """`scripts/bench translate`: sentences a second, with BLEU beside them.
 
 nmt and CTranslate2 get text and give text, the same weights on both sides; transformers gets and
-gives ids. A part of the text is translated before the clock starts. Every setting of CTranslate2
+gives ids. A part of the text is translated before the clock starts; nmt does not remember it, but
+translates a line that is there twice only once. Every setting of CTranslate2
 is tried once, and the best of each compute type is repeated beside the others.
 """
 
@@ -11,6 +12,7 @@ import argparse
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +74,7 @@ class Task:
     Attributes:
         model: the run directory.
         exported: the same for CTranslate2, if it is measured.
+        trained: the same, loaded.
         lines, references: the text.
         warm_up: the lines that are translated before, some of all lengths.
         num_tokens: that each translation has, or None where the model says when it ends.
@@ -187,14 +190,12 @@ class _Bench:
 
     def _case(self, system: str, labels: dict[str, Any], request: dict[str, Any]) -> Case:
         request = {"task": "translate", "device": self._options.device, **request}
+        return Case(system, labels, partial(self._measure, system, request))
 
-        def measure(repeat: int) -> Figures:
-            python, threads = self._pythons[system], self._options.threads
-            if system == "ctranslate2":
-                threads = request["intra_threads"]
-            return self._figures(ask_worker(python, system, request, threads))
-
-        return Case(system, labels, measure)
+    def _measure(self, system: str, request: dict[str, Any]) -> Figures:
+        # With several translators each has its own threads.
+        threads = request.get("intra_threads", self._options.threads)
+        return self._figures(ask_worker(self._pythons[system], system, request, threads))
 
     def nmt_cases(self) -> list[Case]:
         options, task = self._options, self._task

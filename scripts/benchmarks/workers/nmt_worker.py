@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +25,11 @@ def train_nmt(request: Request) -> Answer:
     from nmt.config_file import load_config
     from nmt.train.run import train
 
-    run = Path(request["run"])
     config = load_config(Path(request["config"]), request["options"])
-    train(config, run, Console(stderr=True))
-    lines = (run / "metrics.jsonl").read_bytes().rstrip(b"\n").split(b"\n")
+    with tempfile.TemporaryDirectory(prefix="nmt-bench-") as name:
+        run = Path(name) / "run"
+        train(config, run, Console(stderr=True))
+        lines = (run / "metrics.jsonl").read_bytes().rstrip(b"\n").split(b"\n")
     windows = []
     seconds = 0.0
     for record in map(json.loads, lines):
