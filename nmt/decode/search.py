@@ -1,8 +1,7 @@
 """Beam search, greedy search and sampling over a step function; knows no model.
 
-Shapes: B sentences still searched, W live hypotheses a sentence, R = B * W rows of the
-stepper (all hypotheses of a sentence beside each other), K candidates a sentence,
-T tokens so far, V vocabulary.
+Shapes: B sentences in the batch, W live hypotheses a sentence, N sentences or hypotheses picked
+out of these, K candidates a sentence, T tokens so far, V vocabulary.
 """
 
 from __future__ import annotations
@@ -17,26 +16,31 @@ from torch import Tensor
 
 from nmt.errors import ConfigError
 
+_ROUND_SENTENCES = 16
+_BLOCK = 64
+
 
 class Stepper(Protocol):
-    """What a search needs of a model: rows, each a sentence with the tokens chosen so far."""
+    """What a search needs of a model: sentences, each with hypotheses, the tokens chosen so far."""
 
-    def step(self, tokens_R: Tensor) -> Tensor:
-        """Take the newest token of every row and return what may follow.
+    def step(self, tokens_BW: Tensor) -> Tensor:
+        """Take the newest token of every hypothesis and return what may follow.
 
         Args:
-            tokens_R: int64 token ids; in the first call the begin mark, one row a sentence.
+            tokens_BW: int64 token ids; in the first call the begin mark, one hypothesis a
+                sentence.
 
         Returns:
-            log_probs_RV, float32; the search may overwrite it.
+            log_probs_BWV, float32; the search may overwrite it.
         """
         ...
 
-    def select(self, rows_N: Tensor) -> None:
-        """Keep these rows, in this order; a row that stands twice is doubled.
+    def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
+        """Keep some sentences, and in place of their hypotheses continue others of them.
 
         Args:
-            rows_N: int64 row numbers.
+            sentences_N: int64 numbers of sentences, in rising order.
+            beams_NW: int64 numbers of hypotheses of these; one that stands twice is doubled.
         """
         ...
 
@@ -56,34 +60,36 @@ class Hypothesis:
 
 
 @dataclass
-class _Rows:
-    """The live hypotheses. All of a sentence's rows are neighbours."""
+class _Beams:
+    """The live hypotheses; those that a sentence does not have score -inf."""
 
     sentence_B: Tensor
     scores_BW: Tensor
-    tokens_RT: Tensor
-    token_log_probs_RT: Tensor
+    tokens_BWT: Tensor
+    token_log_probs_BWT: Tensor
 
     @classmethod
-    def start(cls, num_sentences: int, device: torch.device | str) -> _Rows:
+    def start(cls, num_sentences: int, device: torch.device | str) -> _Beams:
         return cls(
             torch.arange(num_sentences, device=device),
             torch.zeros(num_sentences, 1, device=device),
-            torch.empty(num_sentences, 0, dtype=torch.int64, device=device),
-            torch.empty(num_sentences, 0, device=device),
+            torch.empty(num_sentences, 1, 0, dtype=torch.int64, device=device),
+            torch.empty(num_sentences, 1, 0, device=device),
         )
 
     def next_tokens(self, bos_id: int) -> Tensor:
-        """Give the tokens that the stepper has not seen yet."""
-        if self.tokens_RT.shape[1] == 0:
-            return torch.full_like(self.sentence_B, bos_id)
-        return self.tokens_RT[:, -1]
+        """Give the tokens (B, W) that the stepper has not seen yet."""
+        if self.tokens_BWT.shape[2] == 0:
+            return torch.full_like(self.sentence_B[:, None], bos_id)
+        return self.tokens_BWT[:, :, -1]
 
-    def extended(self, rows_N: Tensor, tokens_N: Tensor, log_probs_N: Tensor) -> tuple[Tensor, ...]:
-        """Give the histories (tokens_NT, token_log_probs_NT) of rows with one more token each."""
+    def extended(self, best: _Candidates, *places: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the tokens and log-probabilities of candidates, with those before them."""
+        beams = (places[0], best.beams_BK[places])
+        tokens, log_probs = best.tokens_BK[places], best.log_probs_BK[places]
         return (
-            torch.cat([self.tokens_RT[rows_N], tokens_N[:, None]], dim=1),
-            torch.cat([self.token_log_probs_RT[rows_N], log_probs_N[:, None]], dim=1),
+            torch.cat([self.tokens_BWT[beams], tokens[..., None]], dim=-1),
+            torch.cat([self.token_log_probs_BWT[beams], log_probs[..., None]], dim=-1),
         )
 
 
@@ -92,7 +98,7 @@ class _Candidates:
     """The best continuations of every sentence, best first."""
 
     scores_BK: Tensor
-    rows_BK: Tensor
+    beams_BK: Tensor
     tokens_BK: Tensor
     log_probs_BK: Tensor
 
@@ -128,10 +134,11 @@ def beam_search(
 
     Equal scores among the continuations looked at are ordered by hypothesis, then by token id.
     No sentence looks at another, so a batch gives what its sentences give alone, if the stepper
-    does.
+    does. Sentences leave the batch some at a time, so that its size takes few values: kernels
+    are made for each.
 
     Args:
-        stepper: the model, holding one row a sentence.
+        stepper: the model, holding one hypothesis a sentence.
         max_lengths: largest number of tokens of each sentence's hypotheses, end mark included;
             at least 1.
         bos_id: what the stepper is given first.
@@ -149,55 +156,84 @@ def beam_search(
     finished: list[list[Hypothesis]] = [[] for _ in max_lengths]
     num_finished_B = torch.zeros_like(max_lengths_B)
     forbidden = torch.tensor(list(forbidden_ids), dtype=torch.int64, device=device)
-    rows = _Rows.start(len(max_lengths), device)
+    beams = _Beams.start(len(max_lengths), device)
     length = 0
-    while len(rows.sentence_B):
+    while len(beams.sentence_B):
         length += 1
-        log_probs_RV = stepper.step(rows.next_tokens(bos_id)).index_fill_(1, forbidden, -torch.inf)
-        best = _candidates(rows.scores_BW, log_probs_RV, 2 * beam_size)
+        log_probs_BWV = stepper.step(beams.next_tokens(bos_id))
+        log_probs_BWV.index_fill_(2, forbidden, -torch.inf)
+        best = _candidates(beams.scores_BW, log_probs_BWV, 2 * beam_size)
         ends_BK = best.tokens_BK == eos_id
-        at_limit_B = max_lengths_B[rows.sentence_B] <= length
-        # Of dead continuations (-inf) there are some while the vocabulary is smaller than the beam.
+        at_limit_B = max_lengths_B[beams.sentence_B] <= length
+        # Dead continuations (-inf) are those of sentences that have ended, and there are some
+        # while the vocabulary is smaller than the beam.
         done_BW = (ends_BK | at_limit_B[:, None]) & best.scores_BK.isfinite()
         done_BW = done_BW[:, :beam_size]
         if done_BW.any():
-            _collect(finished, rows, best, done_BW, eos_id, length_penalty)
-            num_finished_B[rows.sentence_B] += done_BW.sum(dim=1)
+            _collect(finished, beams, best, done_BW, eos_id, length_penalty)
+            num_finished_B[beams.sentence_B] += done_BW.sum(dim=1)
         live_scores_BK = best.scores_BK.masked_fill(ends_BK, -torch.inf)
-        stay_B = ~at_limit_B & (num_finished_B[rows.sentence_B] < beam_size)
-        stay_B &= live_scores_BK.isfinite().any(dim=1)
-        rows = _advance(stepper, rows, best, live_scores_BK, stay_B.nonzero()[:, 0], beam_size)
+        lives_B = ~at_limit_B & (num_finished_B[beams.sentence_B] < beam_size)
+        lives_B &= live_scores_BK.isfinite().any(dim=1)
+        live_scores_BK = live_scores_BK.masked_fill(~lives_B[:, None], -torch.inf)
+        stay_N = _staying(lives_B)
+        beams = _advance(stepper, beams, best, live_scores_BK, stay_N, beam_size)
     return [sorted(group, key=lambda h: -h.score)[:beam_size] for group in finished]
 
 
-def _candidates(scores_BW: Tensor, log_probs_RV: Tensor, count: int) -> _Candidates:
-    """Choose the best continuations of each sentence among those of all its live rows."""
-    num_sentences, width = scores_BW.shape
+def _staying(lives_B: Tensor) -> Tensor:
+    """Choose the sentences that stay: the live ones, and as many more as make a round number."""
+    num_live = int(lives_B.sum())
+    count = min(-(-num_live // _ROUND_SENTENCES) * _ROUND_SENTENCES, len(lives_B))
+    live_first_B = (~lives_B).to(torch.int8).sort(stable=True).indices
+    return live_first_B[:count].sort().values
+
+
+def _candidates(scores_BW: Tensor, log_probs_BWV: Tensor, count: int) -> _Candidates:
+    """Choose the best continuations of each sentence among those of all its hypotheses."""
     # Twice the best few is much cheaper than adding to and comparing the whole vocabulary.
-    log_probs_RK, tokens_RK = _top(log_probs_RV, count)
-    scores_BK = (scores_BW.reshape(-1, 1) + log_probs_RK).reshape(num_sentences, -1)
+    log_probs_RK, tokens_RK = _top(log_probs_BWV.flatten(0, 1), count)
+    scores_BK = (scores_BW.reshape(-1, 1) + log_probs_RK).reshape(len(scores_BW), -1)
     scores_BK, places_BK = _top(scores_BK, count)
-    first_row_B1 = width * torch.arange(num_sentences, device=scores_BK.device)[:, None]
     return _Candidates(
         scores_BK,
-        first_row_B1 + places_BK // log_probs_RK.shape[1],
-        tokens_RK.reshape(num_sentences, -1).gather(1, places_BK),
-        log_probs_RK.reshape(num_sentences, -1).gather(1, places_BK),
+        places_BK // log_probs_RK.shape[1],
+        tokens_RK.reshape(len(scores_BW), -1).gather(1, places_BK),
+        log_probs_RK.reshape(len(scores_BW), -1).gather(1, places_BK),
     )
 
 
 def _top(values_NV: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Give the largest values of each row with their places, equal values by place."""
-    values_NK, places_NK = values_NV.topk(min(count, values_NV.shape[1]), sorted=False)
+    values_NK, places_NK = _largest(values_NV, min(count, values_NV.shape[1]))
     places_NK, order_NK = places_NK.sort(dim=1)
     values_NK = values_NK.gather(1, order_NK)
     values_NK, order_NK = values_NK.sort(dim=1, descending=True, stable=True)
     return values_NK, places_NK.gather(1, order_NK)
 
 
+def _largest(values_NV: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Give the largest values of each row with their places, in no order.
+
+    They are in the blocks whose own largest values are the largest, and to find these takes one
+    quick pass, several times faster than topk on a CPU.
+    """
+    num_rows, size = values_NV.shape
+    num_blocks = size // _BLOCK
+    if num_blocks <= 2 * count:
+        return values_NV.topk(count, sorted=False)
+    blocks_NOI = values_NV[:, : num_blocks * _BLOCK].view(num_rows, num_blocks, _BLOCK)
+    blocks_NK = blocks_NOI.amax(dim=2).topk(count, sorted=False).indices
+    inside_NKI = torch.arange(_BLOCK, device=values_NV.device) + _BLOCK * blocks_NK[:, :, None]
+    rest_R = torch.arange(num_blocks * _BLOCK, size, device=values_NV.device)
+    places_NC = torch.cat([inside_NKI.flatten(1), rest_R.expand(num_rows, -1)], dim=1)
+    values_NK, chosen_NK = values_NV.gather(1, places_NC).topk(count, sorted=False)
+    return values_NK, places_NC.gather(1, chosen_NK)
+
+
 def _collect(
     finished: list[list[Hypothesis]],
-    rows: _Rows,
+    beams: _Beams,
     best: _Candidates,
     done_BW: Tensor,
     eos_id: int,
@@ -205,12 +241,8 @@ def _collect(
 ) -> None:
     """Append the hypotheses that candidates end to those of their sentences."""
     sentence_N, place_N = done_BW.nonzero(as_tuple=True)
-    tokens_NT, log_probs_NT = rows.extended(
-        best.rows_BK[sentence_N, place_N],
-        best.tokens_BK[sentence_N, place_N],
-        best.log_probs_BK[sentence_N, place_N],
-    )
-    numbers = rows.sentence_B[sentence_N].tolist()
+    tokens_NT, log_probs_NT = beams.extended(best, sentence_N, place_N)
+    numbers = beams.sentence_B[sentence_N].tolist()
     for number, ids, log_probs in zip(
         numbers, tokens_NT.tolist(), log_probs_NT.tolist(), strict=True
     ):
@@ -240,32 +272,19 @@ def _hypothesis(
 
 def _advance(
     stepper: Stepper,
-    rows: _Rows,
+    beams: _Beams,
     best: _Candidates,
     live_scores_BK: Tensor,
     stay_N: Tensor,
     beam_size: int,
-) -> _Rows:
+) -> _Beams:
     """Keep the best live candidates of the sentences that stay, in the stepper as well."""
-    live_scores_BW, places_BW = live_scores_BK[stay_N].sort(dim=1, descending=True, stable=True)
-    live_scores_BW, places_BW = live_scores_BW[:, :beam_size], places_BW[:, :beam_size]
-    rows_R = best.rows_BK[stay_N].gather(1, places_BW).flatten()
-    tokens_RT, log_probs_RT = rows.extended(
-        rows_R,
-        best.tokens_BK[stay_N].gather(1, places_BW).flatten(),
-        best.log_probs_BK[stay_N].gather(1, places_BW).flatten(),
-    )
-    _select(stepper, rows_R, len(rows.tokens_RT))
-    return _Rows(rows.sentence_B[stay_N], live_scores_BW, tokens_RT, log_probs_RT)
-
-
-def _select(stepper: Stepper, rows_R: Tensor, num_rows: int) -> None:
-    """Reorder the stepper's rows, unless nothing changes or nothing is left to do."""
-    same = len(rows_R) == num_rows and torch.equal(
-        rows_R, torch.arange(num_rows, device=rows_R.device)
-    )
-    if len(rows_R) and not same:
-        stepper.select(rows_R)
+    live_scores_NW, places_NW = live_scores_BK[stay_N].sort(dim=1, descending=True, stable=True)
+    live_scores_NW, places_NW = live_scores_NW[:, :beam_size], places_NW[:, :beam_size]
+    tokens_NWT, log_probs_NWT = beams.extended(best, stay_N[:, None], places_NW)
+    if len(stay_N):
+        stepper.select(stay_N, best.beams_BK[stay_N[:, None], places_NW])
+    return _Beams(beams.sentence_B[stay_N], live_scores_NW, tokens_NWT, log_probs_NWT)
 
 
 @dataclass(frozen=True)
@@ -326,24 +345,26 @@ def sample_search(
     results: list[list[Hypothesis]] = [[] for _ in max_lengths]
     max_lengths_B = torch.tensor(max_lengths, dtype=torch.int64, device=device)
     forbidden = torch.tensor(list(forbidden_ids), dtype=torch.int64, device=device)
-    rows = _Rows.start(len(max_lengths), device)
+    beams = _Beams.start(len(max_lengths), device)
     length = 0
-    while len(rows.sentence_B):
+    while len(beams.sentence_B):
         length += 1
-        log_probs_BV = stepper.step(rows.next_tokens(bos_id)).index_fill_(1, forbidden, -torch.inf)
+        log_probs_BV = stepper.step(beams.next_tokens(bos_id))[:, 0]
+        log_probs_BV.index_fill_(1, forbidden, -torch.inf)
         numbers_B = torch.tensor(
-            [generators[number].random() for number in rows.sentence_B.tolist()],
+            [generators[number].random() for number in beams.sentence_B.tolist()],
             dtype=torch.float64,
             device=device,
         )
         tokens_B1 = _draw(log_probs_BV, numbers_B, sampling)
         log_probs_B1 = log_probs_BV.gather(1, tokens_B1)
-        rows_B1 = torch.arange(len(tokens_B1), device=device)[:, None]
-        drawn = _Candidates(rows.scores_BW + log_probs_B1, rows_B1, tokens_B1, log_probs_B1)
-        done_B1 = (tokens_B1 == eos_id) | (max_lengths_B[rows.sentence_B] <= length)[:, None]
-        _collect(results, rows, drawn, done_B1, eos_id, length_penalty)
+        drawn = _Candidates(
+            beams.scores_BW + log_probs_B1, torch.zeros_like(tokens_B1), tokens_B1, log_probs_B1
+        )
+        done_B1 = (tokens_B1 == eos_id) | (max_lengths_B[beams.sentence_B] <= length)[:, None]
+        _collect(results, beams, drawn, done_B1, eos_id, length_penalty)
         stay_N = (~done_B1[:, 0]).nonzero()[:, 0]
-        rows = _advance(stepper, rows, drawn, drawn.scores_BK, stay_N, 1)
+        beams = _advance(stepper, beams, drawn, drawn.scores_BK, stay_N, 1)
     return [hypothesis for [hypothesis] in results]
 
 

@@ -128,14 +128,14 @@ class ModelStepper:
         self._network = network
         self._state = network.start_decoding(src_BS)
 
-    def step(self, tokens_R: Tensor) -> Tensor:
-        """Give log_probs_RV in float32 whatever the network computes in."""
-        logits_RV = self._network.decode_step(tokens_R, self._state)
-        return logits_RV.log_softmax(-1, dtype=torch.float32)
+    def step(self, tokens_BW: Tensor) -> Tensor:
+        """Give log_probs_BWV in float32 whatever the network computes in."""
+        logits_BWV = self._network.decode_step(tokens_BW, self._state)
+        return logits_BWV.log_softmax(-1, dtype=torch.float32)
 
-    def select(self, rows_N: Tensor) -> None:
-        """Keep these rows of the state."""
-        self._state.select(rows_N)
+    def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
+        """Keep these sentences and hypotheses of the state."""
+        self._state.select(sentences_N, beams_NW)
 
 
 class EnsembleStepper:
@@ -144,15 +144,15 @@ class EnsembleStepper:
     def __init__(self, steppers: Sequence[Stepper]) -> None:
         self._steppers = steppers
 
-    def step(self, tokens_R: Tensor) -> Tensor:
+    def step(self, tokens_BW: Tensor) -> Tensor:
         """Give the logarithm of the averaged probabilities."""
-        log_probs = torch.stack([stepper.step(tokens_R) for stepper in self._steppers])
+        log_probs = torch.stack([stepper.step(tokens_BW) for stepper in self._steppers])
         return log_probs.logsumexp(0) - math.log(len(self._steppers))
 
-    def select(self, rows_N: Tensor) -> None:
-        """Keep these rows of every model."""
+    def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
+        """Keep these sentences and hypotheses of every model."""
         for stepper in self._steppers:
-            stepper.select(rows_N)
+            stepper.select(sentences_N, beams_NW)
 
 
 class Model(Protocol):

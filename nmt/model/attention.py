@@ -44,20 +44,36 @@ def scaled_dot_product_attention(
 
 @dataclass
 class KeyValues:
-    """Keys and values of one attention sub-layer, kept over the steps of decoding."""
+    """Keys and values of one attention sub-layer."""
 
     k_BHMK: Tensor
     v_BHMK: Tensor
 
-    def append(self, new: KeyValues) -> None:
-        """Add the keys and values of further positions."""
-        self.k_BHMK = torch.cat([self.k_BHMK, new.k_BHMK], dim=2)
-        self.v_BHMK = torch.cat([self.v_BHMK, new.v_BHMK], dim=2)
+    def select(self, sentences_N: Tensor) -> None:
+        """Keep these sentences, in this order."""
+        self.k_BHMK = self.k_BHMK.index_select(0, sentences_N)
+        self.v_BHMK = self.v_BHMK.index_select(0, sentences_N)
 
-    def select(self, rows_N: Tensor) -> None:
-        """Keep these rows of the batch, in this order; a row may come several times."""
-        self.k_BHMK = self.k_BHMK.index_select(0, rows_N)
-        self.v_BHMK = self.v_BHMK.index_select(0, rows_N)
+
+class Past(KeyValues):
+    """Keys and values of the positions decoded so far, with room for more.
+
+    Attention reads the buffers whole: of a part of them a product would make a copy first. So
+    the mask has to leave out the places that are not filled.
+    """
+
+    def make_room(self, size: int) -> None:
+        """Grow to at least so many places, what is new being zero."""
+        more = size - self.k_BHMK.shape[2]
+        if more > 0:
+            self.k_BHMK = F.pad(self.k_BHMK, (0, 0, 0, more))
+            self.v_BHMK = F.pad(self.v_BHMK, (0, 0, 0, more))
+
+    def write(self, new: KeyValues, start: int) -> None:
+        """Fill the places from `start` on."""
+        places = slice(start, start + new.k_BHMK.shape[2])
+        self.k_BHMK[:, :, places] = new.k_BHMK
+        self.v_BHMK[:, :, places] = new.v_BHMK
 
 
 class MultiHeadAttention(nn.Module):
@@ -91,16 +107,18 @@ class MultiHeadAttention(nn.Module):
         mask: Tensor | None,
         *,
         memory: KeyValues | None = None,
-        past: KeyValues | None = None,
+        past: Past | None = None,
+        start: int = 0,
     ) -> Tensor:
         """Attend from a sequence to a memory, or without one to itself.
 
         Args:
-            x_BLD: the sequence, or with `past` its next positions.
+            x_BLD: the sequence, or with `past` what comes after it.
             mask: bool, broadcastable to [B, H, L, M]; None allows all.
             memory: what `keys_values` made of the sequence to attend to.
-            past: of self-attention, keys and values of earlier positions; those of x_BLD are
-                appended to it.
+            past: of self-attention, keys and values of earlier positions, among which those of
+                x_BLD are written.
+            start: the place in `past` where they go.
 
         Returns:
             [B, L, d_model].
@@ -112,17 +130,17 @@ class MultiHeadAttention(nn.Module):
         q_BHLK, k_BHLK, v_BHLK = map(self._heads, torch.split(qkv_BLX, self.widths, dim=-1))
         keys_values = KeyValues(k_BHLK, v_BHLK)
         if past is not None:
-            past.append(keys_values)
+            past.write(keys_values, start)
             keys_values = past
         return self._attend(q_BHLK, keys_values, mask)
 
-    def no_keys_values(self, batch_size: int) -> KeyValues:
+    def no_past(self, batch_size: int) -> Past:
         """Make the empty cache that decoding starts from."""
         empty = [
             self.qkv_weight.new_empty(batch_size, self.num_heads, 0, width // self.num_heads)
             for width in self.widths[1:]
         ]
-        return KeyValues(*empty)
+        return Past(*empty)
 
     def keys_values(self, memory_BMD: Tensor) -> KeyValues:
         """Project a memory to the keys and values that `forward` attends to."""

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nmt.config import ModelConfig
-from nmt.model.attention import KeyValues, MultiHeadAttention
+from nmt.model.attention import KeyValues, MultiHeadAttention, Past
 from nmt.model.dropout import Dropout
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -119,22 +119,23 @@ class DecoderLayer(nn.Module):
     def forward(
         self,
         x_BTD: Tensor,
-        tgt_mask: Tensor | None,
-        past: KeyValues | None,
+        tgt_mask: Tensor,
         memory: KeyValues,
         src_mask: Tensor,
+        past: Past | None = None,
+        start: int = 0,
     ) -> Tensor:
         """Decode one layer further.
 
         Args:
-            x_BTD: the target so far, or with `past` its next position.
-            tgt_mask: bool, broadcastable to [B, H, T, T]; None allows all, for one position.
-            past: keys and values of earlier positions, extended by this call.
+            x_BTD: the target, or with `past` what comes after it.
+            tgt_mask: bool, broadcastable to [B, H, T, T], or with `past` to [B, H, T, its size].
             memory: keys and values of the encoder's output, from `cross_attention.keys_values`.
             src_mask: bool [B, 1, 1, S], True at tokens, False at padding.
+            past, start: as in `MultiHeadAttention.forward`.
         """
         attend, cross, feed = self.residuals
-        x_BTD = attend(x_BTD, lambda x: self.self_attention(x, tgt_mask, past=past))
+        x_BTD = attend(x_BTD, lambda x: self.self_attention(x, tgt_mask, past=past, start=start))
         x_BTD = cross(x_BTD, lambda x: self.cross_attention(x, src_mask, memory=memory))
         x_BTD = feed(x_BTD, self.feed_forward)
         return x_BTD

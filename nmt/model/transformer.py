@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nmt.config import ModelConfig
-from nmt.model.attention import KeyValues
+from nmt.model.attention import KeyValues, Past
 from nmt.model.dropout import Dropout
 from nmt.model.layers import DecoderLayer, EncoderLayer
 from nmt.model.positions import make_positions
@@ -18,25 +19,53 @@ from nmt.model.positions import make_positions
 
 @dataclass
 class DecoderState:
-    """What decoding keeps between two steps; a row is a hypothesis.
+    """What decoding keeps between two steps: W hypotheses for each of B sentences.
+
+    All tokens that the hypotheses of a sentence have read stand in one row of the cache, in the
+    order in which they were read, and a mask says which of them a hypothesis has among its own.
+    So nothing is moved when hypotheses change places in the beam, and they share the source.
 
     Attributes:
         position: index of the next position.
-        past: keys and values of the positions so far, one a layer.
+        used: places of the cache that are filled.
+        past: keys and values of the tokens read, one a decoder layer.
+        own_BWM: bool; whether a token of the cache belongs to a hypothesis.
         memory: keys and values of the source, one a layer.
-        src_mask: bool [R, 1, 1, S].
+        src_mask: bool [B, 1, 1, S].
     """
 
     position: int
-    past: list[KeyValues]
+    used: int
+    past: list[Past]
+    own_BWM: Tensor
     memory: list[KeyValues]
     src_mask: Tensor
 
-    def select(self, rows_N: Tensor) -> None:
-        """Keep these rows, in this order; a row may come several times, as in a beam."""
-        for keys_values in [*self.past, *self.memory]:
-            keys_values.select(rows_N)
-        self.src_mask = self.src_mask.index_select(0, rows_N)
+    def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
+        """Keep some sentences, and in place of their hypotheses continue others of them.
+
+        Args:
+            sentences_N: int64, the sentences to keep, in this order.
+            beams_NW: int64, for each the hypotheses to go on from; W may change.
+        """
+        if not _is_all(sentences_N, len(self.own_BWM)):
+            for keys_values in [*self.past, *self.memory]:
+                keys_values.select(sentences_N)
+            self.src_mask = self.src_mask.index_select(0, sentences_N)
+        self.own_BWM = self.own_BWM[sentences_N[:, None], beams_NW]
+
+    def make_room(self) -> None:
+        """Let each hypothesis have one more token, its own; `used` is for the caller to change."""
+        width, size = self.own_BWM.shape[1:]
+        end = self.used + width
+        if end > size:
+            # For eight positions at a time: kernels are made for every size there is.
+            size = self.used + 8 * width
+            for past in self.past:
+                past.make_room(size)
+            self.own_BWM = F.pad(self.own_BWM, (0, size - self.own_BWM.shape[2]))
+        eye_WW = torch.eye(width, dtype=torch.bool, device=self.own_BWM.device)
+        self.own_BWM[:, :, self.used : end] = eye_WW
 
 
 class Transformer(nn.Module):
@@ -103,7 +132,7 @@ class Transformer(nn.Module):
             the memory [B, S, D] and its mask, bool [B, 1, 1, S], True at tokens.
         """
         src_mask = (src_BS != self.src_pad_id)[:, None, None, :]
-        x_BSD = self._embed(src_BS, self.src_embedding, self.src_positions, 0)
+        x_BSD = self._embed(src_BS, self.src_embedding, self.src_positions(0, src_BS.shape[1]))
         for layer in self.encoder_layers:
             x_BSD = layer(x_BSD, src_mask)
         memory_BSD: Tensor = self.encoder_norm(x_BSD)
@@ -113,10 +142,10 @@ class Transformer(nn.Module):
         """Decode all positions at once, each seeing itself and those before it; [B, T, D]."""
         length = tgt_in_BT.shape[1]
         causal_TT = torch.ones(length, length, dtype=torch.bool, device=tgt_in_BT.device).tril()
-        x_BTD = self._embed(tgt_in_BT, self.tgt_embedding, self.tgt_positions, 0)
+        x_BTD = self._embed(tgt_in_BT, self.tgt_embedding, self.tgt_positions(0, length))
         for layer in self.decoder_layers:
             memory = layer.cross_attention.keys_values(memory_BSD)
-            x_BTD = layer(x_BTD, causal_TT, None, memory, src_mask)
+            x_BTD = layer(x_BTD, causal_TT, memory, src_mask)
         out_BTD: Tensor = self.decoder_norm(x_BTD)
         return out_BTD
 
@@ -126,41 +155,49 @@ class Transformer(nn.Module):
         return logits_BTV
 
     def start_decoding(self, src_BS: Tensor) -> DecoderState:
-        """Encode the source and prepare a state with one row a sentence."""
+        """Encode the source and prepare a state with one hypothesis a sentence."""
         memory_BSD, src_mask = self.encode(src_BS)
+        size = len(src_BS)
         return DecoderState(
             position=0,
-            past=[
-                layer.self_attention.no_keys_values(len(src_BS)) for layer in self.decoder_layers
-            ],
+            used=0,
+            past=[layer.self_attention.no_past(size) for layer in self.decoder_layers],
+            own_BWM=src_mask.new_empty(size, 1, 0),
             memory=[layer.cross_attention.keys_values(memory_BSD) for layer in self.decoder_layers],
             src_mask=src_mask,
         )
 
-    def decode_step(self, tokens_R: Tensor, state: DecoderState) -> Tensor:
+    def decode_step(self, tokens_BW: Tensor, state: DecoderState) -> Tensor:
         """Decode one position from the cached ones; equal to `decode` on the whole prefix.
 
         Args:
-            tokens_R: int64, the token at this position of each row (the start token first).
-            state: of the same rows; advanced by one position.
+            tokens_BW: int64, the newest token of each hypothesis (the start token first).
+            state: of the same sentences and hypotheses; advanced by one position.
 
         Returns:
-            logits of the next token, [R, V].
+            logits of the next token, [B, W, V].
         """
-        x_R1D = self._embed(
-            tokens_R[:, None], self.tgt_embedding, self.tgt_positions, state.position
-        )
+        state.make_room()
+        position_1D = self.tgt_positions(state.position, 1)
+        x_BWD = self._embed(tokens_BW, self.tgt_embedding, position_1D)
         for layer, past, memory in zip(self.decoder_layers, state.past, state.memory, strict=True):
-            x_R1D = layer(x_R1D, None, past, memory, state.src_mask)
+            # The hypotheses of a sentence are like positions of one sequence.
+            own_B1WM = state.own_BWM[:, None]
+            x_BWD = layer(x_BWD, own_B1WM, memory, state.src_mask, past, state.used)
+        state.used += tokens_BW.shape[1]
         state.position += 1
-        return self.project(self.decoder_norm(x_R1D)[:, 0])
+        return self.project(self.decoder_norm(x_BWD))
 
-    def _embed(
-        self, ids_BL: Tensor, embedding: nn.Embedding, positions: nn.Module, start: int
-    ) -> Tensor:
-        x_BLD = embedding(ids_BL) * self.embedding_scale + positions(start, ids_BL.shape[1])
-        out_BLD: Tensor = self.dropout(x_BLD)
+    def _embed(self, ids_BL: Tensor, embedding: nn.Embedding, positions_LD: Tensor) -> Tensor:
+        out_BLD: Tensor = self.dropout(embedding(ids_BL) * self.embedding_scale + positions_LD)
         return out_BLD
+
+
+def _is_all(indices_N: Tensor, size: int) -> bool:
+    """Tell whether indices select everything as it is."""
+    return len(indices_N) == size and torch.equal(
+        indices_N, torch.arange(size, device=indices_N.device)
+    )
 
 
 def _embedding(vocab_size: int, d_model: int) -> nn.Embedding:

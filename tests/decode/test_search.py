@@ -24,23 +24,34 @@ class TableStepper:
 
     def __init__(self, tables: list[Tensor], order: int = 1) -> None:
         self.tables = torch.stack(tables)
-        self.sentence_R = torch.arange(len(tables))
-        self.context_R = [()] * len(tables)
+        self.sentence_B = torch.arange(len(tables))
+        self.contexts_BW: list[list[tuple[int, ...]]] = [[()] for _ in tables]
         self.order = order
-        self.row_counts: list[int] = []
+        self.sizes: list[tuple[int, int]] = []
 
-    def step(self, tokens_R: Tensor) -> Tensor:
-        assert len(tokens_R) == len(self.sentence_R)
-        self.row_counts.append(len(tokens_R))
-        steps = zip(self.context_R, tokens_R.tolist(), strict=True)
-        self.context_R = [(*context, token)[-self.order :] for context, token in steps]
-        padded = [(0,) * (self.order - len(context)) + context for context in self.context_R]
-        rows = zip(self.sentence_R.tolist(), padded, strict=True)
-        return torch.stack([self.tables[(number, *context)] for number, context in rows])
+    def step(self, tokens_BW: Tensor) -> Tensor:
+        assert tokens_BW.shape == (len(self.sentence_B), len(self.contexts_BW[0]))
+        self.sizes.append((tokens_BW.shape[0], tokens_BW.shape[1]))
+        self.contexts_BW = [
+            [(*old, token)[-self.order :] for old, token in zip(contexts, tokens, strict=True)]
+            for contexts, tokens in zip(self.contexts_BW, tokens_BW.tolist(), strict=True)
+        ]
+        return torch.stack(
+            [
+                torch.stack([self.tables[(number, *self.padded(old))] for old in contexts])
+                for number, contexts in zip(self.sentence_B, self.contexts_BW, strict=True)
+            ]
+        )
 
-    def select(self, rows_N: Tensor) -> None:
-        self.sentence_R = self.sentence_R[rows_N]
-        self.context_R = [self.context_R[row] for row in rows_N.tolist()]
+    def padded(self, context: tuple[int, ...]) -> tuple[int, ...]:
+        return (0,) * (self.order - len(context)) + context
+
+    def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
+        self.sentence_B = self.sentence_B[sentences_N]
+        self.contexts_BW = [
+            [self.contexts_BW[sentence][beam] for beam in beams]
+            for sentence, beams in zip(sentences_N.tolist(), beams_NW.tolist(), strict=True)
+        ]
 
 
 def markov(**probabilities: dict[int, float]) -> Tensor:
@@ -118,7 +129,7 @@ def test_finished_hypotheses_are_replaced_by_the_next_best() -> None:
         stepper, [9], bos_id=BOS, eos_id=EOS, beam_size=2, length_penalty=0.0
     )
     assert [h.ids for h in hypotheses] == [[], [B]]
-    assert stepper.row_counts == [1, 2]
+    assert stepper.sizes == [(1, 1), (1, 2)]
 
 
 def test_an_end_outside_the_beam_does_not_finish() -> None:
@@ -206,28 +217,22 @@ def test_maximum_lengths_hold_for_each_sentence() -> None:
     assert all(len(h.token_log_probs) == len(h.ids) for hypotheses in found for h in hypotheses)
 
 
-def test_finished_sentences_leave_the_batch() -> None:
-    short, long = markov(bos={EOS: 1.0}), markov(bos={A: 1.0}, a={A: 0.9, B: 0.1}, b={EOS: 1.0})
-    stepper = TableStepper([long, short, long])
-    beam_search(stepper, [5, 5, 2], bos_id=BOS, eos_id=EOS, beam_size=2, length_penalty=0.0)
-    # The middle sentence has nothing to search after its first step, the last one reaches its
-    # limit in the second. Of the first, a b eos ends in step 3 and a a b eos in step 4.
-    assert stepper.row_counts == [3, 4, 2, 2]
-
-
-def test_greedy_rows_are_selected_only_when_a_sentence_leaves() -> None:
-    class Counting(TableStepper):
-        selects = 0
-
-        def select(self, rows_N: Tensor) -> None:
-            self.selects += 1
-            super().select(rows_N)
-
-    long = markov(bos={A: 1.0}, a={A: 1.0})
-    stepper = Counting([long, markov(bos={EOS: 1.0}), long])
-    beam_search(stepper, [9, 9, 9], bos_id=BOS, eos_id=EOS, beam_size=1, length_penalty=0.0)
-    assert stepper.selects == 1
-    assert stepper.row_counts == [3] + [2] * 8
+def test_finished_sentences_leave_the_batch_until_its_size_is_round() -> None:
+    """Of 40 sentences, number n can end from step n // 8 + 2 on, and does, at 9 in 10."""
+    tables = []
+    for number in range(40):
+        table = torch.full((6,) * 7, -math.inf)
+        ending = number // 8 + 1
+        for context in itertools.product(range(6), repeat=6):
+            length = sum(token != 0 for token in context)
+            table[context][EOS if length >= ending else A] = math.log(0.9)
+            table[context][B] = math.log(0.1)
+        tables.append(table)
+    stepper = TableStepper(tables, order=6)
+    found = beam_search(stepper, [9] * 40, bos_id=5, eos_id=EOS, beam_size=1, length_penalty=0.0)
+    assert [len(best.ids) for [best] in found] == [number // 8 for number in range(40)]
+    # 40, 32, 24, 16, 8 are live in turn.
+    assert [size for size, _ in stepper.sizes] == [40, 32, 32, 16, 16]
 
 
 def test_forbidden_ids_never_appear() -> None:

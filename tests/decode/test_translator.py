@@ -341,22 +341,24 @@ def test_an_ensemble_of_one_model_twice_is_the_model(model: TrainedModel, lines:
 class Fixed:
     """A stepper of given probabilities."""
 
-    def __init__(self, probs: list[list[float]]) -> None:
-        self.probs_RV = torch.tensor(probs)
+    def __init__(self, *probs_V: list[float]) -> None:
+        self.probs_BWV = torch.tensor(probs_V)[:, None]
 
-    def step(self, tokens_R: Tensor) -> Tensor:
-        return self.probs_RV.log()
+    def step(self, tokens_BW: Tensor) -> Tensor:
+        return self.probs_BWV.log()
 
-    def select(self, rows_N: Tensor) -> None:
-        self.probs_RV = self.probs_RV[rows_N]
+    def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
+        self.probs_BWV = self.probs_BWV[sentences_N[:, None], beams_NW]
 
 
 def test_an_ensemble_averages_probabilities() -> None:
-    ensemble = EnsembleStepper([Fixed([[0.2, 0.8], [1.0, 0.0]]), Fixed([[0.6, 0.4], [0.5, 0.5]])])
-    expected = torch.tensor([[0.4, 0.6], [0.75, 0.25]])
-    torch.testing.assert_close(ensemble.step(torch.zeros(2)).exp(), expected)
-    ensemble.select(torch.tensor([1, 1, 0]))
-    torch.testing.assert_close(ensemble.step(torch.zeros(3)).exp(), expected[[1, 1, 0]])
+    ensemble = EnsembleStepper([Fixed([0.2, 0.8], [1.0, 0.0]), Fixed([0.6, 0.4], [0.5, 0.5])])
+    expected = torch.tensor([[[0.4, 0.6]], [[0.75, 0.25]]])
+    torch.testing.assert_close(ensemble.step(torch.zeros(2, 1)).exp(), expected)
+    ensemble.select(torch.tensor([1, 0]), torch.zeros(2, 2, dtype=torch.int64))
+    torch.testing.assert_close(
+        ensemble.step(torch.zeros(2, 2)).exp(), expected[[1, 0]].expand(2, 2, 2)
+    )
 
 
 def test_an_ensemble_of_different_models(

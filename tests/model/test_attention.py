@@ -152,20 +152,36 @@ def test_masked_keys_get_no_gradient() -> None:
 def test_keys_and_values_kept_over_steps_equal_one_pass() -> None:
     ours = _attention(2, 5)
     x = _random(2, 4, D_MODEL)
-    past = ours.no_keys_values(2)
-    steps = [ours(x[:, t : t + 1], None, past=past) for t in range(4)]
-    assert past.k_BHMK.shape == (2, HEADS, 4, 2)
-    assert past.v_BHMK.shape == (2, HEADS, 4, 5)
+    past = ours.no_past(2)
+    past.make_room(7)
+    read = torch.arange(7) <= torch.arange(4)[:, None]
+    steps = [ours(x[:, t : t + 1], read[t], past=past, start=t) for t in range(4)]
+    assert past.k_BHMK.shape == (2, HEADS, 7, 2)
+    assert past.v_BHMK.shape == (2, HEADS, 7, 5)
     assert_close(torch.cat(steps, dim=1), ours(x, CAUSAL))
 
 
-def test_select_reorders_and_repeats_rows() -> None:
+def test_room_is_made_without_a_loss() -> None:
+    ours = _attention()
+    past = ours.no_past(2)
+    past.make_room(3)
+    new = ours.keys_values(_random(2, 2, D_MODEL))
+    past.write(new, 1)
+    past.make_room(5)
+    past.make_room(4)
+    assert past.k_BHMK.shape[2] == past.v_BHMK.shape[2] == 5
+    assert torch.equal(past.k_BHMK[:, :, 1:3], new.k_BHMK)
+    assert torch.equal(past.v_BHMK[:, :, 1:3], new.v_BHMK)
+    assert torch.count_nonzero(past.k_BHMK[:, :, 3:]) == 0
+
+
+def test_select_keeps_sentences() -> None:
     ours = _attention()
     memory = _random(3, 4, D_MODEL)
     kept = ours.keys_values(memory)
-    rows = torch.tensor([2, 0, 2])
-    kept.select(rows)
-    expected = ours.keys_values(memory[rows])
+    sentences = torch.tensor([2, 0])
+    kept.select(sentences)
+    expected = ours.keys_values(memory[sentences])
     assert_close(kept.k_BHMK, expected.k_BHMK)
     assert_close(kept.v_BHMK, expected.v_BHMK)
 

@@ -117,7 +117,7 @@ def test_decoder_layer_equals_torch(norm: str, activation: str) -> None:
     theirs = _as_torch(ours, config)
     x, memory = _random(2, 4, D_MODEL).requires_grad_(), _random(2, 5, D_MODEL).requires_grad_()
     y, source = (t.detach().clone().requires_grad_() for t in (x, memory))
-    out = ours(x, CAUSAL, None, ours.cross_attention.keys_values(memory), SRC_MASK)
+    out = ours(x, CAUSAL, ours.cross_attention.keys_values(memory), SRC_MASK)
     padding = ~SRC_MASK[:, 0, 0]
     expected = theirs(y, source, tgt_mask=~CAUSAL, memory_key_padding_mask=padding)
     assert_close(out, expected)

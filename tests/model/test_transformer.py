@@ -66,19 +66,40 @@ def _targets() -> Tensor:
 def test_cached_decoding_equals_full_decoding(variant: dict[str, Any]) -> None:
     network, sources = _network(**variant), _sources()
     state = network.start_decoding(sources)
-    # What each row of the state is: a sentence and the target tokens that it has read.
+    # What the hypotheses of each sentence in the state have read.
     sentences = torch.arange(3)
-    prefixes = torch.empty(3, 0, dtype=torch.int64)
-    # The rows kept before each step: as they are, as a beam of two, in disorder, only some.
-    kept = [[0, 1, 2], [0, 0, 1, 1, 2, 2], [3, 3, 5, 0, 1, 2], [1, 4, 0], [2, 0], [0, 1]]
-    for step, rows in enumerate(kept):
-        rows_N = torch.tensor(rows)
-        state.select(rows_N)
-        sentences, prefixes = sentences[rows_N], prefixes[rows_N]
-        tokens = torch.randint(3, VOCAB, (len(rows),)) if step else torch.full((3,), BOS)
-        prefixes = torch.cat([prefixes, tokens[:, None]], dim=1)
+    prefixes = torch.empty(3, 1, 0, dtype=torch.int64)
+    # Before each step: the sentences kept, and of each the hypotheses to go on from.
+    kept = [
+        ([0, 1, 2], [[0], [0], [0]]),
+        ([0, 1, 2], [[0, 0], [0, 0], [0, 0]]),
+        ([0, 1, 2], [[1, 0], [1, 1], [0, 1]]),
+        ([0, 2], [[1, 1, 0], [0, 1, 0]]),
+        ([1, 0], [[2, 1, 1], [0, 2, 1]]),
+        ([1], [[2]]),
+    ]
+    for step, (sentences_kept, beams) in enumerate(kept):
+        sentences_N, beams_NW = torch.tensor(sentences_kept), torch.tensor(beams)
+        state.select(sentences_N, beams_NW)
+        sentences = sentences[sentences_N]
+        prefixes = prefixes[sentences_N[:, None], beams_NW]
+        shape = beams_NW.shape
+        tokens = torch.randint(3, VOCAB, shape) if step else torch.full(shape, BOS)
+        prefixes = torch.cat([prefixes, tokens[..., None]], dim=2)
         logits = network.decode_step(tokens, state)
-        assert_close(logits, network(sources[sentences], prefixes)[:, -1])
+        for beam in range(shape[1]):
+            full = network(sources[sentences], prefixes[:, beam])
+            assert_close(logits[:, beam], full[:, -1])
+
+
+def test_the_cache_grows() -> None:
+    network, sources = _network(), _sources()
+    state = network.start_decoding(sources)
+    prefixes = torch.full((3, 1), BOS)
+    for _ in range(20):
+        logits = network.decode_step(prefixes[:, -1:], state)
+        prefixes = torch.cat([prefixes, logits.argmax(dim=2)], dim=1)
+    assert_close(logits[:, 0], network(sources, prefixes[:, :-1])[:, -1])
 
 
 def test_forward_is_encode_decode_project() -> None:

@@ -526,12 +526,12 @@ def reversals(draw: np.random.Generator, count: int) -> Batch:
 @torch.inference_mode()
 def greedy(network: Transformer, src_BS: Tensor) -> Tensor:
     state = network.start_decoding(src_BS)
-    tokens_R = torch.full((len(src_BS),), BOS)
+    tokens_BW = torch.full((len(src_BS), 1), BOS)
     steps = []
     for _ in range(LONGEST + 1):
-        tokens_R = network.decode_step(tokens_R, state).argmax(dim=-1)
-        steps.append(tokens_R)
-    return torch.stack(steps, dim=1)
+        tokens_BW = network.decode_step(tokens_BW, state).argmax(dim=-1)
+        steps.append(tokens_BW)
+    return torch.cat(steps, dim=1)
 
 
 def test_a_small_model_learns_to_reverse() -> None:
