@@ -81,9 +81,9 @@ BULK = ("in", "--batch-tokens", "60", "--beam-size", "2", "--format", "jsonl", "
 
 
 def write_text_to_translate(folder: Folder) -> int:
-    """Write the file `in`: 200 objects, some blank, some that come again; give their number."""
+    """Write the file `in`: 400 objects, some blank, some that come again; give their number."""
     draw = random.Random(0)
-    texts = [" ".join(draw.choices(WORDS, k=draw.randint(0, 4))) for _ in range(200)]
+    texts = [" ".join(draw.choices(WORDS, k=draw.randint(0, 4))) for _ in range(400)]
     folder.write("in", "".join(f'{{"id": {n}, "src": "{text}"}}\n' for n, text in enumerate(texts)))
     return len(texts)
 
@@ -101,7 +101,7 @@ def test_fault_35_bulk_translation_is_killed(folder: Folder, translate: Translat
         before_call(4, "nmt.decode.bulk:_Output.add", kill),
         before_call(3, "nmt.decode.bulk:write_text", kill),
         before_call(1, "nmt.decode.bulk:_Output.add", timer)
-        + before_call(7, "nmt.decode.bulk:_Output.add", "time.sleep(60)"),
+        + before_call(3, "nmt.decode.bulk:_Output.add", "time.sleep(60)"),
     ):
         assert translate(*job, fault=SMALL_WINDOWS + fault).code == -signal.SIGKILL, moment
         assert not (folder.path / "out").exists()
