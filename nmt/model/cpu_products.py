@@ -29,7 +29,7 @@ def use_the_faster_exact_library() -> None:
 def _is_exact() -> bool:
     """Tell whether products of float32, also those of backward passes, are as good as that."""
     generator = torch.Generator().manual_seed(0)
-    one, other = (torch.randn(256, 256, generator=generator) for _ in range(2))
+    one, other = (torch.randn(256, 256, generator=generator, device="cpu") for _ in range(2))
     products = [(one, other), (one, other.t()), (one.t(), other)]
     return all(
         float((left @ right - left.double() @ right.double()).norm())
