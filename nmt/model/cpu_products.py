@@ -18,7 +18,7 @@ def use_the_faster_exact_library() -> None:
     depends on the processor (on those with AMX they are), so it is tried.
     """
     settings = getattr(torch.backends.mkldnn, "matmul", None)  # torch 2.9 and newer
-    if settings is None or not torch.backends.mkldnn.is_available():
+    if settings is None or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return
     before = settings.fp32_precision
     settings.fp32_precision = "bf16"
