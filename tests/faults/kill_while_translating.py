@@ -6,15 +6,12 @@ the model in memory. Prints the deaths.
 
 from __future__ import annotations
 
-import functools
 import os
 import random
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import deadly
 import torch
 
 import nmt.decode.translator
@@ -24,62 +21,25 @@ from nmt.decode.translator import TranslateOptions, Translator
 from nmt.trained_model import load_model
 
 WORDS = ["the", "cat", "dog", "sat", "on", "a", "mat", "ran", "home", ""]
+OPERATIONS = [
+    deadly.Operation(os, "fsync"),
+    deadly.Operation(Path, "replace"),
+    deadly.Operation(Path, "unlink"),
+    deadly.WRITE_TEXT,
+]
 
 
 def translate(
     translator: Translator, layout: Layout, path: Path, resume: bool, death: int = -1
 ) -> str | None:
     """Translate in a child that dies at an operation; return at which, if it did."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        die_at(death, writer)
+
+    def bulk() -> None:
         lines = Path("in").read_bytes().decode("utf-8").split("\n")[:-1]
         if not (resume and finished(path)):
             translate_file(translator, lines, layout, path, resume=resume, say=lambda _: None)
-        os._exit(0)
-    os.close(writer)
-    with open(reader, encoding="utf-8") as pipe:
-        where = pipe.read()
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-        return where
-    assert os.waitstatus_to_exitcode(status) == 0
-    return None
 
-
-def die_at(number: int, writer: int) -> None:
-    """Have this process die at an operation on files, counted from 0; writes have two halves."""
-    left = number
-
-    def step(what: str) -> None:
-        nonlocal left
-        if left == 0:
-            os.write(writer, what.encode())
-            os.kill(os.getpid(), signal.SIGKILL)
-        left -= 1
-
-    def dying(owner: Any, name: str, half: Callable[..., object] | None = None) -> None:
-        function = getattr(owner, name)
-
-        @functools.wraps(function)
-        def operation(*args: Any, **kwargs: Any) -> Any:
-            paths = [str(path) for path in args if isinstance(path, Path)]
-            step(" ".join(["before", name, *paths]))
-            if half and left == 0:
-                half(*args)
-            if half:
-                step(f"half-way in {name}")
-            return function(*args, **kwargs)
-
-        setattr(owner, name, operation)
-
-    dying(os, "fsync")
-    dying(Path, "replace")
-    dying(Path, "unlink")
-    dying(
-        Path, "write_text", lambda path, text, *_: path.write_bytes(text.encode()[: len(text) // 2])
-    )
+    return deadly.run(bulk, OPERATIONS, death)
 
 
 def resume_until_done(translator: Translator, layout: Layout, path: Path, death: int) -> list[str]:
