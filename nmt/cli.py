@@ -19,7 +19,8 @@ from nmt import __version__
 from nmt.errors import ConfigError, FileError, NmtError
 
 if TYPE_CHECKING:
-    from nmt.decode.translator import Engine, Translator
+    from nmt.decode.engine import Engine
+    from nmt.decode.translator import Translator
     from nmt.trained_model import TrainedModel
 
 
@@ -554,7 +555,8 @@ def _translator(
     **options: Any,
 ) -> Translator:
     """Load the models of an ensemble; options that are None are as the first one's config says."""
-    from nmt.decode.translator import Networks, TranslateOptions, Translator
+    from nmt.decode.engine import Networks, TranslateOptions
+    from nmt.decode.translator import Translator
 
     runs: Engine
     if engine is EngineName.ctranslate2:

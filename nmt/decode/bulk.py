@@ -30,9 +30,10 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 import nmt
 from nmt.checkpoint import write_text
+from nmt.decode.engine import Model
 from nmt.decode.layouts import Layout
 from nmt.decode.streams import as_file_error, replacing, translate_windows
-from nmt.decode.translator import Model, Translator
+from nmt.decode.translator import Translator
 from nmt.errors import ConfigError, DataError, FileError, Interrupted
 
 _NOTHING_SHA256 = hashlib.sha256().hexdigest()

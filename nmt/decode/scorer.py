@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 import torch
 
 from nmt.data.corpus import replace_controls
-from nmt.decode.translator import length_batches, padded
+from nmt.decode.engine import padded
+from nmt.decode.translator import length_batches
 from nmt.errors import DataError
 from nmt.trained_model import TrainedModel
 

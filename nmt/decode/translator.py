@@ -3,79 +3,26 @@
 from __future__ import annotations
 
 import itertools
-import math
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
-from nmt.config import Config, DecodeConfig
 from nmt.data.corpus import replace_controls
-from nmt.data.tokenizer import Tokenizers
+from nmt.decode.engine import Engine, Networks, TranslateOptions
 from nmt.decode.lines import full_windows, prompt_windows, split_ids
 from nmt.decode.memo import Memo
-from nmt.decode.search import (
-    Hypothesis,
-    Sampling,
-    Stepper,
-    beam_search,
-    normalised,
-    sample_search,
-)
-from nmt.errors import ConfigError, DataError, FileError
+from nmt.decode.search import Hypothesis, normalised
+from nmt.errors import DataError
 from nmt.model.memory import is_out_of_memory
-from nmt.model.transformer import Transformer
 from nmt.trained_model import TrainedModel
 
 _BATCHES_AHEAD = 16
 _CHARACTERS_PER_TOKEN = 4
 # Of source text; with the translations and their probabilities that is about 100 MB.
 _CHARACTERS_REMEMBERED = 8_000_000
-
-
-@dataclass(frozen=True)
-class TranslateOptions:
-    """How to translate; the defaults are the paper's (section 6.1).
-
-    Raises:
-        ConfigError: nbest does not go with the other options.
-    """
-
-    beam_size: int = 4
-    """Hypotheses kept at each step; 1 is greedy search."""
-    length_penalty: float = 0.6
-    """Alpha of Wu et al. (2016); see `nmt.decode.search.beam_search`."""
-    max_extra_len: int = 50
-    """A translation has at most so many tokens more than its source."""
-    batch_tokens: int = 4096
-    """Budget of a batch in source tokens, padding counted."""
-    nbest: int = 1
-    """Translations to give of each line, at most beam_size."""
-    sampling: Sampling | None = None
-    """Draw translations instead of searching the best."""
-    max_input_length: int | None = None
-    """Longest input in tokens, end mark included; a longer one is divided. Without it, what the
-    models were trained on."""
-
-    def __post_init__(self) -> None:
-        if self.nbest > 1 and self.sampling:
-            raise ConfigError("nbest and sampling do not go together: sampling draws one")
-        if self.nbest > self.beam_size:
-            raise ConfigError(
-                f"nbest {self.nbest} needs a beam of at least that, but beam_size is "
-                f"{self.beam_size}"
-            )
-
-    @classmethod
-    def from_config(cls, config: DecodeConfig, **given: Any) -> TranslateOptions:
-        """Take the options given; what is None or left out is as in a configuration."""
-        chosen = {name: value for name, value in given.items() if value is not None}
-        return cls(**config.model_dump() | chosen)
 
 
 @dataclass(frozen=True)
@@ -119,139 +66,6 @@ class _Part(NamedTuple):
     def key(self) -> str:
         """What it is sampled by."""
         return f"{self.line}.{self.part}"
-
-
-class ModelStepper:
-    """A network as the search sees it."""
-
-    def __init__(self, network: Transformer, src_BS: Tensor) -> None:
-        self._network = network
-        self._state = network.start_decoding(src_BS)
-
-    def step(self, tokens_BW: Tensor) -> Tensor:
-        """Give log_probs_BWV in float32 whatever the network computes in."""
-        logits_BWV = self._network.decode_step(tokens_BW, self._state)
-        return logits_BWV.log_softmax(-1, dtype=torch.float32)
-
-    def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
-        """Keep these sentences and hypotheses of the state."""
-        self._state.select(sentences_N, beams_NW)
-
-
-class EnsembleStepper:
-    """Several models as one: the average of their probabilities."""
-
-    def __init__(self, steppers: Sequence[Stepper]) -> None:
-        self._steppers = steppers
-
-    def step(self, tokens_BW: Tensor) -> Tensor:
-        """Give the logarithm of the averaged probabilities."""
-        log_probs = torch.stack([stepper.step(tokens_BW) for stepper in self._steppers])
-        return log_probs.logsumexp(0) - math.log(len(self._steppers))
-
-    def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
-        """Keep these sentences and hypotheses of every model."""
-        for stepper in self._steppers:
-            stepper.select(sentences_N, beams_NW)
-
-
-class Model(Protocol):
-    """What there is to know of a model, whatever runs it."""
-
-    @property
-    def config(self) -> Config:
-        """The configuration it was trained with."""
-
-    @property
-    def tokenizers(self) -> Tokenizers:
-        """Source and target side."""
-
-    @property
-    def weights(self) -> Path:
-        """The directory that its weights came from."""
-
-
-class Engine(Protocol):
-    """What finds the translations of a `Translator`, in tokens."""
-
-    @property
-    def models(self) -> Sequence[Model]:
-        """The model that it runs, or several as one."""
-
-    @property
-    def dtype(self) -> str:
-        """What it computes in."""
-
-    @property
-    def max_positions(self) -> int:
-        """How many tokens it takes and gives at most, end mark included."""
-
-    def search(
-        self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
-    ) -> list[list[Hypothesis]]:
-        """Search a batch.
-
-        Args:
-            sources: source ids, each with its end mark.
-            keys: what each is sampled by.
-            options: how to search.
-
-        Returns:
-            For each source at least one hypothesis, best first.
-
-        Raises:
-            ConfigError: it cannot do what the options ask for.
-            FileError: the model's probabilities are not finite.
-            RuntimeError, MemoryError: the batch does not fit into memory.
-        """
-
-
-class Networks:
-    """The engine of nmt: networks in torch, of one model or averaged.
-
-    Args:
-        models: with the same tokenizers and on the same device.
-
-    Raises:
-        ConfigError: the models' tokenizers differ.
-    """
-
-    def __init__(self, models: Sequence[TrainedModel]) -> None:
-        first = models[0]
-        for model in models[1:]:
-            _check_same_tokenizers(first, model)
-        self.models = models
-        self._src, self._tgt = first.tokenizers
-        weights = next(first.network.parameters())
-        self._device, self.dtype = weights.device, str(weights.dtype)
-        self.max_positions = min(model.network.max_length or sys.maxsize for model in models)
-
-    @torch.inference_mode()
-    def search(
-        self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
-    ) -> list[list[Hypothesis]]:
-        """Search a batch, or sample from it."""
-        src_BS = padded(sources, self._src.pad_id).to(self._device)
-        steppers = [ModelStepper(model.network, src_BS) for model in self.models]
-        stepper: Stepper = steppers[0] if len(steppers) == 1 else EnsembleStepper(steppers)
-        max_lengths = [min(len(ids) + options.max_extra_len, self.max_positions) for ids in sources]
-        settings: dict[str, Any] = {
-            "bos_id": self._tgt.bos_id,
-            "eos_id": self._tgt.eos_id,
-            "length_penalty": options.length_penalty,
-            "forbidden_ids": [self._tgt.pad_id, self._tgt.bos_id, self._tgt.unk_id],
-            "device": self._device,
-        }
-        if options.sampling:
-            drawn = sample_search(stepper, max_lengths, keys, options.sampling, **settings)
-            return [[hypothesis] for hypothesis in drawn]
-        found = beam_search(stepper, max_lengths, beam_size=options.beam_size, **settings)
-        if not all(found):
-            raise FileError(
-                f"{self.models[0].weights}: the model's probabilities are not finite: "
-                "its weights are broken, or too large for this --dtype"
-            )
-        return found
 
 
 class Translator:
@@ -443,15 +257,6 @@ class Translator:
         return Translation(joined)
 
 
-def _check_same_tokenizers(first: TrainedModel, other: TrainedModel) -> None:
-    for ours, theirs in zip(first.tokenizers, other.tokenizers, strict=True):
-        if ours.serialized() != theirs.serialized():
-            raise ConfigError(
-                f"{first.weights} and {other.weights} have different tokenizers: "
-                "an ensemble needs models that were trained with the same"
-            )
-
-
 def length_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
     """Group items of similar length, longest first.
 
@@ -471,9 +276,3 @@ def length_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[i
         batch.append(place)
     if batch:
         yield batch
-
-
-def padded(rows: Sequence[Sequence[int]], pad_id: int) -> Tensor:
-    """Make an int64 tensor of rows of ids, filled up with padding at their ends."""
-    width = max(map(len, rows))
-    return torch.tensor([[*row, *[pad_id] * (width - len(row))] for row in rows])

@@ -13,8 +13,8 @@ import torch
 from nmt.checkpoint import faults, load_run_config
 from nmt.config import Config
 from nmt.data.tokenizer import Tokenizers
+from nmt.decode.engine import TranslateOptions
 from nmt.decode.search import Hypothesis, normalised
-from nmt.decode.translator import TranslateOptions
 from nmt.errors import ConfigError, FileError
 from nmt.export.ctranslate2 import is_exported, num_positions, require_ctranslate2, vocabulary
 

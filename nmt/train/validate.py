@@ -12,7 +12,8 @@ from nmt.config import Config
 from nmt.data.batching import BatchOrder, batches
 from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizers
-from nmt.decode.translator import TranslateOptions, Translator
+from nmt.decode.engine import TranslateOptions
+from nmt.decode.translator import Translator
 from nmt.errors import DataError
 from nmt.evaluate import EvaluateOptions, evaluate
 from nmt.model.transformer import Transformer

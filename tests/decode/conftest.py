@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from nmt.config import Config
 from nmt.data.tokenizer import Tokenizer, Tokenizers
-from nmt.decode.translator import padded
+from nmt.decode.engine import padded
 from nmt.model.transformer import Transformer
 from nmt.trained_model import TrainedModel, make_network
 

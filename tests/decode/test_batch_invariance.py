@@ -14,7 +14,8 @@ from torch.nn.functional import cross_entropy
 from nmt.config import Config
 from nmt.data import phrasebook
 from nmt.data.tokenizer import Tokenizer, Tokenizers
-from nmt.decode.translator import TranslateOptions, Translator, padded
+from nmt.decode.engine import TranslateOptions, padded
+from nmt.decode.translator import Translator
 from nmt.trained_model import TrainedModel, make_network
 
 BATCH_TOKENS = (256, 2048, 16384)

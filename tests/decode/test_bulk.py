@@ -17,9 +17,10 @@ import torch
 
 from nmt.decode import bulk
 from nmt.decode.bulk import finished, translate_file
+from nmt.decode.engine import TranslateOptions
 from nmt.decode.layouts import JsonLayout, Layout, TextLayout
 from nmt.decode.search import Sampling
-from nmt.decode.translator import TranslateOptions, Translator
+from nmt.decode.translator import Translator
 from nmt.errors import ConfigError, DataError, FileError, Interrupted, NmtError
 from nmt.trained_model import TrainedModel, load_model
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from nmt.data.tokenizer import Tokenizer
+from nmt.decode.engine import TranslateOptions
 from nmt.decode.scorer import PairScore, Totals, score_pairs
-from nmt.decode.translator import TranslateOptions, Translator
+from nmt.decode.translator import Translator
 from nmt.errors import DataError
 from nmt.trained_model import TrainedModel
 

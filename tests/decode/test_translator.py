@@ -13,19 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config import DecodeConfig
 from nmt.data.tokenizer import Tokenizer
+from nmt.decode.engine import TranslateOptions
 from nmt.decode.lines import split_ids
 from nmt.decode.search import Sampling, Stepper, beam_search, normalised
-from nmt.decode.translator import (
-    EnsembleStepper,
-    ScoredText,
-    TranslateOptions,
-    Translation,
-    Translator,
-    length_batches,
-    padded,
-)
+from nmt.decode.translator import ScoredText, Translation, Translator, length_batches
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.trained_model import TrainedModel
 
@@ -158,13 +150,6 @@ def test_control_characters_are_spaces(model: TrainedModel) -> None:
     assert texts(translate(model, odd)) == texts(translate(model, plain))
 
 
-def test_options_from_a_configuration() -> None:
-    config = DecodeConfig(beam_size=7, length_penalty=0.1)
-    options = TranslateOptions.from_config(config, beam_size=None, length_penalty=0.0, nbest=2)
-    assert options == TranslateOptions(beam_size=7, length_penalty=0.0, nbest=2)
-    assert TranslateOptions.from_config(DecodeConfig()) == TranslateOptions()
-
-
 def test_weights_that_are_broken(model: TrainedModel, lines: list[str]) -> None:
     broken = copy.deepcopy(model.network)
     with torch.no_grad():
@@ -199,7 +184,7 @@ def count_searched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         searched.append(len(max_lengths))
         return beam_search(stepper, max_lengths, **settings)
 
-    monkeypatch.setattr("nmt.decode.translator.beam_search", counting)
+    monkeypatch.setattr("nmt.decode.engine.beam_search", counting)
     return searched
 
 
@@ -261,7 +246,7 @@ class Memory:
         self.fits = fits
         self.batches: list[int] = []
         self._failed: list[weakref.ref[Tensor]] = []
-        monkeypatch.setattr("nmt.decode.translator.beam_search", self.search)
+        monkeypatch.setattr("nmt.decode.engine.beam_search", self.search)
 
     def search(self, stepper: Stepper, max_lengths: list[int], **settings: object) -> object:
         assert all(tensor() is None for tensor in self._failed), "the error keeps tensors alive"
@@ -311,7 +296,7 @@ def test_other_errors_are_not_taken_for_lack_of_memory(
         calls += 1
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr("nmt.decode.translator.beam_search", broken)
+    monkeypatch.setattr("nmt.decode.engine.beam_search", broken)
     with pytest.raises(RuntimeError, match="mat1"):
         translate(model, ["the cat.", "a dog."])
     assert calls == 1
@@ -336,29 +321,6 @@ def test_samples_do_not_depend_on_batches(model: TrainedModel, lines: list[str])
 def test_an_ensemble_of_one_model_twice_is_the_model(model: TrainedModel, lines: list[str]) -> None:
     twice = Translator([model, model], TranslateOptions(nbest=4)).translate(lines)
     assert_same(list(twice), translate(model, lines, nbest=4))
-
-
-class Fixed:
-    """A stepper of given probabilities."""
-
-    def __init__(self, *probs_V: list[float]) -> None:
-        self.probs_BWV = torch.tensor(probs_V)[:, None]
-
-    def step(self, tokens_BW: Tensor) -> Tensor:
-        return self.probs_BWV.log()
-
-    def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
-        self.probs_BWV = self.probs_BWV[sentences_N[:, None], beams_NW]
-
-
-def test_an_ensemble_averages_probabilities() -> None:
-    ensemble = EnsembleStepper([Fixed([0.2, 0.8], [1.0, 0.0]), Fixed([0.6, 0.4], [0.5, 0.5])])
-    expected = torch.tensor([[[0.4, 0.6]], [[0.75, 0.25]]])
-    torch.testing.assert_close(ensemble.step(torch.zeros(2, 1)).exp(), expected)
-    ensemble.select(torch.tensor([1, 0]), torch.zeros(2, 2, dtype=torch.int64))
-    torch.testing.assert_close(
-        ensemble.step(torch.zeros(2, 2)).exp(), expected[[1, 0]].expand(2, 2, 2)
-    )
 
 
 def test_an_ensemble_of_different_models(
@@ -519,8 +481,3 @@ def test_length_batches_keep_to_the_budget() -> None:
     assert all(max(lengths[i] for i in b) * len(b) <= 24 for b in batches[1:])
     assert len(batches) == 5
     assert list(length_batches([], 24)) == []
-
-
-def test_padded() -> None:
-    assert padded([[1, 2, 3], [4]], 9).tolist() == [[1, 2, 3], [4, 9, 9]]
-    assert padded([[1]], 0).dtype == torch.int64

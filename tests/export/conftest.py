@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from nmt.config import Config
 from nmt.data import phrasebook
 from nmt.data.tokenizer import Tokenizer, Tokenizers
-from nmt.decode.translator import padded
+from nmt.decode.engine import padded
 from nmt.trained_model import TrainedModel, make_network
 
 torch.set_num_threads(1)  # tiny matrices, and other tests may run beside

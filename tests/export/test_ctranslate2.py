@@ -16,8 +16,9 @@ import torch
 from nmt.checkpoint import read_manifest
 from nmt.config_file import load_config
 from nmt.data.tokenizer import Tokenizer, Tokenizers
+from nmt.decode.engine import TranslateOptions
 from nmt.decode.search import Sampling
-from nmt.decode.translator import TranslateOptions, Translation, Translator
+from nmt.decode.translator import Translation, Translator
 from nmt.errors import ConfigError, FileError
 from nmt.export.ctranslate2 import export_ctranslate2
 from nmt.export.engine import CTranslate2Engine

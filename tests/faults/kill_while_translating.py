@@ -16,8 +16,9 @@ import torch
 
 import nmt.decode.translator
 from nmt.decode.bulk import finished, translate_file
+from nmt.decode.engine import TranslateOptions
 from nmt.decode.layouts import JsonLayout, Layout, TextLayout
-from nmt.decode.translator import TranslateOptions, Translator
+from nmt.decode.translator import Translator
 from nmt.trained_model import load_model
 
 WORDS = ["the", "cat", "dog", "sat", "on", "a", "mat", "ran", "home", ""]

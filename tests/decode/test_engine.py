@@ -1,0 +1,44 @@
+"""Options, ensembles and padding."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nmt.config import DecodeConfig
+from nmt.decode.engine import EnsembleStepper, TranslateOptions, padded
+
+
+def test_options_from_a_configuration() -> None:
+    config = DecodeConfig(beam_size=7, length_penalty=0.1)
+    options = TranslateOptions.from_config(config, beam_size=None, length_penalty=0.0, nbest=2)
+    assert options == TranslateOptions(beam_size=7, length_penalty=0.0, nbest=2)
+    assert TranslateOptions.from_config(DecodeConfig()) == TranslateOptions()
+
+
+class Fixed:
+    """A stepper of given probabilities."""
+
+    def __init__(self, *probs_V: list[float]) -> None:
+        self.probs_BWV = torch.tensor(probs_V)[:, None]
+
+    def step(self, tokens_BW: Tensor) -> Tensor:
+        return self.probs_BWV.log()
+
+    def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
+        self.probs_BWV = self.probs_BWV[sentences_N[:, None], beams_NW]
+
+
+def test_an_ensemble_averages_probabilities() -> None:
+    ensemble = EnsembleStepper([Fixed([0.2, 0.8], [1.0, 0.0]), Fixed([0.6, 0.4], [0.5, 0.5])])
+    expected = torch.tensor([[[0.4, 0.6]], [[0.75, 0.25]]])
+    torch.testing.assert_close(ensemble.step(torch.zeros(2, 1)).exp(), expected)
+    ensemble.select(torch.tensor([1, 0]), torch.zeros(2, 2, dtype=torch.int64))
+    torch.testing.assert_close(
+        ensemble.step(torch.zeros(2, 2)).exp(), expected[[1, 0]].expand(2, 2, 2)
+    )
+
+
+def test_padded() -> None:
+    assert padded([[1, 2, 3], [4]], 9).tolist() == [[1, 2, 3], [4, 9, 9]]
+    assert padded([[1]], 0).dtype == torch.int64
