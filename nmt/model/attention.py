@@ -36,10 +36,14 @@ def scaled_dot_product_attention(
         return F.scaled_dot_product_attention(
             q_BHLK, k_BHMK, v_BHMK, attn_mask=mask, dropout_p=dropout_p
         )
-    scores_BHLM = (q_BHLK * q_BHLK.shape[-1] ** -0.5) @ k_BHMK.transpose(-2, -1)
+    # The product wants its operands dense; transposed, they would be copied in leaps.
+    scores_BHLM = (q_BHLK * q_BHLK.shape[-1] ** -0.5) @ k_BHMK.contiguous().transpose(-2, -1)
     if mask is not None:
         scores_BHLM = scores_BHLM.masked_fill(~mask, torch.finfo(scores_BHLM.dtype).min)
-    return dropout(scores_BHLM.softmax(dim=-1), dropout_p) @ v_BHMK
+    # In bf16 torch's softmax over rows as short as sentences is several times slower.
+    exact = torch.promote_types(scores_BHLM.dtype, torch.float32)
+    weights_BHLM = scores_BHLM.softmax(dim=-1, dtype=exact).to(scores_BHLM.dtype)
+    return dropout(weights_BHLM, dropout_p) @ v_BHMK
 
 
 @dataclass
