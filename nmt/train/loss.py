@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -37,24 +36,30 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         grad_ND = torch.empty_like(h_ND)
         grad_VD = torch.zeros_like(weight_VD)
         size = _GPU_CHUNK_ROWS if hidden_ND.is_cuda else _CPU_CHUNK_ROWS
+        # Used by all chunks: memory fresh from the system would cost as much as a pass over it.
+        products_CV = h_ND.new_empty(min(size, len(h_ND)), len(w_VD))
+        exact_CV = torch.empty_like(products_CV, dtype=torch.float32)
         with torch.autocast(device, enabled=False):
             uniform = -(hidden_ND.float() @ mean_D).sum()
             for start in range(0, len(h_ND), size):
                 rows = slice(start, start + size)
-                logits_CV = F.linear(h_ND[rows], w_VD).float()
                 target_C1 = targets_N[rows, None]
-                probs_CV = logits_CV.softmax(dim=1)
-                # Log-sum-exp from the softmax that the gradient needs anyway; the probability of
-                # the likeliest token is never so small that its logarithm would be lost.
-                max_C1, argmax_C1 = logits_CV.max(dim=1, keepdim=True)
-                lse_C1 = max_C1 - probs_CV.gather(1, argmax_C1).log()
+                products = products_CV[: len(target_C1)]
+                logits_CV = exact_CV[: len(target_C1)]
+                logits_CV.copy_(torch.mm(h_ND[rows], w_VD.t(), out=products))
+                target_logit_C1 = logits_CV.gather(1, target_C1)
+                max_C1 = logits_CV.amax(1, keepdim=True)
+                exp_CV = logits_CV.sub_(max_C1).exp_()
+                sum_C1 = exp_CV.sum(1, keepdim=True)
+                lse_C1 = max_C1 + sum_C1.log()
                 lse = lse + lse_C1.sum()
-                nll = nll + (lse_C1 - logits_CV.gather(1, target_C1)).sum()
+                nll = nll + (lse_C1 - target_logit_C1).sum()
                 if not any(ctx.needs_input_grad):
                     continue
                 # The gradient of the logits is their softmax minus the target distribution.
+                probs_CV = exp_CV.div_(sum_C1)
                 probs_CV.scatter_add_(1, target_C1, lse_C1.new_full(lse_C1.shape, smoothing - 1.0))
-                grad_CV = probs_CV.to(dtype)
+                grad_CV = products.copy_(probs_CV)
                 torch.mm(grad_CV, w_VD, out=grad_ND[rows])
                 grad_VD += grad_CV.t() @ h_ND[rows]
         grad_ND -= smoothing * mean_D
