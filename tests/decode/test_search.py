@@ -217,22 +217,32 @@ def test_maximum_lengths_hold_for_each_sentence() -> None:
     assert all(len(h.token_log_probs) == len(h.ids) for hypotheses in found for h in hypotheses)
 
 
-def test_finished_sentences_leave_the_batch_until_its_size_is_round() -> None:
-    """Of 40 sentences, number n can end from step n // 8 + 2 on, and does, at 9 in 10."""
-    tables = []
-    for number in range(40):
-        table = torch.full((6,) * 7, -math.inf)
-        ending = number // 8 + 1
-        for context in itertools.product(range(6), repeat=6):
-            length = sum(token != 0 for token in context)
-            table[context][EOS if length >= ending else A] = math.log(0.9)
-            table[context][B] = math.log(0.1)
-        tables.append(table)
-    stepper = TableStepper(tables, order=6)
-    found = beam_search(stepper, [9] * 40, bos_id=5, eos_id=EOS, beam_size=1, length_penalty=0.0)
-    assert [len(best.ids) for [best] in found] == [number // 8 for number in range(40)]
-    # 40, 32, 24, 16, 8 are live in turn.
-    assert [size for size, _ in stepper.sizes] == [40, 32, 32, 16, 16]
+class EndingStepper:
+    """Sentences that end, with a probability of 0.9, once they have so many words."""
+
+    def __init__(self, words_B: Tensor) -> None:
+        self.words_B = words_B
+        self.sizes: list[int] = []
+
+    def step(self, tokens_BW: Tensor) -> Tensor:
+        ends_BW = (len(self.sizes) >= self.words_B)[:, None].expand_as(tokens_BW)
+        self.sizes.append(len(tokens_BW))
+        probs_BWV = torch.zeros(*tokens_BW.shape, 4)
+        probs_BWV[..., EOS] = torch.where(ends_BW, 0.9, 0.0)
+        probs_BWV[..., A] = torch.where(ends_BW, 0.0, 0.9)
+        probs_BWV[..., B] = 0.1
+        return probs_BWV.log()
+
+    def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
+        self.words_B = self.words_B[sentences_N]
+
+
+def test_finished_sentences_leave_the_batch_when_its_size_is_round() -> None:
+    words = torch.arange(40) // 8
+    stepper = EndingStepper(words)
+    found = beam_search(stepper, [9] * 40, bos_id=BOS, eos_id=EOS, beam_size=1, length_penalty=0.0)
+    assert [len(best.ids) for [best] in found] == words.tolist()
+    assert stepper.sizes == [40, 32, 32, 16, 16]  # 40, 32, 24, 16, 8 are live
 
 
 def test_forbidden_ids_never_appear() -> None:
