@@ -53,10 +53,6 @@ class KeyValues:
     k_BHMK: Tensor
     v_BHMK: Tensor
 
-    def dense(self) -> KeyValues:
-        """Lay them out as products want them, once instead of in every step."""
-        return KeyValues(self.k_BHMK.contiguous(), self.v_BHMK.contiguous())
-
     def select(self, sentences_N: Tensor) -> None:
         """Keep these sentences, in this order."""
         self.k_BHMK = self.k_BHMK.index_select(0, sentences_N)

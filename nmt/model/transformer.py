@@ -163,10 +163,7 @@ class Transformer(nn.Module):
             used=0,
             past=[layer.self_attention.no_past(size) for layer in self.decoder_layers],
             own_BWM=src_mask.new_empty(size, 1, 0),
-            memory=[
-                layer.cross_attention.keys_values(memory_BSD).dense()
-                for layer in self.decoder_layers
-            ],
+            memory=[layer.cross_attention.keys_values(memory_BSD) for layer in self.decoder_layers],
             src_mask=src_mask,
         )
 
