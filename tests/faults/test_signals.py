@@ -37,9 +37,8 @@ def test_fault_15_sigterm_to_one_process(folder: Folder) -> None:
     fault = before_call(1, "nmt.checkpoint:save_checkpoint", f"{SIGTERM}; time.sleep(1)")
     cut = folder.train(*steps, fault=fault)
     assert cut.code == 143
-    [first, last] = folder.steps()
-    assert first == 4
-    assert last in (4, 5, 6, 7, 8)
+    last = folder.steps()[-1]
+    assert folder.steps() == sorted({4, last})
     assert f"stopped at step {last}, saved in run" in cut.err
     folder.train(*steps).succeeded()
     assert folder.losses() == folder.losses("whole")
