@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 
-import torch
 from rich.console import Console
 
-from nmt import trained_model
 from nmt.config import Config
 from nmt.data.prepare import CorpusReport, prepare
 from nmt.data.tokenizer import train_tokenizers
@@ -19,6 +16,7 @@ from nmt.preflight import corpora, training
 from nmt.preflight.alignment import Alignment, alignment_findings, alignments
 from nmt.preflight.finding import Finding
 from nmt.train.monitor import preparing
+from nmt.train.run import set_up_device
 from nmt.train.signals import StopFlag
 
 _ORDER = ("error", "warning", "note")
@@ -76,10 +74,7 @@ def check(config: Config, console: Console) -> Report:
         FileError: something cannot be read or written.
         Interrupted: a signal came during the preparation.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")  # as in training
-    if config.train.threads:
-        torch.set_num_threads(config.train.threads)
-    device = trained_model.choose_device(config.train.device)
+    device = set_up_device(config.train)
     with StopFlag() as stop, preparing(console, stop) as progress:
         tokenizers = train_tokenizers(config, progress)
         parts = {

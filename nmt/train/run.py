@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 
 from nmt import checkpoint, trained_model
-from nmt.config import AnyCorpus, Config
+from nmt.config import AnyCorpus, Config, TrainConfig
 from nmt.config_file import dump_config
 from nmt.data.prepare import Prepared, prepare, render
 from nmt.data.tokenizer import Tokenizers, train_tokenizers
@@ -66,12 +66,7 @@ def train(config: Config, run: Path, console: Console, *, stop_after: int | None
         TrainingError: the loss or the gradient is not finite.
         Interrupted: a signal came; the state has been saved.
     """
-    # oneDNN keeps 1,024 kernels, each made for one shape, and batches have ever new shapes: memory
-    # would grow by gigabytes and nothing be used again. Read when the first kernel is made.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
-    if config.train.threads:
-        torch.set_num_threads(config.train.threads)
-    trained_model.choose_device(config.train.device)  # refused now, not after hours of preparing
+    set_up_device(config.train)  # refused now, not after hours of preparing
     with StopFlag() as stop, checkpoint.locked(run):
         checkpoint.clear_up(run)
         begun = bool(checkpoint.checkpoints(run)) or (run / "averaged").is_dir()
@@ -106,6 +101,20 @@ def train(config: Config, run: Path, console: Console, *, stop_after: int | None
             f"{run}: {trainer.progress.step} steps in {minutes}:{seconds:02d}; it translates with "
             f"{checkpoint.choose_weights(run, config.train.metric)}",
         )
+
+
+def set_up_device(config: TrainConfig) -> torch.device:
+    """Choose where training computes, and settle how.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    # oneDNN keeps 1,024 kernels, each made for one shape, and batches have ever new shapes: memory
+    # would grow by gigabytes and nothing be used again. Read when the first kernel is made.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    return trained_model.choose_device(config.device)
 
 
 def _say(console: Console, text: str) -> None:
