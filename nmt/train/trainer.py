@@ -315,7 +315,7 @@ class Trainer:
         steps = [one.step for one in chosen]
         listing = ", ".join(map(str, steps))
         best = self.progress.best
-        if scores and best is not None and self._better(best, scores[config.metric]):
+        if scores and best is not None and not self._is_as_good(scores[config.metric], best):
             self.monitor.say(f"the average of steps {listing} is worse than the best checkpoint")
             checkpoint.drop_average(self.run)  # one of earlier steps would be preferred
             return
@@ -325,6 +325,9 @@ class Trainer:
 
     def _better(self, value: float, than: float) -> bool:
         return value < than if self.config.train.metric == "loss" else value > than
+
+    def _is_as_good(self, value: float, as_value: float) -> bool:
+        return math.isfinite(value) and not self._better(as_value, value)
 
     def _resume(self) -> None:
         found = checkpoint.newest_whole(self.run, self._say)

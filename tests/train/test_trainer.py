@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import signal
 from collections.abc import Callable
@@ -361,6 +362,16 @@ def test_the_average_is_kept_if_it_is_no_worse_than_the_best(
     assert checkpoint.choose_weights(run.path, "loss").name == best
     assert [record["loss"] for record in run.metrics("mean")] == [2.1 if worse else 2.0]
     assert ("is worse than the best checkpoint" in run.said) == worse
+
+
+def test_an_average_without_a_finite_score_is_not_kept(
+    make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored(monkeypatch, {0: math.nan, 2: 3.0, 4: 2.0, 6: 4.0})
+    keys = {"save_every": 2, "validate_every": 2, "average": "last", "average_count": 2}
+    run = tiny_run().train(make_config(valid=True, max_steps=6, **keys))
+    assert checkpoint.choose_weights(run.path, "loss").name == "step-00000004"
+    assert "is worse than the best checkpoint" in run.said
 
 
 def test_an_average_of_earlier_steps_gives_way_to_a_better_checkpoint(
