@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from nmt.model.dropout import dropout
 
+_VECTOR = 16  # float32 numbers in the widest vector register
+
 
 def scaled_dot_product_attention(
     q_BHLK: Tensor, k_BHMK: Tensor, v_BHMK: Tensor, mask: Tensor | None, dropout_p: float = 0.0
@@ -40,10 +42,18 @@ def scaled_dot_product_attention(
     scores_BHLM = (q_BHLK * q_BHLK.shape[-1] ** -0.5) @ k_BHMK.contiguous().transpose(-2, -1)
     if mask is not None:
         scores_BHLM = scores_BHLM.masked_fill(~mask, torch.finfo(scores_BHLM.dtype).min)
-    # In bf16 torch's softmax over rows as short as sentences is several times slower.
+    return dropout(_softmax(scores_BHLM), dropout_p) @ v_BHMK
+
+
+def _softmax(scores_BHLM: Tensor) -> Tensor:
+    """Take the softmax over rows as short as sentences, in float32 at least."""
+    size = scores_BHLM.shape[-1]
+    # Rows that do not fill a vector register torch computes number by number, ten times slower.
+    missing = max(0, _VECTOR - size)
+    padded_BHLM = F.pad(scores_BHLM, (0, missing), value=-torch.inf) if missing else scores_BHLM
     exact = torch.promote_types(scores_BHLM.dtype, torch.float32)
-    weights_BHLM = scores_BHLM.softmax(dim=-1, dtype=exact).to(scores_BHLM.dtype)
-    return dropout(weights_BHLM, dropout_p) @ v_BHMK
+    weights_BHLM = padded_BHLM.softmax(dim=-1, dtype=exact)[..., :size]
+    return weights_BHLM.to(scores_BHLM.dtype)
 
 
 @dataclass

@@ -39,6 +39,8 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         # Used by all chunks: memory fresh from the system would cost as much as a pass over it.
         products_CV = h_ND.new_empty(min(size, len(h_ND)), len(w_VD))
         exact_CV = torch.empty_like(products_CV, dtype=torch.float32)
+        part_VD = torch.empty_like(w_VD)
+        exact_VD = torch.empty_like(weight_VD)
         with torch.autocast(device, enabled=False):
             uniform = -(hidden_ND.float() @ mean_D).sum()
             for start in range(0, len(h_ND), size):
@@ -49,19 +51,18 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
                 logits_CV.copy_(torch.mm(h_ND[rows], w_VD.t(), out=products))
                 target_logit_C1 = logits_CV.gather(1, target_C1)
                 max_C1 = logits_CV.amax(1, keepdim=True)
-                exp_CV = logits_CV.sub_(max_C1).exp_()
-                sum_C1 = exp_CV.sum(1, keepdim=True)
-                lse_C1 = max_C1 + sum_C1.log()
+                probs_CV = torch.softmax(logits_CV, dim=1, out=logits_CV)
+                # The largest probability is exp(0) over the sum: it does not underflow.
+                lse_C1 = max_C1 - probs_CV.amax(1, keepdim=True).log()
                 lse = lse + lse_C1.sum()
                 nll = nll + (lse_C1 - target_logit_C1).sum()
                 if not any(ctx.needs_input_grad):
                     continue
                 # The gradient of the logits is their softmax minus the target distribution.
-                probs_CV = exp_CV.div_(sum_C1)
                 probs_CV.scatter_add_(1, target_C1, lse_C1.new_full(lse_C1.shape, smoothing - 1.0))
                 grad_CV = products.copy_(probs_CV)
                 torch.mm(grad_CV, w_VD, out=grad_ND[rows])
-                grad_VD += grad_CV.t() @ h_ND[rows]
+                grad_VD += exact_VD.copy_(torch.mm(grad_CV.t(), h_ND[rows], out=part_VD))
         grad_ND -= smoothing * mean_D
         grad_VD -= smoothing / len(weight_VD) * hidden_ND.sum(dim=0)
         ctx.save_for_backward(grad_ND, grad_VD)
