@@ -347,12 +347,14 @@ def translate(
     sampling = None
     if (temperature, top_k, top_p) != (None, None, None):
         sampling = Sampling(1.0 if temperature is None else temperature, top_k, top_p, seed)
+    interactive = streams.comes_slowly(file)
     translator = _translator(
         [model, *(ensemble or [])],
         device,
         dtype,
         threads,
         engine,
+        interactive=interactive,
         beam_size=beam_size,
         length_penalty=length_penalty,
         max_extra_len=max_extra_len,
@@ -370,9 +372,7 @@ def translate(
     if output:
         bulk.translate_file(translator, lines, chosen, output, resume=resume, say=_say)
         return
-    windows = streams.translate_windows(
-        translator, lines, chosen, interactive=streams.comes_slowly(file)
-    )
+    windows = streams.translate_windows(translator, lines, chosen, interactive=interactive)
     streams.write_lines((text for window in windows for text in window), None)
 
 
@@ -534,6 +534,22 @@ def _load_models(
     return [load_model(path, choose_device(device), getattr(torch, dtype.value)) for path in paths]
 
 
+def _networks(
+    paths: list[Path], device: str, dtype: Dtype, threads: int | None, interactive: bool
+) -> Engine:
+    """Load models for nmt's own engine; all CPU threads are for one line if it is waited for."""
+    import torch
+
+    from nmt.decode.engine import Networks
+    from nmt.decode.workers import CAN_FORK, Workers
+    from nmt.trained_model import choose_device
+
+    count = threads or torch.get_num_threads()
+    beside = CAN_FORK and not interactive and choose_device(device).type == "cpu"
+    networks = Networks(_load_models(paths, device, dtype, 1 if beside else count))
+    return Workers(networks, count) if beside and count > 1 else networks
+
+
 def _exported(paths: list[Path], device: str, dtype: Dtype, threads: int | None) -> Engine:
     """Load an exported model, with the options of one that is not."""
     from nmt.export.engine import CTranslate2Engine
@@ -552,17 +568,18 @@ def _translator(
     dtype: Dtype,
     threads: int | None,
     engine: EngineName = EngineName.nmt,
+    *,
+    interactive: bool = False,
     **options: Any,
 ) -> Translator:
     """Load the models of an ensemble; options that are None are as the first one's config says."""
-    from nmt.decode.engine import Networks, TranslateOptions
+    from nmt.decode.engine import TranslateOptions
     from nmt.decode.translator import Translator
 
-    runs: Engine
     if engine is EngineName.ctranslate2:
         runs = _exported(paths, device, dtype, threads)
     else:
-        runs = Networks(_load_models(paths, device, dtype, threads))
+        runs = _networks(paths, device, dtype, threads, interactive)
     chosen = TranslateOptions.from_config(runs.models[0].config.decode, **options)
     return Translator(runs, chosen, warn=_say)
 

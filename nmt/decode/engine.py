@@ -125,6 +125,10 @@ class Engine(Protocol):
     def max_positions(self) -> int:
         """How many tokens it takes and gives at most, end mark included."""
 
+    @property
+    def num_beside(self) -> int:
+        """How many batches it searches beside each other, when threads ask it to."""
+
     def search(
         self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
     ) -> list[list[Hypothesis]]:
@@ -154,6 +158,8 @@ class Networks:
     Raises:
         ConfigError: the models' tokenizers differ.
     """
+
+    num_beside = 1
 
     def __init__(self, models: Sequence[TrainedModel]) -> None:
         first = models[0]

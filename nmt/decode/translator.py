@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -188,15 +189,31 @@ class Translator:
         ]
         found: list[list[Hypothesis]] = [[] for _ in parts]
         lengths = [len(part.src_ids) for part in parts]
-        for batch in length_batches(lengths, self.options.batch_tokens):
-            self._poll()
-            hypotheses = self._search_fitting([parts[place] for place in batch])
+        batch_tokens = self.options.batch_tokens
+        if self.engine.num_beside > 1:  # there is something to do for each, if there is little
+            batch_tokens = min(batch_tokens, 1 + sum(lengths) // self.engine.num_beside)
+        batches = list(length_batches(lengths, batch_tokens))
+        searched = self._search_batches([[parts[place] for place in batch] for batch in batches])
+        for batch, hypotheses in zip(batches, searched, strict=True):
             for place, best in zip(batch, hypotheses, strict=True):
                 found[place] = best[: self.options.nbest]
         parts_of_line: dict[int, list[list[ScoredText]]] = {number: [] for number, _ in lines}
         for part, texts in zip(parts, self._texts(found), strict=True):
             parts_of_line[part.line].append(texts)
         return [self._joined(texts) for texts in parts_of_line.values()]
+
+    def _search_batches(self, batches: list[list[_Part]]) -> Iterator[list[list[Hypothesis]]]:
+        """Search batches, as many at a time as the engine takes, and return them in order."""
+
+        def search(batch: list[_Part]) -> list[list[Hypothesis]]:
+            self._poll()
+            return self._search_fitting(batch)
+
+        if self.engine.num_beside == 1:
+            yield from map(search, batches)
+        else:
+            with ThreadPoolExecutor(self.engine.num_beside) as threads:
+                yield from threads.map(search, batches)
 
     def _search_fitting(self, parts: list[_Part]) -> list[list[Hypothesis]]:
         """Search a batch, in halves if it does not fit into memory."""

@@ -48,6 +48,7 @@ class CTranslate2Engine:
         threads: CPU threads; without it, one a core.
 
     Attributes:
+        num_beside: 1; it divides batches among its threads by itself.
         models: the one model.
         dtype: what CTranslate2 computes in.
         max_positions: tokens that the model has positions for.
@@ -56,6 +57,8 @@ class CTranslate2Engine:
         ConfigError: CTranslate2 is not installed, or cannot compute there.
         FileError: there is no exported model, or it is damaged.
     """
+
+    num_beside = 1
 
     def __init__(self, directory: Path, device: torch.device, threads: int | None = None) -> None:
         ctranslate2 = require_ctranslate2()

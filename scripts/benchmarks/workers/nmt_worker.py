@@ -66,11 +66,13 @@ def load_translator(arguments: list[str]) -> Translator:
 
 def translate_nmt(request: Request) -> Answer:
     """Translate text to text."""
-    translator = load_translator(request["arguments"])
+    # As of a file: lines from a pipe might come one at a time, and are translated so.
+    translator = load_translator([*request["arguments"], __file__])
     if request["num_tokens"]:
         # The weights never choose the end mark, so that each line gets so many tokens. Only now:
-        # the limit of the input has been taken from it already.
-        translator.engine.max_positions = request["num_tokens"]
+        # the limit of the input has been taken from it already, and no process is forked yet.
+        engine = translator.engine
+        getattr(engine, "engine", engine).max_positions = request["num_tokens"]
     list(translator.translate(request["warm_up"]))
     start = time.monotonic()
     found = list(translator.translate(request["lines"]))
