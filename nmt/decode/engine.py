@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +18,10 @@ from nmt.decode.search import Hypothesis, Sampling, Stepper, beam_search, sample
 from nmt.errors import ConfigError, FileError
 from nmt.model.transformer import Transformer
 from nmt.trained_model import TrainedModel
+
+# Rows whose log-probabilities are there at a time: of more, as many megabytes would be taken from
+# the system and given back in every step.
+_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,11 @@ class ModelStepper:
         self._network = network
         self._state = network.start_decoding(src_BS)
 
-    def step(self, tokens_BW: Tensor) -> Tensor:
-        """Give log_probs_BWV in float32 whatever the network computes in."""
-        logits_BWV = self._network.decode_step(tokens_BW, self._state)
-        return logits_BWV.log_softmax(-1, dtype=torch.float32)
+    def step(self, tokens_BW: Tensor) -> Iterator[Tensor]:
+        """Give log-probabilities in float32 whatever the network computes in."""
+        hidden_BWD = self._network.decode_step(tokens_BW, self._state)
+        for hidden_CD in torch.split(hidden_BWD.flatten(0, 1), _ROWS):
+            yield self._network.project(hidden_CD).log_softmax(-1, dtype=torch.float32)
 
     def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
         """Keep these sentences and hypotheses of the state."""
@@ -83,10 +88,11 @@ class EnsembleStepper:
     def __init__(self, steppers: Sequence[Stepper]) -> None:
         self._steppers = steppers
 
-    def step(self, tokens_BW: Tensor) -> Tensor:
+    def step(self, tokens_BW: Tensor) -> Iterator[Tensor]:
         """Give the logarithm of the averaged probabilities."""
-        log_probs = torch.stack([stepper.step(tokens_BW) for stepper in self._steppers])
-        return log_probs.logsumexp(0) - math.log(len(self._steppers))
+        steps = [stepper.step(tokens_BW) for stepper in self._steppers]
+        for log_probs in zip(*steps, strict=True):
+            yield torch.stack(log_probs).logsumexp(0) - math.log(len(log_probs))
 
     def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
         """Keep these sentences and hypotheses of every model."""

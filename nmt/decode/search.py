@@ -7,7 +7,7 @@ out of these, K candidates a sentence, T tokens so far, V vocabulary.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,7 +23,7 @@ _BLOCK = 64
 class Stepper(Protocol):
     """What a search needs of a model: sentences, each with hypotheses, the tokens chosen so far."""
 
-    def step(self, tokens_BW: Tensor) -> Tensor:
+    def step(self, tokens_BW: Tensor) -> Iterable[Tensor]:
         """Take the newest token of every hypothesis and return what may follow.
 
         Args:
@@ -31,7 +31,8 @@ class Stepper(Protocol):
                 sentence.
 
         Returns:
-            log_probs_BWV, float32; the search may overwrite it.
+            log_probs_RV, float32, of the B * W hypotheses; in as many parts as suit the stepper,
+            each of some rows. The search may overwrite them.
         """
         ...
 
@@ -160,9 +161,10 @@ def beam_search(
     length = 0
     while len(beams.sentence_B):
         length += 1
-        log_probs_BWV = stepper.step(beams.next_tokens(bos_id))
-        log_probs_BWV.index_fill_(2, forbidden, -torch.inf)
-        best = _candidates(beams.scores_BW, log_probs_BWV, 2 * beam_size)
+        following = _most_probable(
+            stepper.step(beams.next_tokens(bos_id)), 2 * beam_size, forbidden
+        )
+        best = _candidates(beams.scores_BW, *following, 2 * beam_size)
         ends_BK = best.tokens_BK == eos_id
         at_limit_B = max_lengths_B[beams.sentence_B] <= length
         # Dead continuations (-inf) are those of sentences that have ended, and there are some
@@ -189,10 +191,22 @@ def _staying(lives_B: Tensor) -> Tensor:
     return live_first_B[:count].sort().values
 
 
-def _candidates(scores_BW: Tensor, log_probs_BWV: Tensor, count: int) -> _Candidates:
+def _most_probable(
+    parts: Iterable[Tensor], count: int | None, forbidden: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Give the best few tokens of each row, or all, with their log-probabilities; best first."""
+    best = []
+    for log_probs_CV in parts:
+        log_probs_CV.index_fill_(1, forbidden, -torch.inf)
+        best.append(_top(log_probs_CV, count or log_probs_CV.shape[1]))
+    log_probs, tokens = zip(*best, strict=True)
+    return torch.cat(log_probs), torch.cat(tokens)
+
+
+def _candidates(
+    scores_BW: Tensor, log_probs_RK: Tensor, tokens_RK: Tensor, count: int
+) -> _Candidates:
     """Choose the best continuations of each sentence among those of all its hypotheses."""
-    # Twice the best few is much cheaper than adding to and comparing the whole vocabulary.
-    log_probs_RK, tokens_RK = _top(log_probs_BWV.flatten(0, 1), count)
     scores_BK = (scores_BW.reshape(-1, 1) + log_probs_RK).reshape(len(scores_BW), -1)
     scores_BK, places_BK = _top(scores_BK, count)
     return _Candidates(
@@ -349,15 +363,15 @@ def sample_search(
     length = 0
     while len(beams.sentence_B):
         length += 1
-        log_probs_BV = stepper.step(beams.next_tokens(bos_id))[:, 0]
-        log_probs_BV.index_fill_(1, forbidden, -torch.inf)
+        step = stepper.step(beams.next_tokens(bos_id))
+        log_probs_BK, tokens_BK = _most_probable(step, sampling.top_k, forbidden)
         numbers_B = torch.tensor(
             [generators[number].random() for number in beams.sentence_B.tolist()],
             dtype=torch.float64,
             device=device,
         )
-        tokens_B1 = _draw(log_probs_BV, numbers_B, sampling)
-        log_probs_B1 = log_probs_BV.gather(1, tokens_B1)
+        places_B1 = _draw(log_probs_BK, numbers_B, sampling)
+        tokens_B1, log_probs_B1 = tokens_BK.gather(1, places_B1), log_probs_BK.gather(1, places_B1)
         drawn = _Candidates(
             beams.scores_BW + log_probs_B1, torch.zeros_like(tokens_B1), tokens_B1, log_probs_B1
         )
@@ -368,11 +382,9 @@ def sample_search(
     return [hypothesis for [hypothesis] in results]
 
 
-def _draw(log_probs_BV: Tensor, numbers_B: Tensor, sampling: Sampling) -> Tensor:
-    """Turn numbers from [0, 1) into tokens (B, 1) through the cumulative distribution."""
-    vocab_size = log_probs_BV.shape[1]
-    kept_BK, tokens_BK = _top(log_probs_BV, sampling.top_k or vocab_size)
-    probs_BK = ((kept_BK - kept_BK[:, :1]).double() / sampling.temperature).softmax(dim=1)
+def _draw(log_probs_BK: Tensor, numbers_B: Tensor, sampling: Sampling) -> Tensor:
+    """Turn numbers from [0, 1) into places (B, 1) through the cumulative distribution."""
+    probs_BK = ((log_probs_BK - log_probs_BK[:, :1]).double() / sampling.temperature).softmax(dim=1)
     cumulated_BK = probs_BK.cumsum(dim=1)
     if sampling.top_p is not None:
         probs_BK = probs_BK.masked_fill(cumulated_BK - probs_BK >= sampling.top_p, 0.0)
@@ -381,4 +393,4 @@ def _draw(log_probs_BV: Tensor, numbers_B: Tensor, sampling: Sampling) -> Tensor
     thresholds_B = numbers_B * cumulated_BK[:, -1]
     places_B1 = torch.searchsorted(cumulated_BK, thresholds_B[:, None], right=True)
     last_B1 = (probs_BK > 0).sum(dim=1, keepdim=True) - 1
-    return tokens_BK.gather(1, places_B1.clamp(max=last_B1))
+    return places_B1.clamp(max=last_B1)

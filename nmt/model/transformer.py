@@ -175,7 +175,7 @@ class Transformer(nn.Module):
             state: of the same sentences and hypotheses; advanced by one position.
 
         Returns:
-            logits of the next token, [B, W, V].
+            [B, W, D], for `project`.
         """
         state.make_room()
         position_1D = self.tgt_positions(state.position, 1)
@@ -186,7 +186,8 @@ class Transformer(nn.Module):
             x_BWD = layer(x_BWD, own_B1WM, memory, state.src_mask, past, state.used)
         state.used += tokens_BW.shape[1]
         state.position += 1
-        return self.project(self.decoder_norm(x_BWD))
+        out_BWD: Tensor = self.decoder_norm(x_BWD)
+        return out_BWD
 
     def _embed(self, ids_BL: Tensor, embedding: nn.Embedding, positions_LD: Tensor) -> Tensor:
         out_BLD: Tensor = self.dropout(embedding(ids_BL) * self.embedding_scale + positions_LD)

@@ -29,19 +29,17 @@ class TableStepper:
         self.order = order
         self.sizes: list[tuple[int, int]] = []
 
-    def step(self, tokens_BW: Tensor) -> Tensor:
+    def step(self, tokens_BW: Tensor) -> list[Tensor]:
         assert tokens_BW.shape == (len(self.sentence_B), len(self.contexts_BW[0]))
         self.sizes.append((tokens_BW.shape[0], tokens_BW.shape[1]))
         self.contexts_BW = [
             [(*old, token)[-self.order :] for old, token in zip(contexts, tokens, strict=True)]
             for contexts, tokens in zip(self.contexts_BW, tokens_BW.tolist(), strict=True)
         ]
-        return torch.stack(
-            [
-                torch.stack([self.tables[(number, *self.padded(old))] for old in contexts])
-                for number, contexts in zip(self.sentence_B, self.contexts_BW, strict=True)
-            ]
-        )
+        return [  # a sentence at a time
+            torch.stack([self.tables[(number, *self.padded(old))] for old in contexts])
+            for number, contexts in zip(self.sentence_B, self.contexts_BW, strict=True)
+        ]
 
     def padded(self, context: tuple[int, ...]) -> tuple[int, ...]:
         return (0,) * (self.order - len(context)) + context
@@ -224,14 +222,14 @@ class EndingStepper:
         self.words_B = words_B
         self.sizes: list[int] = []
 
-    def step(self, tokens_BW: Tensor) -> Tensor:
+    def step(self, tokens_BW: Tensor) -> list[Tensor]:
         ends_BW = (len(self.sizes) >= self.words_B)[:, None].expand_as(tokens_BW)
         self.sizes.append(len(tokens_BW))
         probs_BWV = torch.zeros(*tokens_BW.shape, 4)
         probs_BWV[..., EOS] = torch.where(ends_BW, 0.9, 0.0)
         probs_BWV[..., A] = torch.where(ends_BW, 0.0, 0.9)
         probs_BWV[..., B] = 0.1
-        return probs_BWV.log()
+        return [probs_BWV.log().flatten(0, 1)]
 
     def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
         self.words_B = self.words_B[sentences_N]

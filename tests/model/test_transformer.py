@@ -86,7 +86,7 @@ def test_cached_decoding_equals_full_decoding(variant: dict[str, Any]) -> None:
         shape = beams_NW.shape
         tokens = torch.randint(3, VOCAB, shape) if step else torch.full(shape, BOS)
         prefixes = torch.cat([prefixes, tokens[..., None]], dim=2)
-        logits = network.decode_step(tokens, state)
+        logits = network.project(network.decode_step(tokens, state))
         for beam in range(shape[1]):
             full = network(sources[sentences], prefixes[:, beam])
             assert_close(logits[:, beam], full[:, -1])
@@ -97,7 +97,7 @@ def test_the_cache_grows() -> None:
     state = network.start_decoding(sources)
     prefixes = torch.full((3, 1), BOS)
     for _ in range(20):
-        logits = network.decode_step(prefixes[:, -1:], state)
+        logits = network.project(network.decode_step(prefixes[:, -1:], state))
         prefixes = torch.cat([prefixes, logits.argmax(dim=2)], dim=1)
     assert_close(logits[:, 0], network(sources, prefixes[:, :-1])[:, -1])
 

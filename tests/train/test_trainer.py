@@ -540,7 +540,7 @@ def greedy(network: Transformer, src_BS: Tensor) -> Tensor:
     tokens_BW = torch.full((len(src_BS), 1), BOS)
     steps = []
     for _ in range(LONGEST + 1):
-        tokens_BW = network.decode_step(tokens_BW, state).argmax(dim=-1)
+        tokens_BW = network.project(network.decode_step(tokens_BW, state)).argmax(dim=-1)
         steps.append(tokens_BW)
     return torch.cat(steps, dim=1)
 
