@@ -240,10 +240,31 @@ class TokenizerConfig(Section):
 class PositionsConfig(Section):
     """How the model knows the order of tokens (paper, section 3.5)."""
 
-    kind: Literal["sinusoidal", "learned"] = "sinusoidal"
-    """Sines and cosines, or a learned vector a position (Table 3, row E)."""
+    kind: Literal["sinusoidal", "learned", "none"] = "sinusoidal"
+    """Sines and cosines, or a learned vector a position (Table 3, row E). With none the encoder
+    reads the words in no order; the decoder has what its mask tells (Haviv et al. 2022)."""
+    combine: Literal["add", "concat"] = "add"
+    """Add the positions to the embeddings as in the paper, or put them behind the embeddings,
+    which are then narrower: together they have d_model dimensions."""
+    width: PositiveInt | None = None
+    """Dimensions of the positions with combine: concat. Without it, a quarter of d_model, rounded
+    down to an even number."""
     max_length: PositiveInt = 512
     """Number of learned positions, at least data.max_length; sinusoids have no limit."""
+
+    @model_validator(mode="after")
+    def _check(self) -> PositionsConfig:
+        _refuse(
+            (
+                self.kind == "none" and self.combine == "concat",
+                "kind none has nothing to concatenate: it needs combine: add",
+            ),
+            (
+                self.width is not None and self.combine == "add",
+                "width needs combine: concat: added positions are as wide as d_model",
+            ),
+        )
+        return self
 
 
 class ModelConfig(Section):
@@ -272,7 +293,8 @@ class ModelConfig(Section):
     """Position encoding."""
     tie_embeddings: Literal["none", "decoder", "all"] = "all"
     """Which of the source embedding, the target embedding and the output projection are one
-    matrix: none, the last two, or all three (which needs a joint vocabulary)."""
+    matrix: none, the last two, or all three (which needs a joint vocabulary). Concatenated
+    positions need none: they leave embeddings narrower than the projection."""
     dropout: Probability = 0.1
     """On the output of every sub-layer, before the residual sum."""
     attention_dropout: Probability = 0.0
@@ -282,8 +304,23 @@ class ModelConfig(Section):
     embedding_dropout: Probability | None = None
     """On the sum of embedding and position. Without it, as `dropout`."""
 
+    @property
+    def position_width(self) -> int:
+        """Dimensions of the positions."""
+        if self.positions.combine == "add":
+            return self.d_model
+        return self.positions.width or self.d_model // 8 * 2  # even: sinusoids come in pairs
+
+    @property
+    def embedding_width(self) -> int:
+        """Dimensions of the embeddings."""
+        if self.positions.combine == "add":
+            return self.d_model
+        return self.d_model - self.position_width
+
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:
+        concat = self.positions.combine == "concat"
         _refuse(
             (
                 self.d_model % self.num_heads != 0 and (self.d_k is None or self.d_v is None),
@@ -291,8 +328,19 @@ class ModelConfig(Section):
                 "change one of them or set d_k and d_v",
             ),
             (
-                self.d_model % 2 != 0 and self.positions.kind == "sinusoidal",
-                f"d_model {self.d_model} is odd: sinusoidal positions need it even",
+                self.position_width % 2 != 0 and self.positions.kind == "sinusoidal",
+                f"{'positions.width' if concat else 'd_model'} {self.position_width} is odd: "
+                "sinusoidal positions need it even",
+            ),
+            (
+                concat and not 0 < self.position_width < self.d_model,
+                f"positions.width {self.position_width} must lie between 0 and d_model "
+                f"{self.d_model}, with room for the embeddings",
+            ),
+            (
+                concat and self.tie_embeddings != "none",
+                f"tie_embeddings: {self.tie_embeddings} makes an embedding the output projection, "
+                "which is wider with positions.combine: concat; use none",
             ),
         )
         return self

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nmt import checkpoint
-from nmt.config import Config
+from nmt.config import Config, ModelConfig
 from nmt.errors import FileError
 
 _EMBEDDINGS = ("src_embedding", "tgt_embedding", "projection", "src_positions", "tgt_positions")
@@ -301,9 +301,18 @@ def _network_line(config: Config) -> str:
     return (
         f"Transformer, {model.norm}-norm, {model.encoder_layers} + {model.decoder_layers} layers, "
         f"d_model {model.d_model}, {model.num_heads} heads, d_ff {model.d_ff}, "
-        f"{model.activation}, {model.positions.kind} positions, "
+        f"{model.activation}, {_positions(model)}, "
         f"tied embeddings: {model.tie_embeddings}"
     )
+
+
+def _positions(model: ModelConfig) -> str:
+    kind = model.positions.kind
+    if kind == "none":
+        return "no positions"
+    if model.positions.combine == "add":
+        return f"{kind} positions"
+    return f"{model.position_width} concatenated dimensions of {kind} positions"
 
 
 def _training_line(info: ModelInfo) -> str:

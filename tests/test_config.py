@@ -295,6 +295,27 @@ def test_a_dumped_configuration_is_read_back_to_the_same(load: Callable[..., Con
             ["model.positions={kind: learned, max_length: 100}"],
             "model.positions.max_length 100 is less than data.max_length 256",
         ),
+        (
+            ["model.positions={kind: none, combine: concat}", "model.tie_embeddings=none"],
+            "model.positions: kind none has nothing to concatenate",
+        ),
+        (["model.positions.width=8"], "model.positions: width needs combine: concat"),
+        (
+            ["model.positions={combine: concat, width: 7}", "model.tie_embeddings=none"],
+            "model: positions.width 7 is odd: sinusoidal positions need it even",
+        ),
+        (
+            ["model.positions={combine: concat, width: 512}", "model.tie_embeddings=none"],
+            "model: positions.width 512 must lie between 0 and d_model 512",
+        ),
+        (
+            ["model.positions.combine=concat"],
+            "model: tie_embeddings: all makes an embedding the output projection",
+        ),
+        (
+            ["model.positions.combine=concat", "model.tie_embeddings=decoder"],
+            "model: tie_embeddings: decoder makes an embedding the output projection",
+        ),
         (["tokenizer.src_model=a"], "tokenizer: src_model and tgt_model go together"),
         (
             ["tokenizer.src_model=a", "tokenizer.tgt_model=b"],
@@ -320,6 +341,9 @@ def test_contradictions_are_refused(
     [
         ["model.d_model=100", "model.d_k=10", "model.d_v=12"],
         ["model.d_model=99", "model.num_heads=9", "model.positions.kind=learned"],
+        ["model.positions.kind=none"],
+        ["model.positions.combine=concat", "model.tie_embeddings=none"],
+        ["model.positions={kind: learned, combine: concat, width: 7}", "model.tie_embeddings=none"],
         ["tokenizer.joint=false", "model.tie_embeddings=decoder"],
         ["train.keep_last=1", "train.average=none"],
         ["train.keep_last=1", "train.average_count=1"],

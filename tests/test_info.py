@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from typer.testing import CliRunner, Result
 
 from nmt import checkpoint, trained_model
@@ -68,6 +69,22 @@ def test_all_that_is_said_is_so(run: Path) -> None:
     assert info.bytes == sum(len(content) for content, _ in before.values())
     assert info.verified == ["tokenizer", "step-00000060"]
     assert info.faults == []
+
+
+@pytest.mark.parametrize(
+    ("positions", "said"),
+    [
+        ({}, "sinusoidal positions"),
+        ({"kind": "none"}, "no positions"),
+        ({"combine": "concat"}, "8 concatenated dimensions of sinusoidal positions"),
+    ],
+    ids=str,
+)
+def test_positions_are_named(run: Path, positions: dict[str, str], said: str) -> None:
+    config = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
+    config["model"] |= {"positions": positions, "tie_embeddings": "none"}
+    (run / "config.yaml").write_text(yaml.safe_dump(config), "utf-8")
+    assert f", relu, {said}, tied" in " ".join(" ".join(render(inspect(run))).split())
 
 
 def test_separate_vocabularies_and_embeddings(run: Path) -> None:

@@ -143,16 +143,22 @@ def _set_sides(spec: Any, network: Transformer, length: int) -> None:
         (spec.encoder, network.src_positions, network.encoder_norm),
         (spec.decoder, network.tgt_positions, network.decoder_norm),
     ]
+    d_model = network.projection.in_features
     for side, positions, norm in sides:
         side.scale_embeddings = network.embedding_scale
         # Without a table CTranslate2 takes sinusoids of another layout that start at 1.
         # The further row is there for the last token, which scoring reads and nothing follows.
-        side.position_encodings.encodings = F.pad(_copy(positions(0, length)), (0, 0, 0, 1))
+        table_MP = positions(0, length)
+        # CTranslate2 adds positions. With zeros before them, and behind the embeddings, that is
+        # the same as to concatenate them.
+        before = d_model - table_MP.shape[1]
+        side.position_encodings.encodings = F.pad(_copy(table_MP), (before, 0, 0, 1))
         if isinstance(norm, nn.LayerNorm):
             _set_norm(side.layer_norm, norm)
+    behind = d_model - network.src_embedding.embedding_dim
     # Equal matrices become one when the specification is optimised.
-    spec.encoder.embeddings[0].weight = _copy(network.src_embedding.weight)
-    spec.decoder.embeddings.weight = _copy(network.tgt_embedding.weight)
+    spec.encoder.embeddings[0].weight = F.pad(_copy(network.src_embedding.weight), (0, behind))
+    spec.decoder.embeddings.weight = F.pad(_copy(network.tgt_embedding.weight), (0, behind))
     spec.decoder.projection.weight = _copy(network.projection.weight)
 
 

@@ -1,11 +1,11 @@
-"""Position encodings, added to the embeddings (paper, section 3.5)."""
+"""Position encodings, added to the embeddings (paper, section 3.5) or concatenated to them."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from nmt.config import PositionsConfig
+from nmt.config import ModelConfig
 
 
 def sinusoids(start: int, length: int, d_model: int) -> Tensor:
@@ -69,8 +69,44 @@ class LearnedPositions(nn.Module):
         return self.weight[start : start + length]
 
 
-def make_positions(config: PositionsConfig, d_model: int) -> SinusoidalPositions | LearnedPositions:
-    """Make the kind of positions that the configuration names."""
-    if config.kind == "learned":
-        return LearnedPositions(d_model, config.max_length)
-    return SinusoidalPositions(d_model)
+class NoPositions(nn.Module):
+    """Zeros: a source is words in no order, and of a target the decoder's mask tells it."""
+
+    max_length: int | None = None
+    zeros_1D: Tensor
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        # A buffer, so as to be on the device and in the dtype of the embeddings.
+        self.register_buffer("zeros_1D", torch.zeros(1, d_model), persistent=False)
+
+    def forward(self, start: int, length: int) -> Tensor:
+        """Return [length, d_model], wherever they start."""
+        return self.zeros_1D.expand(length, -1)
+
+
+Positions = SinusoidalPositions | LearnedPositions | NoPositions
+
+
+def make_positions(config: ModelConfig) -> Positions:
+    """Make the kind of positions that the configuration names, of the width that it gives them."""
+    width = config.position_width
+    if config.positions.kind == "learned":
+        return LearnedPositions(width, config.positions.max_length)
+    return NoPositions(width) if config.positions.kind == "none" else SinusoidalPositions(width)
+
+
+def place(x_BLE: Tensor, positions_LP: Tensor, combine: str) -> Tensor:
+    """Tell embeddings their positions.
+
+    Args:
+        x_BLE: scaled embeddings.
+        positions_LP: what `Positions` give for the L places, or for one that all have.
+        combine: `add`, for which E and P are d_model, or `concat`, for which they sum up to it.
+
+    Returns:
+        [B, L, d_model].
+    """
+    if combine == "add":
+        return x_BLE + positions_LP
+    return torch.cat([x_BLE, positions_LP.expand(*x_BLE.shape[:-1], -1)], dim=-1)

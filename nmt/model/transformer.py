@@ -14,7 +14,7 @@ from nmt.config import ModelConfig
 from nmt.model.attention import KeyValues, Past
 from nmt.model.dropout import Dropout
 from nmt.model.layers import DecoderLayer, EncoderLayer
-from nmt.model.positions import make_positions
+from nmt.model.positions import make_positions, place
 
 
 @dataclass
@@ -78,7 +78,8 @@ class Transformer(nn.Module):
         src_pad_id: the source id that is padding.
 
     The embeddings are scaled by sqrt(d_model) and share one matrix with the output projection
-    as `config.tie_embeddings` says (paper, section 3.4).
+    as `config.tie_embeddings` says (paper, section 3.4). Those that positions are concatenated to
+    are narrower, and scaled by the root of their own width.
     """
 
     def __init__(
@@ -86,19 +87,21 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         self.src_pad_id = src_pad_id
-        self.embedding_scale = math.sqrt(config.d_model)
+        width = config.embedding_width
+        self.embedding_scale = math.sqrt(width)
         tied = config.tie_embeddings
-        self.src_embedding = _embedding(src_vocab_size, config.d_model)
+        self.src_embedding = _embedding(src_vocab_size, width)
         self.tgt_embedding = (
-            self.src_embedding if tied == "all" else _embedding(tgt_vocab_size, config.d_model)
+            self.src_embedding if tied == "all" else _embedding(tgt_vocab_size, width)
         )
         self.projection = nn.utils.skip_init(nn.Linear, config.d_model, tgt_vocab_size, bias=False)  # type: ignore[no-untyped-call]
         if tied == "none":
             nn.init.normal_(self.projection.weight, std=config.d_model**-0.5)
         else:
             self.projection.weight = self.tgt_embedding.weight
-        self.src_positions = make_positions(config.positions, config.d_model)
-        self.tgt_positions = make_positions(config.positions, config.d_model)
+        self.src_positions = make_positions(config)
+        self.tgt_positions = make_positions(config)
+        self.combine_positions = config.positions.combine
         self.max_length = self.src_positions.max_length
         p = config.dropout if config.embedding_dropout is None else config.embedding_dropout
         self.dropout = Dropout(p)
@@ -132,7 +135,8 @@ class Transformer(nn.Module):
             the memory [B, S, D] and its mask, bool [B, 1, 1, S], True at tokens.
         """
         src_mask = (src_BS != self.src_pad_id)[:, None, None, :]
-        x_BSD = self._embed(src_BS, self.src_embedding, self.src_positions(0, src_BS.shape[1]))
+        positions_SP = self.src_positions(0, src_BS.shape[1])
+        x_BSD = self._embed(src_BS, self.src_embedding, positions_SP)
         for layer in self.encoder_layers:
             x_BSD = layer(x_BSD, src_mask)
         memory_BSD: Tensor = self.encoder_norm(x_BSD)
@@ -178,8 +182,8 @@ class Transformer(nn.Module):
             [B, W, D], for `project`.
         """
         state.make_room()
-        position_1D = self.tgt_positions(state.position, 1)
-        x_BWD = self._embed(tokens_BW, self.tgt_embedding, position_1D)
+        position_1P = self.tgt_positions(state.position, 1)
+        x_BWD = self._embed(tokens_BW, self.tgt_embedding, position_1P)
         for layer, past, memory in zip(self.decoder_layers, state.past, state.memory, strict=True):
             # The hypotheses of a sentence are like positions of one sequence.
             own_B1WM = state.own_BWM[:, None]
@@ -189,8 +193,9 @@ class Transformer(nn.Module):
         out_BWD: Tensor = self.decoder_norm(x_BWD)
         return out_BWD
 
-    def _embed(self, ids_BL: Tensor, embedding: nn.Embedding, positions_LD: Tensor) -> Tensor:
-        out_BLD: Tensor = self.dropout(embedding(ids_BL) * self.embedding_scale + positions_LD)
+    def _embed(self, ids_BL: Tensor, embedding: nn.Embedding, positions_LP: Tensor) -> Tensor:
+        x_BLE = embedding(ids_BL) * self.embedding_scale
+        out_BLD: Tensor = self.dropout(place(x_BLE, positions_LP, self.combine_positions))
         return out_BLD
 
 
@@ -201,9 +206,9 @@ def _is_all(indices_N: Tensor, size: int) -> bool:
     )
 
 
-def _embedding(vocab_size: int, d_model: int) -> nn.Embedding:
-    embedding = nn.Embedding(vocab_size, d_model)
-    # Of variance 1 / d_model: with the scale of sqrt(d_model) an embedding has the size of a
+def _embedding(vocab_size: int, width: int) -> nn.Embedding:
+    embedding = nn.Embedding(vocab_size, width)
+    # Of variance 1 / width: with the scale of sqrt(width) an embedding has the size of a
     # position, and as the output projection it gives logits of variance 1.
-    nn.init.normal_(embedding.weight, std=d_model**-0.5)
+    nn.init.normal_(embedding.weight, std=width**-0.5)
     return embedding

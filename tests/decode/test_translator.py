@@ -424,15 +424,39 @@ def test_a_huge_line_becomes_one_line(model: TrainedModel) -> None:
     assert len(messages) == 1
 
 
+@pytest.mark.parametrize("combine", ["add", "concat"])
 def test_learned_positions_limit_input_and_output(
-    tokenizer: Tokenizer, make_model: MakeModel
+    tokenizer: Tokenizer, make_model: MakeModel, combine: str
 ) -> None:
-    model = make_model(tokenizer, seed=1, positions={"kind": "learned", "max_length": 44})
+    positions = {"kind": "learned", "max_length": 44, "combine": combine}
+    model = make_model(tokenizer, seed=1, positions=positions)
     messages: list[str] = []
     options = TranslateOptions(max_input_length=60)
     found = list(Translator([model], options, messages.append).translate(["the " * 43, "a " * 44]))
-    assert [message[:7] for message in messages] == ["line 2:"]
+    assert messages == [
+        "line 2: 44 tokens are more than the 43 that the model takes: translated in 2 parts"
+    ]
     assert all(translation.text for translation in found)
+    assert len(found[0].hypotheses[0].token_log_probs) <= 44
+
+
+@pytest.mark.parametrize(
+    "positions",
+    [
+        {"kind": "none"},
+        {"kind": "sinusoidal", "combine": "concat"},
+        {"kind": "learned", "combine": "concat", "width": 5, "max_length": 90},
+    ],
+    ids=lambda positions: "-".join(map(str, positions.values())),
+)
+def test_positions_of_any_kind_know_nothing_of_the_batch(
+    tokenizer: Tokenizer, make_model: MakeModel, lines: list[str], positions: dict[str, object]
+) -> None:
+    model = make_model(tokenizer, seed=1, positions=positions)
+    some = lines[:12]
+    together = translate(model, some, nbest=2)
+    assert len(set(texts(together))) > 8
+    assert_same(together, [translate(model, [line], nbest=2)[0] for line in some])
 
 
 # Interactive input

@@ -36,6 +36,11 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         {"tie_embeddings": "none", "norm": "pre", "activation": "gelu", "encoder_layers": 1},
     ),
     "swiglu, learned positions": ("joint", {"activation": "swiglu", "positions": LEARNED}),
+    "concatenated positions": (
+        "separate",
+        {"tie_embeddings": "none", "positions": {**LEARNED, "combine": "concat", "width": 5}},
+    ),
+    "no positions": ("joint", {"positions": {"kind": "none"}}),
     "narrow heads": ("joint", {"norm": "pre", "d_k": 4, "d_v": 4}),
     "three heads": ("joint", {"num_heads": 3, "d_k": 16, "d_v": 16}),
 }

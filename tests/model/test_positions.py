@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from nmt.config import PositionsConfig
+from nmt.config import ModelConfig
 from nmt.model.positions import (
     LearnedPositions,
+    NoPositions,
+    Positions,
     SinusoidalPositions,
     make_positions,
+    place,
     sinusoids,
 )
+
+
+def positions_of(**settings: Any) -> Positions:
+    """Make positions for a model of 8 dimensions."""
+    values = {"d_model": 8, "num_heads": 1, "tie_embeddings": "none", "positions": settings}
+    return make_positions(ModelConfig.model_validate(values))
 
 
 def test_values_computed_by_hand() -> None:
@@ -101,10 +111,9 @@ def test_growth_keeps_the_dtype() -> None:
     assert SinusoidalPositions(8).bfloat16()(600, 2).dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
+@pytest.mark.parametrize("kind", ["sinusoidal", "learned", "none"])
 def test_a_start_offset_gives_the_same_rows(kind: str) -> None:
-    config = PositionsConfig.model_validate({"kind": kind, "max_length": 30})
-    positions = make_positions(config, 8)
+    positions = positions_of(kind=kind, max_length=30)
     whole = positions(0, 30)
     for start in (0, 1, 29):
         assert torch.equal(positions(start, 1), whole[start : start + 1])
@@ -112,13 +121,43 @@ def test_a_start_offset_gives_the_same_rows(kind: str) -> None:
 
 
 def test_kinds() -> None:
-    sinusoidal = make_positions(PositionsConfig(kind="sinusoidal"), 8)
-    learned = make_positions(PositionsConfig(kind="learned", max_length=9), 8)
+    sinusoidal = positions_of(kind="sinusoidal")
+    learned = positions_of(kind="learned", max_length=9)
+    none = positions_of(kind="none")
     assert isinstance(sinusoidal, SinusoidalPositions)
     assert isinstance(learned, LearnedPositions)
-    assert (sinusoidal.max_length, learned.max_length) == (None, 9)
+    assert isinstance(none, NoPositions)
+    assert (sinusoidal.max_length, learned.max_length, none.max_length) == (None, 9, None)
     assert not sinusoidal.state_dict(), "it can be computed again"
+    assert not none.state_dict()
     assert [tuple(p.shape) for p in learned.parameters()] == [(9, 8)]
+    assert torch.equal(none(700, 5), torch.zeros(5, 8))
+
+
+@pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
+@pytest.mark.parametrize(("given", "width"), [(None, 2), (4, 4)])
+def test_concatenated_positions_take_a_quarter_or_what_is_given(
+    kind: str, given: int | None, width: int
+) -> None:
+    positions = positions_of(kind=kind, combine="concat", width=given)
+    assert positions(0, 3).shape == (3, width)
+
+
+def test_concatenated_sinusoids_are_those_of_their_own_width() -> None:
+    positions = positions_of(combine="concat", width=4)
+    assert torch.equal(positions(0, 7), sinusoids(0, 7, 4))
+
+
+def test_places_are_added_or_put_behind() -> None:
+    x = torch.tensor([[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]]])
+    positions = torch.tensor([[0.1, 0.2], [0.3, 0.4]])
+    added = [[[1.1, 2.2], [3.3, 4.4]], [[5.1, 6.2], [7.3, 8.4]]]
+    assert_close(place(x, positions, "add"), torch.tensor(added))
+    behind = [[[1, 2, 0.1], [3, 4, 0.3]], [[5, 6, 0.1], [7, 8, 0.3]]]
+    assert_close(place(x, positions[:, :1], "concat"), torch.tensor(behind))
+    # The hypotheses of a beam are all at one position.
+    at_one = [[[1, 2, 0.3], [3, 4, 0.3]], [[5, 6, 0.3], [7, 8, 0.3]]]
+    assert_close(place(x, positions[1:, :1], "concat"), torch.tensor(at_one))
 
 
 def test_learned_positions_end_where_they_end() -> None:

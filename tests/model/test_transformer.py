@@ -18,17 +18,32 @@ PAD, BOS = 0, 2
 VOCAB = 19
 LEARNED = {"kind": "learned", "max_length": 12}
 
+POSITIONS: dict[str, dict[str, Any]] = {
+    "sinusoidal": {"kind": "sinusoidal"},
+    "learned": LEARNED,
+    "none": {"kind": "none"},
+    "sinusoidal-concat": {"kind": "sinusoidal", "combine": "concat"},
+    "learned-concat": {**LEARNED, "combine": "concat", "width": 5},
+}
+CONCATENATED = {"sinusoidal-concat", "learned-concat"}
+
 VARIANTS = [
     pytest.param(
-        {"norm": norm, "positions": positions, "tie_embeddings": tied, "activation": activation},
-        id=f"{norm}-{positions['kind']}-{tied}-{activation}",
+        {
+            "norm": norm,
+            "positions": POSITIONS[positions],
+            "tie_embeddings": tied,
+            "activation": activation,
+        },
+        id=f"{norm}-{positions}-{tied}-{activation}",
     )
     for norm, positions, tied, activation in itertools.product(
         ["post", "pre"],
-        [{"kind": "sinusoidal"}, LEARNED],
+        POSITIONS,
         ["none", "decoder", "all"],
         ["gelu", "swiglu"],
     )
+    if tied == "none" or positions not in CONCATENATED
 ]
 
 
@@ -111,9 +126,10 @@ def test_forward_is_encode_decode_project() -> None:
     assert torch.equal(network(_sources(), _targets()), logits)
 
 
+@pytest.mark.parametrize("name", POSITIONS)
 @pytest.mark.parametrize("norm", ["post", "pre"])
-def test_padding_changes_nothing(norm: str) -> None:
-    network = _network(norm=norm)
+def test_padding_changes_nothing(norm: str, name: str) -> None:
+    network = _network(norm=norm, positions=POSITIONS[name], tie_embeddings="none")
     targets = _targets()
     targets[1, 3:] = PAD
     together = network(_sources(), targets)
@@ -185,6 +201,32 @@ def test_embeddings_are_scaled_and_positions_added() -> None:
     network.encode(_sources())
     embedded = network.src_embedding.weight[_sources()] * 4.0  # sqrt(16)
     assert_close(seen[0], embedded + network.src_positions(0, 5))
+
+
+def test_concatenated_positions_leave_the_embeddings_the_rest() -> None:
+    network = _network(positions=POSITIONS["learned-concat"], tie_embeddings="none")
+    seen = []
+    network.encoder_layers[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    network.encode(_sources())
+    assert network.src_embedding.weight.shape == network.tgt_embedding.weight.shape == (VOCAB, 11)
+    assert network.projection.weight.shape == (VOCAB, 16)
+    assert_close(seen[0][..., :11], network.src_embedding.weight[_sources()] * math.sqrt(11))
+    assert_close(seen[0][..., 11:], network.src_positions(0, 5).expand(3, 5, 5))
+
+
+@pytest.mark.parametrize("name", POSITIONS)
+def test_order_matters_to_the_encoder_only_with_positions(name: str) -> None:
+    network = _network(positions=POSITIONS[name], tie_embeddings="none")
+    sources = _sources()[:1]
+    swapped = network(sources[:, [1, 0, 2, 3, 4]], _targets()[:1])
+    difference = (swapped - network(sources, _targets()[:1])).abs().amax(dim=-1)
+    assert (difference < 1e-9).all() if name == "none" else (difference > 1e-6).all()
+
+
+def test_without_positions_the_mask_of_the_decoder_tells_the_order() -> None:
+    network = _network(positions=POSITIONS["none"])
+    swapped = network(_sources(), _targets()[:, [0, 2, 1, 3, 4]])
+    assert ((swapped - network(_sources(), _targets()))[:, 2].abs().amax(dim=-1) > 1e-6).all()
 
 
 def test_depths_of_encoder_and_decoder_are_apart() -> None:
