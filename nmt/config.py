@@ -443,8 +443,21 @@ class DecodeConfig(Section):
     """Budget of a batch in source tokens, padding counted."""
 
 
+def _with_extends(schema: dict[str, Any]) -> None:
+    """Add to the JSON schema what a file may say besides: reading the file takes it out."""
+    schema["properties"]["extends"] = {
+        "type": "string",
+        "description": "Another configuration that this one changes: a path relative to this "
+        "file's folder. Sections are merged, everything else is replaced.",
+    }
+    required = [*schema.pop("required"), "extends"]
+    schema["anyOf"] = [{"required": [key]} for key in required]
+
+
 class Config(Section):
     """The whole configuration of a run."""
+
+    model_config = ConfigDict(json_schema_extra=_with_extends)
 
     data: DataConfig
     tokenizer: TokenizerConfig = TokenizerConfig()

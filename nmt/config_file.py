@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from nmt.config import CORPUS_KINDS, Config
 from nmt.errors import ConfigError, FileError
@@ -18,24 +18,30 @@ from nmt.errors import ConfigError, FileError
 def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
     """Read a YAML file, apply `a.b=value` overrides and check the result.
 
+    A file that says `extends: other.yaml`, a path relative to its own folder, changes what that
+    file says, which may extend another in turn. Sections are merged key by key; everything else
+    is replaced, so a corpus or a list of corpora is always of one file.
+
     Args:
         path: the YAML file.
         overrides: strings such as `train.max_steps=200` or `data.train.0.src=x.en.gz`; the value
-            is parsed as YAML.
+            is parsed as YAML. They apply last.
 
     Raises:
-        FileError: the file cannot be read.
-        ConfigError: it is no YAML, or breaks the schema; the message lists every fault.
+        FileError: the file, or one that it extends, cannot be read.
+        ConfigError: one of them is no YAML, they extend each other in a circle, or the result
+            breaks the schema; the message lists every fault.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"{path}: cannot read the configuration: {_reason(error)}") from error
-    values = _parse_yaml(text, str(path))
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: the configuration must be a mapping with the key 'data'")
-    faults = [fault for item in overrides or [] if (fault := _override(values, item))]
-    return _validated(values, str(path), faults)
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, changes in _read_chain(Path(path)):
+        _merge(values, changes, Config, origin, origins)
+    faults = []
+    for item in overrides or []:
+        if fault := _override(values, item):
+            faults.append(fault)
+        _forget(origins, item.partition("=")[0])
+    return _validated(values, str(path), origins, faults)
 
 
 def dump_config(config: Config) -> str:
@@ -61,6 +67,67 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _read_chain(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Read a file and those it extends: names and values, the file itself last."""
+    chain: list[tuple[str, dict[str, Any]]] = []
+    seen: list[Path] = []
+    following: Path | None = path
+    while following is not None:
+        values = _read(following, f", which {chain[0][0]} extends" if chain else "")
+        seen.append(following.resolve())
+        if seen[-1] in seen[:-1]:
+            circle = " extends ".join([*(name for name, _ in reversed(chain)), str(following)])
+            raise ConfigError(f"{path}: extends goes round in a circle: {circle}")
+        extended = values.pop("extends", None)
+        if not isinstance(extended, str | None):
+            raise ConfigError(f"{following}: extends: it takes the path of one file")
+        chain.insert(0, (str(following), values))
+        following = None if extended is None else following.parent / extended
+    return chain
+
+
+def _read(path: Path, reason: str) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:  # no UTF-8, or no path
+        raise FileError(
+            f"{path}: cannot read the configuration{reason}: {_reason(error)}"
+        ) from error
+    values = _parse_yaml(text, str(path))
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: the configuration must be a mapping, with keys such as 'data'")
+    return values
+
+
+def _merge(
+    values: dict[str, Any],
+    changes: dict[str, Any],
+    section: type[BaseModel],
+    origin: str,
+    origins: dict[str, str],
+    prefix: str = "",
+) -> None:
+    """Change a section's values, and note by dotted key the file that each comes from."""
+    for key, value in changes.items():
+        field = section.model_fields.get(key)
+        kind = field.annotation if field else None
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(value, dict):
+            if not isinstance(values.get(key), dict):
+                values[key] = {}
+                origins.pop(f"{prefix}{key}", None)
+            _merge(values[key], value, kind, origin, origins, f"{prefix}{key}.")
+        else:
+            values[key] = value
+            origins[f"{prefix}{key}"] = origin
+
+
+def _forget(origins: dict[str, str], changed: str) -> None:
+    """Strike out what no longer comes from a file alone."""
+    for key in list(origins):
+        if f"{key}.".startswith(f"{changed}.") or f"{changed}.".startswith(f"{key}."):
+            del origins[key]
+
+
 def _parse_yaml(text: str, origin: str) -> Any:
     try:
         loader = _Loader(text)
@@ -81,6 +148,8 @@ def _override(values: dict[str, Any], item: str) -> str | None:
     path, equals, text = item.partition("=")
     if not equals or not path:
         return f"{item!r}: an override has the form key.subkey=value"
+    if path == "extends":
+        return "extends: only a file can say it; give that file instead"
     try:
         value = _parse_yaml(text, path)
         parts = path.split(".")
@@ -120,23 +189,36 @@ def _place(node: Any, part: str) -> Any:
     return int(part)
 
 
-def _validated(values: dict[str, Any], origin: str, faults: list[str]) -> Config:
+def _validated(
+    values: dict[str, Any], path: str, origins: dict[str, str], faults: list[str]
+) -> Config:
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        faults = list(dict.fromkeys([*faults, *map(_explain, error.errors())]))
+        explained = (_explain(fault, path, origins) for fault in error.errors())
+        faults = list(dict.fromkeys([*faults, *explained]))
     if faults:
         listing = "\n".join(f"  {fault}" for fault in faults)
         raise ConfigError(
-            f"{origin}: the configuration has {len(faults)} faults\n{listing}"
+            f"{path}: the configuration has {len(faults)} faults\n{listing}"
             if len(faults) > 1
-            else f"{origin}: {faults[0]}"
+            else f"{path}: {faults[0]}"
         )
     return config
 
 
-def _explain(error: Any) -> str:
-    """Turn one of pydantic's errors into `dotted.key: what is wrong and what to do`."""
+def _explain(error: Any, path: str, origins: dict[str, str]) -> str:
+    """Say where one of pydantic's errors is and what to do; name another file than `path`."""
+    parts = _location(error)
+    key = ".".join(parts)
+    # What stands in a list comes from the file of the list.
+    origin = origins.get(".".join(itertools.takewhile(lambda part: not part.isdecimal(), parts)))
+    where = f" (in {origin})" if origin not in (None, path) else ""
+    return (f"{key}: " if key else "") + _message(error, parts) + where
+
+
+def _location(error: Any) -> list[str]:
+    """List the keys that lead to the place of one of pydantic's errors."""
     kinds = set(CORPUS_KINDS.values())
     # Pydantic puts the tag of a union member into the location, after the index of the corpus.
     parts = [
@@ -144,19 +226,25 @@ def _explain(error: Any) -> str:
         for before, part in zip((None, *error["loc"]), error["loc"], strict=False)
         if not (isinstance(before, int) and part in kinds)
     ]
-    key = ".".join(parts)
     if error["type"] == "extra_forbidden":
-        return f"{key}: unknown key{_suggestion(parts)}"
+        return parts
     if _starred(parts[:-1]) in _known_keys() and parts[-1] in ("constrained-int", "int", "str"):
-        key = ".".join(parts[:-1])  # the last part is the member of a union that did not fit
+        return parts[:-1]  # the last part is the member of a union that did not fit
+    return parts
+
+
+def _message(error: Any, parts: list[str]) -> str:
+    """Say what is wrong at a place and what to do."""
+    if error["type"] == "extra_forbidden":
+        return f"unknown key{_suggestion(parts)}"
     if error["type"] == "missing":
-        return f"{key}: required, but not there"
+        return "required, but not there"
     message = str(error["msg"]).removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     given = error.get("input")
     if isinstance(given, str | int | float | bool):
         message += f", but it is {given!r}"
-    return f"{key}: {message}" if key else message
+    return message
 
 
 def _suggestion(parts: list[str]) -> str:

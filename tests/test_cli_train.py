@@ -195,7 +195,8 @@ def test_the_schema_is_json_with_every_field_described(nmt: Callable[..., Result
     result = nmt("config", "--schema")
     assert result.exit_code == 0
     schema = json.loads(result.stdout)
-    assert schema["properties"].keys() == set(Config.model_fields)
+    assert schema["properties"].keys() == {*Config.model_fields, "extends"}
+    assert schema["properties"]["extends"]["description"]
     for name in ("data", "tokenizer", "model", "train", "decode"):
         section = Config.model_fields[name].annotation
         assert section is not None
