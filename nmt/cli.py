@@ -19,6 +19,7 @@ from nmt import __version__
 from nmt.errors import ConfigError, FileError, NmtError
 
 if TYPE_CHECKING:
+    from nmt.config import Config
     from nmt.decode.engine import Engine
     from nmt.decode.translator import Translator
     from nmt.trained_model import TrainedModel
@@ -158,7 +159,10 @@ def config(
         bool, typer.Option("--schema", help="Print the JSON schema of configurations instead.")
     ] = False,
 ) -> None:
-    """Check a configuration and print it with all its defaults."""
+    """Check a configuration and print it with all its defaults.
+
+    A comment says how many parameters the model has.
+    """
     import json
 
     from nmt.config import Config
@@ -169,7 +173,21 @@ def config(
     elif config is None:
         raise ConfigError("name a configuration, or ask for --schema")
     else:
-        typer.echo(dump_config(load_config(config, overrides)), nl=False)
+        resolved = load_config(config, overrides)
+        typer.echo(_size_comment(resolved) + dump_config(resolved), nl=False)
+
+
+def _size_comment(config: Config) -> str:
+    """Say how many parameters a model will have, as a line of YAML."""
+    from nmt.model.size import num_parameters
+
+    tokenizer = config.tokenizer
+    if tokenizer.model or tokenizer.src_model:
+        number = num_parameters(config.model, 0, 0)
+        return f"# {number:,} parameters, and the embeddings of the existing tokenizer's pieces\n"
+    size = tokenizer.vocab_size
+    number = num_parameters(config.model, size, size)
+    return f"# {number:,} parameters with a vocabulary of {size:,}\n"
 
 
 @app.command()

@@ -178,6 +178,11 @@ def test_a_signal_ends_the_process_and_the_same_command_goes_on(
 
 # ---------------------------------------------------------------- config
 
+BASE = [
+    "model={d_model: 512, d_ff: 2048, encoder_layers: 6, decoder_layers: 6}",
+    "tokenizer.vocab_size=37000",
+]
+
 
 def test_config_prints_the_resolved_configuration(nmt: Callable[..., Result], folder: Path) -> None:
     result = nmt("config", "tiny.yaml", "train.seed=9", "data.train.weight=2")
@@ -189,6 +194,15 @@ def test_config_prints_the_resolved_configuration(nmt: Callable[..., Result], fo
     assert values["train"]["seed"] == 9
     assert values["decode"]["beam_size"] == 4  # a default
     assert not (folder / "runs").exists()
+
+
+def test_config_says_how_many_parameters_the_model_has(nmt: Callable[..., Result]) -> None:
+    result = nmt("config", "tiny.yaml", *BASE)
+    # V 37,000 and 6 + 6 layers, see tests/model/test_transformer.py.
+    assert result.stdout.startswith("# 63,045,632 parameters with a vocabulary of 37,000\n")
+    result = nmt("config", "tiny.yaml", *BASE, "tokenizer.model=spm.model")
+    # The same without 37,000 rows of 512.
+    assert result.stdout.startswith("# 44,101,632 parameters, and the embeddings of the existing")
 
 
 def test_the_schema_is_json_with_every_field_described(nmt: Callable[..., Result]) -> None:

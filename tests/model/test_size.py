@@ -1,0 +1,51 @@
+"""The formula against the parameters of real networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from nmt.config import ModelConfig
+from nmt.model.size import num_parameters
+from nmt.model.transformer import Transformer
+
+LEARNED = {"kind": "learned", "max_length": 11}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"tie_embeddings": "decoder"},
+        {"tie_embeddings": "none"},
+        {"norm": "pre"},
+        {"activation": "gelu"},
+        {"activation": "swiglu"},
+        {"d_k": 3},
+        {"d_v": 7},
+        {"d_k": 5, "d_v": 2, "num_heads": 3},
+        {"encoder_layers": 1, "decoder_layers": 4},
+        {"positions": LEARNED},
+        {"positions": {"kind": "none"}},
+        {"positions": {"combine": "concat"}, "tie_embeddings": "none"},
+        {
+            "positions": {**LEARNED, "combine": "concat", "width": 5},
+            "tie_embeddings": "none",
+            "norm": "pre",
+            "activation": "swiglu",
+        },
+    ],
+    ids=str,
+)
+def test_the_formula_counts_what_there_is(changes: dict[str, Any]) -> None:
+    shape = {"d_model": 16, "num_heads": 4, "d_ff": 24, "encoder_layers": 2, "decoder_layers": 3}
+    config = ModelConfig.model_validate(shape | changes)
+    for src_vocab_size, tgt_vocab_size in {(19, 19), (19, 30)}:
+        if config.tie_embeddings == "all" and src_vocab_size != tgt_vocab_size:
+            continue
+        with torch.device("meta"):
+            network = Transformer(config, src_vocab_size, tgt_vocab_size, 0)
+        counted = sum(parameter.numel() for parameter in network.parameters())
+        assert num_parameters(config, src_vocab_size, tgt_vocab_size) == counted
