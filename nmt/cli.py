@@ -246,6 +246,13 @@ class Quantization(str, Enum):
     float32 = "float32"
 
 
+class Part(str, Enum):
+    """Of a configuration's data, what is translated for a report."""
+
+    test = "test"
+    valid = "valid"
+
+
 class Format(str, Enum):
     """Of what is translated."""
 
@@ -512,6 +519,66 @@ def info(
     typer.echo(found.to_json() if as_json else "\n".join(render(found)))
     if found.faults:
         raise FileError(f"{model}: damaged; the faults ({len(found.faults)}) are named above")
+
+
+@app.command()
+def report(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run directories, or RUN/checkpoints/step-N."),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="The page."),
+    ] = Path("report.html"),
+    corpus: Annotated[
+        Part | None,
+        typer.Option(help="Part of each run's data to translate. Default: test, else valid."),
+    ] = None,
+    src: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Text that all runs translate instead.")
+    ] = None,
+    ref: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Its reference translations; may be repeated."),
+    ] = None,
+    translate: Annotated[
+        bool, typer.Option("--translate/--no-translate", help="Or show the curves only.")
+    ] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what the page shows as JSON instead.")
+    ] = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Write a page about runs: curves, scores with confidence, and what they find hard.
+
+    Several runs are overlaid. The page is one file, which needs no network; a run may be
+    training meanwhile.
+    """
+    from rich.console import Console
+
+    from nmt.checkpoint import write_text
+    from nmt.report.gather import Text, gather
+    from nmt.report.page import render
+
+    if not translate and (corpus or src or ref):
+        raise ConfigError("--no-translate leaves no use for --corpus, --src and --ref")
+    if corpus and (src or ref):
+        raise ConfigError("say either --corpus, or --src and --ref")
+    if not as_json and not output.parent.is_dir():  # now, not after minutes of translating
+        raise FileError(f"{output}: there is no directory {output.parent}")
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    text = Text(corpus.value if corpus else None, src, ref or []) if translate else None
+    found = gather(runs, text, Console(stderr=True), device=device)
+    if as_json:
+        typer.echo(found.to_json())
+    else:
+        write_text(output, render(found))
+        _say(f"{output}: written")
 
 
 @app.command()
