@@ -1,0 +1,276 @@
+// The page: every section from the data, and what its controls do.
+
+const REPORT = JSON.parse(document.getElementById("data").textContent);
+const RUNS = REPORT.runs;
+const FEW_SENTENCES = 30;
+
+const TRAIN_AND_VALID = (name) => [
+  { kind: "train", figure: name, name: "training" },
+  { kind: "valid", figure: name, name: "validation" },
+  { kind: "average", figure: name, name: "averaged" },
+];
+const CHARTS = [
+  { title: "Loss", unit: "nats a token; training: with label smoothing and dropout", series: TRAIN_AND_VALID("loss") },
+  { title: "Perplexity", unit: "a token, log scale; without label smoothing", log: true, series: TRAIN_AND_VALID("ppl") },
+  { title: "BLEU", unit: "of the validation text", zero: true, series: TRAIN_AND_VALID("bleu").slice(1) },
+  { title: "Learning rate", unit: "", zero: true, series: TRAIN_AND_VALID("lr").slice(0, 1) },
+  { title: "Gradient norm", unit: "before clipping, log scale", log: true, series: TRAIN_AND_VALID("grad_norm").slice(0, 1) },
+  { title: "Speed", unit: "target tokens a second", zero: true, series: TRAIN_AND_VALID("tokens_per_s").slice(0, 1) },
+];
+
+const view = { axis: "step", hidden: new Set(), at: null };
+
+// ---------------------------------------------------------------- pieces of sections
+
+function section(id, title, ...children) {
+  document.getElementById(id).append(html("h2", {}, title), ...children);
+}
+
+function runName(number) {
+  const name = RUNS[number].name;
+  const badge = html("span", { class: "badge", style: runStyle(number) }, String(number + 1));
+  return html("span", { title: RUNS[number].path }, ...(RUNS.length > 1 ? [badge, " ", name] : [name]));
+}
+
+// rows: arrays of cells, each a text or a node; numeric: which columns are numbers.
+function table(head, rows, numeric = [], kind = "") {
+  const cells = (name, row) => row.map((cell, column) =>
+    html(name, numeric.includes(column) ? { class: "number" } : {}, cell));
+  return html("div", { class: "scroll", tabindex: 0, role: "group" },
+    html("table", { class: kind },
+      html("thead", {}, html("tr", {}, ...cells("th", head))),
+      html("tbody", {}, ...rows.map((row) => html("tr", {}, ...cells("td", row))))));
+}
+
+const remark = (text, kind = "remark") => html("p", { class: kind }, text);
+
+// ---------------------------------------------------------------- sections
+
+function showRuns() {
+  document.title = `Training report: ${RUNS.map(({ name }) => name).join(", ")}`;
+  document.getElementById("made").textContent =
+    `made ${REPORT.made.slice(0, 16).replace("T", " ")} UTC by nmt ${REPORT.version}`;
+  const rows = RUNS.map((run, number) => [
+    runName(number),
+    `${run.src_lang} → ${run.tgt_lang}`,
+    `${run.step.toLocaleString("en")} of ${run.max_steps.toLocaleString("en")}`,
+    run.finished ? "ended" : "not ended",
+    trainingTime(run),
+    run.parameters === null ? "–" : `${figure(run.parameters / 1e6)} M`,
+    best(run),
+  ]);
+  const head = ["run", "languages", "steps", "", "training time", "parameters", "best validation"];
+  const notes = RUNS.flatMap((run) => run.notes.map((note) =>
+    remark(RUNS.length > 1 ? `${run.name}: ${note}` : note, "warning")));
+  section("runs", RUNS.length > 1 ? "Runs" : "Run", table(head, rows, [2, 4, 5]), ...notes);
+}
+
+function trainingTime({ curves }) {
+  const last = curves.train.seconds.findLast((seconds) => seconds !== null);
+  return last === undefined ? "–" : duration(last);
+}
+
+function best({ metric, curves: { valid } }) {
+  const values = valid[metric] ?? [];
+  const known = values.filter((value) => value !== null);
+  if (!known.length) return "–";
+  const value = known.reduce((a, b) => (metric === "loss" ? Math.min(a, b) : Math.max(a, b)));
+  const name = { loss: "loss", bleu: "BLEU", chrf: "chrF" }[metric];
+  return `${name} ${figure(value)} at step ${valid.step[values.indexOf(value)].toLocaleString("en")}`;
+}
+
+// Runs with translations, each with its number.
+const translated = () => [...RUNS.entries()].filter(([, { quality }]) => quality);
+
+function showScores() {
+  const runs = translated();
+  if (!runs.length) {
+    section("scores", "Scores", remark("No translations were made."));
+    return;
+  }
+  const names = runs[0][1].quality.scores.map(({ name }) => name);
+  const range = extent(runs.flatMap(([, { quality }]) => interval(quality.scores[0])));
+  const rows = runs.map(([number, { quality }]) => [
+    runName(number),
+    quality.text,
+    quality.sentences.toLocaleString("en"),
+    ...quality.scores.map((score) => scoreText(score)),
+    intervalPicture(number, quality.scores[0], range),
+    figure(quality.ppl),
+  ]);
+  const head = ["run", "text", "sentences", ...names, `${names[0]}, 95 %`, "perplexity"];
+  const numeric = [2, ...names.map((_, n) => n + 3), names.length + 4];
+  const signatures = new Set(runs.flatMap(([, { quality }]) =>
+    [...quality.scores.map(({ name, signature }) => `${name}|${signature}`), quality.search]));
+  const differ = new Set(runs.map(([, { quality }]) => quality.fingerprint)).size > 1;
+  section("scores", "Scores",
+    ...(differ ? [remark("The runs translated different texts: their scores do not compare.", "warning")] : []),
+    table(head, rows, numeric),
+    remark("± and the bars: 95 % intervals of 1,000 bootstrap samples of the sentences. Perplexity: "
+      + "of the references, a token of the run's own tokenizer; it compares between runs that share one."),
+    ...[...signatures].map((text) => html("p", {}, html("code", {}, text))));
+}
+
+const interval = ({ mean, margin }) => [mean - margin, mean + margin];
+
+function scoreText({ score, margin }) {
+  const half = html("span", { class: "unit" }, ` ± ${margin.toFixed(1)}`);
+  return html("span", {}, score.toFixed(1), half);
+}
+
+function intervalPicture(number, score, [low, high]) {
+  const room = (high - low) * 0.05 || 1;
+  const x = (value) => 5 + ((value - low + room) / (high - low + 2 * room)) * 210;
+  const [left, right] = interval(score).map(x);
+  return svg("svg", { class: "interval-cell", viewBox: "0 0 220 18", style: runStyle(number),
+    role: "img", "aria-label": interval(score).map((value) => value.toFixed(1)).join(" to ") },
+    svg("line", { class: "interval", x1: left, x2: right, y1: 9, y2: 9 }),
+    svg("circle", { class: "mark", cx: x(score.score), cy: 9, r: 4.5 }));
+}
+
+function rangeName({ shortest, longest }) {
+  if (longest === null) return `> ${shortest - 1}`;
+  return shortest === 0 ? `≤ ${longest}` : `${shortest}–${longest}`;
+}
+
+// [{name, count, scores}] of all runs, by length.
+function lengthGroups(runs) {
+  const groups = new Map();
+  for (const [run, { quality }] of runs) {
+    for (const bucket of quality.by_length) {
+      const group = groups.get(bucket.shortest) ?? { name: rangeName(bucket), counts: new Set(), scores: [] };
+      const [low, high] = interval(bucket.bleu);
+      const few = bucket.sentences < FEW_SENTENCES;
+      group.counts.add(bucket.sentences);
+      group.scores.push({ run, score: bucket.bleu.score, low, high, few, bucket });
+      groups.set(bucket.shortest, group);
+    }
+  }
+  const ordered = [...groups].sort(([a], [b]) => a - b).map(([, group]) => group);
+  return ordered.map((group) => ({ ...group, count: `n ${[...group.counts].join("/")}` }));
+}
+
+function showLengths() {
+  const runs = translated();
+  if (!runs.length) return;
+  const groups = lengthGroups(runs);
+  const units = [...new Set(runs.map(([, { quality }]) => quality.length_unit))].join(" or ");
+  const plot = svg("svg", { role: "img", "aria-label": "BLEU by source length; the table has the figures" });
+  const rows = groups.map(({ name, scores }) => [name, ...runs.flatMap(([number]) => {
+    const found = scores.find(({ run }) => run === number);
+    return found ? [String(found.bucket.sentences), scoreText(found.bucket.bleu)] : ["–", "–"];
+  })]);
+  const head = [units, ...runs.flatMap(([number]) => ["sentences", runName(number)])];
+  const figures = html("details", {}, html("summary", {}, "The figures"),
+    table(head, rows, head.slice(1).map((_, n) => n + 1)));
+  section("lengths", "BLEU by source length",
+    remark(`BLEU of the sentences of each length as a corpus, with 95 % intervals; n sentences; hollow: fewer than ${FEW_SENTENCES}.`),
+    html("div", {}, plot), figures);
+  onResize(() => drawGroups(plot, groups, `${units} of the source sentence`));
+}
+
+function showSamples() {
+  const runs = translated().filter(([, { quality }]) => quality.samples.length);
+  if (!runs.length) return;
+  const lists = runs.map(([number, run], place) =>
+    html("details", place === 0 ? { open: "" } : {},
+      html("summary", {}, runName(number), ` on ${run.quality.text}`),
+      ...run.quality.samples.map((sample) => sampleEntry(sample, run))));
+  section("samples", "Largest loss",
+    remark("Sentences whose reference the model finds least probable, by loss a token. "
+      + "The stronger the colour of a token, the larger its loss."), ...lists);
+}
+
+function sampleEntry(sample, { src_lang: src, tgt_lang: tgt }) {
+  const line = (name, lang, ...content) => [
+    html("dt", {}, name), html("dd", lang ? { lang, dir: "auto" } : {}, ...content)];
+  const pieces = sample.pieces.map((piece, n) => html("span", {
+    class: "piece",
+    style: `background: rgba(var(--hot), ${Math.min(0.6, sample.losses[n] / 15).toFixed(2)})`,
+    title: `${sample.losses[n].toFixed(2)} nats`,
+  }, piece));
+  return html("dl", { class: "sample" },
+    ...line("loss", "", `${sample.loss.toFixed(2)} nats a token, line ${sample.line.toLocaleString("en")}`),
+    ...line("source", src, sample.src),
+    ...line("reference", tgt, sample.reference),
+    ...line("its tokens", tgt, ...pieces),
+    ...line("translation", tgt, sample.translation || "(empty)"));
+}
+
+function showConfiguration() {
+  const keys = [...new Set(RUNS.flatMap(({ config }) => Object.keys(config)))];
+  const differs = (key) => new Set(RUNS.map(({ config }) => JSON.stringify(config[key]))).size > 1;
+  const value = ({ config }, key) => {
+    const given = config[key];
+    if (given === undefined) return "–";
+    return typeof given === "string" ? given : JSON.stringify(given);
+  };
+  const rows = (wanted) => wanted.map((key) =>
+    [html("code", {}, key), ...RUNS.map((run) => value(run, key))]);
+  const head = ["key", ...RUNS.map((_, number) => runName(number))];
+  const all = html("details", {}, html("summary", {}, `All ${keys.length} keys`),
+    table(head, rows(keys), [], "config"));
+  const different = keys.filter(differs);
+  const parts = RUNS.length < 2 ? [] : different.length
+    ? [remark("The keys that differ between the runs."), table(head, rows(different), [], "config")]
+    : [remark("The runs have the same configuration.")];
+  section("configuration", "Configuration", ...parts, all);
+}
+
+// ---------------------------------------------------------------- curves and controls
+
+const drawings = [];
+const onResize = (draw) => drawings.push(draw);
+
+function showCurves() {
+  const charts = CHARTS.map((spec) => new Chart(spec, RUNS, view, (at) => {
+    view.at = at;
+    point();
+  }));
+  document.getElementById("curves").append(...charts.map((chart) => chart.figure));
+
+  function point() {
+    for (const chart of charts) chart.point();
+    document.getElementById("position").textContent = position();
+  }
+
+  function draw() {
+    for (const chart of charts) chart.draw();
+    point();
+  }
+
+  onResize(draw);
+  document.getElementById("controls").addEventListener("change", ({ target }) => {
+    if (target.name === "axis") view.axis = target.value;
+    else if (target.checked) view.hidden.delete(Number(target.value));
+    else view.hidden.add(Number(target.value));
+    view.at = null;
+    draw();
+  });
+}
+
+function position() {
+  if (view.at === null) return "last figures";
+  return view.axis === "step"
+    ? `at step ${Math.round(view.at).toLocaleString("en")}`
+    : `after ${duration(view.at)}`;
+}
+
+function showControls() {
+  const shown = document.getElementById("shown");
+  shown.hidden = RUNS.length < 2;
+  shown.append(...RUNS.map((_, number) => html("label", {},
+    html("input", { type: "checkbox", name: "run", value: number, checked: "" }), " ", runName(number))));
+  document.getElementById("controls").addEventListener("submit", (event) => event.preventDefault());
+}
+
+showRuns();
+showControls();
+showCurves();
+showScores();
+showLengths();
+showSamples();
+showConfiguration();
+const redraw = () => drawings.forEach((draw) => draw());
+redraw();
+window.addEventListener("resize", redraw);
