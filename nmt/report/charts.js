@@ -30,7 +30,7 @@ function figure(value) {
   const size = Math.abs(value);
   if (size >= 1000) return Math.round(value).toLocaleString("en");
   if (size > 0 && size < 0.0001) return value.toExponential(2);
-  return String(Number(value.toPrecision(4)));
+  return String(Number(value.toPrecision(size < 0.01 ? 3 : 4)));
 }
 
 function duration(seconds) {
@@ -90,7 +90,7 @@ function verticalScale(spec, values, height) {
   high += room;
   const ticks = usable
     ? logTicks(back(low), back(high))
-    : linearTicks(low, high, Math.max(2, height / 45));
+    : linearTicks(low, high, height / 30);
   return { ticks, at: (value) => height - ((forward(value) - low) / (high - low)) * height };
 }
 
@@ -115,10 +115,7 @@ class Chart {
       html("span", { class: "unit" }, this.spec.unit));
     const rows = this.readouts.map(({ series, values }) => {
       const name = html("span", { class: "name" }, sampleLine(series), series.name);
-      const row = html("div", { class: "readout" }, name);
-      values.style.display = "contents";
-      row.append(values);
-      return row;
+      return html("div", { class: "readout" }, name, values);
     });
     return html("figure", { class: "chart" }, html("figcaption", {}, heading, ...rows), this.plot);
   }
@@ -161,7 +158,7 @@ class Chart {
   x(value) { return (value / this.right) * this.width; }
 
   axes() {
-    const { ticks, title, write } = horizontalAxis(this.view.axis, this.right, this.width / 70);
+    const { ticks, title, write } = horizontalAxis(this.view.axis, this.right, this.width / 50);
     const group = svg("g", { "aria-hidden": "true" });
     for (const tick of this.y.ticks) {
       const y = this.y.at(tick);

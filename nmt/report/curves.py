@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +24,18 @@ Columns = dict[str, list[float | None]]
 class Curves:
     """Figures against steps and time; `seconds` are those spent in training steps."""
 
-    train: Columns = field(default_factory=dict)
+    train: Columns
     """`TRAIN_FIGURES`: `loss` is what was minimised, label smoothing included, `ppl` is not
     smoothed, both are means since the row before."""
-    valid: Columns = field(default_factory=dict)
+    valid: Columns
     """`VALID_FIGURES` on data.valid: nothing is smoothed."""
-    average: Columns = field(default_factory=dict)
+    average: Columns
     """The same, of averaged weights: at most one row."""
 
     @property
     def last_step(self) -> int:
         """The last step that there is a figure of, or 0."""
-        steps = [*self.train.get("step", []), *self.valid.get("step", [])]
+        steps = [*self.train["step"], *self.valid["step"]]
         return int(max(filter(None, steps), default=0))
 
 
@@ -66,7 +66,7 @@ def read_curves(path: Path) -> tuple[Curves, int]:
         record = _record(line)
         if record is None:
             damaged += 1
-        elif record.get("kind") in rows:
+        elif record["kind"] in rows:
             rows[record["kind"]][record["step"]] = record
     train = _columns(rows["train"], ("seconds", *TRAIN_FIGURES))
     valid, average = (_columns(rows[kind], VALID_FIGURES) for kind in ("valid", "mean"))
@@ -78,7 +78,8 @@ def read_curves(path: Path) -> tuple[Curves, int]:
 def _record(line: str) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
-        sound = type(record["step"]) is int and 0 < record["step"] < 2**53
+        is_step = type(record["step"]) is int and 0 < record["step"] < 2**53
+        sound = is_step and isinstance(record["kind"], str)
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return record if sound else None
@@ -87,7 +88,7 @@ def _record(line: str) -> dict[str, Any] | None:
 def _columns(rows: Mapping[int, Mapping[str, Any]], names: Iterable[str]) -> Columns:
     steps = sorted(rows)
     figures = {name: [_number(rows[step].get(name)) for step in steps] for name in names}
-    return {"step": [float(step) for step in steps], **figures}
+    return {"step": [*steps], **figures}
 
 
 def _number(value: Any) -> float | None:

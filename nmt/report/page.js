@@ -10,8 +10,8 @@ const TRAIN_AND_VALID = (name) => [
   { kind: "average", figure: name, name: "averaged" },
 ];
 const CHARTS = [
-  { title: "Loss", unit: "nats a token; training: with label smoothing and dropout", series: TRAIN_AND_VALID("loss") },
-  { title: "Perplexity", unit: "a token, log scale; without label smoothing", log: true, series: TRAIN_AND_VALID("ppl") },
+  { title: "Loss", unit: "nats a token", series: TRAIN_AND_VALID("loss") },
+  { title: "Perplexity", unit: "a token, log scale", log: true, series: TRAIN_AND_VALID("ppl") },
   { title: "BLEU", unit: "of the validation text", zero: true, series: TRAIN_AND_VALID("bleu").slice(1) },
   { title: "Learning rate", unit: "", zero: true, series: TRAIN_AND_VALID("lr").slice(0, 1) },
   { title: "Gradient norm", unit: "before clipping, log scale", log: true, series: TRAIN_AND_VALID("grad_norm").slice(0, 1) },
@@ -29,7 +29,7 @@ function section(id, title, ...children) {
 function runName(number) {
   const name = RUNS[number].name;
   const badge = html("span", { class: "badge", style: runStyle(number) }, String(number + 1));
-  return html("span", { title: RUNS[number].path }, ...(RUNS.length > 1 ? [badge, " ", name] : [name]));
+  return html("span", { class: "run-name", title: RUNS[number].path }, ...(RUNS.length > 1 ? [badge, " ", name] : [name]));
 }
 
 // rows: arrays of cells, each a text or a node; numeric: which columns are numbers.
@@ -62,7 +62,7 @@ function showRuns() {
   const head = ["run", "languages", "steps", "", "training time", "parameters", "best validation"];
   const notes = RUNS.flatMap((run) => run.notes.map((note) =>
     remark(RUNS.length > 1 ? `${run.name}: ${note}` : note, "warning")));
-  section("runs", RUNS.length > 1 ? "Runs" : "Run", table(head, rows, [2, 4, 5]), ...notes);
+  section("runs", RUNS.length > 1 ? "Runs" : "Run", table(head, rows, [2, 4, 5], "overview"), ...notes);
 }
 
 function trainingTime({ curves }) {
@@ -92,16 +92,16 @@ function showScores() {
   const range = extent(runs.flatMap(([, { quality }]) => interval(quality.scores[0])));
   const rows = runs.map(([number, { quality }]) => [
     runName(number),
-    quality.text,
-    quality.sentences.toLocaleString("en"),
     ...quality.scores.map((score) => scoreText(score)),
     intervalPicture(number, quality.scores[0], range),
     figure(quality.ppl),
+    quality.sentences.toLocaleString("en"),
+    `${quality.text}; ${quality.weights}, ${quality.search}`,
   ]);
-  const head = ["run", "text", "sentences", ...names, `${names[0]}, 95 %`, "perplexity"];
-  const numeric = [2, ...names.map((_, n) => n + 3), names.length + 4];
+  const head = ["run", ...names, `${names[0]}, 95 %`, "perplexity", "sentences", "of"];
+  const numeric = [...names.map((_, n) => n + 1), names.length + 2, names.length + 3];
   const signatures = new Set(runs.flatMap(([, { quality }]) =>
-    [...quality.scores.map(({ name, signature }) => `${name}|${signature}`), quality.search]));
+    quality.scores.map(({ name, signature }) => `${name}|${signature}`)));
   const differ = new Set(runs.map(([, { quality }]) => quality.fingerprint)).size > 1;
   section("scores", "Scores",
     ...(differ ? [remark("The runs translated different texts: their scores do not compare.", "warning")] : []),
@@ -163,7 +163,8 @@ function showLengths() {
   const head = [units, ...runs.flatMap(([number]) => ["sentences", runName(number)])];
   const figures = html("details", {}, html("summary", {}, "The figures"),
     table(head, rows, head.slice(1).map((_, n) => n + 1)));
-  section("lengths", "BLEU by source length",
+  const legend = html("p", { class: "legend" }, ...runs.map(([number]) => runName(number)));
+  section("lengths", "BLEU by source length", ...(RUNS.length > 1 ? [legend] : []),
     remark(`BLEU of the sentences of each length as a corpus, with 95 % intervals; n sentences; hollow: fewer than ${FEW_SENTENCES}.`),
     html("div", {}, plot), figures);
   onResize(() => drawGroups(plot, groups, `${units} of the source sentence`));
@@ -228,6 +229,10 @@ function showCurves() {
     point();
   }));
   document.getElementById("curves").append(...charts.map((chart) => chart.figure));
+  document.getElementById("curves").after(
+    remark("Training: means since the point before, with dropout; its loss is label-smoothed as it is "
+      + "minimised, its perplexity is not. Validation: neither. Time is that of the training steps alone. "
+      + "Point at a chart, or go to it with Tab and use the arrow keys, to read all charts there, at their nearest points."));
 
   function point() {
     for (const chart of charts) chart.point();

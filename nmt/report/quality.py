@@ -65,7 +65,7 @@ class Quality:
     Attributes:
         text: what it is called.
         fingerprint: equal for equal text and references.
-        weights: the directory of weights that translated.
+        weights: name of the directory of weights that translated.
         search: how.
         sentences: number of pairs.
         scores: of all of them, with confidence intervals.
@@ -117,7 +117,7 @@ def measure(
     return Quality(
         text=text,
         fingerprint=_fingerprint(data),
-        weights=str(model.weights),
+        weights=model.weights.name,
         search=f"beam size {translator.options.beam_size}, "
         f"length penalty {translator.options.length_penalty:g}",
         sentences=len(data.src),

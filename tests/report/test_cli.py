@@ -1,0 +1,83 @@
+"""`nmt report`: options, what it refuses, and what goes where."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from nmt.cli import app
+
+
+def nmt_report(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["report", *map(str, arguments)])
+
+
+@pytest.fixture
+def run(make_run: Callable[..., Path], tmp_path: Path) -> Path:
+    return make_run(tmp_path / "run")
+
+
+def test_a_page(run: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    result = nmt_report(run, "-o", page, "--threads", 1)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == ""
+    assert "run: translating, 30 sentences" in result.stderr
+    text = page.read_text("utf-8")
+    assert text.startswith("<!doctype html>")
+    assert '"name": "BLEU"' in text
+
+
+def test_json_instead(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = nmt_report(run, "--json", "--no-translate")
+    assert result.exit_code == 0, result.stderr
+    [only] = json.loads(result.stdout)["runs"]
+    assert only["curves"]["train"]["step"] == [10, 20, 30, 40, 50, 60]
+    assert only["quality"] is None
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--no-translate", "--corpus", "test"], 2, "--no-translate"),
+        (["--corpus", "test", "--src", "a"], 2, "--corpus"),
+        (["--src", "a"], 2, "--ref"),
+        (["--device", "abacus"], 2, "abacus"),
+        (["-o", "gone/report.html"], 4, "there is no directory gone"),
+        (["gone"], 4, "gone: no such model directory"),
+    ],
+)
+def test_what_is_refused(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = nmt_report(run, *arguments)
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_curves_do_not_wait_for_torch(run: Path) -> None:
+    code = (
+        "import sys; from nmt.cli import app\n"
+        "try: app(sys.argv[1:])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'torch', 'sacrebleu', 'sentencepiece'} & sys.modules.keys()\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    command = [sys.executable, "-c", code, "report", str(run), "--no-translate", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,288 @@
+"""The page: one file, safe with any text, and alive in a browser."""
+
+from __future__ import annotations
+
+import html.parser
+import io
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+
+import nmt.report
+from nmt.report.gather import Report, Text, gather
+from nmt.report.page import render
+
+if TYPE_CHECKING:
+    from browser import Browser
+
+HOSTILE = "</script><script>document.title='owned'</script><!--<b>ü\u2028漢&amp;\"'"
+
+
+@pytest.fixture(scope="module")
+def report(make_run: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Three runs, the last without translations."""
+    folder = tmp_path_factory.mktemp("runs")
+    runs = [make_run(folder / name, shift) for shift, name in enumerate(("a/x", "b/x", "c/ü<i>"))]
+    config = (runs[2] / "config.yaml").read_text("utf-8")
+    (runs[2] / "config.yaml").write_text(config.replace("test.src", "gone"), "utf-8")
+    return gather(runs, Text(), Console(file=io.StringIO()))
+
+
+def hostile(report: Report) -> Report:
+    """The same, with markup in every text that comes from outside."""
+    first = report.runs[0]
+    assert first.quality
+    texts = {"src": HOSTILE, "reference": HOSTILE, "translation": HOSTILE}
+    samples = [
+        replace(sample, **texts, pieces=[HOSTILE] * len(sample.pieces))
+        for sample in first.quality.samples
+    ]
+    quality = replace(first.quality, samples=samples, text=HOSTILE)
+    changed = replace(
+        first,
+        name=HOSTILE,
+        src_lang=HOSTILE,
+        notes=[HOSTILE],
+        config={HOSTILE: HOSTILE},
+        quality=quality,
+    )
+    return replace(report, runs=[changed, *report.runs[1:]])
+
+
+class _Elements(html.parser.HTMLParser):
+    """The elements of a page, and what is in those of script."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.found[-1:] and self.found[-1][0] == "script":
+            self.scripts[-1] += data
+
+
+def parse(page: str) -> _Elements:
+    elements = _Elements()
+    elements.feed(page)
+    return elements
+
+
+def test_the_page_needs_nothing_else(report: Report) -> None:
+    elements = parse(render(report))
+    for tag, attributes in elements.found:
+        assert tag not in ("img", "iframe", "object", "embed", "base")
+        for name in ("src", "href"):
+            assert (attributes.get(name) or "data:,") == "data:,"
+    assert not re.search(r"url\(|@import|\bfetch\(|XMLHttpRequest|innerHTML", render(report))
+    policies = [a.get("content") or "" for t, a in elements.found if t == "meta"]
+    assert any("default-src 'none'" in policy for policy in policies)
+
+
+def test_no_text_gets_out_of_the_data(report: Report) -> None:
+    harmless, changed = parse(render(report)), parse(render(hostile(report)))
+    assert changed.found == harmless.found
+    data = json.loads(changed.scripts[0])
+    assert data["runs"][0]["notes"] == [HOSTILE]
+    assert changed.scripts[1] == harmless.scripts[1]
+
+
+def test_the_parts_of_the_page_are_in_the_wheel() -> None:
+    folder = Path(nmt.report.__file__).parent
+    root = folder.parents[1]
+    names = ["page.html", "style.css", "charts.js", "page.js"]
+    for name in names:
+        assert resources.files("nmt.report").joinpath(name).is_file()
+    # The wheel holds all files of the package but those that git ignores.
+    build = (root / "pyproject.toml").read_text("utf-8")
+    assert '[tool.hatch.build.targets.wheel]\npackages = ["nmt"]\n' in build
+    assert "exclude" not in build
+    if (root / ".git").exists():
+        ignored = subprocess.run(
+            ["git", "check-ignore", *(str(folder / name) for name in names)],
+            cwd=root,
+            capture_output=True,
+            text=True,
+        )
+        assert ignored.stdout == ""
+
+
+# ---------------------------------------------------------------- in a browser
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    import browser as chromium
+
+    if chromium.find_chromium() is None:
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    with chromium.started(tmp_path_factory.mktemp("profile")) as started:
+        yield started
+
+
+@pytest.fixture
+def page(report: Report, browser: Browser, tmp_path: Path) -> Browser:
+    """The page of the three runs."""
+    return show(report, browser, tmp_path)
+
+
+def show(report: Report, browser: Browser, folder: Path, **how: Any) -> Browser:
+    (folder / "report.html").write_text(render(report), "utf-8")
+    browser.open(folder / "report.html", **how)
+    assert browser.errors == []
+    assert browser.requests == [(folder / "report.html").as_uri()]
+    return browser
+
+
+def texts(page: Browser, selector: str) -> list[str]:
+    found = f"[...document.querySelectorAll({selector!r})].map((one) => one.textContent.trim())"
+    return list(page.run(found))
+
+
+def lines(page: Browser, chart: int, kind: str) -> list[list[list[float]]]:
+    """The points of the lines of a chart, in pixels from its upper left corner."""
+    paths = page.run(
+        f"[...document.querySelectorAll('.chart')[{chart}].querySelectorAll('.plot .line.{kind}')]"
+        ".map((line) => line.getAttribute('d'))"
+    )
+    return [
+        [[float(number) for number in point.split()] for point in re.split("[ML]", path)[1:]]
+        for path in paths
+    ]
+
+
+def test_a_line_a_run(page: Browser) -> None:
+    titles = [title.split()[0] for title in texts(page, ".chart h3")]
+    assert titles == ["Loss", "Perplexity", "BLEU", "Learning", "Gradient", "Speed"]
+    for chart in (0, 1):
+        assert len(lines(page, chart, "train")) == len(lines(page, chart, "valid")) == 3
+    assert len(lines(page, 2, "valid")) == 3
+    for chart in (3, 4, 5):
+        assert len(lines(page, chart, "train")) == 3
+    for line in lines(page, 0, "train"):
+        assert len(line) == 6
+        heights = [y for _, y in line]
+        assert heights == sorted(heights)  # the loss falls, and y grows downwards
+    # The second run's loss is larger by the same at every step.
+    first, second, third = lines(page, 0, "train")
+    for a, b, c in zip(first, second, third, strict=True):
+        assert a[1] - b[1] == pytest.approx(b[1] - c[1], abs=0.25)
+
+
+def test_the_switch_between_step_and_time(page: Browser) -> None:
+    assert set(texts(page, ".x-title")) == {"step"}
+    by_step = lines(page, 2, "valid")
+    page.run("document.querySelector('input[value=step]').focus(), 1")
+    page.press("ArrowRight")
+    assert page.run("document.querySelector('input[value=seconds]').checked")
+    assert set(texts(page, ".x-title")) == {"training time (min)"}
+    # Steps took equally long, so only the numbers of the axis differ: 60 steps of 30 s.
+    assert lines(page, 2, "valid") == by_step
+    numbers = texts(page, ".chart:nth-child(1) .plot text")
+    assert "30" in numbers
+    assert "60" not in numbers
+    assert page.errors == []
+
+
+def test_runs_can_be_hidden(page: Browser) -> None:
+    page.run("document.querySelectorAll('input[name=run]')[1].focus(), 1")
+    page.press(" ")
+    assert [len(lines(page, chart, "train")) for chart in (0, 3)] == [2, 2]
+    assert len(texts(page, ".chart:nth-child(4) .value")) == 2
+    page.press(" ")
+    assert len(lines(page, 0, "train")) == 3
+    for number in range(3):
+        page.run(f"document.querySelectorAll('input[name=run]')[{number}].click(), 1")
+    assert texts(page, ".plot") == ["no figures"] * 6
+    assert page.errors == []
+
+
+def test_the_pointer_reads_all_charts(page: Browser) -> None:
+    values = ".chart:nth-child(4) .value"
+    assert texts(page, values) == ["1 0.006", "2 0.006", "3 0.006"]
+    place = (
+        "(({left, top}) => [left, top])(document.querySelector('.plot').getBoundingClientRect())"
+    )
+    left, top = page.run(place)
+    x, _ = lines(page, 0, "train")[0][2]  # of step 30
+    page.point(left + 52 + x, top + 80)
+    assert texts(page, values) == ["1 0.003", "2 0.003", "3 0.003"]
+    assert texts(page, "#position") == ["at step 30"]
+    assert page.run("document.querySelectorAll('.crosshair').length") == 6
+    page.point(1, 1)
+    assert page.run("document.querySelectorAll('.crosshair').length") == 0
+    assert texts(page, values)[0] == "1 0.006"
+
+
+def test_the_keyboard_does_what_the_pointer_does(page: Browser) -> None:
+    page.run("document.querySelectorAll('.plot')[3].focus(), 1")
+    for key, step in [("Home", 10), ("ArrowRight", 20), ("ArrowRight", 30), ("ArrowLeft", 20)]:
+        page.press(key)
+        assert texts(page, "#position") == [f"at step {step}"]
+    said = page.run("document.querySelectorAll('.plot')[3].getAttribute('aria-valuetext')")
+    assert said == "step 20: training 1 0.002, 2 0.002, 3 0.002"
+    page.press("Escape")
+    assert texts(page, "#position") == ["last figures"]
+
+
+def test_scores_lengths_samples_and_differences(page: Browser, report: Report) -> None:
+    quality = report.runs[0].quality
+    assert quality
+    scores = texts(page, "#scores tbody tr:first-child td")
+    bleu = quality.scores[0]
+    assert scores[1] == f"{bleu.score:.1f} ± {bleu.margin:.1f}"
+    assert len(texts(page, "#scores tbody tr")) == 2  # the third run has none
+    assert any("gone" in note for note in texts(page, "#runs .warning"))
+    assert len(texts(page, "#lengths tbody tr")) == len(quality.by_length)
+    assert page.run("document.querySelectorAll('#lengths .interval').length") == (
+        2 * len(quality.by_length)
+    )
+    assert len(texts(page, "#samples dl")) == 40
+    assert texts(page, "#samples dd:nth-of-type(2)")[0] == quality.samples[0].src
+    assert texts(page, "#configuration > .scroll tbody td:first-child") == ["data.test"]
+
+
+def test_text_stays_text(report: Report, browser: Browser, tmp_path: Path) -> None:
+    page = show(hostile(report), browser, tmp_path)
+    assert page.run("document.title").startswith("Training report: </script>")
+    assert texts(page, "#samples dd:nth-of-type(2)")[0] == HOSTILE
+    assert page.run("document.querySelectorAll('main b, main i, main script').length") == 0
+
+
+@pytest.mark.parametrize("width", [1200, 600, 360])
+def test_nothing_is_wider_than_the_window(
+    report: Report, browser: Browser, tmp_path: Path, width: int
+) -> None:
+    page = show(report, browser, tmp_path, width=width, dark=width == 600)
+    assert page.run("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_runs_in_every_state(report: Report, browser: Browser, tmp_path: Path) -> None:
+    """One run alone; no validation; one line of metrics; none; no weights."""
+    first = report.runs[0]
+    empty = {name: [] for name in first.curves.valid}
+    curves = replace(first.curves, valid=empty, average=empty)
+    page = show(replace(report, runs=[replace(first, curves=curves)]), browser, tmp_path)
+    assert len(lines(page, 0, "train")) == 1
+    assert texts(page, ".chart:nth-child(3) .plot") == ["no figures"]
+    assert not page.run("document.querySelector('#shown').checkVisibility()")
+    one_row = {name: values[:1] for name, values in first.curves.train.items()}
+    for rows in (one_row, {name: [] for name in one_row}):
+        bare = replace(first, curves=replace(curves, train=rows), quality=None, parameters=None)
+        page = show(replace(report, runs=[bare]), browser, tmp_path)
+        page.run("document.querySelector('input[value=seconds]').click(), 1")
+        page.press("ArrowRight")
+        assert page.errors == []

@@ -1,0 +1,108 @@
+"""What is said of translations is what sacreBLEU and the scorer say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from nmt.decode.scorer import PairScore, score_pairs
+from nmt.decode.translator import Translator
+from nmt.errors import DataError
+from nmt.evaluate import EvaluateOptions, EvaluationData, evaluate
+from nmt.report.quality import SAMPLES, bleu_by_length, hardest, measure
+from nmt.trained_model import TrainedModel, load_model
+
+T = TypeVar("T")
+
+
+def silent(items: Iterable[T], what: str, total: int) -> Iterable[T]:
+    return items
+
+
+@pytest.fixture(scope="module")
+def model(trained_run: Path) -> TrainedModel:
+    return load_model(trained_run)
+
+
+@pytest.fixture(scope="module")
+def data(trained_run: Path) -> EvaluationData:
+    src, tgt = ((trained_run.parent / f"test.{side}").read_text("utf-8") for side in ("src", "tgt"))
+    return EvaluationData(src.split("\n")[:-1], [tgt.split("\n")[:-1]], "de")
+
+
+def test_all_of_a_text_is_measured(model: TrainedModel, data: EvaluationData) -> None:
+    warnings: list[str] = []
+    found = measure(model, data, "the test", silent, warnings.append)
+    hypotheses = [translation.text for translation in Translator([model]).translate(data.src)]
+    options = EvaluateOptions(("bleu", "chrf"), tgt_lang="de", confidence=True)
+    assert found.scores == evaluate(hypotheses, data.refs, options)
+    scores = list(score_pairs(model, data.src, data.refs[0], 4096))
+    tokens = sum(len(score.token_log_probs) for score in scores)
+    assert found.ppl == pytest.approx(math.exp(-sum(s.log_prob for s in scores) / tokens))
+    assert found.sentences == len(data.src) == sum(group.sentences for group in found.by_length)
+    assert len(found.samples) == SAMPLES
+    first = found.samples[0]
+    assert first.loss == max(-s.log_prob / len(s.token_log_probs) for s in scores)
+    assert first.src == data.src[first.line - 1]
+    assert first.reference == data.refs[0][first.line - 1]
+    assert first.translation == hypotheses[first.line - 1]
+    assert sum(first.losses) / len(first.losses) == pytest.approx(first.loss)
+    assert first.pieces[-1] == "</s>"
+    assert warnings == []
+
+
+def test_the_fingerprint_tells_texts_apart(model: TrainedModel, data: EvaluationData) -> None:
+    few = EvaluationData(data.src[:2], [data.refs[0][:2]], "de")
+    other = EvaluationData(data.src[:2], [data.refs[0][1:3]], "de")
+    prints = [measure(model, d, "", silent, print).fingerprint for d in (few, few, other)]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_no_sentences(model: TrainedModel) -> None:
+    with pytest.raises(DataError, match="no sentence"):
+        measure(model, EvaluationData([], [[]], "de"), "empty.txt", silent, print)
+
+
+def test_buckets_are_scored_as_corpora() -> None:
+    # 2 sentences of 5 words, 1 of 6, 1 of 101; a blank one belongs to the shortest.
+    src = ["a b c d e", "f g h i j", "a b c d e f", "", "w " * 101]
+    refs = ["the cat sat on a mat", "a dog ran home today ok", "one two three four", "", "x " * 20]
+    hypotheses = ["the cat sat on a rug", "a dog ran home today ok", "one two three four", "", "y"]
+    groups = bleu_by_length(EvaluationData(src, [refs], ""), hypotheses, "words")
+    assert [(g.shortest, g.longest, g.sentences) for g in groups] == [
+        (0, 5, 3),
+        (6, 10, 1),
+        (101, None, 1),
+    ]
+    places = [0, 1, 3]
+    [expected] = evaluate([hypotheses[p] for p in places], [[refs[p] for p in places]])
+    assert groups[0].bleu.score == expected.score
+    assert groups[1].bleu.score == pytest.approx(100.0)
+    assert groups[2].bleu.score == 0.0
+
+
+def test_length_in_characters() -> None:
+    data = EvaluationData(["今天天气 很好吗"], [["how is the weather"]], "en")
+    [group] = bleu_by_length(data, ["how is the weather"], "characters")
+    assert (group.shortest, group.longest) == (6, 10)  # 7 characters
+
+
+def test_the_hardest_by_loss_a_token() -> None:
+    # 6 nats over 3 tokens are 2 a token; 3 nats over 1 token are more.
+    scores = [
+        PairScore(-6.0, [-1.0, -2.0, -3.0], ["a", "b", "</s>"]),
+        PairScore(-3.0, [-3.0], ["</s>"]),
+        PairScore(-0.5, [-0.5], ["</s>"]),
+    ]
+    data = EvaluationData(["x", "y", "z"], [["a b", "", "c"]], "de")
+    samples = hardest(data, ["h1", "h2", "h3"], scores)
+    assert [(s.line, s.loss, s.translation) for s in samples] == [
+        (2, 3.0, "h2"),
+        (1, 2.0, "h1"),
+        (3, 0.5, "h3"),
+    ]
+    assert samples[1].losses == [1.0, 2.0, 3.0]
