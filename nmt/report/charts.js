@@ -57,7 +57,7 @@ function linearTicks(low, high, count) {
 function logTicks(low, high) {
   const decades = Math.log10(high / low);
   if (decades < 0.7) return linearTicks(low, high, 5).filter((tick) => tick > 0);
-  const factors = decades < 2 ? [1, 2, 5] : decades < 4 ? [1, 3] : [1];
+  const factors = decades < 2.6 ? [1, 2, 5] : decades < 4 ? [1, 3] : [1];
   const ticks = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
     ticks.push(...factors.map((factor) => Number((factor * 10 ** power).toPrecision(6))));
@@ -146,7 +146,7 @@ class Chart {
       this.pointer = null;
       return;
     }
-    this.right = all.reduce((most, { x }) => Math.max(most, x), 0);
+    this.right = all.reduce((most, { x }) => Math.max(most, x), 0) || 1;
     this.y = verticalScale(this.spec, extent(all.map(({ y }) => y)), this.height);
     this.pointer = svg("g", { class: "pointer" });
     const inside = svg("g", { transform: `translate(${MARGIN.left},${MARGIN.top})` });
@@ -350,7 +350,7 @@ function drawGroups(plot, groups, title) {
     scores.forEach(({ run, score, low, high, few }, place) => {
       const x = middle + (place - (scores.length - 1) / 2) * apart;
       inside.append(svg("g", { style: runStyle(run) },
-        svg("line", { class: "interval", x1: x, x2: x, y1: y.at(low), y2: y.at(high) }),
+        svg("line", { class: "interval", x1: x, x2: x, y1: y.at(Math.max(0, low)), y2: y.at(high) }),
         svg("circle", { class: few ? "mark few" : "mark", cx: x, cy: y.at(score), r: 4.5 })));
     });
   });

@@ -36,7 +36,7 @@ function runName(number) {
 function table(head, rows, numeric = [], kind = "") {
   const cells = (name, row) => row.map((cell, column) =>
     html(name, numeric.includes(column) ? { class: "number" } : {}, cell));
-  return html("div", { class: "scroll", tabindex: 0, role: "group" },
+  return html("div", { class: "scroll", tabindex: 0 },
     html("table", { class: kind },
       html("thead", {}, html("tr", {}, ...cells("th", head))),
       html("tbody", {}, ...rows.map((row) => html("tr", {}, ...cells("td", row))))));

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ _FLAGS = (
     "--headless",
     "--no-sandbox",  # which Chromium insists on for root
     "--disable-gpu",
+    "--disable-dev-shm-usage",
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -60,6 +62,8 @@ class Browser:
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._left:
+            ready, _, _ = select.select([self._from], [], [], _SECONDS)
+            assert ready, f"Chromium has said nothing for {_SECONDS} seconds"
             block = os.read(self._from, 1 << 16)
             assert block, "Chromium has ended"
             self._left += block
@@ -84,9 +88,7 @@ class Browser:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Page.navigate", url=page.as_uri())
-        while self.run("document.readyState") != "complete" or self.run("location.href") == (
-            "about:blank"
-        ):
+        while self.run("document.readyState") != "complete":
             pass
 
     def resize(self, width: int, height: int = 900) -> None:
