@@ -105,7 +105,8 @@ class Chart {
     this.readouts = spec.series
       .filter(({ kind, figure: name }) => runs.some((run) => hasFigure(run.curves[kind], name)))
       .map((series) => ({ series, values: html("span", { class: "values" }) }));
-    this.plot = svg("svg", { class: "plot", tabindex: 0, role: "slider", "aria-label": spec.title });
+    const control = { tabindex: 0, role: "slider", "aria-label": spec.title };
+    this.plot = svg("svg", { class: "plot", ...control });
     this.figure = this.makeFigure();
     this.listen();
   }
@@ -141,8 +142,8 @@ class Chart {
     this.plot.setAttribute("height", HEIGHT);
     const all = this.shown.flatMap(({ points }) => points.filter(Boolean));
     if (!all.length) {
-      const text = svg("text", { x: width / 2, y: HEIGHT / 2, "text-anchor": "middle" }, "no figures");
-      this.plot.replaceChildren(text);
+      const middle = { x: width / 2, y: HEIGHT / 2, "text-anchor": "middle" };
+      this.plot.replaceChildren(svg("text", middle, "no figures"));
       this.pointer = null;
       return;
     }
@@ -167,7 +168,8 @@ class Chart {
     }
     for (const tick of ticks) {
       const x = this.x(tick);
-      group.append(svg("line", { class: "axis", x1: x, x2: x, y1: this.height, y2: this.height + 4 }));
+      const mark = { x1: x, x2: x, y1: this.height, y2: this.height + 4 };
+      group.append(svg("line", { class: "axis", ...mark }));
       group.append(svg("text", { x, y: this.height + 17, "text-anchor": "middle" }, write(tick)));
     }
     group.append(svg("line", { class: "axis", x2: this.width, y1: this.height, y2: this.height }));
@@ -294,7 +296,8 @@ function hasFigure(rows, name) {
 }
 
 function extent(values) {
-  return values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]);
+  const widen = ([low, high], value) => [Math.min(low, value), Math.max(high, value)];
+  return values.reduce(widen, [Infinity, -Infinity]);
 }
 
 function round(value) { return Math.round(value * 10) / 10; }
@@ -311,7 +314,8 @@ function sampleLine({ kind }) {
   const line = svg("path", { class: `line ${kind}`, d: "M0 5H26" });
   const marks = kind === "train" ? [line] : kind === "valid" ? [line, mark(kind, 13, 5)]
     : [svg("g", {}, mark(kind, 13, 5))];
-  return svg("svg", { class: "sample-line", viewBox: "0 0 26 10", "aria-hidden": "true" }, ...marks);
+  const box = { viewBox: "0 0 26 10", "aria-hidden": "true" };
+  return svg("svg", { class: "sample-line", ...box }, ...marks);
 }
 
 // The point nearest to a place; none beyond the ends of the line, unless `always`.
@@ -330,7 +334,8 @@ function nearest(points, at, always) {
 // groups: [{name, count, scores: [{run, score, low, high, few}]}]
 function drawGroups(plot, groups, title) {
   const width = plot.parentElement.clientWidth;
-  const [inner, height] = [width - MARGIN.left - MARGIN.right, HEIGHT - MARGIN.top - MARGIN.bottom - 14];
+  const inner = width - MARGIN.left - MARGIN.right;
+  const height = HEIGHT - MARGIN.top - MARGIN.bottom - 14;
   const highest = Math.max(...groups.flatMap(({ scores }) => scores.map(({ high }) => high)), 1);
   const y = verticalScale({ zero: true }, [0, highest], height);
   const inside = svg("g", { transform: `translate(${MARGIN.left},${MARGIN.top})` });
@@ -349,8 +354,9 @@ function drawGroups(plot, groups, title) {
     inside.append(svg("text", { ...centred, y: height + 33 }, count));
     scores.forEach(({ run, score, low, high, few }, place) => {
       const x = middle + (place - (scores.length - 1) / 2) * apart;
+      const whisker = { x1: x, x2: x, y1: y.at(Math.max(0, low)), y2: y.at(high) };
       inside.append(svg("g", { style: runStyle(run) },
-        svg("line", { class: "interval", x1: x, x2: x, y1: y.at(Math.max(0, low)), y2: y.at(high) }),
+        svg("line", { class: "interval", ...whisker }),
         svg("circle", { class: few ? "mark few" : "mark", cx: x, cy: y.at(score), r: 4.5 })));
     });
   });

@@ -26,7 +26,7 @@ class Curves:
 
     train: Columns
     """`TRAIN_FIGURES`: `loss` is what was minimised, label smoothing included, `ppl` is not
-    smoothed, both are means since the row before."""
+    smoothed; both are means since the row before. `grad_norm` is that of the step."""
     valid: Columns
     """`VALID_FIGURES` on data.valid: nothing is smoothed."""
     average: Columns

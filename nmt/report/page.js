@@ -4,19 +4,48 @@ const REPORT = JSON.parse(document.getElementById("data").textContent);
 const RUNS = REPORT.runs;
 const FEW_SENTENCES = 30;
 
-const TRAIN_AND_VALID = (name) => [
-  { kind: "train", figure: name, name: "training" },
+const inTraining = (name) => [{ kind: "train", figure: name, name: "training" }];
+const inValidation = (name) => [
   { kind: "valid", figure: name, name: "validation" },
   { kind: "average", figure: name, name: "averaged" },
 ];
+const inBoth = (name) => [...inTraining(name), ...inValidation(name)];
+
+// zero: the axis begins there; log: it is logarithmic.
 const CHARTS = [
-  { title: "Loss", unit: "nats a token", series: TRAIN_AND_VALID("loss") },
-  { title: "Perplexity", unit: "a token, log scale", log: true, series: TRAIN_AND_VALID("ppl") },
-  { title: "BLEU", unit: "of the validation text", zero: true, series: TRAIN_AND_VALID("bleu").slice(1) },
-  { title: "Learning rate", unit: "", zero: true, series: TRAIN_AND_VALID("lr").slice(0, 1) },
-  { title: "Gradient norm", unit: "before clipping, log scale", log: true, series: TRAIN_AND_VALID("grad_norm").slice(0, 1) },
-  { title: "Speed", unit: "target tokens a second", zero: true, series: TRAIN_AND_VALID("tokens_per_s").slice(0, 1) },
+  { title: "Loss", unit: "nats a token", series: inBoth("loss") },
+  { title: "Perplexity", unit: "a token, log scale", log: true, series: inBoth("ppl") },
+  { title: "BLEU", unit: "of the validation text", zero: true, series: inValidation("bleu") },
+  { title: "Learning rate", unit: "", zero: true, series: inTraining("lr") },
+  {
+    title: "Gradient norm",
+    unit: "before clipping, log scale",
+    log: true,
+    series: inTraining("grad_norm"),
+  },
+  {
+    title: "Speed",
+    unit: "target tokens a second",
+    zero: true,
+    series: inTraining("tokens_per_s"),
+  },
 ];
+
+const HOW_TO_READ_CURVES =
+  "Training: means since the point before (the gradient norm: of the step alone), with dropout; "
+  + "the loss is label-smoothed, as it is minimised, the perplexity is not. Validation: neither. "
+  + "Time is that of the training steps alone. Point at a chart, or go to it with Tab and use the "
+  + "arrow keys, to read all charts there, at their nearest points.";
+const HOW_TO_READ_SCORES =
+  "± and the bars: 95 % intervals of 1,000 bootstrap samples of the sentences. Perplexity: of the "
+  + "references, a token of the run's own tokenizer; it compares between runs that share one.";
+const DIFFERENT_TEXTS = "The runs translated different texts: their scores do not compare.";
+const HOW_TO_READ_LENGTHS =
+  "BLEU of the sentences of each length as a corpus, with 95 % intervals; n sentences; hollow: "
+  + `fewer than ${FEW_SENTENCES}.`;
+const HOW_TO_READ_SAMPLES =
+  "Sentences whose reference the model finds least probable, by loss a token. The stronger the "
+  + "colour of a token, the larger its loss.";
 
 const view = { axis: "step", hidden: new Set(), at: null };
 
@@ -29,7 +58,8 @@ function section(id, title, ...children) {
 function runName(number) {
   const name = RUNS[number].name;
   const badge = html("span", { class: "badge", style: runStyle(number) }, String(number + 1));
-  return html("span", { class: "run-name", title: RUNS[number].path }, ...(RUNS.length > 1 ? [badge, " ", name] : [name]));
+  const parts = RUNS.length > 1 ? [badge, " ", name] : [name];
+  return html("span", { class: "run-name", title: RUNS[number].path }, ...parts);
 }
 
 // rows: arrays of cells, each a text or a node; numeric: which columns are numbers.
@@ -59,10 +89,13 @@ function showRuns() {
     run.parameters === null ? "–" : `${figure(run.parameters / 1e6)} M`,
     best(run),
   ]);
-  const head = ["run", "languages", "steps", "", "training time", "parameters", "best validation"];
+  const head = [
+    "run", "languages", "steps", "", "training time", "parameters", "best validation",
+  ];
   const notes = RUNS.flatMap((run) => run.notes.map((note) =>
     remark(RUNS.length > 1 ? `${run.name}: ${note}` : note, "warning")));
-  section("runs", RUNS.length > 1 ? "Runs" : "Run", table(head, rows, [2, 4, 5], "overview"), ...notes);
+  const overview = table(head, rows, [2, 4, 5], "overview");
+  section("runs", RUNS.length > 1 ? "Runs" : "Run", overview, ...notes);
 }
 
 function trainingTime({ curves }) {
@@ -76,7 +109,8 @@ function best({ metric, curves: { valid } }) {
   if (!known.length) return "–";
   const value = known.reduce((a, b) => (metric === "loss" ? Math.min(a, b) : Math.max(a, b)));
   const name = { loss: "loss", bleu: "BLEU", chrf: "chrF" }[metric];
-  return `${name} ${figure(value)} at step ${valid.step[values.indexOf(value)].toLocaleString("en")}`;
+  const step = valid.step[values.indexOf(value)];
+  return `${name} ${figure(value)} at step ${step.toLocaleString("en")}`;
 }
 
 // Runs with translations, each with its number.
@@ -104,10 +138,9 @@ function showScores() {
     quality.scores.map(({ name, signature }) => `${name}|${signature}`)));
   const differ = new Set(runs.map(([, { quality }]) => quality.fingerprint)).size > 1;
   section("scores", "Scores",
-    ...(differ ? [remark("The runs translated different texts: their scores do not compare.", "warning")] : []),
+    ...(differ ? [remark(DIFFERENT_TEXTS, "warning")] : []),
     table(head, rows, numeric),
-    remark("± and the bars: 95 % intervals of 1,000 bootstrap samples of the sentences. Perplexity: "
-      + "of the references, a token of the run's own tokenizer; it compares between runs that share one."),
+    remark(HOW_TO_READ_SCORES),
     ...[...signatures].map((text) => html("p", {}, html("code", {}, text))));
 }
 
@@ -138,7 +171,8 @@ function lengthGroups(runs) {
   const groups = new Map();
   for (const [run, { quality }] of runs) {
     for (const bucket of quality.by_length) {
-      const group = groups.get(bucket.shortest) ?? { name: rangeName(bucket), counts: new Set(), scores: [] };
+      const group = groups.get(bucket.shortest)
+        ?? { name: rangeName(bucket), counts: new Set(), scores: [] };
       const [low, high] = interval(bucket.bleu);
       const few = bucket.sentences < FEW_SENTENCES;
       group.counts.add(bucket.sentences);
@@ -155,7 +189,8 @@ function showLengths() {
   if (!runs.length) return;
   const groups = lengthGroups(runs);
   const units = [...new Set(runs.map(([, { quality }]) => quality.length_unit))].join(" or ");
-  const plot = svg("svg", { role: "img", "aria-label": "BLEU by source length; the table has the figures" });
+  const label = "BLEU by source length; the table has the figures";
+  const plot = svg("svg", { role: "img", "aria-label": label });
   const rows = groups.map(({ name, scores }) => [name, ...runs.flatMap(([number]) => {
     const found = scores.find(({ run }) => run === number);
     return found ? [String(found.bucket.sentences), scoreText(found.bucket.bleu)] : ["–", "–"];
@@ -165,7 +200,7 @@ function showLengths() {
     table(head, rows, head.slice(1).map((_, n) => n + 1)));
   const legend = html("p", { class: "legend" }, ...runs.map(([number]) => runName(number)));
   section("lengths", "BLEU by source length", ...(RUNS.length > 1 ? [legend] : []),
-    remark(`BLEU of the sentences of each length as a corpus, with 95 % intervals; n sentences; hollow: fewer than ${FEW_SENTENCES}.`),
+    remark(HOW_TO_READ_LENGTHS),
     html("div", {}, plot), figures);
   onResize(() => drawGroups(plot, groups, `${units} of the source sentence`));
 }
@@ -178,8 +213,7 @@ function showSamples() {
       html("summary", {}, runName(number), ` on ${run.quality.text}`),
       ...run.quality.samples.map((sample) => sampleEntry(sample, run))));
   section("samples", "Largest loss",
-    remark("Sentences whose reference the model finds least probable, by loss a token. "
-      + "The stronger the colour of a token, the larger its loss."), ...lists);
+    remark(HOW_TO_READ_SAMPLES), ...lists);
 }
 
 function sampleEntry(sample, { src_lang: src, tgt_lang: tgt }) {
@@ -191,7 +225,7 @@ function sampleEntry(sample, { src_lang: src, tgt_lang: tgt }) {
     title: `${sample.losses[n].toFixed(2)} nats`,
   }, piece));
   return html("dl", { class: "sample" },
-    ...line("loss", "", `${sample.loss.toFixed(2)} nats a token, line ${sample.line.toLocaleString("en")}`),
+    ...line("loss", "", `${sample.loss.toFixed(2)} nats a token, line ${figure(sample.line)}`),
     ...line("source", src, sample.src),
     ...line("reference", tgt, sample.reference),
     ...line("its tokens", tgt, ...pieces),
@@ -230,9 +264,7 @@ function showCurves() {
   }));
   document.getElementById("curves").append(...charts.map((chart) => chart.figure));
   document.getElementById("curves").after(
-    remark("Training: means since the point before, with dropout; its loss is label-smoothed as it is "
-      + "minimised, its perplexity is not. Validation: neither. Time is that of the training steps alone. "
-      + "Point at a chart, or go to it with Tab and use the arrow keys, to read all charts there, at their nearest points."));
+    remark(HOW_TO_READ_CURVES));
 
   function point() {
     for (const chart of charts) chart.point();
@@ -264,8 +296,9 @@ function position() {
 function showControls() {
   const shown = document.getElementById("shown");
   shown.hidden = RUNS.length < 2;
+  const box = { type: "checkbox", name: "run", checked: "" };
   shown.append(...RUNS.map((_, number) => html("label", {},
-    html("input", { type: "checkbox", name: "run", value: number, checked: "" }), " ", runName(number))));
+    html("input", { ...box, value: number }), " ", runName(number))));
   document.getElementById("controls").addEventListener("submit", (event) => event.preventDefault());
 }
 
