@@ -423,7 +423,9 @@ def evaluate(
     langs: Annotated[
         str | None, typer.Option(metavar="SRC-TGT", help="Its languages. Default: the model's.")
     ] = None,
-    metrics: Annotated[str, typer.Option(help="Some of bleu,chrf,ter.")] = "bleu,chrf",
+    metrics: Annotated[
+        str, typer.Option(help="Some of bleu,chrf,ter, or bracket-f1 for parses.")
+    ] = "bleu,chrf",
     lowercase: Annotated[
         bool, typer.Option("--lowercase", help="Ignore case in BLEU and chrF.")
     ] = False,
@@ -444,7 +446,7 @@ def evaluate(
     dtype: DtypeOption = Dtype.float32,
     threads: Threads = None,
 ) -> None:
-    """Score translations with sacreBLEU: a model's, or a file's."""
+    """Score translations with sacreBLEU, or parses with bracket-f1: a model's, or a file's."""
     from dataclasses import replace
 
     from nmt.data.corpus import read_lines

@@ -1,4 +1,4 @@
-"""Scores of translations against references, through sacreBLEU; knows no model."""
+"""Scores of translations, through sacreBLEU, and of parses; knows no model."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nmt import evaluate_brackets as brackets
 from nmt.config import Config
 from nmt.data.corpus import read_lines, read_pairs
 from nmt.errors import ConfigError, DataError, FileError
 
-METRICS = ("bleu", "chrf", "ter")
+METRICS = ("bleu", "chrf", "ter", "bracket-f1")
 BOOTSTRAP_SAMPLES = 1000
 
 
@@ -26,7 +27,7 @@ class EvaluateOptions:
     """
 
     metrics: Sequence[str] = ("bleu",)
-    """Some of bleu, chrf and ter."""
+    """Some of bleu, chrf and ter, and bracket-f1 for parses."""
     lowercase: bool = False
     """Ignore case in BLEU and chrF; TER ignores it anyway."""
     tokenize: str | None = None
@@ -53,13 +54,15 @@ class Score:
     """A score of a corpus.
 
     Attributes:
-        metric: bleu, chrf or ter.
+        metric: bleu, chrf, ter or bracket-f1.
         name: as sacreBLEU writes it, for example BLEU or chrF2.
         score: in points, 0 to 100; TER may be more.
         signature: all that somebody else needs to repeat it.
-        details: BLEU's precisions, brevity penalty and lengths.
+        details: BLEU's precisions, brevity penalty and lengths; precision, recall, complete
+            match and what was irregular for bracket-f1.
         mean: of the bootstrap samples.
         margin: half the width of the 95 % confidence interval around the mean.
+        numbers: the details of bracket-f1, for programs.
     """
 
     metric: str
@@ -69,6 +72,7 @@ class Score:
     details: str = ""
     mean: float | None = None
     margin: float | None = None
+    numbers: dict[str, float] | None = None
 
     def __str__(self) -> str:
         """Write the score in one line, as the `sacrebleu` command does."""
@@ -83,9 +87,11 @@ def evaluate(
     references: Sequence[Sequence[str]],
     options: EvaluateOptions | None = None,
 ) -> list[Score]:
-    """Score translations with sacreBLEU (Post 2018).
+    """Score translations with sacreBLEU (Post 2018), or parses as EVALB does.
 
-    Numbers and signatures equal those of the `sacrebleu` command on files of these lines.
+    Numbers and signatures equal those of the `sacrebleu` command on files of these lines. Parses
+    are linearised trees or trees in brackets; their one reference is trees in brackets, with
+    words and tags (`nmt.evaluate_brackets`).
 
     Args:
         hypotheses: detokenized translations.
@@ -96,7 +102,8 @@ def evaluate(
         A score for each of options.metrics, in that order.
 
     Raises:
-        DataError: there is nothing to score, or the numbers of lines differ.
+        DataError: there is nothing to score, the numbers of lines differ, or a reference for
+            bracket-f1 is not a tree or not the only one.
         ConfigError: a tokenizer that needs a package which is not installed.
     """
     options = options or EvaluateOptions()
@@ -111,7 +118,33 @@ def evaluate(
     # The command strips the ends of lines too.
     hypotheses = [line.rstrip() for line in hypotheses]
     references = [[line.rstrip() for line in lines] for lines in references]
-    return [_score(name, hypotheses, references, options) for name in options.metrics]
+    return [
+        _bracket_f1(hypotheses, references, options)
+        if name == "bracket-f1"
+        else _score(name, hypotheses, references, options)
+        for name in options.metrics
+    ]
+
+
+def _bracket_f1(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]], options: EvaluateOptions
+) -> Score:
+    if len(references) != 1:
+        raise DataError(f"bracket-f1 compares with one reference, but there are {len(references)}")
+    comparisons = brackets.compare_all(hypotheses, references[0])
+    report = brackets.BracketReport.of(comparisons)
+    samples = BOOTSTRAP_SAMPLES if options.confidence else None
+    mean, margin = brackets.bootstrap(comparisons, samples) if samples else (None, None)
+    return Score(
+        "bracket-f1",
+        "bracketF1",
+        report.score.f1,
+        brackets.signature(samples),
+        str(report),
+        mean,
+        margin,
+        report.numbers(),
+    )
 
 
 def _score(

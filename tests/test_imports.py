@@ -25,6 +25,7 @@ LAYERS: list[set[str]] = [
     {"checkpoint"},
     {"trained_model", "info"},
     {"decode"},
+    {"evaluate_brackets"},
     {"evaluate"},
     {"train"},
     {"export", "preflight", "report", "serve"},
