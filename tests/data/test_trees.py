@@ -1,0 +1,311 @@
+"""Trees in brackets and linearised: both are read back as they were, and broken ones are mended."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt.config_file import load_config
+from nmt.data.corpus import read_lines, read_pairs
+from nmt.data.tokenizer import train_tokenizers
+from nmt.data.trees import (
+    Leaf,
+    Span,
+    Tree,
+    bracketed,
+    fit,
+    linearise,
+    normalised,
+    parse_linearised,
+    parse_tree,
+    read_trees,
+    sentence,
+)
+from nmt.errors import DataError, FileError
+
+ROOT = Path(__file__).parents[2]
+GUM = ROOT.parent / "shared" / "data" / "treebank-gum"
+
+JOHN = "(S (NP (NNP John)) (VP (VBZ has) (NP (DT a) (NN dog))) (. .))"
+
+
+# ---------------------------------------------------------------- brackets
+
+
+def test_a_tree_is_its_leaves_and_spans() -> None:
+    assert parse_tree(JOHN) == Tree(
+        [
+            Leaf("NNP", "John"),
+            Leaf("VBZ", "has"),
+            Leaf("DT", "a"),
+            Leaf("NN", "dog"),
+            Leaf(".", "."),
+        ],
+        [Span("S", 0, 5), Span("NP", 0, 1), Span("VP", 1, 4), Span("NP", 2, 4)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "no tree"),
+        ("(S (NP (NNP John))", r"\(S is never closed"),
+        ("(S (NN a)) (S (NN b))", "goes on after"),
+        ("(S (NN a)))", "goes on after"),
+        ("(S (NN a) (NP ))", r"\(NP \) has no word"),
+        ("(())", "has no word"),
+        ("(S (NN two words))", "'two' belongs to no bracket"),
+        ("word", "'word' belongs to no bracket"),
+        (")", "belongs to no bracket"),
+    ],
+)
+def test_what_is_no_tree(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        parse_tree(text)
+
+
+def test_a_tree_may_be_deep() -> None:
+    depth = 20_000
+    tree = parse_tree("(NP " * depth + "(NN a)" + ")" * depth)
+    assert len(tree.spans) == depth
+    assert parse_tree(bracketed(tree)).spans[1:] == tree.spans
+    assert parse_linearised(linearise(tree)) == (Tree([Leaf("XX", "")], tree.spans), True)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_trees_of_one_line_or_several(tmp_path: Path, compressed: bool) -> None:
+    text = f"( {JOHN} )\n\n( (S\n    (NP (NN a))\r\n\t(VP (VB b)) ))  {JOHN} {JOHN}\n"
+    path = tmp_path / ("trees.gz" if compressed else "trees")
+    path.write_bytes(gzip.compress(text.encode()) if compressed else text.encode())
+    assert [sentence(tree) for tree in read_trees(path)] == [
+        "John has a dog .",
+        "a b",
+        "John has a dog .",
+        "John has a dog .",
+    ]
+
+
+@pytest.mark.parametrize("broken", ["(S (NN a b))", "(S\n(NN a)", "word", ") (S (NN a))"])
+def test_a_broken_tree_is_named_by_file_and_line(tmp_path: Path, broken: str) -> None:
+    path = tmp_path / "trees"
+    path.write_text(f"{JOHN}\n\n{broken}\n", "utf-8")
+    with pytest.raises(DataError, match=rf"{path}:3: not a tree"):
+        list(read_trees(path))
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="missing"):
+        list(read_trees(tmp_path / "missing"))
+
+
+# ---------------------------------------------------------------- normalisation
+
+
+@pytest.mark.parametrize("root", ["", "TOP", "ROOT", "S1", "VROOT"])
+def test_the_root_goes(root: str) -> None:
+    assert normalised(parse_tree(f"({root} {JOHN})")) == parse_tree(JOHN)
+    assert normalised(parse_tree(JOHN)) == parse_tree(JOHN)
+
+
+def test_function_tags_and_indices_go() -> None:
+    tree = parse_tree("(S-IMP-1 (NP-SBJ=2 (NNP A)) (ADVP|PRT-TMP (RB b)) (-LRB- -LRB-))")
+    assert [span.label for span in normalised(tree).spans] == ["S", "NP", "ADVP|PRT"]
+    assert normalised(tree).leaves[2] == Leaf("-LRB-", "-LRB-")
+
+
+def test_traces_go_with_the_brackets_around_them() -> None:
+    # SBAR holds a zero complementiser and an S that holds a trace: both vanish.
+    text = "(S (NP-SBJ-1 (NNS Sales)) (VP (VBD fell) (SBAR (-NONE- 0) (S (-NONE- *T*-1)))))"
+    assert normalised(parse_tree(text)) == parse_tree("(S (NP (NNS Sales)) (VP (VBD fell)))")
+
+
+def test_unary_chains_stay_even_of_one_label() -> None:
+    # Without the trace the two S are around the same words.
+    text = "(S (NP (-NONE- *)) (S (VP (VB go))))"
+    assert linearise(normalised(parse_tree(text))) == "(S (S (VP XX )VP )S )S"
+
+
+@pytest.mark.parametrize(
+    ("word", "written"),
+    [
+        ("-LRB-", "("),
+        ("friend-LRB-s-RRB-", "friend(s)"),
+        ("-LCB--RSB-", "{]"),
+        (r"1\/2", "1/2"),
+        (r"\*\*", "**"),
+        ("``", "``"),
+        ("10\N{NO-BREAK SPACE}000", "10_000"),
+        ("a\u2028b", "a_b"),
+    ],
+)
+def test_the_sentence_has_words_as_they_are(word: str, written: str) -> None:
+    tree = parse_tree(f"(NP (DT the) (NN {word}))")
+    assert sentence(tree) == f"the {written}"
+    assert len(sentence(tree).split()) == 2
+
+
+# ---------------------------------------------------------------- linearised trees
+
+
+def test_linearised() -> None:
+    tree = parse_tree(JOHN)
+    assert linearise(tree) == "(S (NP XX )NP (VP XX (NP XX XX )NP )VP XX )S"
+    assert linearise(tree, tags=True) == "(S (NP NNP )NP (VP VBZ (NP DT NN )NP )VP . )S"
+
+
+LABELS = st.sampled_from(["S", "NP", "VP", "PP", "ADVP|PRT"])
+LEAVES = st.tuples(
+    st.sampled_from(["NN", "PRP$", "-LRB-", ".", ",", "``", "XX"]),
+    st.sampled_from(["dog", "-LRB-", r"1\/2", "Łódź", "."]),
+).map(lambda leaf: f"({leaf[0]} {leaf[1]})")
+TREES = st.recursive(
+    LEAVES,
+    lambda inner: st.tuples(LABELS, st.lists(inner, min_size=1, max_size=4)).map(
+        lambda node: f"({node[0]} {' '.join(node[1])})"
+    ),
+    max_leaves=20,
+).map(parse_tree)
+
+
+@given(TREES)
+def test_brackets_are_read_back_as_they_were(tree: Tree) -> None:
+    assert normalised(parse_tree(bracketed(tree))) == tree
+
+
+@given(TREES, st.booleans())
+def test_linearised_trees_are_read_back_as_they_were(tree: Tree, tags: bool) -> None:
+    found, sound = parse_linearised(linearise(tree, tags))
+    assert sound
+    assert fit(found, tree.leaves) == tree
+    assert [leaf.tag for leaf in found.leaves] == [
+        leaf.tag if tags else "XX" for leaf in tree.leaves
+    ]
+
+
+TOKENS = st.sampled_from(["(S", ")S", "(NP", ")NP", "(", ")", "XX", "XX", "NN", "⁇"])
+
+
+@given(st.lists(TOKENS, max_size=30), st.integers(min_value=1, max_value=12))
+def test_whatever_a_model_writes_becomes_a_tree_over_the_sentence(
+    tokens: list[str], length: int
+) -> None:
+    leaves = [Leaf("NN", str(place)) for place in range(length)]
+    linear, sound = parse_linearised(" ".join(tokens))
+    tree = fit(linear, leaves)
+    assert tree.leaves == leaves
+    # What is written can be read again only if spans are nested, in order, and not empty.
+    assert normalised(parse_tree(bracketed(tree))) == normalised(tree)
+    assert parse_linearised(linearise(linear, tags=True)) == (linear, True)
+    assert sound == (linearise(linear, tags=True).split() == tokens)
+
+
+@pytest.mark.parametrize(
+    ("line", "mended"),
+    [
+        ("(S (NP XX )NP (VP XX", "(S (NP XX )NP (VP XX )VP )S"),  # cut short
+        ("(S (NP XX (VP XX )VP )S", "(S (NP XX (VP XX )VP )NP )S"),  # )NP is missing
+        ("(S XX )NP XX )S )S", "(S XX XX )S"),  # )NP and an )S that nothing opened
+        ("XX )S XX", "XX XX"),
+        ("(S (NP )NP XX )S", "(S XX )S"),  # a bracket around nothing
+        ("", ""),
+    ],
+)
+def test_mended_brackets(line: str, mended: str) -> None:
+    tree, sound = parse_linearised(line)
+    assert linearise(tree) == mended
+    assert sound == (line == mended)
+
+
+@pytest.mark.parametrize(
+    ("line", "length", "fitted"),
+    [
+        ("(S (NP XX )NP (VP XX )VP )S", 2, "(S (NP XX )NP (VP XX )VP )S"),
+        ("(S (NP XX )NP (VP XX )VP )S", 4, "(S (NP XX )NP (VP XX )VP XX XX )S"),
+        ("(S (NP XX )NP (VP XX )VP )S", 1, "(S (NP XX )NP )S"),
+        ("(S XX )S (S (NP XX )NP )S", 3, "(S XX )S (S (NP XX )NP XX )S"),
+        ("(S XX )S XX", 3, "(S XX )S XX XX"),
+        ("", 2, "XX XX"),
+    ],
+)
+def test_leaves_are_added_or_dropped_at_the_end(line: str, length: int, fitted: str) -> None:
+    tree, _ = parse_linearised(line)
+    assert linearise(fit(tree, [Leaf("NN", "a")] * length)) == fitted
+
+
+# ---------------------------------------------------------------- corpus and tokenizer
+
+
+def treebank(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run scripts/treebank."""
+    env = {**os.environ, "VIRTUAL_ENV": sys.prefix, "PYTHONPATH": str(ROOT)}
+    command = [ROOT / "scripts" / "treebank", *arguments]
+    return subprocess.run([*map(str, command)], env=env, capture_output=True, text=True)
+
+
+def test_the_script_writes_files_that_match_line_by_line(tmp_path: Path) -> None:
+    (tmp_path / "one.mrg").write_text(f"( {JOHN} )\n( (S (-NONE- *) ))\n", "utf-8")
+    (tmp_path / "two.mrg.gz").write_bytes(
+        gzip.compress(b"(TOP\n (NP-HLN (NN News)\n (-LRB- -LRB-)))")
+    )
+    files = [tmp_path / "one.mrg", tmp_path / "two.mrg.gz"]
+    done = treebank("--tags", tmp_path / "out", *files)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"{tmp_path}/out: 2 trees\n")
+    assert {end: list(read_lines(tmp_path / f"out.{end}")) for end in ("src", "tgt", "trees")} == {
+        "src": ["John has a dog .", "News ("],
+        "tgt": ["(S (NP NNP )NP (VP VBZ (NP DT NN )NP )VP . )S", "(NP NN -LRB- )NP"],
+        "trees": [f"(TOP {JOHN})", "(TOP (NP (NN News) (-LRB- -LRB-)))"],
+    }
+    assert treebank(tmp_path / "out", *files).returncode == 0
+    assert list(read_lines(tmp_path / "out.tgt"))[1] == "(NP XX XX )NP"
+
+
+def test_the_script_says_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "bad").write_text("(S (NN a b))\n", "utf-8")
+    assert treebank(tmp_path / "out", tmp_path / "missing").returncode == FileError.exit_code
+    assert treebank(tmp_path / "no" / "out", tmp_path / "bad").returncode == FileError.exit_code
+    done = treebank(tmp_path / "out", tmp_path / "bad")
+    assert done.returncode == DataError.exit_code
+    assert done.stderr.startswith(f"scripts/treebank: {tmp_path}/bad:1: not a tree")
+
+
+@pytest.mark.parametrize("recipe", ["parsing-gum.yaml", "paper/parsing.yaml"])
+def test_a_linearised_tree_comes_back_from_the_tokenizer(tmp_path: Path, recipe: str) -> None:
+    # The labels of the Penn Treebank, and one (AUX) that the recipes do not know.
+    labels = load_config(ROOT / "configs" / recipe).tokenizer.user_defined_symbols
+    labels = sorted({symbol[2:] for symbol in labels} - {"X"} | {"X", "AUX"})
+    trees = [f"(S ({label} (NN dog)) (VP (VBZ has) ({label} (NN a)) (. .)))" for label in labels]
+    (tmp_path / "trees").write_text("\n".join(trees), "utf-8")
+    assert treebank(tmp_path / "corpus", tmp_path / "trees").returncode == 0
+    files = f"{{src: {tmp_path}/corpus.src, tgt: {tmp_path}/corpus.tgt}}"
+    config = load_config(
+        ROOT / "configs" / recipe,
+        [f"data.train={files}", f"data.cache_dir={tmp_path}/cache", "tokenizer.sampling_alpha=0.5"],
+    )
+    lines = [pair.tgt for pair in read_pairs(config.data.train[0], config.data)]
+    tokenizer = train_tokenizers(config).tgt
+    for ids in (tokenizer.encode(lines), tokenizer.sample(lines, alpha=0.5, nbest=-1, seed=1)):
+        assert tokenizer.decode(ids) == lines
+        for line, row in zip(lines, ids, strict=True):
+            pieces = len(line.split())
+            assert len(row) == pieces or (len(row) > pieces and "AUX" in line)
+
+
+@pytest.mark.skipif(not GUM.is_dir(), reason=f"no data in {GUM}")
+def test_a_treebank_is_read_back_as_it_was() -> None:
+    trees = [normalised(tree) for tree in read_trees(GUM / "dev.ptb.gz")]
+    assert len(trees) == 1575
+    known = load_config(ROOT / "configs" / "parsing-gum.yaml").tokenizer.user_defined_symbols
+    for tree in trees:
+        found, sound = parse_linearised(linearise(tree))
+        assert sound
+        assert fit(found, tree.leaves) == tree
+        assert normalised(parse_tree(bracketed(tree))) == tree
+        assert len(sentence(tree).split(" ")) == len(tree.leaves)
+        assert {f"\u2581{part}" for part in linearise(tree).split()} <= set(known)
