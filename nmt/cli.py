@@ -451,7 +451,7 @@ def evaluate(
 
     from nmt.data.corpus import read_lines
     from nmt.decode.streams import write_lines
-    from nmt.evaluate import EvaluateOptions, evaluate, read_test_data, render
+    from nmt.evaluate import EvaluateOptions, evaluate, gold_trees, read_test_data, render
 
     if (model is None) == (hyp is None):
         raise ConfigError("name a MODEL to translate with, or --hyp FILE with translations")
@@ -471,6 +471,7 @@ def evaluate(
             batch_tokens=batch_tokens,
         )
         data = read_test_data(translator.config, **files)
+        gold_trees(data.refs, options)  # what is wrong with them is said before the translating
         hypotheses = _translated(translator, data.src)
     else:
         data = read_test_data(None, **files)

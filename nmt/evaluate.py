@@ -12,6 +12,7 @@ from typing import Any
 from nmt import evaluate_brackets as brackets
 from nmt.config import Config
 from nmt.data.corpus import read_lines, read_pairs
+from nmt.data.trees import Tree
 from nmt.errors import ConfigError, DataError, FileError
 
 METRICS = ("bleu", "chrf", "ter", "bracket-f1")
@@ -118,20 +119,30 @@ def evaluate(
     # The command strips the ends of lines too.
     hypotheses = [line.rstrip() for line in hypotheses]
     references = [[line.rstrip() for line in lines] for lines in references]
+    gold = gold_trees(references, options)
     return [
-        _bracket_f1(hypotheses, references, options)
+        _bracket_f1(hypotheses, gold, options)
         if name == "bracket-f1"
         else _score(name, hypotheses, references, options)
         for name in options.metrics
     ]
 
 
-def _bracket_f1(
-    hypotheses: Sequence[str], references: Sequence[Sequence[str]], options: EvaluateOptions
-) -> Score:
+def gold_trees(references: Sequence[Sequence[str]], options: EvaluateOptions) -> list[Tree]:
+    """Read what bracket-f1 compares with: none unless it is asked for.
+
+    Raises:
+        DataError: it is asked for, and there are several references, or one that is no tree.
+    """
+    if "bracket-f1" not in options.metrics:
+        return []
     if len(references) != 1:
         raise DataError(f"bracket-f1 compares with one reference, but there are {len(references)}")
-    comparisons = brackets.compare_all(hypotheses, references[0])
+    return brackets.read_references(references[0])
+
+
+def _bracket_f1(hypotheses: Sequence[str], gold: list[Tree], options: EvaluateOptions) -> Score:
+    comparisons = list(map(brackets.compare, hypotheses, gold))
     report = brackets.BracketReport.of(comparisons)
     samples = BOOTSTRAP_SAMPLES if options.confidence else None
     mean, margin = brackets.bootstrap(comparisons, samples) if samples else (None, None)

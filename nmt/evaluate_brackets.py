@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import starmap
 
 from nmt import __version__
 from nmt.data.trees import Leaf, Span, Tree, fit, normalised, parse_linearised, parse_tree, project
@@ -35,7 +34,7 @@ class Status(Enum):
 
     VALID = "valid"
     ERROR = "error"
-    """The parse is a tree over other words. It does not count."""
+    """The parse is a tree over other words. It does not count. (EVALB gives up after ten.)"""
     SKIPPED = "skipped"
     """The parse has no word but punctuation. It does not count."""
 
@@ -110,9 +109,9 @@ class BracketScore:
         return _percentage(self.complete, self.valid)
 
     def __str__(self) -> str:
-        """Write the parts of the score in EVALB's precision."""
+        """Write the score with EVALB's digits."""
         return (
-            f"P = {self.precision:.2f} R = {self.recall:.2f} "
+            f"F1 = {self.f1:.2f} P = {self.precision:.2f} R = {self.recall:.2f} "
             f"complete match = {self.complete_match:.2f}"
         )
 
@@ -135,19 +134,19 @@ def compare(hypothesis: str, gold: Tree) -> Comparison:
     except ValueError:
         linear, sound = parse_linearised(hypothesis)
         parsed, own_length = normalised(fit(linear, gold.leaves)), len(linear.leaves)
-    kept = _kept(gold.leaves, parsed.leaves)
-    gold, parsed = starmap(project, zip((gold, parsed), kept, strict=True))
+    ours, theirs = _kept(gold.leaves, parsed.leaves)
+    gold, parsed = project(gold, ours), project(parsed, theirs)
     if not parsed.leaves:
         return Comparison(Status.SKIPPED, length)
     if [leaf.word for leaf in gold.leaves] != [leaf.word for leaf in parsed.leaves]:
         return Comparison(Status.ERROR, length)
-    ours, theirs = _brackets(gold), _brackets(parsed)
+    right, found = _brackets(gold), _brackets(parsed)
     return Comparison(
         Status.VALID,
         length,
-        (ours & theirs).total(),
-        ours.total(),
-        theirs.total(),
+        (right & found).total(),
+        right.total(),
+        found.total(),
         malformed=not sound,
         wrong_length=own_length != length,
     )
@@ -156,7 +155,8 @@ def compare(hypothesis: str, gold: Tree) -> Comparison:
 def _kept(gold: Sequence[Leaf], parsed: Sequence[Leaf]) -> tuple[list[bool], list[bool]]:
     """Say which leaves of either tree count: those that are no punctuation.
 
-    A quotation mark that one tree takes for a possessive counts in both.
+    A quotation mark that one tree takes for a possessive counts in both. (EVALB sees to that
+    only where the trees are left with different numbers of words.)
     """
     ours = [leaf.tag not in DELETED for leaf in gold]
     theirs = [leaf.tag not in DELETED for leaf in parsed]
@@ -205,7 +205,7 @@ class BracketReport:
     def __str__(self) -> str:
         """Write all that a table in a paper would have."""
         counts = " ".join(f"{name} = {count}" for name, count in self.counts.items())
-        return f"{self.score} (len<={CUTOFF}: F1 = {self.short.f1:.2f} {self.short}) {counts}"
+        return f"{self.score} (len<={CUTOFF}: {self.short}) {counts}"
 
     def numbers(self) -> dict[str, float]:
         """The same for programs."""
@@ -217,23 +217,22 @@ class BracketReport:
         } | self.counts
 
 
-def compare_all(hypotheses: Sequence[str], references: Sequence[str]) -> list[Comparison]:
-    """Compare parses with trees in brackets, line by line.
+def read_references(lines: Iterable[str]) -> list[Tree]:
+    """Read the treebank's trees, one a line.
 
     Raises:
-        DataError: a reference is not a tree in brackets.
+        DataError: a line is not a tree in brackets.
     """
-    found = []
-    for number, (hypothesis, reference) in enumerate(zip(hypotheses, references, strict=True), 1):
+    trees = []
+    for number, line in enumerate(lines, 1):
         try:
-            gold = parse_tree(reference)
+            trees.append(parse_tree(line))
         except ValueError as error:
             raise DataError(
                 f"line {number} of the reference is not a tree in brackets: {error}; bracket-f1 "
                 "needs the PREFIX.trees that scripts/treebank writes"
             ) from error
-        found.append(compare(hypothesis, gold))
-    return found
+    return trees
 
 
 def bootstrap(comparisons: Sequence[Comparison], samples: int) -> tuple[float, float]:

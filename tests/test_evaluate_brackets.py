@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
+from nmt import __version__
 from nmt.cli import app
 from nmt.data.trees import Tree, bracketed, linearise, normalised, parse_tree
 from nmt.errors import DataError
@@ -264,8 +265,8 @@ def test_what_holds_of_any_two_trees(gold: Tree, parsed: Tree) -> None:
 def test_the_score_in_a_line() -> None:
     # As in test_a_wrong_attachment.
     assert str(score([HIGH], [LOW])) == (
-        "bracketF1|nrefs:1|params:COLLINS|repair:yes|version:nmt-0.1.0 = 92.3 "
-        "P = 100.00 R = 85.71 complete match = 0.00 "
+        f"bracketF1|nrefs:1|params:COLLINS|repair:yes|version:nmt-{__version__} = 92.3 "
+        "F1 = 92.31 P = 100.00 R = 85.71 complete match = 0.00 "
         "(len<=40: F1 = 92.31 P = 100.00 R = 85.71 complete match = 0.00) "
         "sentences = 1 errors = 0 skipped = 0 malformed = 0 wrong_length = 0"
     )
@@ -314,6 +315,15 @@ def test_the_command(tmp_path: Path) -> None:
     swapped = run_nmt("--ref", tmp_path / "hyp", "--hyp", tmp_path / "ref", "--metrics=bracket-f1")
     assert swapped.exit_code == 3
     assert "scripts/treebank" in swapped.stderr
+
+
+def test_references_are_looked_at_before_a_model_translates(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nmt.cli._translated", lambda *arguments: pytest.fail("it translates"))
+    result = run_nmt(trained_run, "--metrics", "bracket-f1")
+    assert result.exit_code == 3
+    assert "line 1 of the reference is not a tree" in result.stderr
 
 
 def test_a_model_on_its_test_set(trained_run: Path, tmp_path: Path) -> None:
