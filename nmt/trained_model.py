@@ -21,6 +21,7 @@ from nmt.config import Config
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, FileError
 from nmt.model.cpu_products import use_the_faster_exact_library
+from nmt.model.memory import keep_freed_memory
 from nmt.model.transformer import Transformer
 
 
@@ -105,6 +106,7 @@ def load_tokenizers(run: Path) -> Tokenizers:
 def make_network(config: Config, tokenizers: Tokenizers) -> Transformer:
     """Make the network that a configuration and its vocabularies describe, newly initialised."""
     use_the_faster_exact_library()
+    keep_freed_memory()
     src, tgt = tokenizers.src, tokenizers.tgt
     return Transformer(config.model, src.vocab_size, tgt.vocab_size, src.pad_id)
 
