@@ -1,7 +1,8 @@
-"""What a SentencePiece model file holds, as far as its own API does not tell.
+"""What SentencePiece's messages hold, as far as its own API does not tell.
 
-The file is protobuf (`sentencepiece_model.proto` of SentencePiece); the few fields needed are
-read here, since the protobuf library is no requirement of SentencePiece.
+A model file and an encoded text are protobuf (`sentencepiece_model.proto` and
+`sentencepiece.proto` of SentencePiece); the few fields needed are read here, since the protobuf
+library is no requirement of SentencePiece.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import NamedTuple
 _PIECES, _TRAINER_SPEC, _NORMALIZER_SPEC = 1, 2, 3
 _TEXT, _SCORE, _KIND = 1, 2, 3
 _MODEL_TYPE, _BYTE_FALLBACK = 3, 35
+_TEXT_PIECES = 2
+_ID, _BEGIN, _END = 2, 4, 5
 
 
 class ModelType(IntEnum):
@@ -75,6 +78,22 @@ def parse(model: bytes) -> ModelFile:
         ModelType(int(trainer_spec.get(_MODEL_TYPE, ModelType.UNIGRAM))),
         bool(trainer_spec.get(_BYTE_FALLBACK, 0)),
     )
+
+
+class TextPiece(NamedTuple):
+    """A piece of an encoded text, and the bytes of the text, from begin to end, that it covers."""
+
+    id: int
+    begin: int
+    end: int
+
+
+def parse_text(message: bytes) -> list[TextPiece]:
+    """Read the pieces of an encoded or a decoded text (`SentencePieceText`)."""
+    pieces = (dict(_fields(_bytes(v))) for number, v in _fields(message) if number == _TEXT_PIECES)
+    return [
+        TextPiece(*(int(fields.get(name, 0)) for name in (_ID, _BEGIN, _END))) for fields in pieces
+    ]
 
 
 def _piece(data: bytes) -> Piece:

@@ -16,7 +16,7 @@ import sentencepiece
 from nmt.config import Config, TokenizerConfig
 from nmt.data import cache
 from nmt.data.corpus import Pair, content_key, read_pairs, replace_controls
-from nmt.data.model_file import ModelType, parse
+from nmt.data.model_file import ModelType, parse, parse_text
 from nmt.data.sampling import Sampler, choose_of_best
 from nmt.errors import ConfigError, DataError, FileError
 
@@ -33,6 +33,14 @@ _POLL_SECONDS = 0.2
 _PAIRS_PER_REPORT = 10_000
 
 T = TypeVar("T")
+
+
+class Token(NamedTuple):
+    """A token of a text, and the characters of the text that it stands for."""
+
+    id: int
+    start: int
+    end: int
 
 
 class Tokenizer:
@@ -158,12 +166,38 @@ class Tokenizer:
         rows = [[token for token in map(int, row) if token < self._pieces] for row in ids]
         return [replace_controls(text)[0] for text in self._processor.decode(rows)]
 
+    def tokens(self, line: str) -> list[Token]:
+        """Turn a line into the ids that `encode` gives, with the characters of each.
+
+        A space belongs to the piece after it, or is a piece itself. Where normalization makes
+        several pieces of one character, all but one of them have no characters.
+        """
+        return _tokens(line, self._processor.encode(line, out_type="serialized_proto"))
+
+    def decoded_tokens(self, ids: Sequence[int]) -> list[Token]:
+        """Tell for each id, all of them pieces, which characters of `decode([ids])` it gave."""
+        if not ids:
+            return []
+        [text] = self._processor.decode([list(ids)])
+        return _tokens(text, self._processor.decode(list(ids), out_type="serialized_proto"))
+
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Name the piece of each id."""
         return [
             self._processor.id_to_piece(int(token)) if token < self._pieces else "<pad>"
             for token in ids
         ]
+
+
+def _tokens(text: str, message: bytes) -> list[Token]:
+    """Read a message of SentencePiece, which counts in bytes, about a text."""
+    characters = [0]  # before each byte of the text
+    for character in text:
+        size = len(character.encode("utf-8"))
+        characters += [characters[-1]] * (size - 1) + [characters[-1] + 1]
+    return [
+        Token(id, characters[begin], characters[end]) for id, begin, end in parse_text(message)
+    ]
 
 
 class Tokenizers(NamedTuple):

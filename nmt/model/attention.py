@@ -38,11 +38,23 @@ def scaled_dot_product_attention(
         return F.scaled_dot_product_attention(
             q_BHLK, k_BHMK, v_BHMK, attn_mask=mask, dropout_p=dropout_p
         )
+    return dropout(attention_weights(q_BHLK, k_BHMK, mask), dropout_p) @ v_BHMK
+
+
+def attention_weights(q_BHLK: Tensor, k_BHMK: Tensor, mask: Tensor | None) -> Tensor:
+    """Compute softmax(q k^T / sqrt(d_k)), how much each query takes of each value.
+
+    Args:
+        q_BHLK, k_BHMK, mask: as in `scaled_dot_product_attention`.
+
+    Returns:
+        [B, H, L, M]; rows sum to 1, and what is not allowed is 0.
+    """
     # The product wants its operands dense; transposed, they would be copied in leaps.
     scores_BHLM = (q_BHLK * q_BHLK.shape[-1] ** -0.5) @ k_BHMK.contiguous().transpose(-2, -1)
     if mask is not None:
         scores_BHLM = scores_BHLM.masked_fill(~mask, torch.finfo(scores_BHLM.dtype).min)
-    return dropout(_softmax(scores_BHLM), dropout_p) @ v_BHMK
+    return _softmax(scores_BHLM)
 
 
 def _softmax(scores_BHLM: Tensor) -> Tensor:
@@ -137,16 +149,31 @@ class MultiHeadAttention(nn.Module):
         Returns:
             [B, L, d_model].
         """
-        if memory is not None:
-            q_BLX = F.linear(x_BLD, self.qkv_weight[: self.widths[0]])
-            return self._attend(self._heads(q_BLX), memory, mask)
-        qkv_BLX = F.linear(x_BLD, self.qkv_weight)
-        q_BHLK, k_BHLK, v_BHLK = map(self._heads, torch.split(qkv_BLX, self.widths, dim=-1))
-        keys_values = KeyValues(k_BHLK, v_BHLK)
+        q_BHLK, keys_values = self._projected(x_BLD, memory)
         if past is not None:
             past.write(keys_values, start)
             keys_values = past
-        return self._attend(q_BHLK, keys_values, mask)
+        heads_BHLK = scaled_dot_product_attention(
+            q_BHLK,
+            keys_values.k_BHMK,
+            keys_values.v_BHMK,
+            mask,
+            self.dropout_p if self.training else 0.0,
+        )
+        return F.linear(heads_BHLK.transpose(1, 2).flatten(2), self.out_weight)
+
+    def weights(
+        self, x_BLD: Tensor, mask: Tensor | None, *, memory: KeyValues | None = None
+    ) -> Tensor:
+        """Compute the weights [B, H, L, M] by which `forward` attends, before their dropout.
+
+        On a GPU they are those of its fused kernel but for rounding.
+
+        Args:
+            x_BLD, mask, memory: as in `forward`.
+        """
+        q_BHLK, keys_values = self._projected(x_BLD, memory)
+        return attention_weights(q_BHLK, keys_values.k_BHMK, mask)
 
     def no_past(self, batch_size: int) -> Past:
         """Make the empty cache that decoding starts from."""
@@ -161,15 +188,13 @@ class MultiHeadAttention(nn.Module):
         kv_BMX = F.linear(memory_BMD, self.qkv_weight[self.widths[0] :])
         return KeyValues(*map(self._heads, torch.split(kv_BMX, self.widths[1:], dim=-1)))
 
-    def _attend(self, q_BHLK: Tensor, keys_values: KeyValues, mask: Tensor | None) -> Tensor:
-        heads_BHLK = scaled_dot_product_attention(
-            q_BHLK,
-            keys_values.k_BHMK,
-            keys_values.v_BHMK,
-            mask,
-            self.dropout_p if self.training else 0.0,
-        )
-        return F.linear(heads_BHLK.transpose(1, 2).flatten(2), self.out_weight)
+    def _projected(self, x_BLD: Tensor, memory: KeyValues | None) -> tuple[Tensor, KeyValues]:
+        """Give the queries of a sequence, and the keys and values that they are to attend to."""
+        if memory is not None:
+            return self._heads(F.linear(x_BLD, self.qkv_weight[: self.widths[0]])), memory
+        qkv_BLX = F.linear(x_BLD, self.qkv_weight)
+        q_BHLK, k_BHLK, v_BHLK = map(self._heads, torch.split(qkv_BLX, self.widths, dim=-1))
+        return q_BHLK, KeyValues(k_BHLK, v_BHLK)
 
     def _heads(self, x_BLX: Tensor) -> Tensor:
         return x_BLX.view(*x_BLX.shape[:2], self.num_heads, -1).transpose(1, 2)
