@@ -334,6 +334,14 @@ def translate(
             "translation, or add the keys score and token_log_probs.",
         ),
     ] = False,
+    alignments: Annotated[
+        bool,
+        typer.Option(
+            "--alignments",
+            help="Put a tab and the words that translate each other after each translation: "
+            "0-0 1-2 (source-target, from 0), or add the key alignment.",
+        ),
+    ] = False,
     temperature: Annotated[
         float | None, typer.Option(help="Sample, with log-probabilities divided by this.")
     ] = None,
@@ -386,8 +394,9 @@ def translate(
         batch_tokens=batch_tokens,
         nbest=nbest,
         sampling=sampling,
+        alignments=alignments,
     )
-    written = {"nbest": nbest is not None, "scores": scores}
+    written = {"nbest": nbest is not None, "scores": scores, "alignments": alignments}
     chosen: layouts.Layout = (
         layouts.TextLayout(**written)
         if layout is Format.text
@@ -622,20 +631,16 @@ def _load_models(
     return [load_model(path, choose_device(device), getattr(torch, dtype.value)) for path in paths]
 
 
-def _networks(
-    paths: list[Path], device: str, dtype: Dtype, threads: int | None, interactive: bool
-) -> Engine:
-    """Load models for nmt's own engine; all CPU threads are for one line if it is waited for."""
+def _num_processes(device: str, threads: int | None) -> int:
+    """Tell how many processes translate a file."""
     import torch
 
-    from nmt.decode.engine import Networks
-    from nmt.decode.workers import CAN_FORK, Workers
+    from nmt.decode.workers import CAN_FORK
     from nmt.trained_model import choose_device
 
-    count = threads or torch.get_num_threads()
-    beside = CAN_FORK and not interactive and choose_device(device).type == "cpu"
-    networks = Networks(_load_models(paths, device, dtype, 1 if beside else count))
-    return Workers(networks, count) if beside and count > 1 else networks
+    if not CAN_FORK or choose_device(device).type != "cpu":
+        return 1
+    return threads or torch.get_num_threads()
 
 
 def _exported(paths: list[Path], device: str, dtype: Dtype, threads: int | None) -> Engine:
@@ -658,18 +663,29 @@ def _translator(
     engine: EngineName = EngineName.nmt,
     *,
     interactive: bool = False,
+    alignments: bool = False,
     **options: Any,
 ) -> Translator:
     """Load the models of an ensemble; options that are None are as the first one's config says."""
-    from nmt.decode.engine import TranslateOptions
+    from nmt.decode.alignment import Aligner
+    from nmt.decode.engine import Networks, TranslateOptions
     from nmt.decode.translator import Translator
+    from nmt.decode.workers import Workers
 
+    runs: Engine
+    aligner = None
     if engine is EngineName.ctranslate2:
+        if alignments:
+            raise ConfigError("--alignments needs --engine nmt: they come from its attention")
         runs = _exported(paths, device, dtype, threads)
     else:
-        runs = _networks(paths, device, dtype, threads, interactive)
+        # A line that somebody waits for gets all threads.
+        processes = 1 if interactive else _num_processes(device, threads)
+        models = _load_models(paths, device, dtype, threads if processes == 1 else 1)
+        runs = Networks(models) if processes == 1 else Workers(Networks(models), processes)
+        aligner = Aligner(models) if alignments else None
     chosen = TranslateOptions.from_config(runs.models[0].config.decode, **options)
-    return Translator(runs, chosen, warn=_say)
+    return Translator(runs, chosen, warn=_say, aligner=aligner)
 
 
 def _translated(translator: Translator, lines: list[str]) -> list[str]:

@@ -196,7 +196,8 @@ def _tokens(text: str, message: bytes) -> list[Token]:
         size = len(character.encode("utf-8"))
         characters += [characters[-1]] * (size - 1) + [characters[-1] + 1]
     return [
-        Token(id, characters[begin], characters[end]) for id, begin, end in parse_text(message)
+        Token(piece.id, characters[piece.begin], characters[piece.end])
+        for piece in parse_text(message)
     ]
 
 

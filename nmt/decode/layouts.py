@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from nmt.decode.alignment import parse_pharaoh, pharaoh
 from nmt.decode.translator import ScoredText, Translation
 from nmt.errors import DataError
 
@@ -52,10 +53,12 @@ class TextLayout:
     Attributes:
         nbest: give all hypotheses, each as `line number TAB score TAB text`.
         scores: give `score TAB text`.
+        alignments: end each line with a tab and the alignment.
     """
 
     nbest: bool = False
     scores: bool = False
+    alignments: bool = False
 
     def item(self, line: str, number: int) -> Item:
         """Take the line as it is."""
@@ -64,23 +67,30 @@ class TextLayout:
     def written(self, number: int, item: Item, translation: Translation) -> str:
         """Write the text with what was asked for beside it."""
         if self.nbest:
-            return "\n".join(
-                f"{number}\t{best.score:.6f}\t{best.text}" for best in translation.hypotheses
-            )
-        if self.scores:
-            return f"{translation.hypotheses[0].score:.6f}\t{translation.text}"
-        return translation.text
+            return "\n".join(f"{number}\t{self._row(best)}" for best in translation.hypotheses)
+        return self._row(translation.hypotheses[0])
 
     def parsed(self, lines: Iterable[str]) -> Iterator[Translation]:
         """Read back what was written; no text has a tab in it."""
         if self.nbest:
-            rows = (line.split("\t") for line in lines)
+            rows = (line.split("\t", 1) for line in lines)
             for _, group in itertools.groupby(rows, key=lambda row: row[0]):
-                yield Translation([ScoredText(text, float(score), []) for _, score, text in group])
+                yield Translation([self._parsed_row(row) for _, row in group])
             return
         for line in lines:
-            score, text = line.split("\t") if self.scores else ("0", line)
-            yield Translation([ScoredText(text, float(score), [])])
+            yield Translation([self._parsed_row(line)])
+
+    def _row(self, best: ScoredText) -> str:
+        score = [f"{best.score:.6f}"] if self.nbest or self.scores else []
+        alignment = [pharaoh(best.alignment)] if self.alignments else []
+        return "\t".join([*score, best.text, *alignment])
+
+    def _parsed_row(self, row: str) -> ScoredText:
+        columns = row.split("\t")
+        score = float(columns.pop(0)) if self.nbest or self.scores else 0.0
+        links = parse_pharaoh(columns.pop()) if self.alignments else []
+        [text] = columns
+        return ScoredText(text, score, [], links)
 
 
 @dataclass(frozen=True)
@@ -93,11 +103,13 @@ class JsonLayout:
         key: where the source text is.
         nbest: add `nbest`, a list of all hypotheses.
         scores: add `score` and `token_log_probs`.
+        alignments: add `alignment`, a list of pairs of word numbers.
     """
 
     key: str
     nbest: bool = False
     scores: bool = False
+    alignments: bool = False
 
     def item(self, line: str, number: int) -> Item:
         """Read an object.
@@ -129,9 +141,9 @@ class JsonLayout:
         """Write the object of the input with the translation in it."""
         if item.record is None:
             return ""
-        record = item.record | _fields(translation.hypotheses[0], self.scores)
+        record = item.record | self._fields(translation.hypotheses[0], self.scores)
         if self.nbest:
-            record["nbest"] = [_fields(best, True) for best in translation.hypotheses]
+            record["nbest"] = [self._fields(best, True) for best in translation.hypotheses]
         text = json.dumps(record, ensure_ascii=False)
         try:
             text.encode("utf-8")
@@ -146,20 +158,20 @@ class JsonLayout:
                 yield Translation([ScoredText("", 0.0, [])])
             elif self.nbest:
                 yield Translation(
-                    [_hypothesis(fields, True) for fields in json.loads(line)["nbest"]]
+                    [self._hypothesis(fields, True) for fields in json.loads(line)["nbest"]]
                 )
             else:
-                yield Translation([_hypothesis(json.loads(line), self.scores)])
+                yield Translation([self._hypothesis(json.loads(line), self.scores)])
 
+    def _fields(self, best: ScoredText, scores: bool) -> dict[str, Any]:
+        fields: dict[str, Any] = {"translation": best.text}
+        if scores:
+            fields |= {"score": best.score, "token_log_probs": best.token_log_probs}
+        if self.alignments:
+            fields["alignment"] = best.alignment
+        return fields
 
-def _fields(best: ScoredText, scores: bool) -> dict[str, Any]:
-    fields: dict[str, Any] = {"translation": best.text}
-    if scores:
-        fields |= {"score": best.score, "token_log_probs": best.token_log_probs}
-    return fields
-
-
-def _hypothesis(fields: dict[str, Any], scores: bool) -> ScoredText:
-    if scores:
-        return ScoredText(fields["translation"], fields["score"], fields["token_log_probs"])
-    return ScoredText(fields["translation"], 0.0, [])
+    def _hypothesis(self, fields: dict[str, Any], scores: bool) -> ScoredText:
+        links = [(src, tgt) for src, tgt in fields["alignment"]] if self.alignments else []
+        score, log_probs = (fields["score"], fields["token_log_probs"]) if scores else (0.0, [])
+        return ScoredText(fields["translation"], score, log_probs, links)

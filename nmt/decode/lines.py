@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 
-from nmt.data.tokenizer import Tokenizer
+from nmt.data.tokenizer import Token, Tokenizer
 
 _LINES_WAITING = 1024
 # A writer that is busy (cat, a decompressor) has its next line there sooner than this.
@@ -85,29 +85,44 @@ def prompt_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
         raise end.error
 
 
-def split_ids(text: str, tokenizer: Tokenizer, limit: int, level: int = 0) -> list[list[int]]:
+def split_line(text: str, tokenizer: Tokenizer, limit: int) -> list[list[Token]]:
     """Divide a text into parts of at most `limit` tokens.
 
     As many sentences as fit make a part. A sentence that alone is too long is divided after
     clauses in the same way, a clause after words, a word after so many tokens.
 
     Returns:
-        The ids of the parts.
+        The tokens of the parts, with their places in the whole text.
     """
+    return [part for part in _split(text, 0, tokenizer, limit, 0) if part]
+
+
+def _split(
+    text: str, place: int, tokenizer: Tokenizer, limit: int, level: int
+) -> Iterator[list[Token]]:
+    """Divide a text that stands at a place in a longer one, at the ends of a level."""
     if level == len(_ENDS):
-        [ids] = tokenizer.encode([text])
-        return [ids[start : start + limit] for start in range(0, len(ids), limit)]
+        tokens = _placed(text, place, tokenizer)
+        yield from (tokens[start : start + limit] for start in range(0, len(tokens), limit))
+        return
     cuts = [0, *(match.end() for match in _ENDS[level].finditer(text)), len(text)]
     pieces = [text[start:end] for start, end in itertools.pairwise(cuts)]
-    packed, room = [""], limit
-    for piece, ids in zip(pieces, tokenizer.encode(pieces), strict=True):
-        if len(ids) > room and packed[-1]:
-            packed.append("")
+    starts, room = [0], limit
+    for start, ids in zip(cuts[:-1], tokenizer.encode(pieces), strict=True):
+        if len(ids) > room and starts[-1] < start:
+            starts.append(start)
             room = limit
-        packed[-1] += piece
         room -= len(ids)
-    parts = []
-    packed = [part.strip() for part in packed]
-    for part, ids in zip(packed, tokenizer.encode(packed), strict=True):
-        parts += [ids] if len(ids) <= limit else split_ids(part, tokenizer, limit, level + 1)
-    return [ids for ids in parts if ids]
+    packed = [text[start:end].rstrip() for start, end in itertools.pairwise([*starts, len(text)])]
+    parts = [part.lstrip() for part in packed]
+    for start, whole, part, ids in zip(starts, packed, parts, tokenizer.encode(parts), strict=True):
+        at = place + start + len(whole) - len(part)
+        if len(ids) <= limit:
+            yield _placed(part, at, tokenizer)
+        else:
+            yield from _split(part, at, tokenizer, limit, level + 1)
+
+
+def _placed(text: str, place: int, tokenizer: Tokenizer) -> list[Token]:
+    tokens = tokenizer.tokens(text)
+    return [Token(token.id, place + token.start, place + token.end) for token in tokens]

@@ -6,14 +6,15 @@ import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
 
 from nmt.data.corpus import replace_controls
+from nmt.decode.alignment import Aligner, Links, link_words, word_numbers
 from nmt.decode.engine import Engine, Networks, TranslateOptions
-from nmt.decode.lines import full_windows, prompt_windows, split_ids
+from nmt.decode.lines import full_windows, prompt_windows, split_line
 from nmt.decode.memo import Memo
 from nmt.decode.search import Hypothesis, normalised
 from nmt.errors import DataError
@@ -36,6 +37,8 @@ class ScoredText:
     token_log_probs: list[float]
     """Natural logarithms, of the target tokens and the end mark (of each part of a divided
     line)."""
+    alignment: Links = field(default_factory=list)
+    """Which words of the source and of the text belong together, if there is an aligner."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class _Part(NamedTuple):
     part: int
     src_ids: list[int]
     """With the end mark."""
+    words: list[int]
+    """Of the line, the number of the word of each token; empty without an aligner."""
 
     @property
     def key(self) -> str:
@@ -80,6 +85,7 @@ class Translator:
             out for the first time.
         poll: called before each batch; an exception that it raises ends the work, which is how
             a signal gets through.
+        aligner: of the same models; gives the translations their alignment.
 
     Attributes:
         engine: what runs the model.
@@ -97,13 +103,14 @@ class Translator:
         options: TranslateOptions | None = None,
         warn: Callable[[str], None] = warnings.warn,
         poll: Callable[[], None] = lambda: None,
+        aligner: Aligner | None = None,
     ) -> None:
         self.engine = Networks(engine) if isinstance(engine, Sequence) else engine
         models = self.engine.models
         self.config = models[0].config
         self.options = options or TranslateOptions.from_config(self.config.decode)
         self._src, self._tgt = models[0].tokenizers
-        self._warn, self._poll = warn, poll
+        self._warn, self._poll, self._aligner = warn, poll, aligner
         trained_on = min(model.config.data.max_length for model in models)
         max_input = self.options.max_input_length or trained_on
         self.max_input = min(max_input, self.engine.max_positions)
@@ -183,29 +190,29 @@ class Translator:
         """Translate lines, which come with their numbers, in batches of similar length."""
         encoded = self._src.encode([text for _, text in lines])
         parts = [
-            _Part(number, part, [*ids, self._src.eos_id])
+            _Part(number, part, [*ids, self._src.eos_id], words)
             for (number, text), ids_of_line in zip(lines, encoded, strict=True)
-            for part, ids in enumerate(self._divided(text, ids_of_line, number))
+            for part, (ids, words) in enumerate(self._divided(text, ids_of_line, number))
         ]
-        found: list[list[Hypothesis]] = [[] for _ in parts]
+        found: list[list[ScoredText]] = [[] for _ in parts]
         lengths = [len(part.src_ids) for part in parts]
         batch_tokens = self.options.batch_tokens
         if self.engine.num_beside > 1:  # there is something to do for each, if there is little
             batch_tokens = min(batch_tokens, 1 + sum(lengths) // self.engine.num_beside)
         batches = list(length_batches(lengths, batch_tokens))
         searched = self._search_batches([[parts[place] for place in batch] for batch in batches])
-        for batch, hypotheses in zip(batches, searched, strict=True):
-            for place, best in zip(batch, hypotheses, strict=True):
-                found[place] = best[: self.options.nbest]
+        for batch, texts_of_batch in zip(batches, searched, strict=True):
+            for place, texts in zip(batch, texts_of_batch, strict=True):
+                found[place] = texts
         parts_of_line: dict[int, list[list[ScoredText]]] = {number: [] for number, _ in lines}
-        for part, texts in zip(parts, self._texts(found), strict=True):
+        for part, texts in zip(parts, found, strict=True):
             parts_of_line[part.line].append(texts)
         return [self._joined(texts) for texts in parts_of_line.values()]
 
-    def _search_batches(self, batches: list[list[_Part]]) -> Iterator[list[list[Hypothesis]]]:
+    def _search_batches(self, batches: list[list[_Part]]) -> Iterator[list[list[ScoredText]]]:
         """Search batches, as many at a time as the engine takes, and return them in order."""
 
-        def search(batch: list[_Part]) -> list[list[Hypothesis]]:
+        def search(batch: list[_Part]) -> list[list[ScoredText]]:
             self._poll()
             return self._search_fitting(batch)
 
@@ -215,7 +222,7 @@ class Translator:
             with ThreadPoolExecutor(self.engine.num_beside) as threads:
                 yield from threads.map(search, batches)
 
-    def _search_fitting(self, parts: list[_Part]) -> list[list[Hypothesis]]:
+    def _search_fitting(self, parts: list[_Part]) -> list[list[ScoredText]]:
         """Search a batch, in halves if it does not fit into memory."""
         try:
             return self._search(parts)
@@ -239,27 +246,55 @@ class Translator:
         middle = len(parts) // 2
         return self._search_fitting(parts[:middle]) + self._search_fitting(parts[middle:])
 
-    def _search(self, parts: list[_Part]) -> list[list[Hypothesis]]:
+    def _search(self, parts: list[_Part]) -> list[list[ScoredText]]:
         sources = [part.src_ids for part in parts]
-        return self.engine.search(sources, [part.key for part in parts], self.options)
+        found = self.engine.search(sources, [part.key for part in parts], self.options)
+        best = [hypotheses[: self.options.nbest] for hypotheses in found]
+        texts = self._texts(best)
+        return self._aligned(self._aligner, parts, best, texts) if self._aligner else texts
 
-    def _divided(self, line: str, ids: list[int], number: int) -> list[list[int]]:
-        """Give the ids of a line's parts: none if it is blank, one unless it is too long."""
+    def _aligned(
+        self,
+        aligner: Aligner,
+        parts: list[_Part],
+        best: list[list[Hypothesis]],
+        texts: list[list[ScoredText]],
+    ) -> list[list[ScoredText]]:
+        """Give the texts of a batch their alignment."""
+        rows = [
+            (part, hypothesis, text.text)
+            for part, *row in zip(parts, best, texts, strict=True)
+            for hypothesis, text in zip(*row, strict=True)
+        ]
+        weights = aligner.weights(
+            [part.src_ids for part, _, _ in rows], [h.ids for _, h, _ in rows]
+        )
+        links = iter(
+            link_words(of_row, part.words, word_numbers(text, self._tgt.decoded_tokens(h.ids)))
+            for (part, h, text), of_row in zip(rows, weights, strict=True)
+        )
+        return [[replace(text, alignment=next(links)) for text in row] for row in texts]
+
+    def _divided(self, line: str, ids: list[int], number: int) -> list[tuple[list[int], list[int]]]:
+        """Give ids and words of a line's parts: none if it is blank, one unless it is too long."""
         limit = max(1, self.max_input - 1)
         if len(ids) <= limit:
-            return [ids] if ids else []
-        parts = split_ids(line, self._src, limit)
+            words = word_numbers(line, self._src.tokens(line)) if self._aligner else []
+            return [(ids, words)] if ids else []
+        parts = split_line(line, self._src, limit)
         self._warn(
             f"line {number}: {len(ids)} tokens are more than the {limit} that the model takes: "
             f"translated in {len(parts)} parts"
         )
-        return parts
+        return [([token.id for token in part], word_numbers(line, part)) for part in parts]
 
-    def _texts(self, found: list[list[Hypothesis]]) -> Iterator[list[ScoredText]]:
-        """Detokenize the hypotheses of all parts at once."""
+    def _texts(self, found: list[list[Hypothesis]]) -> list[list[ScoredText]]:
+        """Detokenize the hypotheses of a batch."""
         texts = iter(self._tgt.decode([h.ids for hypotheses in found for h in hypotheses]))
-        for hypotheses in found:
-            yield [ScoredText(next(texts), h.score, h.token_log_probs) for h in hypotheses]
+        return [
+            [ScoredText(next(texts), h.score, h.token_log_probs) for h in hypotheses]
+            for hypotheses in found
+        ]
 
     def _joined(self, parts: list[list[ScoredText]]) -> Translation:
         """Join the n-th best translations of a line's parts to the line's n-th best."""
@@ -270,8 +305,18 @@ class Translator:
             log_probs = [log_prob for h in hypotheses for log_prob in h.token_log_probs]
             score = normalised(sum(log_probs), len(log_probs), self.options.length_penalty)
             text = " ".join(h.text for h in hypotheses if h.text)
-            joined.append(ScoredText(text, score, log_probs))
+            joined.append(ScoredText(text, score, log_probs, _joined_links(hypotheses)))
         return Translation(joined)
+
+
+def _joined_links(parts: Sequence[ScoredText]) -> Links:
+    """Join the alignments of parts, whose target words are counted anew."""
+    links = []
+    words_before = 0
+    for part in parts:
+        links += [(src, tgt + words_before) for src, tgt in part.alignment]
+        words_before += len(part.text.split())
+    return sorted(links)
 
 
 def length_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:

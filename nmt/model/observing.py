@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
 from nmt.model.attention import MultiHeadAttention
+from nmt.model.layers import EncoderLayer
 from nmt.model.transformer import Transformer
 
 
@@ -61,11 +62,11 @@ def forced_attention(network: Transformer, src_BS: Tensor, tgt_in_BT: Tensor) ->
         network: in evaluation mode.
         src_BS, tgt_in_BT: as for `Transformer.forward`.
     """
-    layers = network.decoder_layers
+    encoder_layers = cast("list[EncoderLayer]", network.encoder_layers)  # ModuleList is untyped
     with (
-        observed(layer.self_attention for layer in network.encoder_layers) as encoder,
-        observed(layer.self_attention for layer in layers) as decoder,
-        observed(layer.cross_attention for layer in layers) as cross,
+        observed(layer.self_attention for layer in encoder_layers) as encoder,
+        observed(layer.self_attention for layer in network.decoder_layers) as decoder,
+        observed(layer.cross_attention for layer in network.decoder_layers) as cross,
     ):
         network.decode(tgt_in_BT, *network.encode(src_BS))
     return Attention(encoder, decoder, cross)

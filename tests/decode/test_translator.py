@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nmt.data.tokenizer import Tokenizer
 from nmt.decode.engine import TranslateOptions
-from nmt.decode.lines import split_ids
+from nmt.decode.lines import split_line
 from nmt.decode.search import Sampling, Stepper, beam_search, normalised
 from nmt.decode.translator import ScoredText, Translation, Translator, length_batches
 from nmt.errors import ConfigError, DataError, FileError
@@ -370,6 +370,19 @@ def test_the_limit_can_be_set(model: TrainedModel) -> None:
     options = TranslateOptions(max_input_length=5)
     list(Translator([model], options, messages.append).translate(["the.", "the cat sat on."]))
     assert [message[:7] for message in messages] == ["line 2:"]
+
+
+def split_ids(text: str, tokenizer: Tokenizer, limit: int) -> list[list[int]]:
+    """Divide a text, and check that the tokens of all parts are placed in their order."""
+    parts = split_line(text, tokenizer, limit)
+    tokens = [token for part in parts for token in part]
+    assert all(one.end <= next_.start for one, next_ in itertools.pairwise(tokens))
+    # What lies between them is white space.
+    ends = [0, *(token.end for token in tokens)]
+    starts = [*(token.start for token in tokens), len(text)]
+    between = "".join(text[end:start] for end, start in zip(ends, starts, strict=True))
+    assert between == "" or between.isspace()
+    return [[token.id for token in part] for part in parts]
 
 
 def test_parts_hold_as_many_sentences_as_fit(tokenizer: Tokenizer) -> None:

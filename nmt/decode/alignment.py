@@ -1,0 +1,132 @@
+"""Word alignment from encoder-decoder attention.
+
+The attention of one forced pass over a pair of sentences says how much each target token takes
+of each source token. A target word is linked to the source word of which its tokens, on average,
+take most; so it has one link, and a source word may have any number, or none.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nmt.data.tokenizer import Token
+from nmt.decode.engine import padded
+from nmt.errors import ConfigError
+from nmt.model.observing import observed
+from nmt.trained_model import TrainedModel
+
+NO_WORD = -1
+
+Links = list[tuple[int, int]]
+"""Numbers, from 0, of a source word and of a target word that translate each other."""
+
+_WORD = re.compile(r"\S+")
+
+
+class Aligner:
+    """Tells which words of a source and its translation belong together.
+
+    Args:
+        models: one, or those of an ensemble, whose attention is averaged.
+        layer: number of the decoder layer, from 1. Without it, the last: of the layers of a model
+            of the built-in phrasebook it is by far the best (`scripts/alignment-error`).
+
+    Raises:
+        ConfigError: a model has no such layer.
+    """
+
+    def __init__(self, models: Sequence[TrainedModel], layer: int | None = None) -> None:
+        self._models = models
+        self._lock = threading.Lock()
+        self._place = -1 if layer is None else layer - 1
+        for model in models:
+            depth = len(model.network.decoder_layers)
+            if layer is not None and not 1 <= layer <= depth:
+                raise ConfigError(f"{model.weights}: no layer {layer}: the decoder has {depth}")
+
+    @torch.inference_mode()
+    def weights(self, sources: Sequence[list[int]], targets: Sequence[list[int]]) -> list[Tensor]:
+        """Give the attention of target tokens to source tokens, averaged over the heads.
+
+        Args:
+            sources: source ids, each with its end mark.
+            targets: target ids, a row for each source, without end marks.
+
+        Returns:
+            For each pair float32 on the CPU [target tokens, source tokens]; row t is of the
+            position that writes token t.
+        """
+        src, tgt = self._models[0].tokenizers
+        device = next(self._models[0].network.parameters()).device
+        src_BS = padded(sources, src.pad_id).to(device)
+        tgt_in_BT = padded([[tgt.bos_id, *ids[:-1]] for ids in targets], tgt.pad_id).to(device)
+        found = []
+        for model in self._models:
+            network = model.network
+            attention = network.decoder_layers[self._place].cross_attention
+            # Who observes an attention sees what it does in other threads too.
+            with self._lock, observed([attention]) as weights:
+                network.decode(tgt_in_BT, *network.encode(src_BS))
+            [weights_BHTS] = weights
+            found.append(weights_BHTS.float().mean(1))
+        weights_BTS = torch.stack(found).mean(0).cpu()
+        lengths = [(len(ids), len(source)) for ids, source in zip(targets, sources, strict=True)]
+        return [weights_TS[:t, :s] for weights_TS, (t, s) in zip(weights_BTS, lengths, strict=True)]
+
+
+def word_numbers(text: str, tokens: Sequence[Token]) -> list[int]:
+    """Tell for each token of a text the number of its word, or NO_WORD.
+
+    Words are what white space separates, as in `text.split()`. A token that covers several
+    belongs to the first.
+    """
+    ends = [match.end() for match in _WORD.finditer(text)]
+    numbers = [bisect_right(ends, token.start) for token in tokens]
+    return [number if number < len(ends) else NO_WORD for number in numbers]
+
+
+def link_words(weights_TS: Tensor, src_words: Sequence[int], tgt_words: Sequence[int]) -> Links:
+    """Link each target word to the source word that it attends to most.
+
+    Args:
+        weights_TS: of target tokens to source tokens.
+        src_words: the number of the word of each source token; those beyond, such as the end
+            mark, are of no word.
+        tgt_words: of each target token.
+
+    Returns:
+        A link for each target word, sorted. Of equal weights the first source word's counts.
+    """
+    sources, targets = ([n for n in numbers if n != NO_WORD] for numbers in (src_words, tgt_words))
+    if not sources or not targets:
+        return []
+    known_S = [place for place, number in enumerate(src_words) if number != NO_WORD]
+    known_T = [place for place, number in enumerate(tgt_words) if number != NO_WORD]
+    summed_TW = torch.zeros(len(known_T), max(sources) + 1)
+    summed_TW.index_add_(1, torch.tensor(sources), weights_TS[known_T][:, known_S])
+    # A sum in place of the mean over a word's tokens: the largest is the same.
+    summed_VW = torch.zeros(max(targets) + 1, max(sources) + 1)
+    summed_VW.index_add_(0, torch.tensor(targets), summed_TW)
+    best_V = summed_VW.argmax(1).tolist()
+    return sorted((best_V[word], word) for word in set(targets))
+
+
+def pharaoh(links: Links) -> str:
+    """Write links as `0-0 1-2`: source word, target word."""
+    return " ".join(f"{src}-{tgt}" for src, tgt in links)
+
+
+def parse_pharaoh(text: str) -> Links:
+    """Read what `pharaoh` writes.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    links = (link.split("-") for link in text.split())
+    return [(int(src), int(tgt)) for src, tgt in links]
