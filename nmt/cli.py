@@ -520,6 +520,44 @@ def score(
 
 
 @app.command()
+def attend(
+    model: Model,
+    src: Annotated[str, typer.Option(metavar="TEXT", help="The source sentence.")],
+    tgt: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Its translation. Default: the model's own."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", dir_okay=False, help="Where the page or JSON goes."
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write the tokens and weights as JSON instead.")
+    ] = False,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.float32,
+    threads: Threads = None,
+) -> None:
+    """Show the attention of every layer and head between the words of a sentence pair.
+
+    OUTPUT is one page of HTML, which needs no network. Only JSON goes to the standard output
+    when there is no OUTPUT.
+    """
+    if output is None and not as_json:
+        raise ConfigError("name the page with --output, as in -o attention.html, or ask for --json")
+
+    from nmt.attend.page import render_page
+    from nmt.attend.pair import pair_attention
+    from nmt.decode.streams import write_lines
+
+    [loaded] = _load_models([model], device, dtype, threads)
+    pair = pair_attention(loaded, src, tgt)
+    write_lines([pair.to_json() if as_json else render_page(pair)], output)
+
+
+@app.command()
 def info(
     model: Model,
     as_json: AsJson = False,

@@ -28,7 +28,7 @@ LAYERS: list[set[str]] = [
     {"evaluate_brackets"},
     {"evaluate"},
     {"train"},
-    {"export", "preflight", "report", "serve"},
+    {"attend", "export", "preflight", "report", "serve"},
     {"cli", "__main__"},
 ]
 LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
