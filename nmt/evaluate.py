@@ -1,10 +1,10 @@
-"""Scores of translations, through sacreBLEU, and of parses; knows no model."""
+"""Scores of translations, through sacreBLEU, of parses and of word alignments; knows no model."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -307,3 +307,54 @@ def render(scores: Sequence[Score], as_json: bool) -> Iterator[str]:
         return
     fields = [{k: v for k, v in asdict(score).items() if v is not None} for score in scores]
     yield json.dumps(fields, ensure_ascii=False, indent=2)
+
+
+@dataclass(frozen=True)
+class AlignmentScore:
+    """How well word alignments agree with those of people, as fractions."""
+
+    precision: float
+    """|A & P| / |A|: of the links found, those that are possible."""
+    recall: float
+    """|A & S| / |S|: of the sure links, those found."""
+    error_rate: float
+    """AER = 1 - (|A & S| + |A & P|) / (|A| + |S|)."""
+
+
+def score_alignments(
+    found: Sequence[Collection[tuple[int, int]]],
+    sure: Sequence[Collection[tuple[int, int]]],
+    possible: Sequence[Collection[tuple[int, int]]] | None = None,
+) -> AlignmentScore:
+    """Compute precision, recall and alignment error rate (Och and Ney 2003, section 5.1).
+
+    Links are counted over all sentences together.
+
+    Args:
+        found: A, the links (source word, target word) of each sentence.
+        sure: S, those of the reference.
+        possible: P, which the sure ones are added to. Without it there is one kind of link, and
+            the error rate is 1 - F1.
+
+    Raises:
+        DataError: there is no link to score, or the numbers of sentences differ.
+    """
+    possible = sure if possible is None else possible
+    if not len(found) == len(sure) == len(possible):
+        raise DataError(
+            f"alignments of {len(found)} sentences, but {len(sure)} and {len(possible)} in the "
+            "reference: they must match sentence by sentence"
+        )
+    num_found = num_sure = found_sure = found_possible = 0
+    for links, sure_links, more in zip(found, map(set, sure), possible, strict=True):
+        num_found += len(set(links))
+        num_sure += len(sure_links)
+        found_sure += len(sure_links & set(links))
+        found_possible += len((sure_links | set(more)) & set(links))
+    if not num_found or not num_sure:
+        raise DataError("there are no links to score, or none in the reference")
+    return AlignmentScore(
+        found_possible / num_found,
+        found_sure / num_sure,
+        1 - (found_sure + found_possible) / (num_found + num_sure),
+    )

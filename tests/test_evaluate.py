@@ -14,7 +14,7 @@ import pytest
 import sacrebleu.dataset
 
 from nmt.errors import ConfigError, DataError, FileError
-from nmt.evaluate import EvaluateOptions, evaluate, find_test_set
+from nmt.evaluate import EvaluateOptions, evaluate, find_test_set, score_alignments
 
 WORDS = ["The", "the", "cat", "CAT", "sat", "on", "mat", ",", ".", "mat.", "U.S.", "3.5%", "don't"]
 WORDS += ["\u2028", "Über", "naïve"]
@@ -160,3 +160,30 @@ def test_unknown_test_sets_and_languages() -> None:
         find_test_set("wmt14/ful", "en-de")
     with pytest.raises(ConfigError, match=r"'xx-yy'.*de-en"):
         find_test_set("wmt14/full", "xx-yy")
+
+
+def test_alignment_error_rate_by_hand() -> None:
+    # Sentence 1: A = {0-0, 1-1, 2-1}, S = {0-0, 1-2}, P = S + {2-1}: A & S = {0-0}, and
+    # A & P = {0-0, 2-1}. Sentence 2: A = S = P = {0-1}.
+    # |A| = 4, |S| = 3, |A & S| = 2, |A & P| = 3.
+    found = [[(0, 0), (1, 1), (2, 1)], [(0, 1)]]
+    sure = [[(0, 0), (1, 2)], [(0, 1)]]
+    score = score_alignments(found, sure, [[(2, 1)], []])
+    assert score.precision == pytest.approx(3 / 4)
+    assert score.recall == pytest.approx(2 / 3)
+    assert score.error_rate == pytest.approx(1 - (2 + 3) / (4 + 3))
+    # With one kind of link: |A & P| = |A & S| = 2, and AER = 1 - 2 * 2 / 7 = 1 - F1.
+    score = score_alignments(found, sure)
+    assert score.precision == pytest.approx(2 / 4)
+    assert score.error_rate == pytest.approx(3 / 7)
+    f1 = 2 * score.precision * score.recall / (score.precision + score.recall)
+    assert score.error_rate == pytest.approx(1 - f1)
+    assert score_alignments(sure, sure).error_rate == 0
+    assert score_alignments([[(5, 5)], []], sure).error_rate == 1
+
+
+def test_alignments_that_cannot_be_scored() -> None:
+    with pytest.raises(DataError, match="of 1 sentences, but 2"):
+        score_alignments([[(0, 0)]], [[(0, 0)], []])
+    with pytest.raises(DataError, match="no links"):
+        score_alignments([[]], [[]])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from nmt.model.observing import observed
 from nmt.trained_model import TrainedModel
 
 NO_WORD = -1
+_PAIRS_AT_ONCE = 64
 
 Links = list[tuple[int, int]]
 """Numbers, from 0, of a source word and of a target word that translate each other."""
@@ -78,6 +79,24 @@ class Aligner:
         weights_BTS = torch.stack(found).mean(0).cpu()
         lengths = [(len(ids), len(source)) for ids, source in zip(targets, sources, strict=True)]
         return [weights_TS[:t, :s] for weights_TS, (t, s) in zip(weights_BTS, lengths, strict=True)]
+
+    def align(self, pairs: Sequence[tuple[str, str]]) -> Iterator[Links]:
+        """Align given sentences and translations, whatever the model thinks of them.
+
+        Args:
+            pairs: source and target text.
+        """
+        src, tgt = self._models[0].tokenizers
+        for start in range(0, len(pairs), _PAIRS_AT_ONCE):
+            sources, targets = zip(*pairs[start : start + _PAIRS_AT_ONCE], strict=True)
+            src_tokens, tgt_tokens = [*map(src.tokens, sources)], [*map(tgt.tokens, targets)]
+            weights = self.weights(
+                [[*(token.id for token in row), src.eos_id] for row in src_tokens],
+                [[token.id for token in row] for row in tgt_tokens],
+            )
+            src_words = map(word_numbers, sources, src_tokens)
+            tgt_words = map(word_numbers, targets, tgt_tokens)
+            yield from map(link_words, weights, src_words, tgt_words)
 
 
 def word_numbers(text: str, tokens: Sequence[Token]) -> list[int]:

@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -15,6 +16,16 @@ from typing import Any
 import pytest
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_SECONDS = 60
+_KEYS = {
+    "Tab": 9,
+    "Escape": 27,
+    " ": 32,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+}
 _FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -24,21 +35,22 @@ _FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--force-prefers-reduced-motion",
     "--remote-debugging-pipe",
 ]
 
 
 class Browser:
-    """One page of a headless Chromium (Chrome DevTools Protocol)."""
+    """One page of a headless Chromium. What it asks of the network, and its errors, are kept."""
 
     def __init__(self, program: str, profile: Path) -> None:
         to_read, self._to = os.pipe()
         self._from, to_write = os.pipe()
-        # The protocol's pipes are the descriptors 3 and 4.
-        command = ["sh", "-c", f'exec "$@" 3<&{to_read} 4>&{to_write}', "sh", program, *_FLAGS]
+        # The protocol's pipes are the descriptors 3 and 4; copies elsewhere keep one from being
+        # overwritten with the other.
+        shell = f'exec {{from}}<&{to_read} {{to}}>&{to_write}; exec "$@" 3<&$from 4>&$to'
+        command = ["bash", "-c", shell, "bash", program]
         self._process = subprocess.Popen(
-            [*command, f"--user-data-dir={profile}", "about:blank"],
+            [*command, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
             pass_fds=[to_read, to_write],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -48,51 +60,56 @@ class Browser:
         self._received = b""
         self._numbers = itertools.count(1)
         self._session: str | None = None
-        self.events: list[dict[str, Any]] = []
-        targets = self.call("Target.getTargets")["targetInfos"]
-        [page] = [target["targetId"] for target in targets if target["type"] == "page"]
-        session = self.call("Target.attachToTarget", targetId=page, flatten=True)
-        self._session = session["sessionId"]
+        self._loaded = False
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> Any:
-        """Call a method of the protocol; events that come meanwhile are kept."""
+        """Call a method of the protocol and wait for what it returns."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
         os.write(self._to, json.dumps(message).encode() + b"\0")
-        while True:
-            answer = self._receive()
-            if answer.get("id") == number:
-                assert "error" not in answer, answer
-                return answer["result"]
-            self.events.append(answer)
+        while (answer := self._receive()).get("id") != number:
+            pass
+        assert "error" not in answer, answer
+        return answer["result"]
 
-    def open(self, path: Path, width: int = 1280, height: int = 900) -> None:
+    def open(self, page: Path, width: int = 1280, height: int = 900, dark: bool = False) -> None:
         """Load a file and wait until it is there."""
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.call("Emulation.setDeviceMetricsOverride", **screen)
-        self.events.clear()
-        self.call("Page.navigate", url=path.as_uri())
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-            self.events.append(self._receive())
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.requests.clear()
+        self.errors.clear()
+        self._loaded = False
+        self.call("Page.navigate", url=page.as_uri())
+        while not self._loaded:
+            self._receive()
 
-    def value(self, expression: str) -> Any:
-        """Evaluate an expression in the page."""
+    def run(self, expression: str) -> Any:
+        """Evaluate JavaScript in the page; its value must be JSON."""
         found = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def point_at(self, x: float, y: float) -> None:
+    def point(self, x: float, y: float) -> None:
         """Move the pointer, in pixels from the upper left corner of the window."""
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
-    def press(self, key: str, code: int, text: str = "") -> None:
+    def press(self, key: str) -> None:
         """Press a key and let it go."""
-        event = {"key": key, "code": key, "windowsVirtualKeyCode": code}
-        self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **event)
+        event = {"key": key, "windowsVirtualKeyCode": _KEYS[key]}
+        text = {"text": " "} if key == " " else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **event, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", **event)
 
     def screenshot(self, path: Path) -> None:
@@ -108,12 +125,24 @@ class Browser:
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._received:
+            ready, _, _ = select.select([self._from], [], [], _SECONDS)
+            assert ready, f"the browser has said nothing for {_SECONDS} seconds"
             new = os.read(self._from, 1 << 16)
             assert new, "the browser has ended"
             self._received += new
         message, _, self._received = self._received.partition(b"\0")
         answer: dict[str, Any] = json.loads(message)
+        self._note(answer.get("method", ""), answer.get("params", {}))
         return answer
+
+    def _note(self, event: str, values: dict[str, Any]) -> None:
+        self._loaded |= event == "Page.loadEventFired"
+        if event == "Network.requestWillBeSent":
+            self.requests.append(values["request"]["url"])
+        elif event == "Runtime.exceptionThrown":
+            self.errors.append(str(values["exceptionDetails"]))
+        elif event == "Log.entryAdded":
+            self.errors.append(values["entry"]["text"])
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,96 @@
+"""The weights that are shown are those by which the network attends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from nmt.config import ModelConfig
+from nmt.model.attention import MultiHeadAttention
+from nmt.model.observing import forced_attention, observed
+from nmt.model.transformer import Transformer
+
+PAD, BOS, HEADS, LAYERS = 0, 2, 4, 2
+SOURCES = torch.tensor([[5, 6, 7, 8, 3], [9, 4, 3, PAD, PAD]])
+TARGETS = torch.tensor([[BOS, 4, 5, 6], [BOS, 8, 9, 10]])
+
+
+@pytest.fixture(params=["post", "pre"])
+def network(request: pytest.FixtureRequest) -> Transformer:
+    torch.manual_seed(1)
+    config = ModelConfig.model_validate(
+        {
+            "d_model": 16,
+            "num_heads": HEADS,
+            "d_ff": 24,
+            "encoder_layers": LAYERS,
+            "decoder_layers": LAYERS,
+            "norm": request.param,
+        }
+    )
+    return Transformer(config, 19, 19, PAD).double().eval()
+
+
+def test_rows_sum_to_one_and_what_is_masked_is_zero(network: Transformer) -> None:
+    found = forced_attention(network, SOURCES, TARGETS)
+    shapes = {"encoder": (5, 5), "decoder": (4, 4), "cross": (4, 5)}
+    for name, shape in shapes.items():
+        layers = getattr(found, name)
+        assert [weights.shape for weights in layers] == [(2, HEADS, *shape)] * LAYERS
+        for weights in layers:
+            assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
+    for weights in [*found.encoder, *found.cross]:
+        assert torch.count_nonzero(weights[1, :, :, 3:]) == 0
+        assert torch.count_nonzero(weights[0]) == weights[0].numel()
+    for weights in found.decoder:
+        assert torch.count_nonzero(weights.triu(1)) == 0
+        assert (weights.tril()[..., 0] > 0).all()
+
+
+def test_weights_times_values_are_what_the_sublayers_gave(network: Transformer) -> None:
+    """Each sub-layer's output is made again from its observed weights, for every layer."""
+    outputs: dict[MultiHeadAttention, Tensor] = {}
+    memories: dict[MultiHeadAttention, Tensor] = {}
+
+    def keep(sublayer: Any, args: Any, kwargs: Any, output: Tensor) -> None:
+        outputs[sublayer] = output
+        memory = kwargs.get("memory")
+        values = sublayer.qkv_weight[sum(sublayer.widths[:2]) :]
+        own = (args[0] @ values.T).view(*args[0].shape[:2], HEADS, -1).transpose(1, 2)
+        memories[sublayer] = own if memory is None else memory.v_BHMK
+
+    sublayers = [m for m in network.modules() if isinstance(m, MultiHeadAttention)]
+    for sublayer in sublayers:
+        sublayer.register_forward_hook(keep, with_kwargs=True)
+    found = forced_attention(network, SOURCES, TARGETS)
+    by_layer = [
+        weights for pair in zip(found.decoder, found.cross, strict=True) for weights in pair
+    ]
+    for sublayer, weights in zip(sublayers, [*found.encoder, *by_layer], strict=True):
+        heads = (weights @ memories[sublayer]).transpose(1, 2).flatten(2)
+        assert_close(heads @ sublayer.out_weight.T, outputs[sublayer])
+
+
+def test_observing_changes_nothing_and_ends(network: Transformer) -> None:
+    before = network(SOURCES, TARGETS)
+    sublayers = [layer.cross_attention for layer in network.decoder_layers]
+    with observed(sublayers) as weights:
+        assert torch.equal(network(SOURCES, TARGETS), before)
+    assert len(weights) == LAYERS
+    network(SOURCES, TARGETS)
+    assert len(weights) == LAYERS
+    with pytest.raises(RuntimeError, match="stop"), observed(sublayers):
+        raise RuntimeError("stop")
+    assert not any(sublayer._forward_pre_hooks for sublayer in sublayers)
+
+
+def test_padding_does_not_change_a_sentences_weights(network: Transformer) -> None:
+    together = forced_attention(network, SOURCES, TARGETS)
+    alone = forced_attention(network, SOURCES[1:, :3], TARGETS[1:])
+    for name in ("encoder", "cross"):
+        for one, other in zip(getattr(together, name), getattr(alone, name), strict=True):
+            assert_close(one[1:, :, : other.shape[2], :3], other)
