@@ -150,7 +150,6 @@ function markMap() {
 
 // ---------------------------------------------------------------- lines
 
-const STEP = 22;
 const GAP = 190;
 const NUMBER = 48;
 const FAINTEST = 0.01;
@@ -159,11 +158,13 @@ let linesLayout;
 function layLines() {
   const left = NUMBER + widest(view.rows, 14) + 12;
   const right = widest(view.columns, 14) + 12 + NUMBER;
-  linesLayout = { left, right: left + GAP };
+  const words = Math.max(view.rows.length, view.columns.length);
+  const step = clamp(16, Math.floor(900 / words), 22);
+  linesLayout = { left, right: left + GAP, step };
   const svg = byId("lines");
   svg.setAttribute("width", left + GAP + right);
-  svg.setAttribute("height", Math.max(view.rows.length, view.columns.length) * STEP);
-  svg.setAttribute("font-size", 14);
+  svg.setAttribute("height", words * step);
+  svg.setAttribute("font-size", step < 20 ? 12 : 14);
 }
 
 const isNear = (row, column) =>
@@ -181,7 +182,7 @@ function besideColumn(column) {
 function drawWord(svg, text, place, weight, chosen, atLeft) {
   const side = atLeft ? linesLayout.left - 6 : linesLayout.right + 6;
   const anchor = atLeft ? "end" : "start";
-  const y = (place + 0.5) * STEP;
+  const y = (place + 0.5) * linesLayout.step;
   const at = { y, "text-anchor": anchor, "dominant-baseline": "central" };
   svg.append(draw("text", { ...at, x: side, class: chosen ? "near" : "" }, text));
   if (weight === null || weight < FAINTEST) return;
@@ -191,14 +192,16 @@ function drawWord(svg, text, place, weight, chosen, atLeft) {
 
 function drawLines() {
   const { rows, columns, weights } = view;
+  const { left, right, step } = linesLayout;
+  const largest = largestOf(weights);
   const svg = byId("lines");
   svg.replaceChildren();
   weights.forEach((ofRow, row) =>
     ofRow.forEach((weight, column) => {
       if (weight < FAINTEST || !isNear(row, column)) return;
-      const [y1, y2] = [(row + 0.5) * STEP, (column + 0.5) * STEP];
-      const ends = { x1: linesLayout.left, y1, x2: linesLayout.right, y2 };
-      svg.append(draw("line", { class: "line", ...ends, "stroke-opacity": weight }));
+      const [y1, y2] = [(row + 0.5) * step, (column + 0.5) * step];
+      const ends = { x1: left, y1, x2: right, y2 };
+      svg.append(draw("line", { class: "line", ...ends, "stroke-opacity": weight / largest }));
     })
   );
   rows.forEach((text, i) => drawWord(svg, text, i, besideRow(i), i === pick.row, true));
@@ -208,7 +211,7 @@ function drawLines() {
 function wordAt(event) {
   const corner = byId("lines").getBoundingClientRect();
   const x = event.clientX - corner.left;
-  const place = Math.floor((event.clientY - corner.top) / STEP);
+  const place = Math.floor((event.clientY - corner.top) / linesLayout.step);
   const none = { row: null, column: null };
   if (x <= linesLayout.left && place < view.rows.length) return { ...none, row: place };
   if (x >= linesLayout.right && place < view.columns.length) return { ...none, column: place };
