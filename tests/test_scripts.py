@@ -1,4 +1,4 @@
-"""scripts/bench measures nmt, in fresh processes, and writes JSON lines."""
+"""scripts/bench measures nmt, in fresh processes, and writes JSON lines; other scripts."""
 
 from __future__ import annotations
 
@@ -63,3 +63,18 @@ def test_translation_is_measured(trained_run: Path) -> None:
     assert run["tokens_per_s"] > run["sentences_per_s"] > 0
     assert summary["bleu"]["min"] == summary["bleu"]["max"] >= 0
     assert summary["setting"] == "--batch-tokens 100"
+
+
+def test_alignment_error_of_every_layer(trained_run: Path) -> None:
+    script = BENCH.parent / "alignment-error"
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHON": sys.executable}
+    done = subprocess.run([script, trained_run], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    heading, row, end = done.stdout.split("\n")
+    assert (heading, end) == ("layer  AER %  precision %  recall %", "")
+    layer, error, precision, recall = map(float, row.split())
+    assert layer == 1
+    # With one kind of link the error rate is 1 - F1; the figures are rounded.
+    assert abs(error - (100 - 2 * precision * recall / (precision + recall))) < 0.2
+    done = subprocess.run([script], env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "usage: scripts/alignment-error RUN\n")

@@ -84,6 +84,26 @@ def test_every_character_of_a_text_is_in_its_token(kind: str, byte_fallback: boo
         assert "".join(decoded[token.start : token.end] for token in placed) == decoded
 
 
+def test_bytes_that_are_no_text_have_a_place() -> None:
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["the cat sat on a mat"] * 20),
+        model_writer=model,
+        vocab_size=300,
+        hard_vocab_limit=False,
+        byte_fallback=True,
+        minloglevel=2,
+    )
+    tokenizer = Tokenizer(model.getvalue())
+    known = {piece: token for token, piece in enumerate(tokenizer.pieces(range(258 + 3)))}
+    # Two bytes of a character of three; a line feed, which becomes a space.
+    ids = [known[f"<0x{byte}>"] for byte in ("E6", "97", "41", "0A", "42")]
+    [decoded] = tokenizer.decode([ids])
+    numbers = word_numbers(decoded, tokenizer.decoded_tokens(ids))
+    assert decoded.split()[-1] == "B"
+    assert (numbers[2], numbers[4]) == (len(decoded.split()) - 2, len(decoded.split()) - 1)
+
+
 def test_pharaoh_format() -> None:
     assert pharaoh([(0, 0), (1, 12)]) == "0-0 1-12"
     assert parse_pharaoh("0-0 1-12") == [(0, 0), (1, 12)]
