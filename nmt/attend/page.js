@@ -193,7 +193,8 @@ function drawWord(svg, text, place, weight, chosen, atLeft) {
 function drawLines() {
   const { rows, columns, weights } = view;
   const { left, right, step } = linesLayout;
-  const largest = largestOf(weights);
+  // All together they add up; those of one word can be as strong as the cells of the heat map.
+  const full = pick.row === null && pick.column === null ? 1 : largestOf(weights);
   const svg = byId("lines");
   svg.replaceChildren();
   weights.forEach((ofRow, row) =>
@@ -201,7 +202,7 @@ function drawLines() {
       if (weight < FAINTEST || !isNear(row, column)) return;
       const [y1, y2] = [(row + 0.5) * step, (column + 0.5) * step];
       const ends = { x1: left, y1, x2: right, y2 };
-      svg.append(draw("line", { class: "line", ...ends, "stroke-opacity": weight / largest }));
+      svg.append(draw("line", { class: "line", ...ends, "stroke-opacity": weight / full }));
     })
   );
   rows.forEach((text, i) => drawWord(svg, text, i, besideRow(i), i === pick.row, true));
