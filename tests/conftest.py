@@ -7,6 +7,9 @@ import signal
 from pathlib import Path
 
 import pytest
+from browser import browser
+
+__all__ = ["browser"]  # a fixture
 
 WORDS = ["the", "cat", "dog", "sat", "on", "a", "mat", "ran", "home", "über", "naïve", "café"]
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-# browser.py is shared by tests, which import mode `importlib` does not find beside them.
-sys.path.insert(0, str(Path(__file__).parent))
 
 STEPS = range(10, 61, 10)
 

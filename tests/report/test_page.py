@@ -7,21 +7,19 @@ import io
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from browser import Browser
 from rich.console import Console
 
 import nmt.report
 from nmt.report.gather import Report, Text, gather
 from nmt.report.page import render
-
-if TYPE_CHECKING:
-    from browser import Browser
 
 HOSTILE = "</script><script>document.title='owned'</script><!--<b>ü\u2028漢&amp;\"'"
 
@@ -121,16 +119,6 @@ def test_the_parts_of_the_page_are_in_the_wheel() -> None:
 
 
 # ---------------------------------------------------------------- in a browser
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    import browser as chromium
-
-    if chromium.find_chromium() is None:
-        pytest.skip("there is no Chromium: apt-get install chromium")
-    with chromium.started(tmp_path_factory.mktemp("profile")) as started:
-        yield started
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ _SECONDS = 60
 _KEYS = {
     "Tab": 9,
     "Escape": 27,
+    "Home": 36,
     " ": 32,
     "ArrowLeft": 37,
     "ArrowUp": 38,
@@ -141,7 +142,7 @@ class Browser:
             self.requests.append(values["request"]["url"])
         elif event == "Runtime.exceptionThrown":
             self.errors.append(str(values["exceptionDetails"]))
-        elif event == "Log.entryAdded":
+        elif event == "Log.entryAdded" and values["entry"]["level"] in ("error", "warning"):
             self.errors.append(values["entry"]["text"])
 
 
