@@ -51,7 +51,7 @@ def runnable(command: str) -> str:
 def test_the_readme_has_the_commands_that_are_run_here() -> None:
     assert [command.split("|")[-1].split()[1] for command in readme_commands()] == [
         *("train", "evaluate", "translate", "train"),  # the example
-        *("check", "train", "info", "translate", "export", "translate"),
+        *("check", "train", "info", "translate", "attend", "export", "translate"),
         *("evaluate", "evaluate", "evaluate", "evaluate", "score", "report"),
     ]
 
@@ -71,7 +71,7 @@ def test_readme_commands_run(tmp_path: Path) -> None:
             ["bash", "-c", runnable(command)], cwd=tmp_path, env=env, capture_output=True, text=True
         )
         assert done.returncode == 0, f"{runnable(command)}\n{done.stderr}"
-        silent = re.search("nmt (train|export|report)", command)
+        silent = re.search("nmt (train|export|report|attend)", command)
         assert done.stdout or silent, command
 
 
