@@ -267,9 +267,11 @@ class PositionsConfig(Section):
         return self
 
 
-class ModelConfig(Section):
+class TransformerConfig(Section):
     """The Transformer (paper, section 3); the defaults are the paper's base model."""
 
+    kind: Literal["transformer"] = "transformer"
+    """The architecture. `rnn` and `conv` have keys of their own."""
     d_model: PositiveInt = 512
     """Width of the embeddings and of every sub-layer's output."""
     num_heads: PositiveInt = 8
@@ -305,6 +307,11 @@ class ModelConfig(Section):
     """On the sum of embedding and position. Without it, as `dropout`."""
 
     @property
+    def max_positions(self) -> int | None:
+        """How long a sentence the model has positions for; None is any length."""
+        return self.positions.max_length if self.positions.kind == "learned" else None
+
+    @property
     def position_width(self) -> int:
         """Dimensions of the positions."""
         if self.positions.combine == "add":
@@ -319,7 +326,7 @@ class ModelConfig(Section):
         return self.d_model - self.position_width
 
     @model_validator(mode="after")
-    def _check(self) -> ModelConfig:
+    def _check(self) -> TransformerConfig:
         concat = self.positions.combine == "concat"
         _refuse(
             (
@@ -344,6 +351,101 @@ class ModelConfig(Section):
             ),
         )
         return self
+
+
+class RecurrentConfig(Section):
+    """The attentional encoder-decoder of Bahdanau et al. (2015); the defaults are its RNNsearch."""
+
+    kind: Literal["rnn"]
+    """The architecture."""
+    cell: Literal["gru", "lstm"] = "gru"
+    """Gated recurrent units (Cho et al. 2014), or long short-term memory (Hochreiter and
+    Schmidhuber 1997)."""
+    d_model: PositiveInt = 620
+    """Width of the embeddings and of the deep output, which the projection reads."""
+    d_hidden: PositiveInt = 1000
+    """Width of a state of the decoder and of each direction of the encoder, and of the layer
+    inside the attention."""
+    encoder_layers: PositiveInt = 1
+    """Layers of the encoder, each bidirectional. The decoder has one."""
+    tie_embeddings: Literal["none", "decoder", "all"] = "none"
+    """Which of the source embedding, the target embedding and the output projection are one
+    matrix: none, the last two (Press and Wolf 2017), or all three (which needs a joint
+    vocabulary)."""
+    dropout: Probability = 0.0
+    """On embeddings, the encoder's layers and the deep output; not inside the recurrence
+    (Zaremba et al. 2014)."""
+
+    @property
+    def max_positions(self) -> None:
+        """How long a sentence the model has positions for: any length."""
+        return None
+
+
+class LearnedPositionsConfig(Section):
+    """One learned vector a position."""
+
+    max_length: PositiveInt = 512
+    """Number of positions, at least data.max_length."""
+
+
+class ConvolutionalConfig(Section):
+    """ConvS2S (Gehring et al. 2017); the default sizes are those of its English-Romanian model."""
+
+    kind: Literal["conv"]
+    """The architecture."""
+    d_model: PositiveInt = 512
+    """Width of the embeddings, of the attention and of what the projection reads."""
+    d_hidden: PositiveInt = 512
+    """Channels of the convolutions."""
+    kernel_size: PositiveInt = 3
+    """Positions that a convolution sees; those of the decoder see no later one."""
+    encoder_layers: PositiveInt = 20
+    """Convolutions of the encoder."""
+    decoder_layers: PositiveInt = 20
+    """Convolutions of the decoder, each with an attention of its own."""
+    positions: LearnedPositionsConfig = LearnedPositionsConfig()
+    """Positions, added to the embeddings of both sides."""
+    tie_embeddings: Literal["none", "decoder", "all"] = "none"
+    """Which of the source embedding, the target embedding and the output projection are one
+    matrix: none, the last two (Press and Wolf 2017), or all three (which needs a joint
+    vocabulary)."""
+    dropout: Probability = 0.1
+    """On embeddings, on the input of every convolution and on what the projection reads."""
+
+    @property
+    def max_positions(self) -> int:
+        """How long a sentence the model has positions for."""
+        return self.positions.max_length
+
+
+MODELS: dict[str, type[TransformerConfig | RecurrentConfig | ConvolutionalConfig]] = {
+    "transformer": TransformerConfig,
+    "rnn": RecurrentConfig,
+    "conv": ConvolutionalConfig,
+}
+"""The section `model` by its key `kind`."""
+
+
+def _model_kind(value: Any) -> str | None:
+    """Name the kind of a model: the Transformer, unless it says another."""
+    if isinstance(value, dict):
+        value = value.get("kind", "transformer")
+    else:
+        value = getattr(value, "kind", None)
+    return value if isinstance(value, str) and value in MODELS else None
+
+
+AnyModel = Annotated[
+    Annotated[TransformerConfig, Tag("transformer")]
+    | Annotated[RecurrentConfig, Tag("rnn")]
+    | Annotated[ConvolutionalConfig, Tag("conv")],
+    Discriminator(
+        _model_kind,
+        custom_error_type="model_kind",
+        custom_error_message=f"kind is one of {', '.join(MODELS)}",
+    ),
+]
 
 
 class TrainConfig(Section):
@@ -461,13 +563,13 @@ class Config(Section):
 
     data: DataConfig
     tokenizer: TokenizerConfig = TokenizerConfig()
-    model: ModelConfig = ModelConfig()
+    model: AnyModel = TransformerConfig()
     train: TrainConfig = TrainConfig()
     decode: DecodeConfig = DecodeConfig()
 
     @model_validator(mode="after")
     def _check(self) -> Config:
-        positions = self.model.positions
+        max_positions = self.model.max_positions
         _refuse(
             (
                 self.model.tie_embeddings == "all" and not self.tokenizer.joint,
@@ -475,8 +577,8 @@ class Config(Section):
                 "with separate vocabularies use decoder or none",
             ),
             (
-                positions.kind == "learned" and positions.max_length < self.data.max_length,
-                f"model.positions.max_length {positions.max_length} is less than "
+                max_positions is not None and max_positions < self.data.max_length,
+                f"model.positions.max_length {max_positions} is less than "
                 f"data.max_length {self.data.max_length}",
             ),
             (

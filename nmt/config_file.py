@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from nmt.config import CORPUS_KINDS, Config
+from nmt.config import CORPUS_KINDS, MODELS, Config, TransformerConfig
 from nmt.errors import ConfigError, FileError
 
 
@@ -20,7 +20,8 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
 
     A file that says `extends: other.yaml`, a path relative to its own folder, changes what that
     file says, which may extend another in turn. Sections are merged key by key; everything else
-    is replaced, so a corpus or a list of corpora is always of one file.
+    is replaced, so a corpus or a list of corpora is always of one file, and so is a model whose
+    `kind` is not that of the file extended.
 
     Args:
         path: the YAML file.
@@ -109,16 +110,27 @@ def _merge(
 ) -> None:
     """Change a section's values, and note by dotted key the file that each comes from."""
     for key, value in changes.items():
-        field = section.model_fields.get(key)
-        kind = field.annotation if field else None
-        if isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(value, dict):
-            if not isinstance(values.get(key), dict):
+        before = values.get(key)
+        inner = _inner_section(section, key, value, before)
+        if inner and isinstance(value, dict):
+            if not isinstance(before, dict) or inner is not _inner_section(section, key, before):
                 values[key] = {}
-                origins.pop(f"{prefix}{key}", None)
-            _merge(values[key], value, kind, origin, origins, f"{prefix}{key}.")
+                _forget(origins, f"{prefix}{key}")
+            _merge(values[key], value, inner, origin, origins, f"{prefix}{key}.")
         else:
             values[key] = value
             origins[f"{prefix}{key}"] = origin
+
+
+def _inner_section(section: type[BaseModel], key: str, *values: Any) -> type[BaseModel] | None:
+    """Give the section that a key holds, if it does; a model's is of the first kind said."""
+    if section is Config and key == "model":
+        said = [value["kind"] for value in values if isinstance(value, dict) and "kind" in value]
+        # A kind that there is not is for the schema to refuse.
+        return MODELS.get(str(said[0]), TransformerConfig) if said else TransformerConfig
+    field = section.model_fields.get(key)
+    kind = field.annotation if field else None
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _forget(origins: dict[str, str], changed: str) -> None:
@@ -209,34 +221,37 @@ def _validated(
 
 def _explain(error: Any, path: str, origins: dict[str, str]) -> str:
     """Say where one of pydantic's errors is and what to do; name another file than `path`."""
-    parts = _location(error)
+    parts, model_kind = _location(error)
     key = ".".join(parts)
     # What stands in a list comes from the file of the list.
     origin = origins.get(".".join(itertools.takewhile(lambda part: not part.isdecimal(), parts)))
     where = f" (in {origin})" if origin not in (None, path) else ""
-    return (f"{key}: " if key else "") + _message(error, parts) + where
+    return (f"{key}: " if key else "") + _message(error, parts, model_kind) + where
 
 
-def _location(error: Any) -> list[str]:
-    """List the keys that lead to the place of one of pydantic's errors."""
-    kinds = set(CORPUS_KINDS.values())
-    # Pydantic puts the tag of a union member into the location, after the index of the corpus.
-    parts = [
-        str(part)
-        for before, part in zip((None, *error["loc"]), error["loc"], strict=False)
-        if not (isinstance(before, int) and part in kinds)
-    ]
+def _location(error: Any) -> tuple[list[str], str]:
+    """List the keys that lead to where one of pydantic's errors is; name the kind of the model."""
+    # Pydantic puts the tag of a union member into the location, after the index of the corpus or
+    # the section of the model.
+    corpus_kinds = set(CORPUS_KINDS.values())
+    model_kind, parts = "transformer", []
+    for before, part in zip((None, *error["loc"]), error["loc"], strict=False):
+        if before == "model" and part in MODELS:
+            model_kind = part
+        elif not (isinstance(before, int) and part in corpus_kinds):
+            parts.append(str(part))
     if error["type"] == "extra_forbidden":
-        return parts
-    if _starred(parts[:-1]) in _known_keys() and parts[-1] in ("constrained-int", "int", "str"):
-        return parts[:-1]  # the last part is the member of a union that did not fit
-    return parts
+        return parts, model_kind
+    members = ("constrained-int", "int", "str")
+    if _starred(parts[:-1]) in _known_keys(model_kind) and parts[-1] in members:
+        parts.pop()  # it is the member of a union that did not fit
+    return parts, model_kind
 
 
-def _message(error: Any, parts: list[str]) -> str:
+def _message(error: Any, parts: list[str], model_kind: str) -> str:
     """Say what is wrong at a place and what to do."""
     if error["type"] == "extra_forbidden":
-        return f"unknown key{_suggestion(parts)}"
+        return f"unknown key{_suggestion(parts, model_kind)}"
     if error["type"] == "missing":
         return "required, but not there"
     message = str(error["msg"]).removeprefix("Value error, ")
@@ -247,15 +262,17 @@ def _message(error: Any, parts: list[str]) -> str:
     return message
 
 
-def _suggestion(parts: list[str]) -> str:
+def _suggestion(parts: list[str], model_kind: str) -> str:
     """Name the key that was probably meant: alike and in the same section, or elsewhere."""
-    known = _known_keys()
+    known = _known_keys(model_kind)
     parent, name = _starred(parts[:-1]), parts[-1]
     siblings = [key.rpartition(".")[2] for key in known if key.rpartition(".")[0] == parent]
     if parent.endswith("*") and name in CORPUS_KINDS:
         return ": it belongs to another kind of corpus; replace the corpus whole, as in " + (
             f"{'.'.join(parts[:-1])}='{{src: FILE, tgt: FILE}}'"
         )
+    if others := [kind for kind in MODELS if _starred(parts) in _known_keys(kind)]:
+        return f": it belongs to model.kind {' and '.join(others)}"
     if moved := [key for key in known if key.rpartition(".")[2] == name]:
         return f": did you mean {moved[0]}?"
     if close := difflib.get_close_matches(name, siblings, n=1):
@@ -269,13 +286,15 @@ def _starred(parts: list[str]) -> str:
 
 
 @functools.cache
-def _known_keys() -> list[str]:
-    """List every key of the schema with dots, `*` standing for an index."""
+def _known_keys(model_kind: str) -> list[str]:
+    """List every key of the schema for a kind of model with dots, `*` standing for an index."""
     schema = Config.model_json_schema()
 
     def walk(node: dict[str, Any], prefix: str) -> list[str]:
         if "$ref" in node:
             node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+        if node.get("properties", {}).get("kind", {}).get("const", model_kind) != model_kind:
+            return []
         found = []
         for name, child in node.get("properties", {}).items():
             found += [f"{prefix}{name}", *walk(child, f"{prefix}{name}.")]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nmt import checkpoint
-from nmt.config import Config, ModelConfig
+from nmt.config import Config, TransformerConfig
 from nmt.errors import FileError
 
 _EMBEDDINGS = ("src_embedding", "tgt_embedding", "projection", "src_positions", "tgt_positions")
@@ -298,6 +298,18 @@ def _weights_line(info: ModelInfo) -> str:
 
 def _network_line(config: Config) -> str:
     model = config.model
+    if model.kind == "rnn":
+        return (
+            f"recurrent, {model.cell}, {model.encoder_layers} + 1 layers, "
+            f"d_model {model.d_model}, d_hidden {model.d_hidden}, "
+            f"tied embeddings: {model.tie_embeddings}"
+        )
+    if model.kind == "conv":
+        return (
+            f"convolutional, {model.encoder_layers} + {model.decoder_layers} layers, "
+            f"kernel {model.kernel_size}, d_model {model.d_model}, d_hidden {model.d_hidden}, "
+            f"{model.positions.max_length} positions, tied embeddings: {model.tie_embeddings}"
+        )
     return (
         f"Transformer, {model.norm}-norm, {model.encoder_layers} + {model.decoder_layers} layers, "
         f"d_model {model.d_model}, {model.num_heads} heads, d_ff {model.d_ff}, "
@@ -306,7 +318,7 @@ def _network_line(config: Config) -> str:
     )
 
 
-def _positions(model: ModelConfig) -> str:
+def _positions(model: TransformerConfig) -> str:
     kind = model.positions.kind
     if kind == "none":
         return "no positions"

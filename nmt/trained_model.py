@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,8 +21,11 @@ from nmt.checkpoint import (
 from nmt.config import Config
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, FileError
+from nmt.model.convolutional import ConvolutionalNetwork
 from nmt.model.cpu_products import use_the_faster_exact_library
 from nmt.model.memory import keep_freed_memory
+from nmt.model.network import Network
+from nmt.model.recurrent import RecurrentNetwork
 from nmt.model.transformer import Transformer
 
 
@@ -38,8 +42,24 @@ class TrainedModel:
 
     config: Config
     tokenizers: Tokenizers
-    network: Transformer
+    network: Network[Any]
     weights: Path
+
+    def transformer(self, purpose: str) -> Transformer:
+        """Give the network to what looks into its layers.
+
+        Args:
+            purpose: what that is, for the message.
+
+        Raises:
+            ConfigError: the network is no Transformer.
+        """
+        if not isinstance(self.network, Transformer):
+            raise ConfigError(
+                f"{self.weights}: {purpose} needs a model trained with model.kind: transformer; "
+                f"this one is of kind {self.config.model.kind}"
+            )
+        return self.network
 
 
 def choose_device(name: str) -> torch.device:
@@ -103,15 +123,20 @@ def load_tokenizers(run: Path) -> Tokenizers:
     return Tokenizers.load(run / "tokenizer")
 
 
-def make_network(config: Config, tokenizers: Tokenizers) -> Transformer:
+def make_network(config: Config, tokenizers: Tokenizers) -> Network[Any]:
     """Make the network that a configuration and its vocabularies describe, newly initialised."""
     use_the_faster_exact_library()
     keep_freed_memory()
     src, tgt = tokenizers.src, tokenizers.tgt
-    return Transformer(config.model, src.vocab_size, tgt.vocab_size, src.pad_id)
+    sizes = src.vocab_size, tgt.vocab_size, src.pad_id
+    if config.model.kind == "rnn":
+        return RecurrentNetwork(config.model, *sizes)
+    if config.model.kind == "conv":
+        return ConvolutionalNetwork(config.model, *sizes)
+    return Transformer(config.model, *sizes)
 
 
-def load_weights(network: Transformer, directory: Path) -> None:
+def load_weights(network: Network[Any], directory: Path) -> None:
     """Put the weights of a verified directory into a network.
 
     Raises:
@@ -120,7 +145,7 @@ def load_weights(network: Transformer, directory: Path) -> None:
     assign_weights(network, load_tensors(directory, "weights"), str(directory))
 
 
-def assign_weights(network: Transformer, weights: Mapping[str, Tensor], origin: str) -> None:
+def assign_weights(network: Network[Any], weights: Mapping[str, Tensor], origin: str) -> None:
     """Copy named weights into a network.
 
     Raises:

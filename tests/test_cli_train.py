@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from nmt import checkpoint, trained_model
 from nmt.cli import app
-from nmt.config import Config
+from nmt.config import MODELS, Config
 from nmt.config_file import load_config
 
 WORDS = ["ab", "bad", "cab", "dab", "fed", "gab", "head", "jade"]
@@ -211,8 +211,8 @@ def test_the_schema_is_json_with_every_field_described(nmt: Callable[..., Result
     schema = json.loads(result.stdout)
     assert schema["properties"].keys() == {*Config.model_fields, "extends"}
     assert schema["properties"]["extends"]["description"]
-    for name in ("data", "tokenizer", "model", "train", "decode"):
-        section = Config.model_fields[name].annotation
+    names = ("data", "tokenizer", "train", "decode")
+    for section in (*(Config.model_fields[name].annotation for name in names), *MODELS.values()):
         assert section is not None
         definition = schema["$defs"][section.__name__]
         assert definition["properties"].keys() == section.model_fields.keys()

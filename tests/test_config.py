@@ -62,6 +62,27 @@ def test_sections_cannot_be_changed(load: Callable[..., Config]) -> None:
         load(DATA).train.max_steps = 3
 
 
+def test_each_kind_of_model_has_its_own_keys() -> None:
+    schema = Config.model_json_schema()
+    members = [ref["$ref"].rpartition("/")[2] for ref in schema["properties"]["model"]["oneOf"]]
+    keys = {
+        schema["$defs"][name]["properties"]["kind"]["const"]: schema["$defs"][name]["properties"]
+        for name in members
+    }
+    assert list(keys) == ["transformer", "rnn", "conv"]
+    assert "num_heads" in keys["transformer"]
+    assert "num_heads" not in {**keys["rnn"], **keys["conv"]}
+    assert all(key["description"] for keys in keys.values() for key in keys.values())
+
+
+@pytest.mark.parametrize("kind", ["transformer", "rnn", "conv"])
+def test_a_kind_of_model_is_read_back(load: Callable[..., Config], kind: str) -> None:
+    config = load(DATA, f"model.kind={kind}")
+    assert config.model.kind == kind
+    assert f"  kind: {kind}\n" in dump_config(config)
+    assert load(dump_config(config)) == config
+
+
 def test_defaults_are_the_base_model_of_the_paper(load: Callable[..., Config]) -> None:
     config = load(DATA)
     model, train = config.model, config.train
@@ -86,6 +107,23 @@ def test_defaults_are_the_base_model_of_the_paper(load: Callable[..., Config]) -
         ("train: {dropout: 0.1}", "train.dropout: unknown key: did you mean model.dropout?"),
         ("d_model: 8", "d_model: unknown key: did you mean model.d_model?"),
         ("trian: {}", "trian: unknown key: did you mean train?"),
+        (
+            "model: {d_hidden: 8}",
+            "model.d_hidden: unknown key: it belongs to model.kind rnn and conv",
+        ),
+        (
+            "model: {kind: rnn, num_heads: 8}",
+            "model.num_heads: unknown key: it belongs to model.kind transformer",
+        ),
+        (
+            "model: {kind: conv, kernel: 3}",
+            "model.kernel: unknown key: did you mean kernel_size?",
+        ),
+        (
+            "model: {kind: conv, positions: {kind: learned}}",
+            "model.positions.kind: unknown key: it belongs to model.kind transformer",
+        ),
+        ("model: {kind: rnn, xyzzy: 1}", "known are cell, d_hidden, d_model, dropout"),
         ("decode: {xyzzy: 1}", "decode.xyzzy: unknown key; known are batch_tokens, beam_size"),
     ],
 )
@@ -316,6 +354,18 @@ def test_a_dumped_configuration_is_read_back_to_the_same(load: Callable[..., Con
             ["model.positions.combine=concat", "model.tie_embeddings=decoder"],
             "model: tie_embeddings: decoder makes an embedding the output projection",
         ),
+        (
+            ["model={kind: conv}", "data.max_length=600"],
+            "model.positions.max_length 512 is less than data.max_length 600",
+        ),
+        (
+            ["model={kind: rnn, tie_embeddings: all}", "tokenizer.joint=false"],
+            "model.tie_embeddings: all needs tokenizer.joint: true",
+        ),
+        (["model.kind=lstm"], "model: kind is one of transformer, rnn, conv"),
+        (["model.kind=[a]"], "model: kind is one of transformer, rnn, conv"),
+        (["model=7"], "model: kind is one of transformer, rnn, conv"),
+        (["model.kind=rnn", "model.dropout=2"], "model.dropout: input should be less than 1"),
         (["tokenizer.src_model=a"], "tokenizer: src_model and tgt_model go together"),
         (
             ["tokenizer.src_model=a", "tokenizer.tgt_model=b"],
@@ -345,6 +395,9 @@ def test_contradictions_are_refused(
         ["model.positions.combine=concat", "model.tie_embeddings=none"],
         ["model.positions={kind: learned, combine: concat, width: 7}", "model.tie_embeddings=none"],
         ["tokenizer.joint=false", "model.tie_embeddings=decoder"],
+        ["tokenizer.joint=false", "model.kind=rnn"],
+        ["data.max_length=600", "model.kind=rnn"],
+        ["data.max_length=600", "model={kind: conv, positions: {max_length: 600}}"],
         ["train.keep_last=1", "train.average=none"],
         ["train.keep_last=1", "train.average_count=1"],
         ["train.average=best", "train.keep_best=5", "data.valid.0.demo=valid"],

@@ -143,6 +143,46 @@ def test_what_is_written_out_extends_nothing(load: Load, tmp_path: Path) -> None
     assert load_config(tmp_path / "elsewhere" / "config.yaml") == config
 
 
+CONV = BASE.replace("positions: {kind: learned,", "kind: conv\n  positions: {")
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "expected"),
+    [
+        # Of the same kind, whether both files say it, one or none: key by key, to the bottom.
+        ("kind: transformer, d_ff: 8", BASE, {"d_model": 64, "d_ff": 8}),
+        ("d_hidden: 8", CONV, {"kind": "conv", "d_model": 64, "d_hidden": 8}),
+        ("kind: conv, positions: {}", CONV, {"d_model": 64, "positions": {"max_length": 300}}),
+        ("kind: conv, kernel_size: 5", CONV, {"d_model": 64, "kernel_size": 5}),
+        # Of another kind: nothing stays, not even keys that both have.
+        ("kind: rnn", BASE, {"kind": "rnn", "d_model": 620}),
+        ("kind: transformer, dropout: 0.2", CONV, {"kind": "transformer", "d_model": 512}),
+        ("kind: conv, d_hidden: 8", BASE, {"d_model": 512, "positions": {"max_length": 512}}),
+    ],
+)
+def test_a_model_of_another_kind_takes_the_place_of_the_one_before(
+    load: Load, text: str, base: str, expected: dict[str, Any]
+) -> None:
+    found = load(f"extends: base.yaml\nmodel: {{{text}}}", base=base).model.model_dump()
+    assert expected.items() <= found.items()
+
+
+def test_a_kind_that_there_is_not_is_refused_in_either_file(fault: Callable[..., str]) -> None:
+    expected = "model: kind is one of transformer, rnn, conv"
+    lstm = CONV.replace("kind: conv", "kind: lstm")
+    for base in (BASE, CONV, lstm):
+        assert expected in fault("extends: base.yaml\nmodel: {kind: lstm}", base=base)
+        assert expected in fault("extends: base.yaml\nmodel: {kind: [a]}", base=base)
+    assert expected in fault("extends: base.yaml\nmodel: {dropout: 0.2}", base=lstm)
+
+
+def test_a_key_of_another_kind_names_its_file(fault: Callable[..., str]) -> None:
+    base = CONV.replace("d_model: 64", "num_heads: 4")
+    message = fault("extends: base.yaml\nmodel: {d_ff: 8}", base=base)
+    assert "model.num_heads: unknown key: it belongs to model.kind transformer (in base" in message
+    assert "model.d_ff: unknown key: it belongs to model.kind transformer\n" in message + "\n"
+
+
 # ---------------------------------------------------------------- what is refused
 
 

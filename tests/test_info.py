@@ -140,6 +140,27 @@ def test_lines_fit_a_terminal_and_hold_no_control_characters(
     assert any("]0;owned" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (
+            {"kind": "rnn", "d_hidden": 64},
+            "recurrent, gru, 1 + 1 layers, d_model 620, d_hidden 64, tied embeddings: none",
+        ),
+        (
+            {"kind": "conv", "decoder_layers": 3, "positions": {"max_length": 300}},
+            "convolutional, 20 + 3 layers, kernel 3, d_model 512, d_hidden 512, 300 positions, "
+            "tied embeddings: none",
+        ),
+    ],
+)
+def test_other_kinds_of_networks(run: Path, model: dict[str, Any], expected: str) -> None:
+    values = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
+    (run / "config.yaml").write_text(yaml.safe_dump({**values, "model": model}), "utf-8")
+    lines = list(render(inspect(run)))
+    assert f"network {expected}" in " ".join(" ".join(lines).split())
+
+
 def test_json(run: Path) -> None:
     add(run, 70, loss=float("nan"))
     end = nmt(str(run), "--json")

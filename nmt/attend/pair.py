@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from nmt.data.corpus import replace_controls
-from nmt.data.tokenizer import Token, Tokenizer
+from nmt.data.tokenizer import Token, Tokenizer, Tokenizers
 from nmt.decode.alignment import NO_WORD, word_numbers
 from nmt.decode.engine import Networks, TranslateOptions
 from nmt.errors import DataError
 from nmt.model.observing import forced_attention
+from nmt.model.transformer import Transformer
 from nmt.trained_model import TrainedModel
 
 _DIGITS = 5
@@ -66,9 +67,11 @@ def pair_attention(model: TrainedModel, src: str, tgt: str | None = None) -> Pai
         tgt: its translation. Without it, the one that the model finds.
 
     Raises:
+        ConfigError: the model is no Transformer.
         DataError: there is no source, a sentence is no valid text, or it has more tokens than the
             model has positions.
     """
+    network = model.transformer("nmt attend")
     src = _checked("--src", src)
     src_tokens = model.tokenizers.src.tokens(src)
     if not src_tokens:
@@ -81,24 +84,24 @@ def pair_attention(model: TrainedModel, src: str, tgt: str | None = None) -> Pai
         tgt = _checked("--tgt", tgt)
         tgt_tokens = model.tokenizers.tgt.tokens(tgt)
         _check_length(model, "--tgt", tgt_tokens)
-    return _observe(model, src, src_tokens, tgt, tgt_tokens)
+    return _observe(network, model.tokenizers, src, src_tokens, tgt, tgt_tokens)
 
 
 @torch.inference_mode()
 def _observe(
-    model: TrainedModel,
+    network: Transformer,
+    tokenizers: Tokenizers,
     src: str,
     src_tokens: Sequence[Token],
     tgt: str,
     tgt_tokens: Sequence[Token],
 ) -> PairAttention:
-    tokenizers = model.tokenizers
     src_ids = [*(token.id for token in src_tokens), tokenizers.src.eos_id]
     tgt_ids = [token.id for token in tgt_tokens]
     tgt_in = [tokenizers.tgt.bos_id, *tgt_ids]
-    device = next(model.network.parameters()).device
+    device = next(network.parameters()).device
     found = forced_attention(
-        model.network,
+        network,
         torch.tensor([src_ids], device=device),
         torch.tensor([tgt_in], device=device),
     )

@@ -39,15 +39,16 @@ class Aligner:
             of the built-in phrasebook it is by far the best (`scripts/alignment-error`).
 
     Raises:
-        ConfigError: a model has no such layer.
+        ConfigError: a model is no Transformer, or has no such layer.
     """
 
     def __init__(self, models: Sequence[TrainedModel], layer: int | None = None) -> None:
-        self._models = models
+        self._tokenizers = models[0].tokenizers
         self._lock = threading.Lock()
         self._place = -1 if layer is None else layer - 1
-        for model in models:
-            depth = len(model.network.decoder_layers)
+        self._networks = [model.transformer("word alignment (--alignments)") for model in models]
+        for model, network in zip(models, self._networks, strict=True):
+            depth = len(network.decoder_layers)
             if layer is not None and not 1 <= layer <= depth:
                 raise ConfigError(f"{model.weights}: no layer {layer}: the decoder has {depth}")
 
@@ -63,13 +64,12 @@ class Aligner:
             For each pair float32 on the CPU [target tokens, source tokens]; row t is of the
             position that writes token t.
         """
-        src, tgt = self._models[0].tokenizers
-        device = next(self._models[0].network.parameters()).device
+        src, tgt = self._tokenizers
+        device = next(self._networks[0].parameters()).device
         src_BS = padded(sources, src.pad_id).to(device)
         tgt_in_BT = padded([[tgt.bos_id, *ids[:-1]] for ids in targets], tgt.pad_id).to(device)
         found = []
-        for model in self._models:
-            network = model.network
+        for network in self._networks:
             attention = network.decoder_layers[self._place].cross_attention
             # Who observes an attention sees what it does in other threads too.
             with self._lock, observed([attention]) as weights:
@@ -86,7 +86,7 @@ class Aligner:
         Args:
             pairs: source and target text.
         """
-        src, tgt = self._models[0].tokenizers
+        src, tgt = self._tokenizers
         for start in range(0, len(pairs), _PAIRS_AT_ONCE):
             sources, targets = zip(*pairs[start : start + _PAIRS_AT_ONCE], strict=True)
             src_tokens, tgt_tokens = [*map(src.tokens, sources)], [*map(tgt.tokens, targets)]

@@ -16,7 +16,7 @@ from nmt.config import Config, DecodeConfig
 from nmt.data.tokenizer import Tokenizers
 from nmt.decode.search import Hypothesis, Sampling, Stepper, beam_search, sample_search
 from nmt.errors import ConfigError, FileError
-from nmt.model.transformer import Transformer
+from nmt.model.network import Network
 from nmt.trained_model import TrainedModel
 
 # Rows whose log-probabilities are there at a time: of more, as many megabytes would be taken from
@@ -67,7 +67,7 @@ class TranslateOptions:
 class ModelStepper:
     """A network as the search sees it."""
 
-    def __init__(self, network: Transformer, src_BS: Tensor) -> None:
+    def __init__(self, network: Network[Any], src_BS: Tensor) -> None:
         self._network = network
         self._state = network.start_decoding(src_BS)
 

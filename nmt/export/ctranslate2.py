@@ -85,10 +85,7 @@ def is_exported(directory: Path) -> bool:
 
 def num_positions(config: Config) -> int:
     """How many positions an exported model has: CTranslate2 cannot make sinusoids of ours."""
-    positions = config.model.positions
-    if positions.kind == "learned":
-        return positions.max_length
-    return max(_MIN_POSITIONS, 4 * config.data.max_length)
+    return config.model.max_positions or max(_MIN_POSITIONS, 4 * config.data.max_length)
 
 
 def make_spec(model: TrainedModel) -> Any:
@@ -103,7 +100,13 @@ def make_spec(model: TrainedModel) -> Any:
     from ctranslate2.specs import TransformerSpec
     from ctranslate2.specs.common_spec import Activation
 
-    config, network = model.config.model, model.network
+    config = model.config.model
+    if config.kind != "transformer":
+        raise ConfigError(
+            f"CTranslate2 cannot express model.kind {config.kind}, only the Transformer: "
+            "nmt translate runs it with --engine nmt"
+        )
+    network = model.transformer("CTranslate2")
     d_k, _, d_v = (
         width // config.num_heads for width in network.decoder_layers[0].self_attention.widths
     )

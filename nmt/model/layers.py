@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nmt.config import ModelConfig
+from nmt.config import TransformerConfig
 from nmt.model.attention import KeyValues, MultiHeadAttention, Past
 from nmt.model.dropout import Dropout
 
@@ -25,7 +25,7 @@ class FeedForward(nn.Module):
     multiplies by a second projection: (silu(x W1) * x V) W2, without biases.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.gated = config.activation == "swiglu"
         self.activation = _ACTIVATIONS[config.activation]
@@ -57,7 +57,7 @@ class Residual(nn.Module):
     With `norm: pre` it is x + Dropout(Sublayer(LayerNorm(x))) (Xiong et al. 2020).
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(config.d_model)
         self.dropout = Dropout(config.dropout)
@@ -73,7 +73,7 @@ class Residual(nn.Module):
         return out_BLD
 
 
-def _attention(config: ModelConfig) -> MultiHeadAttention:
+def _attention(config: TransformerConfig) -> MultiHeadAttention:
     width = config.d_model // config.num_heads
     return MultiHeadAttention(
         config.d_model,
@@ -87,7 +87,7 @@ def _attention(config: ModelConfig) -> MultiHeadAttention:
 class EncoderLayer(nn.Module):
     """Self-attention, then feed-forward (paper, Figure 1, left)."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.self_attention = _attention(config)
         self.feed_forward = FeedForward(config)
@@ -109,7 +109,7 @@ class EncoderLayer(nn.Module):
 class DecoderLayer(nn.Module):
     """Masked self-attention, attention to the encoder, feed-forward (paper, Figure 1, right)."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.self_attention = _attention(config)
         self.cross_attention = _attention(config)

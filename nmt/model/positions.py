@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nmt.config import ModelConfig
+from nmt.config import TransformerConfig
 
 
 def sinusoids(start: int, length: int, d_model: int) -> Tensor:
@@ -88,7 +88,7 @@ class NoPositions(nn.Module):
 Positions = SinusoidalPositions | LearnedPositions | NoPositions
 
 
-def make_positions(config: ModelConfig) -> Positions:
+def make_positions(config: TransformerConfig) -> Positions:
     """Make the kind of positions that the configuration names, of the width that it gives them."""
     width = config.position_width
     if config.positions.kind == "learned":

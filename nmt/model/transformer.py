@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nmt.config import ModelConfig
+from nmt.config import TransformerConfig
 from nmt.model.attention import KeyValues, Past
 from nmt.model.dropout import Dropout
 from nmt.model.layers import DecoderLayer, EncoderLayer
+from nmt.model.network import Network, is_all
 from nmt.model.positions import make_positions, place
 
 
@@ -42,13 +43,8 @@ class DecoderState:
     src_mask: Tensor
 
     def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
-        """Keep some sentences, and in place of their hypotheses continue others of them.
-
-        Args:
-            sentences_N: int64, the sentences to keep, in this order.
-            beams_NW: int64, for each the hypotheses to go on from; W may change.
-        """
-        if not _is_all(sentences_N, len(self.own_BWM)):
+        """Keep sentences and hypotheses; see `nmt.model.network.State`."""
+        if not is_all(sentences_N, len(self.own_BWM)):
             for keys_values in [*self.past, *self.memory]:
                 keys_values.select(sentences_N)
             self.src_mask = self.src_mask.index_select(0, sentences_N)
@@ -68,8 +64,8 @@ class DecoderState:
         self.own_BWM[:, :, self.used : end] = eye_WW
 
 
-class Transformer(nn.Module):
-    """An encoder-decoder model of sentence pairs.
+class Transformer(Network[DecoderState]):
+    """An encoder-decoder model of layers of attention.
 
     Args:
         config: its shape.
@@ -83,7 +79,7 @@ class Transformer(nn.Module):
     """
 
     def __init__(
-        self, config: ModelConfig, src_vocab_size: int, tgt_vocab_size: int, src_pad_id: int
+        self, config: TransformerConfig, src_vocab_size: int, tgt_vocab_size: int, src_pad_id: int
     ) -> None:
         super().__init__()
         self.src_pad_id = src_pad_id
@@ -115,18 +111,9 @@ class Transformer(nn.Module):
         self.encoder_norm = nn.LayerNorm(config.d_model) if pre_norm else nn.Identity()
         self.decoder_norm = nn.LayerNorm(config.d_model) if pre_norm else nn.Identity()
 
-    def forward(self, src_BS: Tensor, tgt_in_BT: Tensor) -> Tensor:
-        """Predict each next target token from the source and the target tokens before it.
-
-        Args:
-            src_BS: int64 source ids, padded with `src_pad_id`.
-            tgt_in_BT: int64 target ids, shifted right by the start token; padding may follow,
-                which no earlier position sees.
-
-        Returns:
-            logits, [B, T, V].
-        """
-        return self.project(self.decode(tgt_in_BT, *self.encode(src_BS)))
+    def hidden(self, src_BS: Tensor, tgt_in_BT: Tensor) -> Tensor:
+        """Decode all positions at once; see `Network.hidden`."""
+        return self.decode(tgt_in_BT, *self.encode(src_BS))
 
     def encode(self, src_BS: Tensor) -> tuple[Tensor, Tensor]:
         """Encode the source.
@@ -153,11 +140,6 @@ class Transformer(nn.Module):
         out_BTD: Tensor = self.decoder_norm(x_BTD)
         return out_BTD
 
-    def project(self, x_BTD: Tensor) -> Tensor:
-        """Map decoder outputs [..., D] to logits over the target vocabulary [..., V]."""
-        logits_BTV: Tensor = self.projection(x_BTD)
-        return logits_BTV
-
     def start_decoding(self, src_BS: Tensor) -> DecoderState:
         """Encode the source and prepare a state with one hypothesis a sentence."""
         memory_BSD, src_mask = self.encode(src_BS)
@@ -172,15 +154,7 @@ class Transformer(nn.Module):
         )
 
     def decode_step(self, tokens_BW: Tensor, state: DecoderState) -> Tensor:
-        """Decode one position from the cached ones; equal to `decode` on the whole prefix.
-
-        Args:
-            tokens_BW: int64, the newest token of each hypothesis (the start token first).
-            state: of the same sentences and hypotheses; advanced by one position.
-
-        Returns:
-            [B, W, D], for `project`.
-        """
+        """Decode one position; see `Network.decode_step`."""
         state.make_room()
         position_1P = self.tgt_positions(state.position, 1)
         x_BWD = self._embed(tokens_BW, self.tgt_embedding, position_1P)
@@ -197,13 +171,6 @@ class Transformer(nn.Module):
         x_BLE = embedding(ids_BL) * self.embedding_scale
         out_BLD: Tensor = self.dropout(place(x_BLE, positions_LP, self.combine_positions))
         return out_BLD
-
-
-def _is_all(indices_N: Tensor, size: int) -> bool:
-    """Tell whether indices select everything as it is."""
-    return len(indices_N) == size and torch.equal(
-        indices_N, torch.arange(size, device=indices_N.device)
-    )
 
 
 def _embedding(vocab_size: int, width: int) -> nn.Embedding:

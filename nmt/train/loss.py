@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nmt.data.batching import Batch
-from nmt.model.transformer import Transformer
+from nmt.model.network import Network
 
 # Rows of logits on a CPU at a time: they stay in the last-level cache, and no allocation is so
 # large that the system takes it back and clears it again in every step.
@@ -107,7 +107,7 @@ def projected_cross_entropy(
 
 
 def batch_loss(
-    network: Transformer, batch: Batch, pad_id: int, smoothing: float
+    network: Network[Any], batch: Batch, pad_id: int, smoothing: float
 ) -> tuple[Tensor, Tensor]:
     """Sum the loss of a model over the target tokens of a batch.
 
@@ -122,7 +122,7 @@ def batch_loss(
     Returns:
         as `projected_cross_entropy`.
     """
-    hidden_BTD = network.decode(batch.tgt_in_BT, *network.encode(batch.src_BS))
+    hidden_BTD = network.hidden(batch.src_BS, batch.tgt_in_BT)
     is_token_BT = batch.tgt_out_BT != pad_id
     return projected_cross_entropy(
         hidden_BTD[is_token_BT],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from nmt.decode.engine import TranslateOptions
 from nmt.decode.translator import Translator
 from nmt.errors import DataError
 from nmt.evaluate import EvaluateOptions, evaluate
-from nmt.model.transformer import Transformer
+from nmt.model.network import Network
 from nmt.train.loss import batch_loss
 from nmt.train.precision import autocast
 from nmt.train.signals import StopFlag
@@ -59,7 +60,7 @@ class Validator:
             seed=config.train.seed,
         )
 
-    def __call__(self, network: Transformer, stop: StopFlag) -> dict[str, float]:
+    def __call__(self, network: Network[Any], stop: StopFlag) -> dict[str, float]:
         """Score a network, which is left in evaluation mode.
 
         Returns:
@@ -74,7 +75,7 @@ class Validator:
         return {} if stop else scores
 
     @torch.inference_mode()
-    def _loss(self, network: Transformer, stop: StopFlag) -> float:
+    def _loss(self, network: Network[Any], stop: StopFlag) -> float:
         nll_sum, tokens = 0.0, 0
         for batch in batches(self.data, self.tokenizers, self.order, self.config, epoch=0):
             if stop:
@@ -87,7 +88,7 @@ class Validator:
             tokens += batch.num_tgt_tokens
         return nll_sum / max(tokens, 1)
 
-    def _translation_scores(self, network: Transformer, stop: StopFlag) -> dict[str, float]:
+    def _translation_scores(self, network: Network[Any], stop: StopFlag) -> dict[str, float]:
         train, decode = self.config.train, self.config.decode
         count = min(len(self.data), train.valid_sentences or len(self.data))
         sources, references = self.data.texts(range(count))
@@ -114,11 +115,11 @@ def _leave_if(stop: StopFlag) -> None:
 
 def _check_positions(config: Config, data: Prepared) -> None:
     """Refuse before training what would fail at the first validation: no pair is filtered here."""
-    positions = config.model.positions
+    limit = config.model.max_positions
     lengths = np.maximum(data.src_lengths, data.tgt_lengths)
     longest = int(lengths.argmax())
-    if positions.kind == "learned" and lengths[longest] > positions.max_length:
+    if limit is not None and lengths[longest] > limit:
         raise DataError(
             f"{data.origin(longest)}: a validation pair of {lengths[longest]} tokens is longer "
-            f"than model.positions.max_length {positions.max_length}; take it out or raise that"
+            f"than model.positions.max_length {limit}; take it out or raise that"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ from typer.testing import CliRunner, Result
 from nmt.attend.page import render_page, script_json
 from nmt.attend.pair import PairAttention, pair_attention
 from nmt.cli import app
+from nmt.config import RecurrentConfig
 from nmt.decode.translator import Translator
-from nmt.errors import DataError
+from nmt.errors import ConfigError, DataError
 from nmt.model.observing import forced_attention
-from nmt.trained_model import TrainedModel, load_model
+from nmt.trained_model import TrainedModel, load_model, make_network
 
 SRC, TGT = "the naïve cat sat </script>", "THE CAT <!-- SAT."
 
@@ -98,6 +100,14 @@ def test_the_page_names_nothing_outside_itself(pair: PairAttention) -> None:
 
 def attend(run: Path, *arguments: str) -> Result:
     return CliRunner().invoke(app, ["attend", str(run), "--threads", "1", *arguments])
+
+
+def test_a_model_of_another_kind_is_refused(model: TrainedModel) -> None:
+    section = RecurrentConfig(kind="rnn", d_model=8, d_hidden=8)
+    config = model.config.model_copy(update={"model": section})
+    recurrent = replace(model, config=config, network=make_network(config, model.tokenizers))
+    with pytest.raises(ConfigError, match=r"nmt attend needs .* model.kind: transformer; .* rnn"):
+        pair_attention(recurrent, SRC, TGT)
 
 
 def test_the_command(trained_run: Path, pair: PairAttention, tmp_path: Path) -> None:

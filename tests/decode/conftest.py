@@ -6,6 +6,7 @@ import io
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sentencepiece
@@ -15,12 +16,19 @@ from torch.nn.functional import cross_entropy
 from nmt.config import Config
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.decode.engine import padded
-from nmt.model.transformer import Transformer
+from nmt.model.network import Network
 from nmt.trained_model import TrainedModel, make_network
 
 torch.set_num_threads(1)  # tiny matrices, and other tests may run beside
 
 WORDS = ["the", "cat", "dog", "sat", "on", "a", "mat", "ran", "home", "über", "naïve", "café"]
+
+
+SHAPES = {
+    "transformer": {"num_heads": 4, "d_ff": 64, "encoder_layers": 2, "decoder_layers": 2},
+    "rnn": {"d_hidden": 48, "dropout": 0.1},
+    "conv": {"d_hidden": 32, "encoder_layers": 2, "decoder_layers": 2, "dropout": 0.1},
+}
 
 
 def _sentences(number: int, seed: int, longest: int = 12) -> list[str]:
@@ -60,11 +68,8 @@ def _make_model(tokenizer: Tokenizer, seed: int, **settings: object) -> TrainedM
             },
             "model": {
                 "d_model": 32,
-                "num_heads": 4,
-                "d_ff": 64,
-                "encoder_layers": 2,
-                "decoder_layers": 2,
                 "tie_embeddings": "none",
+                **SHAPES[str(settings.get("kind", "transformer"))],
                 **settings,
             },
         }
@@ -76,7 +81,7 @@ def _make_model(tokenizer: Tokenizer, seed: int, **settings: object) -> TrainedM
     return TrainedModel(config, tokenizers, network.eval(), Path(f"model-{seed}"))
 
 
-def _learn_to_copy(network: Transformer, tokenizer: Tokenizer) -> None:
+def _learn_to_copy(network: Network[Any], tokenizer: Tokenizer) -> None:
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
     ids = tokenizer.encode(_sentences(30 * 32, seed=1))
     for start in range(0, len(ids), 32):
@@ -100,6 +105,16 @@ def tokenizer() -> Tokenizer:
 @pytest.fixture(scope="session")
 def model(tokenizer: Tokenizer) -> TrainedModel:
     return _make_model(tokenizer, seed=1)
+
+
+@pytest.fixture(scope="session", params=SHAPES)
+def any_model(
+    request: pytest.FixtureRequest, tokenizer: Tokenizer, model: TrainedModel
+) -> TrainedModel:
+    """One of each kind."""
+    if request.param == "transformer":
+        return model
+    return _make_model(tokenizer, seed=1, kind=request.param)
 
 
 @pytest.fixture(scope="session")

@@ -192,6 +192,16 @@ def test_a_layer_that_is_not_there(model: TrainedModel) -> None:
             Aligner([model], layer)
 
 
+def test_a_model_of_another_kind(model: TrainedModel, any_model: TrainedModel) -> None:
+    kind = any_model.config.model.kind
+    if kind == "transformer":
+        return
+    expected = rf"--alignments\) needs .* model.kind: transformer; this one is of kind {kind}"
+    for models in ([any_model], [model, any_model]):
+        with pytest.raises(ConfigError, match=expected):
+            Aligner(models)
+
+
 SCORED = [
     ScoredText("ein Haus", -0.5, [-0.25, -0.75], [(0, 1), (1, 0)]),
     ScoredText("", -1.5, [-1.5], []),

@@ -31,10 +31,10 @@ def translations(model: TrainedModel, lines: list[str]) -> list[list[str]]:
 
 
 def test_translations_are_the_same_in_batches_of_any_size(
-    model: TrainedModel, sentences: Callable[..., list[str]]
+    any_model: TrainedModel, sentences: Callable[..., list[str]]
 ) -> None:
     lines = sentences(300, seed=3)
-    small, medium, large = translations(model, lines)
+    small, medium, large = translations(any_model, lines)
     assert len(set(small)) > 200
     assert small == medium == large
 

@@ -17,13 +17,13 @@ from nmt.errors import DataError
 from nmt.trained_model import TrainedModel
 
 
-def test_the_search_score_is_the_forced_score(model: TrainedModel, lines: list[str]) -> None:
-    tokenizer = model.tokenizers.tgt
-    options = TranslateOptions(nbest=4)
+def test_the_search_score_is_the_forced_score(any_model: TrainedModel, lines: list[str]) -> None:
+    tokenizer = any_model.tokenizers.tgt
+    translator = Translator([any_model], TranslateOptions(nbest=4))
     checked = 0
-    for line, translation in zip(lines, Translator([model], options).translate(lines), strict=True):
+    for line, translation in zip(lines, translator.translate(lines), strict=True):
         texts = [h.text for h in translation.hypotheses]
-        forced = score_pairs(model, [line] * len(texts), texts, 1000)
+        forced = score_pairs(any_model, [line] * len(texts), texts, 1000)
         for hypothesis, score in zip(translation.hypotheses, forced, strict=True):
             # Not ended hypotheses have no end mark; other segmentations are other tokens.
             if len(score.token_log_probs) == len(hypothesis.token_log_probs):

@@ -55,9 +55,9 @@ def assert_same(found: list[Translation], expected: list[Translation]) -> None:
         )
 
 
-def test_a_batch_gives_what_its_lines_give_alone(model: TrainedModel, lines: list[str]) -> None:
-    together = translate(model, lines, nbest=4)
-    alone = [translate(model, [line], nbest=4)[0] for line in lines]
+def test_a_batch_gives_what_its_lines_give_alone(any_model: TrainedModel, lines: list[str]) -> None:
+    together = translate(any_model, lines, nbest=4)
+    alone = [translate(any_model, [line], nbest=4)[0] for line in lines]
     assert len(set(texts(together))) > 20
     assert_same(together, alone)
 
@@ -104,12 +104,12 @@ def test_reading_ahead_is_bounded(model: TrainedModel, lines: list[str]) -> None
 
 
 def test_translations_are_those_of_a_search_over_the_whole_prefix(
-    model: TrainedModel, lines: list[str]
+    any_model: TrainedModel, lines: list[str]
 ) -> None:
     """Greedy search by hand, without cache and batches."""
-    tokenizer, network = model.tokenizers.tgt, model.network
+    tokenizer, network = any_model.tokenizers.tgt, any_model.network
     forbidden = [tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id]
-    for line, found in zip(lines[:10], translate(model, lines[:10], beam_size=1), strict=True):
+    for line, found in zip(lines[:10], translate(any_model, lines[:10], beam_size=1), strict=True):
         src = torch.tensor([[*tokenizer.encode([line])[0], tokenizer.eos_id]])
         ids = [tokenizer.bos_id]
         while len(ids) <= src.shape[1] + 50 and ids[-1] != tokenizer.eos_id:
@@ -330,6 +330,13 @@ def test_an_ensemble_of_different_models(
     swapped = list(Translator([other_model, model]).translate(lines))
     assert_same(both, swapped)
     assert texts(both) != texts(translate(model, lines))
+
+
+def test_an_ensemble_of_different_kinds(
+    model: TrainedModel, any_model: TrainedModel, lines: list[str]
+) -> None:
+    both = list(Translator([model, any_model]).translate(lines))
+    assert_same(both, list(Translator([any_model, model]).translate(lines)))
 
 
 def test_an_ensemble_needs_the_same_tokenizers(

@@ -29,10 +29,10 @@ def translate(engine: Networks | Workers, lines: list[str], **options: Any) -> l
 
 @pytest.mark.parametrize("sampling", [None, Sampling(seed=7)], ids=["beam", "sampling"])
 def test_what_processes_find_is_what_one_finds(
-    model: TrainedModel, lines: list[str], sampling: Sampling | None
+    any_model: TrainedModel, lines: list[str], sampling: Sampling | None
 ) -> None:
-    alone = translate(Networks([model]), lines, batch_tokens=50, sampling=sampling)
-    beside = translate(Workers(Networks([model]), 3), lines, batch_tokens=50, sampling=sampling)
+    alone = translate(Networks([any_model]), lines, batch_tokens=50, sampling=sampling)
+    beside = translate(Workers(Networks([any_model]), 3), lines, batch_tokens=50, sampling=sampling)
     assert [t.text for t in beside] == [t.text for t in alone]
     assert [t.hypotheses[0].score for t in beside] == pytest.approx(
         [t.hypotheses[0].score for t in alone], abs=1e-4

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from nmt.checkpoint import read_manifest
+from nmt.config import Config
 from nmt.config_file import load_config
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.decode.engine import TranslateOptions
@@ -22,7 +23,7 @@ from nmt.decode.translator import Translation, Translator
 from nmt.errors import ConfigError, FileError
 from nmt.export.ctranslate2 import export_ctranslate2
 from nmt.export.engine import CTranslate2Engine
-from nmt.trained_model import TrainedModel
+from nmt.trained_model import TrainedModel, make_network
 
 CPU = torch.device("cpu")
 LEARNED = {"kind": "learned", "max_length": 64}
@@ -232,6 +233,17 @@ def test_what_cannot_be_expressed(
     other_end = train_tokenizer(lines, vocab_size=80, eos_piece="<end>")
     with pytest.raises(ConfigError, match="another name"):
         export(make_model(Tokenizers(other_end, joint.tgt), steps=0, tie_embeddings="none"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["rnn", "conv"])
+def test_other_kinds_of_models_are_refused(
+    kind: str, joint: Tokenizers, export: Callable[..., Path], tmp_path: Path
+) -> None:
+    data = {"src_lang": "en", "tgt_lang": "de", "train": {"demo": "train"}}
+    config = Config.model_validate({"data": data, "model": {"kind": kind, "d_hidden": 8}})
+    with pytest.raises(ConfigError, match=rf"model\.kind {kind}, only the Transformer"):
+        export(TrainedModel(config, joint, make_network(config, joint), Path("a-run")))
     assert list(tmp_path.iterdir()) == []
 
 

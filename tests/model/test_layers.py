@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from nmt.config import ModelConfig
+from nmt.config import TransformerConfig
 from nmt.model.attention import MultiHeadAttention
 from nmt.model.dropout import dropout
 from nmt.model.layers import DecoderLayer, EncoderLayer, FeedForward, Residual
@@ -32,9 +32,9 @@ def _seed() -> None:
     torch.manual_seed(1)
 
 
-def _config(**changes: Any) -> ModelConfig:
+def _config(**changes: Any) -> TransformerConfig:
     values = {"d_model": D_MODEL, "num_heads": HEADS, "d_ff": D_FF, "dropout": 0.0}
-    return ModelConfig.model_validate(values | changes)
+    return TransformerConfig.model_validate(values | changes)
 
 
 def _random(*shape: int) -> Tensor:
@@ -49,7 +49,7 @@ def _shaken(layer: nn.Module) -> nn.Module:
     return layer
 
 
-def _as_torch(layer: EncoderLayer | DecoderLayer, config: ModelConfig) -> nn.Module:
+def _as_torch(layer: EncoderLayer | DecoderLayer, config: TransformerConfig) -> nn.Module:
     """Make torch's layer of the same weights; its attention biases start at zero and stay."""
     decoder = isinstance(layer, DecoderLayer)
     kind = nn.TransformerDecoderLayer if decoder else nn.TransformerEncoderLayer

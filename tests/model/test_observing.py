@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from nmt.config import ModelConfig
+from nmt.config import TransformerConfig
 from nmt.model.attention import MultiHeadAttention
 from nmt.model.observing import forced_attention, observed
 from nmt.model.transformer import Transformer
@@ -22,7 +22,7 @@ TARGETS = torch.tensor([[BOS, 4, 5, 6], [BOS, 8, 9, 10]])
 @pytest.fixture(params=["post", "pre"])
 def network(request: pytest.FixtureRequest) -> Transformer:
     torch.manual_seed(1)
-    config = ModelConfig.model_validate(
+    config = TransformerConfig.model_validate(
         {
             "d_model": 16,
             "num_heads": HEADS,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from nmt.config import ModelConfig
+from nmt.config import TransformerConfig
 from nmt.model.positions import (
     LearnedPositions,
     NoPositions,
@@ -24,7 +24,7 @@ from nmt.model.positions import (
 def positions_of(**settings: Any) -> Positions:
     """Make positions for a model of 8 dimensions."""
     values = {"d_model": 8, "num_heads": 1, "tie_embeddings": "none", "positions": settings}
-    return make_positions(ModelConfig.model_validate(values))
+    return make_positions(TransformerConfig.model_validate(values))
 
 
 def test_values_computed_by_hand() -> None:

@@ -6,12 +6,24 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 
-from nmt.config import ModelConfig
+from nmt.config import AnyModel
 from nmt.model.size import num_parameters
-from nmt.model.transformer import Transformer
+
+from .conftest import CLASSES
 
 LEARNED = {"kind": "learned", "max_length": 11}
+SHAPES: dict[str, dict[str, Any]] = {
+    "transformer": {"num_heads": 4, "d_ff": 24, "encoder_layers": 2, "decoder_layers": 3},
+    "rnn": {"d_hidden": 10},
+    "conv": {
+        "d_hidden": 12,
+        "encoder_layers": 2,
+        "decoder_layers": 3,
+        "positions": {"max_length": 11},
+    },
+}
 
 
 @pytest.mark.parametrize(
@@ -36,16 +48,23 @@ LEARNED = {"kind": "learned", "max_length": 11}
             "norm": "pre",
             "activation": "swiglu",
         },
+        {"kind": "rnn"},
+        {"kind": "rnn", "encoder_layers": 3},
+        {"kind": "rnn", "cell": "lstm", "encoder_layers": 2, "tie_embeddings": "decoder"},
+        {"kind": "rnn", "cell": "lstm", "tie_embeddings": "all"},
+        {"kind": "conv"},
+        {"kind": "conv", "tie_embeddings": "decoder"},
+        {"kind": "conv", "tie_embeddings": "all", "kernel_size": 4, "encoder_layers": 5},
     ],
     ids=str,
 )
 def test_the_formula_counts_what_there_is(changes: dict[str, Any]) -> None:
-    shape = {"d_model": 16, "num_heads": 4, "d_ff": 24, "encoder_layers": 2, "decoder_layers": 3}
-    config = ModelConfig.model_validate(shape | changes)
+    shape = SHAPES[changes.get("kind", "transformer")]
+    config = TypeAdapter(AnyModel).validate_python({"d_model": 16, **shape, **changes})
     for src_vocab_size, tgt_vocab_size in {(19, 19), (19, 30)}:
         if config.tie_embeddings == "all" and src_vocab_size != tgt_vocab_size:
             continue
         with torch.device("meta"):
-            network = Transformer(config, src_vocab_size, tgt_vocab_size, 0)
+            network = CLASSES[config.kind](config, src_vocab_size, tgt_vocab_size, 0)
         counted = sum(parameter.numel() for parameter in network.parameters())
         assert num_parameters(config, src_vocab_size, tgt_vocab_size) == counted

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from nmt.config import ModelConfig
+from nmt.config import TransformerConfig
 from nmt.model.transformer import Transformer
+
+from .test_network import check_cached_decoding, check_padding
 
 PAD, BOS = 0, 2
 VOCAB = 19
@@ -52,7 +54,7 @@ def _seed() -> None:
     torch.manual_seed(1)
 
 
-def _config(**changes: Any) -> ModelConfig:
+def _config(**changes: Any) -> TransformerConfig:
     values = {
         "d_model": 16,
         "num_heads": 4,
@@ -61,7 +63,7 @@ def _config(**changes: Any) -> ModelConfig:
         "decoder_layers": 2,
         "dropout": 0.0,
     }
-    return ModelConfig.model_validate(values | changes)
+    return TransformerConfig.model_validate(values | changes)
 
 
 def _network(**changes: Any) -> Transformer:
@@ -79,42 +81,7 @@ def _targets() -> Tensor:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_cached_decoding_equals_full_decoding(variant: dict[str, Any]) -> None:
-    network, sources = _network(**variant), _sources()
-    state = network.start_decoding(sources)
-    # What the hypotheses of each sentence in the state have read.
-    sentences = torch.arange(3)
-    prefixes = torch.empty(3, 1, 0, dtype=torch.int64)
-    # Before each step: the sentences kept, and of each the hypotheses to go on from.
-    kept = [
-        ([0, 1, 2], [[0], [0], [0]]),
-        ([0, 1, 2], [[0, 0], [0, 0], [0, 0]]),
-        ([0, 1, 2], [[1, 0], [1, 1], [0, 1]]),
-        ([0, 2], [[1, 1, 0], [0, 1, 0]]),
-        ([1, 0], [[2, 1, 1], [0, 2, 1]]),
-        ([1], [[2]]),
-    ]
-    for step, (sentences_kept, beams) in enumerate(kept):
-        sentences_N, beams_NW = torch.tensor(sentences_kept), torch.tensor(beams)
-        state.select(sentences_N, beams_NW)
-        sentences = sentences[sentences_N]
-        prefixes = prefixes[sentences_N[:, None], beams_NW]
-        shape = beams_NW.shape
-        tokens = torch.randint(3, VOCAB, shape) if step else torch.full(shape, BOS)
-        prefixes = torch.cat([prefixes, tokens[..., None]], dim=2)
-        logits = network.project(network.decode_step(tokens, state))
-        for beam in range(shape[1]):
-            full = network(sources[sentences], prefixes[:, beam])
-            assert_close(logits[:, beam], full[:, -1])
-
-
-def test_the_cache_grows() -> None:
-    network, sources = _network(), _sources()
-    state = network.start_decoding(sources)
-    prefixes = torch.full((3, 1), BOS)
-    for _ in range(20):
-        logits = network.project(network.decode_step(prefixes[:, -1:], state))
-        prefixes = torch.cat([prefixes, logits.argmax(dim=2)], dim=1)
-    assert_close(logits[:, 0], network(sources, prefixes[:, :-1])[:, -1])
+    check_cached_decoding(_network(**variant))
 
 
 def test_forward_is_encode_decode_project() -> None:
@@ -129,53 +96,7 @@ def test_forward_is_encode_decode_project() -> None:
 @pytest.mark.parametrize("name", POSITIONS)
 @pytest.mark.parametrize("norm", ["post", "pre"])
 def test_padding_changes_nothing(norm: str, name: str) -> None:
-    network = _network(norm=norm, positions=POSITIONS[name], tie_embeddings="none")
-    targets = _targets()
-    targets[1, 3:] = PAD
-    together = network(_sources(), targets)
-    alone = network(torch.tensor([[9, 4, 3]]), torch.tensor([[BOS, 8, 9]]))
-    assert_close(together[1:2, :3], alone)
-
-
-@pytest.mark.parametrize("norm", ["post", "pre"])
-def test_a_position_sees_itself_and_those_before_it_and_no_later_one(norm: str) -> None:
-    network, targets = _network(norm=norm), _targets()
-    before = network(_sources(), targets)
-    targets[:, 2] = 18
-    after = network(_sources(), targets)
-    assert torch.equal(after[:, :2], before[:, :2])
-    changed = (after[:, 2:] - before[:, 2:]).abs().amax(dim=-1)
-    assert (changed > 1e-6).all()
-
-
-def test_every_source_token_and_its_place_matter_to_every_position() -> None:
-    network, sources = _network(), _sources()
-    before = network(sources, _targets())[0]
-    for place in range(5):
-        other = sources.clone()
-        other[0, place] = 12
-        assert ((network(other, _targets())[0] - before).abs().amax(dim=-1) > 1e-6).all()
-    sources[0, :2] = sources[0, [1, 0]]
-    assert ((network(sources, _targets())[0] - before).abs().amax(dim=-1) > 1e-6).all()
-
-
-def test_rows_of_a_batch_are_independent() -> None:
-    network = _network()
-    order = torch.tensor([2, 0, 1])
-    logits = network(_sources(), _targets())
-    assert_close(network(_sources()[order], _targets()[order]), logits[order])
-
-
-@pytest.mark.parametrize(("tied", "matrices"), [("none", 3), ("decoder", 2), ("all", 1)])
-def test_tying_shares_one_parameter(tied: str, matrices: int) -> None:
-    network = _network(tie_embeddings=tied)
-    shared = [network.src_embedding.weight, network.tgt_embedding.weight, network.projection.weight]
-    assert len({id(weight) for weight in shared}) == matrices
-    assert (shared[0] is shared[1], shared[1] is shared[2]) == (tied == "all", tied != "none")
-    saved = dict(network.named_parameters())
-    assert sum(weight.shape == (VOCAB, 16) for weight in saved.values()) == matrices
-    storages = {weight.data_ptr() for weight in saved.values()}
-    assert len(storages) == len(saved), "a saved state holds each tensor under one name"
+    check_padding(_network(norm=norm, positions=POSITIONS[name], tie_embeddings="none"))
 
 
 def test_the_shared_matrix_learns_from_all_its_uses() -> None:
@@ -186,12 +107,6 @@ def test_the_shared_matrix_learns_from_all_its_uses() -> None:
     touched = network.src_embedding.weight.grad.abs().sum(dim=1).nonzero().flatten().tolist()
     # The source's 3 and 5, the target's 2 and 6, and 7 as a row of the output projection.
     assert touched == [2, 3, 5, 6, 7]
-
-
-@pytest.mark.parametrize("tied", ["none", "decoder"])
-def test_vocabularies_of_different_sizes(tied: str) -> None:
-    network = Transformer(_config(tie_embeddings=tied), 30, VOCAB, PAD)
-    assert network(torch.tensor([[29, 3]]), torch.tensor([[BOS, 4]])).shape == (1, 2, VOCAB)
 
 
 def test_embeddings_are_scaled_and_positions_added() -> None:
@@ -280,15 +195,6 @@ def test_embedding_dropout_is_the_residual_one_unless_set() -> None:
     assert _network(dropout=0.3, embedding_dropout=0.0).dropout.p == 0.0
 
 
-def test_the_seed_decides_the_weights() -> None:
-    def weights(seed: int) -> Tensor:
-        torch.manual_seed(seed)
-        return torch.cat([p.flatten() for p in _network(positions=LEARNED).parameters()])
-
-    assert torch.equal(weights(3), weights(3))
-    assert not torch.equal(weights(3), weights(4))
-
-
 # Rows of Table 3 with the paper's numbers of parameters in millions, to be read as a difference
 # from base: its figures carry a constant of about 2 M over what its formulas give. Rows of a
 # d_model are rounded the most.
@@ -311,7 +217,7 @@ TABLE_3 = {
 
 
 def _millions(changes: dict[str, Any]) -> float:
-    config = ModelConfig.model_validate(changes)
+    config = TransformerConfig.model_validate(changes)
     with torch.device("meta"):
         network = Transformer(config, 37_000, 37_000, PAD)
     return sum(parameter.numel() for parameter in network.parameters()) / 1e6

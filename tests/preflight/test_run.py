@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from nmt.cli import app
 from nmt.data.batching import Batch
-from nmt.model.transformer import Transformer
+from nmt.model.network import Network
 from nmt.train import learner, loss
 
 # The shell may have told this process to ignore Ctrl-C, which a child inherits.
@@ -327,7 +327,7 @@ def test_memory_that_runs_out_is_a_finding(
 ) -> None:
     room = [20]
 
-    def batch_loss(network: Transformer, batch: Batch, *options: Any) -> Any:
+    def batch_loss(network: Network[Any], batch: Batch, *options: Any) -> Any:
         if len(batch.rows) > room[0]:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return loss.batch_loss(network, batch, *options)

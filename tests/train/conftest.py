@@ -19,6 +19,12 @@ from nmt.train.run import train
 
 torch.set_num_threads(1)  # tiny matrices, and other tests may run beside
 
+LAYERS = {"encoder_layers": 1, "decoder_layers": 1}
+SHAPES: dict[str, dict[str, Any]] = {
+    "transformer": {"num_heads": 2, "d_ff": 64, **LAYERS},
+    "rnn": {"d_hidden": 32, "tie_embeddings": "all"},
+    "conv": {"d_hidden": 32, "tie_embeddings": "all", **LAYERS},
+}
 WORDS = ["ab", "bad", "cab", "dab", "fed", "gab", "head", "jade", "keg", "lab"]
 
 
@@ -90,10 +96,7 @@ def make_config(corpus: Path) -> Callable[..., Config]:
                 "tokenizer": {"type": "char", "vocab_size": 40, **sections["tokenizer"]},
                 "model": {
                     "d_model": 32,
-                    "num_heads": 2,
-                    "d_ff": 64,
-                    "encoder_layers": 1,
-                    "decoder_layers": 1,
+                    **SHAPES[sections["model"].get("kind", "transformer")],
                     **sections["model"],
                 },
                 "train": {

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
-from nmt.config import ModelConfig
+from nmt.config import TransformerConfig
 from nmt.data.batching import Batch
 from nmt.model.transformer import Transformer
 from nmt.train import loss as loss_module
@@ -162,7 +162,7 @@ def test_no_gradient_is_computed_where_none_is_wanted(mode: type) -> None:
 
 
 def _network() -> Transformer:
-    config = ModelConfig(
+    config = TransformerConfig(
         d_model=16, num_heads=2, d_ff=24, encoder_layers=1, decoder_layers=1, dropout=0.0
     )
     return Transformer(config, VOCAB, VOCAB, PAD)

@@ -14,14 +14,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from nmt import checkpoint, trained_model
-from nmt.config import Config, ModelConfig
+from nmt.config import AnyModel, Config
 from nmt.data.batching import Batch
 from nmt.data.prepare import prepare
 from nmt.data.tokenizer import train_tokenizers
 from nmt.errors import ConfigError, FileError, Interrupted, TrainingError
+from nmt.model.convolutional import ConvolutionalNetwork
+from nmt.model.network import Network
+from nmt.model.recurrent import RecurrentNetwork
 from nmt.model.transformer import Transformer
 from nmt.train import learner as learner_module
 from nmt.train import trainer as trainer_module
@@ -100,8 +104,10 @@ def test_the_seed_determines_the_losses(make_config: MakeConfig, tiny_run: MakeR
         {"accumulate": 2, "model": {"dropout": 0.3, "attention_dropout": 0.2}},
         {"accumulate": 3, "valid": True, "validate_every": 2, "save_every": 4},
         {"tokenizer": {"type": "bpe", "vocab_size": 40, "sampling_alpha": 0.3}},
+        {"model": {"kind": "rnn", "encoder_layers": 2, "dropout": 0.3}, "precision": "bf16"},
+        {"model": {"kind": "conv", "dropout": 0.3}, "precision": "bf16"},
     ],
-    ids=["accumulate", "validate", "sampling"],
+    ids=["accumulate", "validate", "sampling", "rnn", "conv"],
 )
 @pytest.mark.parametrize("cuts", [(3, 4, 7, 8)])
 def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(
@@ -248,12 +254,12 @@ def test_a_signal_during_validation_is_honoured_and_the_validation_made_up_for(
 
 
 def _signalled(
-    evaluate: Callable[[Validator, Transformer, StopFlag], float], call: int
-) -> Callable[[Validator, Transformer, StopFlag], float]:
+    evaluate: Callable[[Validator, Network[Any], StopFlag], float], call: int
+) -> Callable[[Validator, Network[Any], StopFlag], float]:
     """The same, but its `call`th call is interrupted."""
     calls = 0
 
-    def signalled(self: Validator, network: Transformer, stop: StopFlag) -> float:
+    def signalled(self: Validator, network: Network[Any], stop: StopFlag) -> float:
         nonlocal calls
         calls += 1
         if calls == call:
@@ -283,7 +289,7 @@ def scored(monkeypatch: pytest.MonkeyPatch, scores: dict[int, float]) -> None:
         init(self, *args)
         last: list[int] = [0]
 
-        def validate(network: Transformer, stop: StopFlag) -> dict[str, float]:
+        def validate(network: Network[Any], stop: StopFlag) -> dict[str, float]:
             last[0] = self.progress.step if network is self.learner.network else 0
             return {"loss": scores[last[0]], "ppl": 1.0, "bleu": 100 - scores[last[0]]}
 
@@ -535,7 +541,7 @@ def reversals(draw: np.random.Generator, count: int) -> Batch:
 
 
 @torch.inference_mode()
-def greedy(network: Transformer, src_BS: Tensor) -> Tensor:
+def greedy(network: Network[Any], src_BS: Tensor) -> Tensor:
     state = network.start_decoding(src_BS)
     tokens_BW = torch.full((len(src_BS), 1), BOS)
     steps = []
@@ -545,12 +551,26 @@ def greedy(network: Transformer, src_BS: Tensor) -> Tensor:
     return torch.cat(steps, dim=1)
 
 
-def test_a_small_model_learns_to_reverse() -> None:
+LAYERS = {"encoder_layers": 1, "decoder_layers": 1}
+SMALL: dict[type[Network[Any]], dict[str, Any]] = {
+    Transformer: {"num_heads": 4, "d_ff": 128, **LAYERS},
+    RecurrentNetwork: {"kind": "rnn", "d_hidden": 64},
+    ConvolutionalNetwork: {
+        "kind": "conv",
+        "d_hidden": 64,
+        "encoder_layers": 2,
+        "decoder_layers": 1,
+    },
+}
+
+
+@pytest.mark.parametrize("kind", SMALL, ids=lambda kind: kind.__name__)
+def test_a_small_model_learns_to_reverse(kind: Callable[..., Network[Any]]) -> None:
     torch.manual_seed(1)
     draw = np.random.default_rng(1)
-    shape = {"d_model": 64, "num_heads": 4, "d_ff": 128, "encoder_layers": 1, "decoder_layers": 1}
-    config = ModelConfig.model_validate({**shape, "dropout": 0.0})
-    network = Transformer(config, FIRST + SYMBOLS, FIRST + SYMBOLS, PAD)
+    shape = {"d_model": 64, "dropout": 0.0, **SMALL[kind]}
+    config = TypeAdapter(AnyModel).validate_python(shape)
+    network = kind(config, FIRST + SYMBOLS, FIRST + SYMBOLS, PAD)
     optimizer = torch.optim.Adam(network.parameters(), betas=(0.9, 0.98))
     steps = 500
     for step in range(steps):
@@ -566,6 +586,24 @@ def test_a_small_model_learns_to_reverse() -> None:
     is_token_BT = unseen.tgt_out_BT != PAD
     right_BT = (greedy(network, unseen.src_BS) == unseen.tgt_out_BT) & is_token_BT
     assert right_BT.sum() / is_token_BT.sum() >= 0.99
+
+
+@pytest.mark.parametrize("kind", ["transformer", "rnn", "conv"])
+def test_a_trained_model_of_any_kind_is_loaded_as_it_was(
+    make_config: MakeConfig, tiny_run: MakeRun, kind: str
+) -> None:
+    run = tiny_run().train(make_config(max_steps=2, model={"kind": kind}))
+    model = trained_model.load_model(run.path)
+    assert model.config.model.kind == kind
+    weights = everything(run, 2)
+    loaded = dict(model.network.named_parameters())
+    assert {name for name in weights if name.startswith("weights/")} == {
+        f"weights/{name}" for name in loaded
+    }
+    assert all(torch.equal(weights[f"weights/{name}"], loaded[name]) for name in loaded)
+    again = trained_model.load_model(run.path).network
+    batch = reversals(np.random.default_rng(1), 4)
+    assert torch.equal(greedy(model.network, batch.src_BS), greedy(again, batch.src_BS))
 
 
 def test_progress_is_all_that_a_checkpoint_restores() -> None:
