@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
+
+import pytest
 
 from nmt.data.phrasebook import pairs
 
@@ -78,3 +83,93 @@ def test_alignment_error_of_every_layer(trained_run: Path) -> None:
     assert abs(error - (100 - 2 * precision * recall / (precision + recall))) < 0.2
     done = subprocess.run([script], env=env, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "usage: scripts/alignment-error RUN\n")
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """(name): a module of the bench, whose modules import each other by name."""
+    monkeypatch.syspath_prepend(str(BENCH))
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(BENCH)):
+            del sys.modules[name]
+
+
+def test_layers_are_measured(tmp_path: Path) -> None:
+    svg = tmp_path / "complexity.svg"
+    sizes = ["--lengths", "16,4,8", "--width", "16", "--heads", "2", "--repeats", "1"]
+    _, *lines = bench("complexity", *sizes, "--svg", svg)
+    layers = ["self-attention", "recurrent", "convolutional"]
+    runs = [line for line in lines if line["kind"] == "run"]
+    assert [(run["layer"], run["length"]) for run in runs] == [
+        (layer, length) for layer in layers for length in (4, 8, 16)
+    ]
+    assert all(run["forward_s"] > 0 and run["training_s"] > 0 for run in runs)
+    # Kept by a convolution of n inputs of width d = 16, window 3: the windows (3nd), the 2nd
+    # numbers that the gates join, and n bools, the mask, each at 4 bytes but for the bools.
+    kept = {run["length"]: run["kept_MB"] for run in runs if run["layer"] == "convolutional"}
+    assert kept == {n: pytest.approx(n * (5 * 16 * 4 + 1) / 1e6) for n in (4, 8, 16)}
+    fits = [line for line in lines if line["kind"] == "fit"]
+    assert [(fit["layer"], fit["paper"]) for fit in fits] == [
+        ("self-attention", "O(n²·d)"),
+        ("recurrent", "O(n·d²)"),
+        ("convolutional", "O(k·n·d²)"),
+    ]
+    assert fits[2]["exponents"]["kept_MB"] == pytest.approx(1.0)
+    assert [line["layer"] for line in lines if line["kind"] == "crossover"] == layers[1:]
+    curves = ElementTree.parse(svg).getroot().iter("{http://www.w3.org/2000/svg}polyline")
+    assert [len(curve.attrib["points"].split()) for curve in curves] == [3] * 9
+    for fit in fits:
+        label = f"{fit['layer']}: n^{fit['exponents']['forward_s']:.2f}, paper {fit['paper']}"
+        assert label in svg.read_text("utf-8")
+
+
+def test_the_exponent_is_fitted_over_the_upper_lengths(modules: Callable[[str], Any]) -> None:
+    complexity = modules("complexity")
+    lengths = [16, 32, 64, 128, 256, 512]
+    assert complexity.fitted_exponent(lengths, [3.0 * n**1.7 for n in lengths]) == pytest.approx(
+        1.7
+    )
+    # By hand: log2 of 1, 2, 4 is 0, 1, 2 and of 1, 8, 16 is 0, 3, 4. The means are 1 and 7/3;
+    # the slope is ((-1)(-7/3) + 0 + (1)(5/3)) / (1 + 0 + 1) = 2.
+    assert complexity.fitted_exponent([1, 2, 4], [1, 8, 16]) == pytest.approx(2.0)
+    # Constant below 64, a square from there on.
+    values = [float(max(n, 64) ** 2) for n in lengths]
+    measured = complexity.Measured("recurrent", lengths, {"forward_s": values})
+    assert measured.exponent("forward_s") == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [
+        # n² and 50 n meet at 50, whatever lengths are measured.
+        ([16**2, 32**2, 64**2], [50 * 16, 50 * 32, 50 * 64], 50.0),
+        ([1, 2, 3], [2, 3, 4], None),
+        ([2, 3, 4], [1, 2, 3], None),
+        # Larger for a while only.
+        ([1, 3, 3], [2, 2, 4], None),
+        # Equal at the first length.
+        ([2, 8, 32], [2, 4, 8], 16.0),
+    ],
+)
+def test_the_length_from_which_one_takes_more(
+    modules: Callable[[str], Any], ours: list[float], theirs: list[float], expected: float | None
+) -> None:
+    found = modules("complexity").crossover([16, 32, 64], ours, theirs)
+    assert found == (expected and pytest.approx(expected))
+
+
+def test_a_plot_has_its_axes(modules: Callable[[str], Any]) -> None:
+    plot = modules("plot")
+    curve = plot.Curve("a < b", [(1.0, 1.0), (10.0, 10.0), (100.0, 1000.0)])
+    root = ElementTree.fromstring(plot.render("t", "n", [plot.Panel("y", [curve], [(10.0, "m")])]))
+    texts = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"t", "n", "y", "m", "a < b", "100", "1000"} <= set(texts)
+    [line] = root.iter("{http://www.w3.org/2000/svg}polyline")
+    (x1, y1), (x2, y2), (x3, y3) = (
+        map(float, point.split(",")) for point in line.attrib["points"].split()
+    )
+    # Logarithmic: equal factors are equal distances, and up is more.
+    assert x2 - x1 == pytest.approx(x3 - x2, abs=0.2)
+    assert y2 - y3 == pytest.approx(2 * (y1 - y2), abs=0.3)

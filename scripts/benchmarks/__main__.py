@@ -1,9 +1,10 @@
-"""Measures nmt beside other systems; see scripts/bench."""
+"""Measures nmt, most of it beside other systems; see scripts/bench."""
 
 from __future__ import annotations
 
 import argparse
 
+import complexity
 import latency
 import training
 import translation
@@ -12,7 +13,13 @@ import translation
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for name, module in (("train", training), ("translate", translation), ("latency", latency)):
+    modules = {
+        "train": training,
+        "translate": translation,
+        "latency": latency,
+        "complexity": complexity,
+    }
+    for name, module in modules.items():
         command = commands.add_parser(name, description=module.__doc__)
         module.add_options(command)
         command.set_defaults(run=module.run)

@@ -1,0 +1,188 @@
+"""`scripts/bench complexity`: Table 1 of the paper, measured.
+
+Times a self-attention, a recurrent and a convolutional layer of equal width, the layers of nmt's
+three kinds of models, on one sequence of each length, and counts the memory that the forward pass
+keeps for the backward pass. The exponent of the length is fitted over the upper lengths, where
+what grows slower has become small; the paper's is what it tends to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from common import describe_machine
+from plot import Curve, Panel, render
+from report import Report
+from rich.console import Console
+from rich.table import Table
+from runs import Case, Figures, ask_worker, interleaved
+
+# Operations of a layer as in Table 1: n the length, d the width, k the size of the kernel.
+PAPER = {"self-attention": "O(n²·d)", "recurrent": "O(n·d²)", "convolutional": "O(k·n·d²)"}
+FIGURES = {
+    "forward_s": "forward, seconds",
+    "training_s": "forward and backward, seconds",
+    "kept_MB": "kept for the backward pass, MB",
+}
+_FITTED = 8  # lengths from the longest down to so many times shorter
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output", type=Path, help="file of the JSON lines; else standard output")
+    parser.add_argument("--svg", type=Path, help="file of the plot")
+    parser.add_argument("--repeats", type=int, default=3, help="of each measurement, interleaved")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--lengths", type=_numbers, default=[2**power for power in range(4, 13)])
+    parser.add_argument("--width", type=int, default=512, help="of each layer")
+    parser.add_argument("--heads", type=int, default=8, help="of self-attention")
+    parser.add_argument("--kernel-size", type=int, default=3, help="of the convolution")
+
+
+def _numbers(text: str) -> list[int]:
+    return sorted(map(int, text.split(",")))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found of one layer.
+
+    Attributes:
+        layer: its name, one of PAPER.
+        lengths: rising.
+        figures: by name, the median at each length.
+    """
+
+    layer: str
+    lengths: list[int]
+    figures: dict[str, list[float]]
+
+    def exponent(self, figure: str) -> float:
+        """Fit the exponent of the length over the upper lengths."""
+        upper = [number for number, n in enumerate(self.lengths) if n * _FITTED >= self.lengths[-1]]
+        values = self.figures[figure]
+        return fitted_exponent([self.lengths[i] for i in upper], [values[i] for i in upper])
+
+
+def fitted_exponent(lengths: Sequence[float], values: Sequence[float]) -> float:
+    """Fit values = c * lengths ** exponent by least squares of the logarithms."""
+    return statistics.linear_regression(
+        [math.log(length) for length in lengths], [math.log(value) for value in values]
+    ).slope
+
+
+def crossover(
+    lengths: Sequence[float], ours: Sequence[float], theirs: Sequence[float]
+) -> float | None:
+    """Find from where on ours are larger than theirs, between two lengths by straight lines in
+    log-log; None if they are not larger at the longest, or are at all lengths.
+    """
+    gaps = [math.log(our / their) for our, their in zip(ours, theirs, strict=True)]
+    found = None
+    for (length, gap), (next_length, next_gap) in pairwise(zip(lengths, gaps, strict=True)):
+        if gap <= 0 < next_gap:
+            found = length * (next_length / length) ** (-gap / (next_gap - gap))
+    return found if gaps[-1] > 0 else None
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure the layers."""
+    if len(options.lengths) < 2 or options.lengths[0] < 1:
+        sys.exit("scripts/bench: --lengths needs two lengths or more, each at least 1")
+    if options.width % (2 * options.heads):
+        sys.exit("scripts/bench: --width must be a multiple of twice --heads")
+    report = Report("complexity", options.output)
+    describe_machine(options, report)
+    found: dict[str, list[Figures]] = {}
+    cases = [Case(layer, {}, partial(_measure, options, layer)) for layer in PAPER]
+    for case, figures in interleaved(cases, options.repeats):
+        if "failed" in figures:
+            sys.exit(f"scripts/bench: {case.system}: {figures['failed']}")
+        for one in figures["runs"]:
+            report.write("run", {"layer": case.system, "repeat": figures["repeat"], **one})
+        found.setdefault(case.system, []).append(figures)
+    measured = [_medians(layer, options.lengths, repeats) for layer, repeats in found.items()]
+    crossings = _report_fits(report, measured)
+    if options.svg:
+        options.svg.write_text(_drawn(options, measured, crossings), encoding="utf-8")
+
+
+def _measure(options: argparse.Namespace, layer: str) -> Figures:
+    names = ("threads", "device", "lengths", "width", "heads", "kernel_size")
+    request = {name: getattr(options, name) for name in names}
+    request |= {"task": "measure", "layer": layer}
+    return ask_worker(sys.executable, "layers", request, options.threads)
+
+
+def _medians(layer: str, lengths: list[int], repeats: list[Figures]) -> Measured:
+    figures = {
+        name: [
+            statistics.median(repeat["runs"][place][name] for repeat in repeats)
+            for place in range(len(lengths))
+        ]
+        for name in FIGURES
+    }
+    return Measured(layer, lengths, figures)
+
+
+Crossings = dict[tuple[str, str], float | None]
+
+
+def _report_fits(report: Report, measured: list[Measured]) -> Crossings:
+    """Write exponents and crossovers, print them as a table, and return the crossovers.
+
+    They are by figure and the layer that self-attention overtakes.
+    """
+    crossings: Crossings = {}
+    table = Table("layer", "paper", *FIGURES.values())
+    attention = measured[0]
+    for layer in measured:
+        exponents = {figure: layer.exponent(figure) for figure in FIGURES}
+        record: dict[str, Any] = {"layer": layer.layer, "paper": PAPER[layer.layer]}
+        report.write("fit", {**record, "exponents": exponents})
+        cells = [f"n^{exponent:.2f}" for exponent in exponents.values()]
+        if layer is not attention:
+            for place, figure in enumerate(FIGURES):
+                ours, theirs = attention.figures[figure], layer.figures[figure]
+                length = crossover(layer.lengths, ours, theirs)
+                crossings[figure, layer.layer] = length
+                cells[place] += f", less from n = {length:.0f}" if length else ""
+            lengths = {figure: crossings[figure, layer.layer] for figure in FIGURES}
+            report.write("crossover", {"layer": layer.layer, "lengths": lengths})
+        table.add_row(layer.layer, PAPER[layer.layer], *cells)
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
+    console.print(table)
+    console.print("less from n: there it begins to take less than self-attention", highlight=False)
+    return crossings
+
+
+def _drawn(options: argparse.Namespace, measured: list[Measured], crossings: Crossings) -> str:
+    panels = []
+    for figure, title in FIGURES.items():
+        curves = [
+            Curve(
+                f"{layer.layer}: n^{layer.exponent(figure):.2f}"
+                + ("" if figure == "kept_MB" else f", paper {PAPER[layer.layer]}"),
+                list(zip(map(float, layer.lengths), layer.figures[figure], strict=True)),
+            )
+            for layer in measured
+        ]
+        marks = [
+            (length, f"over {name} from {length:.0f}")
+            for (of, name), length in crossings.items()
+            if of == figure and length
+        ]
+        panels.append(Panel(title, curves, marks))
+    where = "1 thread" if options.threads == 1 else f"{options.threads} threads"
+    where = where if options.device == "cpu" else options.device
+    title = f"One layer of width {options.width}, one sequence, float32, {where}"
+    return render(title, "length n", panels)
