@@ -84,7 +84,8 @@ def header(name: str) -> str:
 
 
 def test_each_file_is_a_row() -> None:
-    assert {path.stem for path in PAPER.glob("*.yaml")} == {*TABLE_2, *TABLE_3}
+    """But for parsing, of Table 4."""
+    assert {path.stem for path in PAPER.glob("*.yaml")} == {*TABLE_2, *TABLE_3, "parsing"}
 
 
 @pytest.mark.parametrize("name", TABLE_3)
