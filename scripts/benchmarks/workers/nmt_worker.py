@@ -6,11 +6,12 @@ import json
 import math
 import tempfile
 import time
+from multiprocessing import active_children
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from worker import Answer, Request, check_lengths, peak_memory, serve
+from worker import Answer, Request, check_lengths, peak_memory, peak_resident, serve
 
 if TYPE_CHECKING:
     from nmt.decode.translator import Translator
@@ -82,8 +83,13 @@ def translate_nmt(request: Request) -> Answer:
     return {
         "seconds": seconds,
         "texts": [hypothesis.text for hypothesis in best],
-        "peak_MB": peak_memory(request["device"]),
+        "peak_MB": peak_memory(request["device"]) + _peak_of_children(),
     }
+
+
+def _peak_of_children() -> float:
+    """Add up the peaks of the translating processes in MB; what they share counts for each."""
+    return sum(peak_resident(child.pid) for child in active_children() if child.pid)
 
 
 serve({"train": train_nmt, "translate": translate_nmt})
