@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from nmt.checkpoint import (
     choose_weights,
@@ -101,9 +102,19 @@ def load_model(
         _refuse_links([weights, *(parent for parent in weights.parents if run in parent.parents)])
     verify(weights)
     tokenizers = load_tokenizers(run)
-    network = make_network(config, tokenizers)
+    with _NoRandomNumbers():
+        network = make_network(config, tokenizers)
     load_weights(network, weights)
     return TrainedModel(config, tokenizers, network.to(device, dtype).eval(), weights)
+
+
+class _NoRandomNumbers(TorchFunctionMode):
+    """Leaves new weights as they are in memory: for a large network to draw them takes a second."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def _refuse_links(parts: Iterable[Path]) -> None:

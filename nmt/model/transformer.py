@@ -90,8 +90,10 @@ class Transformer(Network[DecoderState]):
         self.tgt_embedding = (
             self.src_embedding if tied == "all" else _embedding(tgt_vocab_size, width)
         )
-        self.projection = nn.utils.skip_init(nn.Linear, config.d_model, tgt_vocab_size, bias=False)  # type: ignore[no-untyped-call]
+        # On the meta device, without memory, since its own weight is replaced at once.
+        self.projection = nn.Linear(config.d_model, tgt_vocab_size, bias=False, device="meta")
         if tied == "none":
+            self.projection.weight = nn.Parameter(torch.empty(tgt_vocab_size, config.d_model))
             nn.init.normal_(self.projection.weight, std=config.d_model**-0.5)
         else:
             self.projection.weight = self.tgt_embedding.weight
