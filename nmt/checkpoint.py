@@ -52,6 +52,9 @@ VERSIONS = ("nmt", "torch", "sentencepiece", "python")
 
 _WEIGHTS = frozenset({"weights.safetensors", "state.json"})
 _TOKENIZERS = ({"spm.model"}, {"src.model", "tgt.model"})
+_TEMPORARY = re.compile(
+    r"(?:(?:tokenizer|averaged|step-\d+)(?:\.old)?|config\.yaml|data\.json|finished)\.tmp"
+)
 
 
 @dataclass(frozen=True)
@@ -390,16 +393,35 @@ def clear_up(run: Path) -> None:
         FileError: it cannot be renamed or deleted.
     """
     with _or_file_error(run, "cannot be cleared up"):
-        for folder in (run, run / "checkpoints"):
-            for old in folder.glob("*.old.tmp"):
-                directory = old.with_name(old.name.removesuffix(".old.tmp"))
-                if not directory.exists():  # it died between the renames of _replace_directory
-                    old.rename(directory)
-            for left in folder.glob("*.tmp"):
-                if left.is_dir() and not left.is_symlink():
-                    shutil.rmtree(left, ignore_errors=True)
-                else:  # to write through a link would be to write elsewhere
-                    left.unlink()
+        for path in [*run.glob("*.tmp"), *run.glob("checkpoints/*.tmp")]:
+            if not _TEMPORARY.fullmatch(path.name):
+                continue  # the user's
+            directory = path.with_name(path.name.removesuffix(".old.tmp"))
+            if path.name.endswith(".old.tmp") and not directory.exists():
+                path.rename(directory)  # it died between the renames of _replace_directory
+            elif path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:  # to write through a link would be to write elsewhere
+                path.unlink()
+
+
+def clear_failed_start(run: Path) -> None:
+    """Delete what a start that ended before its first checkpoint has left.
+
+    Raises:
+        FileError: there is something of the same name that no training has made.
+    """
+    tokenizer = run / "tokenizer"
+    texts = [run / "config.yaml", run / "data.json"]
+    for path in (tokenizer, *texts):
+        if path.exists() and not (tokenizer / "manifest.json").is_file():
+            raise FileError(f"{path}: is in the way, and of no training; choose another --run-dir")
+    with _or_file_error(run, "cannot be cleared up"):
+        for path in texts:
+            path.unlink(missing_ok=True)
+        # Renamed first: half of it would be of no training.
+        if tokenizer.exists():
+            shutil.rmtree(tokenizer.rename(run / "tokenizer.tmp"))
 
 
 def newest_whole(run: Path, warn: Callable[[str], object]) -> Checkpoint | None:

@@ -30,14 +30,20 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
+            _replace_closed_streams()
             return super().invoke(ctx)
         except NmtError as error:
             _say(f"nmt: {error}")
             raise typer.Exit(error.exit_code) from error
-        except BrokenPipeError as error:  # as in `nmt translate … | head -1`
+        except OSError as error:
+            if error.filename:  # files are seen to where they are used
+                raise
             # What is still in the buffer has nowhere to go, and flushing it must not fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(141) from error  # 128 + SIGPIPE, as in a shell
+            if isinstance(error, BrokenPipeError):  # as in `nmt translate … | head -1`
+                raise typer.Exit(141) from error  # 128 + SIGPIPE, as in a shell
+            _say(f"nmt: standard output: cannot write it: {error.strerror}")
+            raise typer.Exit(FileError.exit_code) from error
         except KeyboardInterrupt as error:
             _say("nmt: interrupted")
             raise typer.Exit(130) from error
@@ -52,6 +58,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _replace_closed_streams() -> None:
+    """Make up for standard streams that the shell has closed, as in `nmt … <&- 2>&-`."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        raise FileError("standard output: it is closed")
 
 
 def _print_version(wanted: bool) -> None:
@@ -168,10 +184,10 @@ def config(
     from nmt.config import Config
     from nmt.config_file import dump_config, load_config
 
-    if schema:
+    if schema == (config is not None):
+        raise ConfigError("either name a configuration, or ask for --schema")
+    if config is None:
         typer.echo(json.dumps(Config.model_json_schema(), indent=2))
-    elif config is None:
-        raise ConfigError("name a configuration, or ask for --schema")
     else:
         resolved = load_config(config, overrides)
         typer.echo(_size_comment(resolved) + dump_config(resolved), nl=False)
@@ -187,7 +203,10 @@ def _size_comment(config: Config) -> str:
         return f"# {number:,} parameters, and the embeddings of the existing tokenizer's pieces\n"
     size = tokenizer.vocab_size
     number = num_parameters(config.model, size, size)
-    return f"# {number:,} parameters with a vocabulary of {size:,}\n"
+    if tokenizer.joint:
+        return f"# {number:,} parameters with a vocabulary of {size:,}\n"
+    # A language of few words, as linearised trees are, has fewer pieces.
+    return f"# {number:,} parameters at most, with vocabularies of up to {size:,} each\n"
 
 
 @app.command()
@@ -275,7 +294,8 @@ BeamSize = Annotated[
     int | None, typer.Option(min=1, help="Hypotheses to keep; 1 is greedy search.")
 ]
 LengthPenalty = Annotated[
-    float | None, typer.Option(min=0.0, help="Alpha of Wu et al. (2016); 0 favours short ones.")
+    float | None,
+    typer.Option(min=0.0, max=10.0, help="Alpha of Wu et al. (2016); 0 favours short ones."),
 ]
 MaxExtraLen = Annotated[
     int | None, typer.Option(min=0, help="Tokens that a translation may have over its source.")
@@ -301,7 +321,7 @@ def translate(
     model: Model,
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", help="Text, plain or .gz. Default: standard input."),
+        typer.Argument(metavar="FILE", help="Text, plain or .gz. Default, or -: standard input."),
     ] = None,
     output: Output = None,
     resume: Annotated[
@@ -316,8 +336,11 @@ def translate(
         Format, typer.Option("--format", help="A sentence or a JSON object a line, in and out.")
     ] = Format.text,
     key: Annotated[
-        str, typer.Option(help="Key of the source text in JSON objects; others pass through.")
-    ] = "src",
+        str | None,
+        typer.Option(
+            help="Key of the source text in JSON objects; others pass through. Default: src."
+        ),
+    ] = None,
     nbest: Annotated[
         int | None,
         typer.Option(
@@ -349,7 +372,7 @@ def translate(
     top_p: Annotated[
         float | None, typer.Option(help="Sample from the likeliest tokens of this probability.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of sampling.")] = 1,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of sampling. Default: 1.")] = None,
     ensemble: Ensemble = None,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
@@ -377,10 +400,15 @@ def translate(
     if resume and output and bulk.finished(output):
         _say(f"{output}: there already; leave out --resume to translate anew")
         return
+    if key is not None and layout is not Format.jsonl:
+        raise ConfigError("--key names a key of JSON objects: it needs --format jsonl")
     sampling = None
     if (temperature, top_k, top_p) != (None, None, None):
-        sampling = Sampling(1.0 if temperature is None else temperature, top_k, top_p, seed)
-    interactive = streams.comes_slowly(file)
+        chosen_temperature = 1.0 if temperature is None else temperature
+        sampling = Sampling(chosen_temperature, top_k, top_p, 1 if seed is None else seed)
+    elif seed is not None:
+        raise ConfigError("--seed needs sampling: --temperature, --top-k or --top-p")
+    interactive = output is None and streams.comes_slowly(file)
     translator = _translator(
         [model, *(ensemble or [])],
         device,
@@ -400,7 +428,7 @@ def translate(
     chosen: layouts.Layout = (
         layouts.TextLayout(**written)
         if layout is Format.text
-        else layouts.JsonLayout(key, **written)
+        else layouts.JsonLayout(key or "src", **written)
     )
     lines = read_lines(file)
     if output:
@@ -464,8 +492,12 @@ def evaluate(
 
     if (model is None) == (hyp is None):
         raise ConfigError("name a MODEL to translate with, or --hyp FILE with translations")
-    if hyp and (src or output or ensemble):
-        raise ConfigError("--hyp is scored as it is: leave out --src, --output and --ensemble")
+    search = (beam_size, length_penalty, max_extra_len, batch_tokens)
+    if hyp and (src or output or ensemble or search != (None,) * 4):
+        raise ConfigError(
+            "--hyp is scored as it is: leave out --src, --output, --ensemble and the options of "
+            "the search"
+        )
     options = EvaluateOptions(metrics.split(","), lowercase, tokenize, confidence=confidence)
     files: dict[str, Any] = {"src": src, "refs": ref or [], "test_set": test_set, "langs": langs}
     if model:
@@ -547,6 +579,7 @@ def attend(
     """
     if output is None and not as_json:
         raise ConfigError("name the page with --output, as in -o attention.html, or ask for --json")
+    _check_folder(output)
 
     from nmt.attend.page import render_page
     from nmt.attend.pair import pair_attention
@@ -578,9 +611,15 @@ def report(
         typer.Argument(metavar="RUN...", help="Run directories, or RUN/checkpoints/step-N."),
     ],
     output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="The page."),
-    ] = Path("report.html"),
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            dir_okay=False,
+            help="The page. Default: report.html; of JSON, the standard output.",
+        ),
+    ] = None,
     corpus: Annotated[
         Part | None,
         typer.Option(help="Part of each run's data to translate. Default: test, else valid."),
@@ -596,7 +635,7 @@ def report(
         bool, typer.Option("--translate/--no-translate", help="Or show the curves only.")
     ] = True,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print what the page shows as JSON instead.")
+        bool, typer.Option("--json", help="Write what the page shows as JSON instead.")
     ] = False,
     device: Device = "auto",
     threads: Threads = None,
@@ -608,7 +647,7 @@ def report(
     """
     from rich.console import Console
 
-    from nmt.checkpoint import write_text
+    from nmt.decode.streams import write_lines
     from nmt.report.gather import Text, gather
     from nmt.report.page import render
 
@@ -616,18 +655,17 @@ def report(
         raise ConfigError("--no-translate leaves no use for --corpus, --src and --ref")
     if corpus and (src or ref):
         raise ConfigError("say either --corpus, or --src and --ref")
-    if not as_json and not output.parent.is_dir():  # now, not after minutes of translating
-        raise FileError(f"{output}: there is no directory {output.parent}")
+    if output is None and not as_json:
+        output = Path("report.html")
+    _check_folder(output)
     if threads:
         import torch
 
         torch.set_num_threads(threads)
     text = Text(corpus.value if corpus else None, src, ref or []) if translate else None
     found = gather(runs, text, Console(stderr=True), device=device)
-    if as_json:
-        typer.echo(found.to_json())
-    else:
-        write_text(output, render(found))
+    write_lines([found.to_json() if as_json else render(found)], output)
+    if output:
         _say(f"{output}: written")
 
 
@@ -649,6 +687,12 @@ def export(
     [loaded] = _load_models([model], "cpu", Dtype.float32, None)
     export_ctranslate2(loaded, output, quantization.value if quantization else None)
     _say(f"{output}: nmt translate {output} --engine ctranslate2 runs it")
+
+
+def _check_folder(output: Path | None) -> None:
+    """Refuse now what could not be written after minutes of work."""
+    if output and not output.parent.is_dir():
+        raise FileError(f"{output}: there is no directory {output.parent}")
 
 
 def _load_models(

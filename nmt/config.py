@@ -537,7 +537,7 @@ class DecodeConfig(Section):
 
     beam_size: PositiveInt = 4
     """Hypotheses kept at each step; 1 is greedy search."""
-    length_penalty: Annotated[float, Field(ge=0.0)] = 0.6
+    length_penalty: Annotated[float, Field(ge=0.0, le=10.0)] = 0.6
     """Alpha of Wu et al. (2016): scores are divided by ((5 + length) / 6) ** alpha."""
     max_extra_len: NonNegativeInt = 50
     """A translation has at most so many tokens more than its source."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nmt.checkpoint import (
@@ -73,7 +73,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.empty(0, device=device).tolist()  # which fails on torch's device without memory
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device {name!r}: not here; use cpu, cuda, cuda:1 or auto") from error
     return device
@@ -108,13 +108,20 @@ def load_model(
     return TrainedModel(config, tokenizers, network.to(device, dtype).eval(), weights)
 
 
+_DRAWING = (
+    *(Tensor.normal_, Tensor.uniform_),
+    *(nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_),  # what modules begin with
+)
+
+
 class _NoRandomNumbers(TorchFunctionMode):
     """Leaves new weights as they are in memory: for a large network to draw them takes a second."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in (Tensor.normal_, Tensor.uniform_):
-            return args[0]
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if func in _DRAWING:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def _refuse_links(parts: Iterable[Path]) -> None:

@@ -359,7 +359,7 @@ def test_what_cannot_be_deleted_is_an_error_with_a_name(
 ) -> None:
     for step in (1, 2):
         save(tmp_path, step)
-    (tmp_path / "left.old.tmp").mkdir()
+    (tmp_path / "averaged.old.tmp").mkdir()
 
     def refuse(path: Path, target: Path) -> None:
         raise OSError(number, os.strerror(number))
@@ -524,6 +524,21 @@ def test_a_moved_run_loads_the_same_model(run: Path, trained_run: Path) -> None:
         assert torch.equal(one, other), name
     assert not here.network.training
     assert here.weights.is_relative_to(run)
+
+
+def test_loading_draws_no_random_numbers(run: Path) -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    model = trained_model.load_model(run)
+    assert torch.equal(torch.get_rng_state(), before)
+    trained_model.make_network(model.config, model.tokenizers)
+    assert not torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", ["meta", "cuda:99", "x"])
+def test_a_device_that_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"device '{name}': not here"):
+        trained_model.choose_device(name)
 
 
 def test_a_relative_path_and_a_checkpoint_inside_a_run_load(

@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from nmt.cli import app
 from nmt.data.tokenizer import Tokenizers
+from nmt.decode.streams import write_lines
 
 TEXT = "the cat sat.\n\nthe dog ran home on a mat.\n   \ncafé über naïve.\n"
 COMMAND = [sys.executable, "-c", "from nmt.cli import app; app(prog_name='nmt')", "translate"]
@@ -65,6 +66,67 @@ def test_files_plain_and_gzip(trained_run: Path, best: list[str], tmp_path: Path
     translate(trained_run, "--output", str(tmp_path / "out.gz"), file=tmp_path / "in")
     assert gzip.decompress((tmp_path / "out.gz").read_bytes()) == expected
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "in.gz", "out", "out.gz"]
+
+
+def test_a_pipe_stays_a_pipe(trained_run: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    result = translate(trained_run, "--output", str(pipe))
+    assert result.exit_code == 4
+    assert f"{pipe}: not a file" in result.stderr
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        write_lines(["a", "b"], pipe)
+        assert reader.communicate(timeout=60)[0] == b"a\nb\n"
+    assert pipe.is_fifo()
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("what was there before")
+    (tmp_path / "link").symlink_to("file")
+    write_lines(["a"], tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "a\n"
+
+
+def shell(line: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a line of a shell in which `nmt` stands for the command and $1 for the first argument."""
+    nmt = f'nmt() {{ "{sys.executable}" -c "from nmt.cli import app; app()" "$@"; }}\n'
+    command = ["bash", "-c", nmt + line, "bash", *map(str, arguments)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_standard_output_that_cannot_be_written(trained_run: Path) -> None:
+    for line in ("echo the cat. | nmt translate $1 >/dev/full", "nmt config --schema >/dev/full"):
+        done = shell(line, trained_run)
+        assert done.returncode == 4
+        assert done.stderr == "nmt: standard output: cannot write it: No space left on device\n"
+
+
+def test_closed_standard_streams(trained_run: Path) -> None:
+    done = shell("nmt translate $1 <&-", trained_run)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = shell("echo the cat. | nmt translate $1 >&-", trained_run)
+    assert (done.returncode, done.stderr) == (4, "nmt: standard output: it is closed\n")
+    done = shell("nmt translate nothing 2>&-", trained_run)
+    assert (done.returncode, done.stdout) == (4, "")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--key", "x"], "--key names a key of JSON objects"),
+        (["--seed", "3"], "--seed needs sampling"),
+        (["--device", "meta"], "device 'meta': not here"),
+    ],
+)
+def test_options_without_use_are_refused(
+    trained_run: Path, options: list[str], message: str
+) -> None:
+    result = translate(trained_run, *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
 
 
 def test_a_failure_leaves_no_output(trained_run: Path, tmp_path: Path) -> None:

@@ -99,7 +99,8 @@ def read_pairs(
     for src, tgt, last in _raw_pairs(corpus, data):
         if isinstance(src, _Invalid) or isinstance(tgt, _Invalid):
             if data.invalid_utf8 == "error":
-                raise _invalid_error(src if isinstance(src, _Invalid) else cast(_Invalid, tgt))
+                line = src if isinstance(src, _Invalid) else cast(_Invalid, tgt)
+                raise _invalid_error(line, "or set data.invalid_utf8=skip to drop such pairs")
             tallies[INVALID_UTF8].add(last)
             continue
         if _CONTROLS.search(src) or _CONTROLS.search(tgt):
@@ -132,7 +133,7 @@ def read_lines(
         if not isinstance(line, _Invalid):
             yield line
         elif invalid == "error":
-            raise _invalid_error(line)
+            raise _invalid_error(line, "as with iconv or recode")
         else:
             yield line.raw.decode("utf-8", errors="replace").removeprefix(_BOM)
 
@@ -220,11 +221,8 @@ class _Invalid(NamedTuple):
     raw: bytes
 
 
-def _invalid_error(line: _Invalid) -> DataError:
-    return DataError(
-        f"{line.where}: not valid UTF-8; convert the file, "
-        "or set data.invalid_utf8=skip to drop such pairs"
-    )
+def _invalid_error(line: _Invalid, advice: str) -> DataError:
+    return DataError(f"{line.where}: not valid UTF-8; convert the file, {advice}")
 
 
 def _decoded_lines(path: str | Path | None) -> Iterator[str | _Invalid]:

@@ -89,6 +89,8 @@ def translate_file(
         FileError: a file cannot be written, or has been changed.
         Interrupted: by SIGTERM.
     """
+    if path.exists() and not path.is_file():
+        raise FileError(f"{path}: not a file; without --output the standard output is written")
     job = _job(translator, layout)
     with _terminable(), _locked(path) as file:
         journal = _read_journal(path) if resume else None

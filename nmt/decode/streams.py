@@ -56,9 +56,13 @@ def translate_windows(
 
 
 def comes_slowly(path: Path | None) -> bool:
-    """Say whether input may come line by line: a terminal or a pipe, not a file."""
+    """Say whether input may come line by line: a terminal or a pipe, not a file.
+
+    Args:
+        path: as for `nmt.data.corpus.read_lines`.
+    """
     try:
-        status = os.stat(path) if path else os.fstat(sys.stdin.fileno())
+        status = os.fstat(sys.stdin.fileno()) if path in (None, Path("-")) else os.stat(path)
     except (OSError, ValueError):
         return False
     return not stat.S_ISREG(status.st_mode)
@@ -74,7 +78,7 @@ def write_lines(lines: Iterable[str], path: Path | None) -> None:
 
     Raises:
         FileError: the file cannot be written.
-        BrokenPipeError: nobody reads the standard output any more.
+        OSError: the standard output cannot be written.
     """
     if path is None:
         out = sys.stdout.buffer
@@ -91,13 +95,20 @@ def write_lines(lines: Iterable[str], path: Path | None) -> None:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file that takes a file's name when the block ends well.
 
+    What is there and no file, a pipe say, is written as it comes.
+
     Args:
-        path: the file; what is written is compressed if it ends in .gz.
+        path: the file, or a link to it; what is written is compressed if it ends in .gz.
 
     Raises:
         FileError: it cannot be written.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        with as_file_error(path), open(target, "wb") as pipe:
+            yield pipe
+        return
+    temporary = target.with_name(target.name + ".tmp")
     # To close a file is to write, too: all of it is in here.
     with as_file_error(path), contextlib.ExitStack() as stack:
         stack.callback(temporary.unlink, missing_ok=True)
@@ -110,7 +121,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             file.close()
         raw.flush()
         os.fsync(raw.fileno())
-        temporary.replace(path)
+        temporary.replace(target)
 
 
 @contextlib.contextmanager

@@ -101,7 +101,7 @@ class Translator:
         self,
         engine: Engine | Sequence[TrainedModel],
         options: TranslateOptions | None = None,
-        warn: Callable[[str], None] = warnings.warn,
+        warn: Callable[[str], object] = warnings.warn,
         poll: Callable[[], None] = lambda: None,
         aligner: Aligner | None = None,
     ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +79,7 @@ def train(config: Config, run: Path, console: Console, *, stop_after: int | None
             )
             return
         if not begun:  # what a start that failed left may be of another configuration
-            shutil.rmtree(run / "tokenizer", ignore_errors=True)
+            checkpoint.clear_failed_start(run)
         tokenizers = _tokenizers(config, run, console, stop)
         train_data = _prepared(config, tokenizers, config.data.train, True, console, stop)
         console.print(render(train_data.report))

@@ -91,7 +91,9 @@ class Trainer:
         self.device = trained_model.choose_device(config.train.device)
         self.learner = Learner(config, tokenizers, self.device, self._say)
         self.validator = (
-            Validator(config, tokenizers, valid_data, self.device) if valid_data else None
+            Validator(config, tokenizers, valid_data, self.device, self._say)
+            if valid_data
+            else None
         )
         self.progress = Progress()
         self._saved = Progress()

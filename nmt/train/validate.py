@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ class Validator:
         tokenizers: of the run.
         data: the validation pairs.
         device: where the network is.
+        say: called with what the user should know, once for each message.
 
     Raises:
         DataError: a pair is longer than the model has positions.
@@ -41,7 +44,12 @@ class Validator:
     """sacreBLEU's signatures of `bleu` and `chrf` of the last validation."""
 
     def __init__(
-        self, config: Config, tokenizers: Tokenizers, data: Prepared, device: torch.device
+        self,
+        config: Config,
+        tokenizers: Tokenizers,
+        data: Prepared,
+        device: torch.device,
+        say: Callable[[str], object],
     ) -> None:
         _check_positions(config, data)
         # Validation sees the plain segmentation.
@@ -49,6 +57,7 @@ class Validator:
         self.config = config.model_copy(update={"tokenizer": plain})
         self.tokenizers = tokenizers
         self.data, self.device = data, device
+        self.say = functools.cache(say)  # every validation translates the same sentences
         self.signatures = {}
         self.scoring = EvaluateOptions(metrics=("bleu", "chrf"), tgt_lang=config.data.tgt_lang)
         self.order = BatchOrder(
@@ -94,7 +103,7 @@ class Validator:
         sources, references = self.data.texts(range(count))
         options = TranslateOptions.from_config(decode, beam_size=train.valid_beam_size)
         model = TrainedModel(self.config, self.tokenizers, network, weights=Path())
-        translator = Translator([model], options, poll=lambda: _leave_if(stop))
+        translator = Translator([model], options, self.say, poll=lambda: _leave_if(stop))
         try:
             hypotheses = [translation.text for translation in translator.translate(sources)]
         except _Stopped:

@@ -246,3 +246,20 @@ def test_what_a_killed_process_left_is_cleared_up(
     run.train(make_config(max_steps=3))
     assert sorted(path.name for path in folder.iterdir()) == ["step-00000002", "step-00000003"]
     assert len(run.losses()) == 3
+
+
+def test_files_of_the_user_are_not_touched(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+    run = tiny_run()
+    kept = ["notes.tmp", "checkpoints/x.tmp", "tokenizer/spm.model", "config.yaml"]
+    for name in kept:
+        (run.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (run.path / name).write_text("mine")
+    for way in ("tokenizer", "config.yaml"):
+        with pytest.raises(FileError, match=f"{way}: is in the way, and of no training"):
+            run.train(make_config(max_steps=1))
+        assert {(run.path / name).read_text() for name in kept} == {"mine"}
+        kept = [name for name in kept if not name.startswith(way)]
+        (run.path / way).rename(run.path.with_name(way))
+    run.train(make_config(max_steps=1))
+    assert {(run.path / name).read_text() for name in kept} == {"mine"}
+    assert len(run.losses()) == 1

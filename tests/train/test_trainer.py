@@ -474,7 +474,7 @@ def test_validation_scores_each_pair_once_and_leaves_the_random_state(
     torch.manual_seed(1)
     network = trained_model.make_network(config, tokenizers)
     state = torch.get_rng_state()
-    scores = Validator(config, tokenizers, data, torch.device("cpu"))(network, StopFlag())
+    scores = Validator(config, tokenizers, data, torch.device("cpu"), print)(network, StopFlag())
     assert torch.equal(torch.get_rng_state(), state)
     assert scores.keys() == {"loss", "ppl", "bleu", "chrf"}
     nll = tokens = 0.0
