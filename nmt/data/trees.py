@@ -206,9 +206,12 @@ def _written(tree: Tree, leaves: list[str], close: Callable[[Span], str]) -> str
 def parse_linearised(line: str) -> tuple[Tree, bool]:
     """Read a linearised tree, mending its brackets where they do not match.
 
-    Brackets that are never closed are closed where one around them is, or at the end; a closing
-    bracket that nothing opened is dropped, and so are brackets around nothing. (Vinyals et al.
-    2015 add brackets at the end too, but for a surplus one also at the beginning.)
+    The label is that of the opening bracket. Where there are as many closing brackets as opening
+    ones and they nest, each closes the innermost, whatever its label. Elsewhere labels tell what
+    is missing: a closing bracket closes those inside the one that it names too, and is dropped if
+    that is not open; one without a label closes the innermost. What is never closed ends with the
+    line, and brackets around nothing are dropped. (Vinyals et al. 2015 only balance the brackets,
+    with further ones at the end, or for surplus ones at the beginning.)
 
     Args:
         line: any text.
@@ -216,6 +219,8 @@ def parse_linearised(line: str) -> tuple[Tree, bool]:
     Returns:
         The tree, whose leaves have tags and no words, and whether nothing had to be mended.
     """
+    tokens = line.split()
+    nested = _nested(tokens)
     leaves: list[Leaf] = []
     spans: list[Span] = []
     opened: list[int] = []
@@ -226,13 +231,15 @@ def parse_linearised(line: str) -> tuple[Tree, bool]:
         spans[place] = spans[place]._replace(end=len(leaves))
         return spans[place].label
 
-    for token in line.split():
+    for token in tokens:
         label = token[1:]
         if token[0] == "(":
             opened.append(len(spans))
             spans.append(Span(label, len(leaves), len(leaves)))
         elif token[0] != ")":
             leaves.append(Leaf(token, ""))
+        elif opened and (nested or not label):
+            sound = close_last() == label and sound
         elif label in (spans[place].label for place in opened):
             while close_last() != label:
                 sound = False
@@ -243,6 +250,13 @@ def parse_linearised(line: str) -> tuple[Tree, bool]:
         sound = False
     filled = [span for span in spans if span.start < span.end]
     return Tree(leaves, filled), sound and len(filled) == len(spans)
+
+
+def _nested(tokens: Iterable[str]) -> bool:
+    """Say whether brackets match but for their labels."""
+    steps = ((token[0] == "(") - (token[0] == ")") for token in tokens)
+    depths = list(accumulate(steps, initial=0))
+    return min(depths) == depths[-1] == 0
 
 
 def fit(tree: Tree, leaves: Sequence[Leaf]) -> Tree:

@@ -214,6 +214,10 @@ def test_whatever_a_model_writes_becomes_a_tree_over_the_sentence(
         ("(S XX )NP XX )S )S", "(S XX XX )S"),  # )NP and an )S that nothing opened
         ("XX )S XX", "XX XX"),
         ("(S (NP )NP XX )S", "(S XX )S"),  # a bracket around nothing
+        ("(S (NP XX )VP (VP XX )NP )S", "(S (NP XX )NP (VP XX )VP )S"),  # wrong labels
+        ("(S (NP XX ) (VP XX ) )", "(S (NP XX )NP (VP XX )VP )S"),  # no labels
+        ("(S (NP XX ) (VP XX (NP XX )", "(S (NP XX )NP (VP XX (NP XX )NP )VP )S"),  # cut short too
+        (") XX", "XX"),
         ("", ""),
     ],
 )
@@ -221,6 +225,18 @@ def test_mended_brackets(line: str, mended: str) -> None:
     tree, sound = parse_linearised(line)
     assert linearise(tree) == mended
     assert sound == (line == mended)
+
+
+@given(TREES, st.data())
+def test_closing_brackets_need_no_labels(tree: Tree, data: st.DataObject) -> None:
+    linear = linearise(tree)
+    wrong = [
+        data.draw(st.sampled_from([token, ")", ")S", ")UCP"])) if token[0] == ")" else token
+        for token in linear.split()
+    ]
+    found, sound = parse_linearised(" ".join(wrong))
+    assert fit(found, tree.leaves) == tree
+    assert sound == (" ".join(wrong) == linear)
 
 
 @pytest.mark.parametrize(
