@@ -4,11 +4,17 @@ EVALB is the scorer of Sekine and Collins that the literature on parsing reports
 its default parameters. Words whose tags are punctuation are taken out of both trees, and with
 them the brackets around nothing else; what remains are brackets with a label and the words from
 one to another, and those that both trees have are right.
+
+It differs from EVALB on purpose in these: the root goes under any of the names that treebanks give
+it, not TOP alone (`nmt.data.trees.normalised`); quotation marks that one tree takes for possessives
+count even where the trees have equally many words; and sentences that cannot be compared are
+counted, but never end the comparison, as the eleventh does there.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,6 +33,12 @@ SAME_LABELS = {"PRT": "ADVP"}
 """Labels that count as another one (EQ_LABEL)."""
 CUTOFF = 40
 """Sentences of at most so many words, punctuation included, are scored apart too (CUTOFF_LEN)."""
+MAX_ERRORS = 10
+"""EVALB gives up after so many sentences that it cannot compare (MAX_ERROR)."""
+
+# A leaf of a tree in brackets. A linearised tree has none, even if its closing brackets have no
+# labels: there every bracket is a token of its own, as in (NP XX ).
+_LEAF = re.compile(r"\( \s* [^\s()]+ \s+ [^\s()]+ \) (?= [\s()] | $)", re.ASCII | re.VERBOSE)
 
 
 class Status(Enum):
@@ -34,7 +46,7 @@ class Status(Enum):
 
     VALID = "valid"
     ERROR = "error"
-    """The parse is a tree over other words. It does not count. (EVALB gives up after ten.)"""
+    """The parse is a tree over other words, or its brackets do not match. It does not count."""
     SKIPPED = "skipped"
     """The parse has no word but punctuation. It does not count."""
 
@@ -121,7 +133,9 @@ def compare(hypothesis: str, gold: Tree) -> Comparison:
 
     A linearised tree takes its words and tags from the treebank's tree, since its own tags may
     all be XX; one that is broken, has too few words or too many, or is empty is repaired and
-    counts like any other. A tree in brackets that has other words is an error as in EVALB.
+    counts like any other: it is never an error. A tree in brackets is one that has a leaf
+    `(TAG word)`, without a space before the closing bracket. It is never repaired: that it has
+    other words, or brackets that do not match, is an error as in EVALB.
 
     Args:
         hypothesis: a linearised tree, or a tree in brackets with tags and words.
@@ -129,9 +143,12 @@ def compare(hypothesis: str, gold: Tree) -> Comparison:
     """
     gold = normalised(gold)
     length = len(gold.leaves)
-    try:
-        parsed, sound, own_length = normalised(parse_tree(hypothesis)), True, length
-    except ValueError:
+    if _LEAF.search(hypothesis):
+        try:
+            parsed, sound, own_length = normalised(parse_tree(hypothesis)), True, length
+        except ValueError:
+            return Comparison(Status.ERROR, length)
+    else:
         linear, sound = parse_linearised(hypothesis)
         parsed, own_length = normalised(fit(linear, gold.leaves)), len(linear.leaves)
     ours, theirs = _kept(gold.leaves, parsed.leaves)
@@ -205,7 +222,13 @@ class BracketReport:
     def __str__(self) -> str:
         """Write all that a table in a paper would have."""
         counts = " ".join(f"{name} = {count}" for name, count in self.counts.items())
-        return f"{self.score} (len<={CUTOFF}: {self.short}) {counts}"
+        text = f"{self.score} (len<={CUTOFF}: {self.short}) {counts}"
+        if self.counts["errors"] > MAX_ERRORS:
+            text += (
+                f" WARNING: {self.counts['errors']} of {self.counts['sentences']} sentences are "
+                f"errors and not in the score; EVALB gives none after {MAX_ERRORS}"
+            )
+        return text
 
     def numbers(self) -> dict[str, float]:
         """The same for programs."""

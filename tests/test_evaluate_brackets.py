@@ -174,15 +174,26 @@ def test_quotation_marks_of_two_kinds_do_not_count() -> None:
         "(S (NP (NN a)))",  # too few words
         "(S (NP (NN a)) (VP (VB c)))",  # another one
         "(S (NP (NN a)) (VP (. b)))",  # one tagged as punctuation, which is then missing
+        "(S (NP (NN a)) (VP (VB b))",  # a bracket too few
+        "(S (NP (NN a))) (VP (VB b)))",  # or too many
     ],
 )
-def test_a_tree_over_other_words_is_an_error_that_does_not_count(parsed: str) -> None:
+def test_a_tree_that_cannot_be_compared_is_an_error_that_does_not_count(parsed: str) -> None:
     gold = "(S (NP (NN a)) (VP (VB b)))"
     assert compare(parsed, parse_tree(gold)).status is Status.ERROR
     # Of the other sentence all is right.
     found = numbers([parsed, LOW], [gold, LOW])
     assert (found["f1"], found["complete_match"]) == (100, 100)
     assert (found["sentences"], found["errors"]) == (2, 1)
+
+
+def test_what_evalb_would_not_score_is_said_aloud() -> None:
+    good, bad = "(NP (NN a))", "(NP (NN b))"
+    assert "WARNING" not in score([good] + [bad] * 10, [good] * 11).details
+    found = score([good] + [bad] * 11, [good] * 12)
+    assert found.details.endswith(
+        "WARNING: 11 of 12 sentences are errors and not in the score; EVALB gives none after 10"
+    )
 
 
 def test_punctuation_need_not_be_there() -> None:
@@ -230,6 +241,24 @@ def test_broken_parses_are_repaired_and_count(
     found = numbers([parsed], [gold])
     assert (found["malformed"], found["wrong_length"]) == (malformed, wrong_length)
     assert (found["errors"], found["skipped"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "parsed",
+    [
+        "(S (NP XX XX ) (VP XX (NP XX ) ) )",  # closing brackets without labels, all that is there
+        "(S XX )",  # the S alone, and too few words
+        "(S (NP XX)NP )S",  # a token with a bracket in it
+        "(S (NP XX",
+        ") ( XX",
+    ],
+)
+def test_a_linearised_parse_is_never_an_error(parsed: str) -> None:
+    gold = "(S (NP (DT the) (NN dog)) (VP (VBD saw) (NP (PRP me))))"
+    assert compare(parsed, parse_tree(gold)).status is Status.VALID
+    # A leaf has no space before its bracket: with one, X is a bracket around a word.
+    assert counts("(S XX )", "(S (NN a))") == (1, 1, 1)
+    assert counts("(S (X XX ) )", "(S (NN a))") == (1, 1, 2)
 
 
 LABELS = st.sampled_from(["S", "NP", "VP", "PP", "ADVP", "PRT"])
