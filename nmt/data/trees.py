@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import re
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate, dropwhile
+from itertools import accumulate, chain, dropwhile
 from pathlib import Path
 from typing import NamedTuple
 
 from nmt.data.corpus import read_lines
-from nmt.errors import DataError, FileError
+from nmt.errors import ConfigError, DataError, FileError
 
 ANY_TAG = "XX"
 """What stands for every part-of-speech tag (Vinyals et al. 2015)."""
@@ -274,36 +275,54 @@ def fit(tree: Tree, leaves: Sequence[Leaf]) -> Tree:
     return Tree(leaves, [span for span in cut if span.start < span.end])
 
 
-def write_pairs(trees: Iterable[Tree], prefix: str | Path, tags: bool = False) -> int:
+def write_pairs(files: Sequence[str | Path], prefix: str | Path, tags: bool = False) -> int:
     """Write a treebank as a corpus: PREFIX.src, PREFIX.tgt and PREFIX.trees, line by line.
 
     The first has the sentences, the second the linearised trees, and the third the trees that
     `nmt evaluate --metrics bracket-f1` compares with. Sentences of traces alone are left out.
+    Files that were there before are replaced when the last tree has been written.
 
     Args:
-        trees: as they are read.
-        prefix: of the files' names.
+        files: the treebank's, as `read_trees` reads them.
+        prefix: of the names of what is written.
         tags: as in `linearise`.
 
     Returns:
         The number of lines of each file.
 
     Raises:
-        FileError: a file cannot be written.
+        ConfigError: one of the files would be replaced.
+        DataError: what is there is no tree, or there is none at all.
+        FileError: a file cannot be read or written.
     """
-    number = 0
+    targets = [Path(f"{prefix}.{end}") for end in ("src", "tgt", "trees")]
+    read = {Path(file).resolve() for file in files}
+    for target in targets:
+        if target.resolve() in read:
+            raise ConfigError(f"{target} is to be read and written: choose another PREFIX")
     try:
-        with contextlib.ExitStack() as stack:
-            src, tgt, gold = (
-                stack.enter_context(open(f"{prefix}.{end}", "w", encoding="utf-8", newline="\n"))
-                for end in ("src", "tgt", "trees")
-            )
-            for tree in map(normalised, trees):
-                if tree.leaves:
-                    src.write(f"{sentence(tree)}\n")
-                    tgt.write(f"{linearise(tree, tags)}\n")
-                    gold.write(f"{bracketed(tree)}\n")
-                    number += 1
+        with tempfile.TemporaryDirectory(prefix=".treebank-", dir=targets[0].parent) as folder:
+            drafts = [Path(folder) / target.name for target in targets]
+            number = _write_lines(chain.from_iterable(map(read_trees, files)), drafts, tags)
+            if not number:
+                raise DataError(f"there is no tree in {', '.join(map(str, files))}")
+            for draft, target in zip(drafts, targets, strict=True):
+                draft.replace(target)
     except OSError as error:
         raise FileError(f"{prefix}: cannot write it: {error.strerror or error}") from error
+    return number
+
+
+def _write_lines(trees: Iterable[Tree], paths: Iterable[Path], tags: bool) -> int:
+    number = 0
+    with contextlib.ExitStack() as stack:
+        src, tgt, gold = (
+            stack.enter_context(open(path, "w", encoding="utf-8", newline="\n")) for path in paths
+        )
+        for tree in map(normalised, trees):
+            if tree.leaves:
+                src.write(f"{sentence(tree)}\n")
+                tgt.write(f"{linearise(tree, tags)}\n")
+                gold.write(f"{bracketed(tree)}\n")
+                number += 1
     return number

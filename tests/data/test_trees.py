@@ -27,8 +27,9 @@ from nmt.data.trees import (
     parse_tree,
     read_trees,
     sentence,
+    write_pairs,
 )
-from nmt.errors import DataError, FileError
+from nmt.errors import ConfigError, DataError, FileError
 
 ROOT = Path(__file__).parents[2]
 GUM = ROOT.parent / "shared" / "data" / "treebank-gum"
@@ -258,11 +259,13 @@ def test_leaves_are_added_or_dropped_at_the_end(line: str, length: int, fitted: 
 # ---------------------------------------------------------------- corpus and tokenizer
 
 
-def treebank(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def treebank(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run scripts/treebank."""
     env = {**os.environ, "VIRTUAL_ENV": sys.prefix, "PYTHONPATH": str(ROOT)}
     command = [ROOT / "scripts" / "treebank", *arguments]
-    return subprocess.run([*map(str, command)], env=env, capture_output=True, text=True)
+    return subprocess.run(
+        [*map(str, command)], env=env, input=stdin, capture_output=True, text=True
+    )
 
 
 def test_the_script_writes_files_that_match_line_by_line(tmp_path: Path) -> None:
@@ -289,6 +292,47 @@ def test_the_script_says_what_is_wrong(tmp_path: Path) -> None:
     done = treebank(tmp_path / "out", tmp_path / "bad")
     assert done.returncode == DataError.exit_code
     assert done.stderr.startswith(f"scripts/treebank: {tmp_path}/bad:1: not a tree")
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_the_script_reads_the_standard_input(tmp_path: Path, name: str) -> None:
+    done = treebank(tmp_path / "out", name, stdin=f"{JOHN}\n")
+    assert (done.returncode, done.stderr) == (0, f"{tmp_path}/out: 1 trees\n")
+    assert list(read_lines(tmp_path / "out.src")) == ["John has a dog ."]
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        (f"{JOHN}\n(S (NN a b))\n", DataError, "bad:2: not a tree"),
+        ("", DataError, "there is no tree in .*good, .*bad"),
+        ("(S (-NONE- *))", DataError, "there is no tree in .*good, .*bad"),
+    ],
+)
+def test_an_error_leaves_the_corpus_as_it_was(
+    tmp_path: Path, text: str, error: type[Exception], message: str
+) -> None:
+    (tmp_path / "good").write_text(JOHN, "utf-8")
+    assert write_pairs([tmp_path / "good"], tmp_path / "out") == 1
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(before) == 4
+    (tmp_path / "good").write_text("", "utf-8")
+    (tmp_path / "bad").write_text(text, "utf-8")
+    with pytest.raises(error, match=message):
+        write_pairs([tmp_path / "good", tmp_path / "bad"], tmp_path / "out")
+    after = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert after == before | {tmp_path / "good": b"", tmp_path / "bad": text.encode()}
+
+
+def test_what_is_read_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("ok.trees").write_text(JOHN, "utf-8")
+    Path("linked").symlink_to("ok.trees")
+    for name in ("ok.trees", tmp_path / "ok.trees", "linked"):
+        with pytest.raises(ConfigError, match=r"ok\.trees is to be read and written"):
+            write_pairs([name], "ok")
+    assert {path.name for path in tmp_path.iterdir()} == {"ok.trees", "linked"}
+    assert Path("ok.trees").read_text("utf-8") == JOHN
 
 
 @pytest.mark.parametrize("recipe", ["parsing-gum.yaml", "paper/parsing.yaml"])
