@@ -24,7 +24,8 @@ class EvaluateOptions:
     """What to score and how; the defaults are those of the `sacrebleu` command.
 
     Raises:
-        ConfigError: a metric or tokenizer that sacreBLEU does not have.
+        ConfigError: a metric or tokenizer that sacreBLEU does not have, or a setting that none of
+            the metrics uses.
     """
 
     metrics: Sequence[str] = ("bleu",)
@@ -48,6 +49,10 @@ class EvaluateOptions:
         if self.tokenize is not None and self.tokenize not in BLEU.TOKENIZERS:
             known = ", ".join(sorted(BLEU.TOKENIZERS))
             raise ConfigError(f"unknown tokenizer {self.tokenize!r}: known are {known}")
+        if self.tokenize is not None and "bleu" not in self.metrics:
+            raise ConfigError("--tokenize is for the metric bleu, which is not among --metrics")
+        if self.lowercase and not {"bleu", "chrf", "ter"}.intersection(self.metrics):
+            raise ConfigError("--lowercase is for bleu and chrf, and neither is among --metrics")
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ def evaluate(
         DataError: there is nothing to score, the numbers of lines differ, or a reference for
             bracket-f1 is not a tree or not the only one.
         ConfigError: a tokenizer that needs a package which is not installed.
+        FileError: a tokenizer that cannot be downloaded.
     """
     options = options or EvaluateOptions()
     if not references or not hypotheses:
@@ -192,9 +198,16 @@ def _metric(name: str, options: EvaluateOptions) -> Any:
                     trg_lang=options.tgt_lang,
                 )
             except (ImportError, RuntimeError) as error:
+                reason = " ".join(str(error).split())
                 raise ConfigError(
-                    f"the BLEU tokenizer for this language is not installed: {error}; "
+                    f"the BLEU tokenizer for this language is not installed: {reason}; "
                     "install it or choose another with --tokenize"
+                ) from error
+            except OSError as error:
+                raise FileError(
+                    f"cannot fetch the BLEU tokenizer {options.tokenize}: {error}; sacreBLEU "
+                    "downloads it once, into the folder models of the one that the environment "
+                    "variable SACREBLEU names (~/.sacrebleu), which can be copied"
                 ) from error
         case "chrf":
             return CHRF(lowercase=options.lowercase)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import sacrebleu.dataset
+import sacrebleu.tokenizers.tokenizer_ja_mecab
+import sacrebleu.tokenizers.tokenizer_spm
 
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.evaluate import EvaluateOptions, evaluate, find_test_set, score_alignments
@@ -117,6 +119,38 @@ def test_the_target_language_chooses_the_tokenizer() -> None:
 def test_unknown_names_are_refused_and_the_known_listed(options: dict, known: str) -> None:
     with pytest.raises(ConfigError, match=known):
         EvaluateOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"metrics": ["bracket-f1"], "lowercase": True}, "--lowercase is for bleu and chrf"),
+        ({"metrics": ["chrf", "ter"], "tokenize": "char"}, "--tokenize is for the metric bleu"),
+    ],
+)
+def test_a_setting_that_no_metric_uses_is_refused(options: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        EvaluateOptions(**options)
+    EvaluateOptions(**{**options, "metrics": [*options["metrics"], "bleu"]})
+
+
+def test_a_tokenizer_that_cannot_be_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(sacrebleu.tokenizers.tokenizer_spm, "SACREBLEU_DIR", str(tmp_path))
+    with pytest.raises(FileError, match=r"tokenizer flores200: .*no network.* SACREBLEU"):
+        evaluate(["a"], [["a"]], EvaluateOptions(tokenize="flores200"))
+
+
+def test_a_tokenizer_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sacrebleu.tokenizers.tokenizer_ja_mecab, "MeCab", None)
+    with pytest.raises(ConfigError, match=r"pip install sacrebleu\[ja\]; install it") as caught:
+        evaluate(["a"], [["a"]], EvaluateOptions(tgt_lang="ja"))
+    assert "\n" not in str(caught.value)
 
 
 def test_numbers_of_lines_must_match() -> None:
