@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +93,8 @@ def _columns(rows: Mapping[int, Mapping[str, Any]], names: Iterable[str]) -> Col
 
 def _number(value: Any) -> float | None:
     """Take a number with six digits, more than any curve can show."""
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    # Compared, not converted: an integer may be larger than any float. NaN is never within.
+    if not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         return None
     return float(f"{value:.6g}")
 

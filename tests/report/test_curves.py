@@ -72,12 +72,13 @@ def test_a_line_being_written_is_left_out_unsaid(tmp_path: Path) -> None:
 
 
 def test_what_is_not_finite_is_a_gap(tmp_path: Path) -> None:
-    first = train(1, loss=float("nan"), ppl=float("inf"), grad_norm="1")
+    first = train(1, loss=float("nan"), ppl=float("inf"), grad_norm="1", lr=10**400)
     curves, damaged = read(tmp_path, first + train(2, loss=1.0))
     assert damaged == 0
     assert curves.train["loss"] == [None, 1.0]
     assert curves.train["ppl"] == [None, None]
     assert curves.train["grad_norm"] == [None, None]
+    assert curves.train["lr"] == [None, None]
 
 
 @pytest.mark.parametrize(
