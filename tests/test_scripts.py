@@ -123,6 +123,7 @@ def test_layers_are_measured(tmp_path: Path) -> None:
     for fit in fits:
         label = f"{fit['layer']}: n^{fit['exponents']['forward_s']:.2f}, paper {fit['paper']}"
         assert label in svg.read_text("utf-8")
+    assert "recurrent: a bidirectional GRU of twice 8" in svg.read_text("utf-8")
 
 
 def test_the_exponent_is_fitted_over_the_upper_lengths(modules: Callable[[str], Any]) -> None:
@@ -138,6 +139,30 @@ def test_the_exponent_is_fitted_over_the_upper_lengths(modules: Callable[[str], 
     values = [float(max(n, 64) ** 2) for n in lengths]
     measured = complexity.Measured("recurrent", lengths, {"forward_s": values})
     assert measured.exponent("forward_s") == pytest.approx(2.0)
+    # Of 4, 64 and 1024 none is near the longest: from 64 to 1024, 16 times, the values grow 16.
+    far = complexity.Measured("recurrent", [4, 64, 1024], {"forward_s": [3.0, 1.0, 16.0]})
+    assert far.exponent("forward_s") == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--lengths a,b", "--lengths: 'a' is no whole number above 0"),
+        ("--lengths 0,4", "--lengths: '0' is no whole number above 0"),
+        ("--lengths 16,16", "--lengths: it takes two different lengths"),
+        ("--svg nodir/x.svg", "--svg: nodir/x.svg: a folder, or in a folder that is not there"),
+        ("--output /", "--output: /: a folder"),
+        ("--repeats 0", "--repeats: '0' is no whole"),
+        ("--heads 0", "--heads: '0' is no whole"),
+        ("--kernel-size -1", "--kernel-size: '-1' is no whole"),
+        ("--width 24 --heads 8", "--width must be a multiple of twice --heads"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_at_once(options: str, message: str) -> None:
+    command = [sys.executable, str(BENCH), "complexity", *options.split(" ")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr.rstrip("\n").rpartition("\n")[2]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 Times a self-attention, a recurrent and a convolutional layer of equal width, the layers of nmt's
 three kinds of models, on one sequence of each length, and counts the memory that the forward pass
-keeps for the backward pass. The exponent of the length is fitted over the upper lengths, where
-what grows slower has become small; the paper's is what it tends to.
+keeps for the backward pass. The recurrent layer is the encoder's: a bidirectional GRU, of half the
+width in each direction. The exponent of the length is fitted over the upper lengths, where what
+grows slower has become small; the paper's is what it tends to.
 """
 
 from __future__ import annotations
@@ -37,19 +38,37 @@ _FITTED = 8  # lengths from the longest down to so many times shorter
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--output", type=Path, help="file of the JSON lines; else standard output")
-    parser.add_argument("--svg", type=Path, help="file of the plot")
-    parser.add_argument("--repeats", type=int, default=3, help="of each measurement, interleaved")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.set_defaults(refuse=parser.error)
+    parser.add_argument("--output", type=_file, help="file of the JSON lines; else standard output")
+    parser.add_argument("--svg", type=_file, help="file of the plot")
+    parser.add_argument("--repeats", type=_count, default=3, help="of each measurement")
+    parser.add_argument("--threads", type=_count, default=2, help="CPU threads")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--lengths", type=_numbers, default=[2**power for power in range(4, 13)])
-    parser.add_argument("--width", type=int, default=512, help="of each layer")
-    parser.add_argument("--heads", type=int, default=8, help="of self-attention")
-    parser.add_argument("--kernel-size", type=int, default=3, help="of the convolution")
+    parser.add_argument("--lengths", type=_lengths, default=[2**power for power in range(4, 13)])
+    parser.add_argument("--width", type=_count, default=512, help="of each layer")
+    parser.add_argument("--heads", type=_count, default=8, help="of self-attention")
+    parser.add_argument("--kernel-size", type=_count, default=3, help="of the convolution")
 
 
-def _numbers(text: str) -> list[int]:
-    return sorted(map(int, text.split(",")))
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def _lengths(text: str) -> list[int]:
+    lengths = sorted(set(map(_count, text.split(","))))
+    if len(lengths) < 2:
+        raise argparse.ArgumentTypeError("it takes two different lengths or more, as in 16,64,256")
+    return lengths
+
+
+def _file(text: str) -> Path:
+    """Take a file that can be written, as far as one can see before hours of measuring."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: a folder, or in a folder that is not there")
+    return path
 
 
 @dataclass(frozen=True)
@@ -67,10 +86,10 @@ class Measured:
     figures: dict[str, list[float]]
 
     def exponent(self, figure: str) -> float:
-        """Fit the exponent of the length over the upper lengths."""
-        upper = [number for number, n in enumerate(self.lengths) if n * _FITTED >= self.lengths[-1]]
-        values = self.figures[figure]
-        return fitted_exponent([self.lengths[i] for i in upper], [values[i] for i in upper])
+        """Fit the exponent of the length over the upper lengths, the two longest at least."""
+        number = sum(length * _FITTED >= self.lengths[-1] for length in self.lengths)
+        upper = slice(-max(number, 2), None)
+        return fitted_exponent(self.lengths[upper], self.figures[figure][upper])
 
 
 def fitted_exponent(lengths: Sequence[float], values: Sequence[float]) -> float:
@@ -96,10 +115,8 @@ def crossover(
 
 def run(options: argparse.Namespace) -> None:
     """Measure the layers."""
-    if len(options.lengths) < 2 or options.lengths[0] < 1:
-        sys.exit("scripts/bench: --lengths needs two lengths or more, each at least 1")
     if options.width % (2 * options.heads):
-        sys.exit("scripts/bench: --width must be a multiple of twice --heads")
+        options.refuse("--width must be a multiple of twice --heads")
     report = Report("complexity", options.output)
     describe_machine(options, report)
     found: dict[str, list[Figures]] = {}
@@ -184,5 +201,8 @@ def _drawn(options: argparse.Namespace, measured: list[Measured], crossings: Cro
         panels.append(Panel(title, curves, marks))
     where = "1 thread" if options.threads == 1 else f"{options.threads} threads"
     where = where if options.device == "cpu" else options.device
-    title = f"One layer of width {options.width}, one sequence, float32, {where}"
+    title = (
+        f"One layer of width {options.width} (recurrent: a bidirectional GRU of twice "
+        f"{options.width // 2}), one sequence, float32, {where}"
+    )
     return render(title, "length n", panels)
