@@ -70,10 +70,15 @@ def test_translation_is_measured(trained_run: Path) -> None:
     assert summary["setting"] == "--batch-tokens 100"
 
 
+def script(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a script in the environment of these tests."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "VIRTUAL_ENV": sys.prefix}
+    command = [str(BENCH.parent / name), *map(str, arguments)]
+    return subprocess.run(command, env=env, capture_output=True, text=True)
+
+
 def test_alignment_error_of_every_layer(trained_run: Path) -> None:
-    script = BENCH.parent / "alignment-error"
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHON": sys.executable}
-    done = subprocess.run([script, trained_run], env=env, capture_output=True, text=True)
+    done = script("alignment-error", trained_run)
     assert done.returncode == 0, done.stderr
     heading, row, end = done.stdout.split("\n")
     assert (heading, end) == ("layer  AER %  precision %  recall %", "")
@@ -81,8 +86,35 @@ def test_alignment_error_of_every_layer(trained_run: Path) -> None:
     assert layer == 1
     # With one kind of link the error rate is 1 - F1; the figures are rounded.
     assert abs(error - (100 - 2 * precision * recall / (precision + recall))) < 0.2
-    done = subprocess.run([script], env=env, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (1, "usage: scripts/alignment-error RUN\n")
+
+
+def test_the_phrasebook_as_files(tmp_path: Path) -> None:
+    assert script("phrasebook", "test", tmp_path / "test").returncode == 0
+    for lang, side in (("en", "src"), ("de", "tgt")):
+        text = "".join(f"{getattr(pair, side)}\n" for pair in pairs("test"))
+        assert (tmp_path / f"test.{lang}").read_bytes() == text.encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "code", "message"),
+    [
+        ("alignment-error", [], 2, "arguments are required: RUN"),
+        ("alignment-error", ["nodir"], 4, "scripts/alignment-error: nodir"),
+        ("phrasebook", ["test"], 2, "arguments are required: PREFIX"),
+        ("phrasebook", ["tests", "x"], 2, "invalid choice: 'tests'"),
+        ("phrasebook", ["test", "nodir/x"], 4, "scripts/phrasebook: nodir/x.en: No such file"),
+        ("bench-prepare", ["x"], 2, "arguments are required: TGT"),
+        ("bench-prepare", ["nodir/x", "nodir/y"], 4, "scripts/bench-prepare: nodir/x"),
+        ("bench-prepare", ["x", "y", "data.a=1"], 2, "scripts/bench-prepare: "),
+    ],
+)
+def test_scripts_say_what_is_wrong(
+    name: str, arguments: list[str], code: int, message: str
+) -> None:
+    done = script(name, *arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.fixture
