@@ -1,4 +1,4 @@
-"""configs/paper/ against the figures of "Attention Is All You Need", Tables 2 and 3."""
+"""configs/paper/ against "Attention Is All You Need": Tables 2 and 3, and section 6.3."""
 
 from __future__ import annotations
 
@@ -158,6 +158,20 @@ def test_parameters_differ_from_base_as_in_table_3(name: str) -> None:
 
 def test_rows_a_and_d_have_the_parameters_of_base() -> None:
     assert {parameters(name) for name in TABLE_3 if name[0] in "ad"} == {parameters("base")}
+
+
+def test_parsing() -> None:
+    """Section 6.3; warm-up, dropout and learning rate are those of the authors' code."""
+    config = load("parsing")
+    model, train, decode = config.model, config.train, config.decode
+    changes = {"encoder_layers": 4, "decoder_layers": 4, "d_model": 1024, "dropout": 0.2}
+    assert varied(config) == {**BASE, **changes}
+    assert model.attention_dropout == 0.2
+    assert (config.tokenizer.vocab_size, config.tokenizer.joint) == (16_000, False)
+    assert (decode.beam_size, decode.length_penalty, decode.max_extra_len) == (21, 0.3, 300)
+    assert (train.schedule, train.warmup_steps) == ("paper", 16_000)
+    # The peak of section 5.3's schedule, halved.
+    assert train.learning_rate == pytest.approx(0.5 * 1024**-0.5 * 16_000**-0.5, rel=1e-3)
 
 
 def test_learned_positions_are_two_tables_more() -> None:

@@ -21,6 +21,7 @@ from nmt.decode.alignment import (
 )
 from nmt.decode.engine import TranslateOptions
 from nmt.decode.layouts import Item, JsonLayout, Layout, TextLayout
+from nmt.decode.lines import split_line
 from nmt.decode.translator import ScoredText, Translation, Translator
 from nmt.errors import ConfigError
 from nmt.trained_model import TrainedModel
@@ -141,19 +142,22 @@ def test_translations_bring_their_alignment(model: TrainedModel, lines: list[str
 
 
 def test_a_divided_line_is_aligned_as_a_whole(model: TrainedModel, lines: list[str]) -> None:
-    parts = lines[:3]
-    limit = 1 + max(len(ids) for ids in model.tokenizers.src.encode(parts))
-    whole = " ".join(parts)
-    [divided] = translated([model], [whole], max_input_length=limit)
+    whole = " ".join(lines[:3])
+    source = model.tokenizers.src
+    tokens = split_line(whole, source, 8)
+    parts = [whole[part[0].start : part[-1].end].strip() for part in tokens]
+    assert len(parts) > 1
+    assert source.encode(parts) == [[token.id for token in part] for part in tokens]
+    [divided] = translated([model], [whole], max_input_length=9)  # and the end mark
     check_links(whole, divided.hypotheses[0])
     alone = [one.hypotheses[0] for one in translated([model], parts)]
-    if divided.text == " ".join(best.text for best in alone):
-        expected, src_words, tgt_words = [], 0, 0
-        for part, best in zip(parts, alone, strict=True):
-            expected += [(src + src_words, tgt + tgt_words) for src, tgt in best.alignment]
-            src_words += len(part.split())
-            tgt_words += len(best.text.split())
-        assert divided.hypotheses[0].alignment == sorted(expected)
+    assert divided.text == " ".join(best.text for best in alone)
+    expected, src_words, tgt_words = [], 0, 0
+    for part, best in zip(parts, alone, strict=True):
+        expected += [(src + src_words, tgt + tgt_words) for src, tgt in best.alignment]
+        src_words += len(part.split())
+        tgt_words += len(best.text.split())
+    assert divided.hypotheses[0].alignment == sorted(expected)
     # One endless word is divided after tokens, and all of it is word 0.
     [endless] = translated([model], ["the" * 40 + " cat."], max_input_length=20, max_extra_len=2)
     assert {src for src, _ in endless.hypotheses[0].alignment} <= {0, 1}
