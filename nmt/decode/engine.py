@@ -23,19 +23,22 @@ from nmt.trained_model import TrainedModel
 # the system and given back in every step.
 _ROWS = 512
 
+_MAX_LENGTH_PENALTY = 10  # above 1 to 2 it has no use; a power of hundreds overflows
+
 
 @dataclass(frozen=True)
 class TranslateOptions:
     """How to translate; the defaults are the paper's (section 6.1).
 
     Raises:
-        ConfigError: nbest does not go with the other options.
+        ConfigError: the length penalty is out of its range, or nbest does not go with the other
+            options.
     """
 
     beam_size: int = 4
     """Hypotheses kept at each step; 1 is greedy search."""
     length_penalty: float = 0.6
-    """Alpha of Wu et al. (2016); see `nmt.decode.search.beam_search`."""
+    """Alpha of Wu et al. (2016), from 0 to 10; see `nmt.decode.search.beam_search`."""
     max_extra_len: int = 50
     """A translation has at most so many tokens more than its source."""
     batch_tokens: int = 4096
@@ -49,6 +52,11 @@ class TranslateOptions:
     models were trained on."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.length_penalty <= _MAX_LENGTH_PENALTY:
+            raise ConfigError(
+                f"length_penalty must be from 0 to {_MAX_LENGTH_PENALTY}, but it is "
+                f"{self.length_penalty}"
+            )
         if self.nbest > 1 and self.sampling:
             raise ConfigError("nbest and sampling do not go together: sampling draws one")
         if self.nbest > self.beam_size:
@@ -194,15 +202,20 @@ class Networks:
             "device": self._device,
         }
         if options.sampling:
-            drawn = sample_search(stepper, max_lengths, keys, options.sampling, **settings)
-            return [[hypothesis] for hypothesis in drawn]
-        found = beam_search(stepper, max_lengths, beam_size=options.beam_size, **settings)
+            found = sample_search(stepper, max_lengths, keys, options.sampling, **settings)
+        else:
+            found = beam_search(stepper, max_lengths, beam_size=options.beam_size, **settings)
         if not all(found):
-            raise FileError(
-                f"{self.models[0].weights}: the model's probabilities are not finite: "
-                "its weights are broken, or too large for this --dtype"
-            )
+            raise not_finite(self.models[0].weights)
         return found
+
+
+def not_finite(weights: Path) -> FileError:
+    """Make the error about a model that computes NaN or infinity."""
+    return FileError(
+        f"{weights}: the model's probabilities are not finite: "
+        "its weights are broken, or too large for this --dtype"
+    )
 
 
 def _check_same_tokenizers(first: TrainedModel, other: TrainedModel) -> None:

@@ -6,6 +6,7 @@ out of these, K candidates a sentence, T tokens so far, V vocabulary.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -310,7 +311,7 @@ class Sampling:
     """
 
     temperature: float = 1.0
-    """Log-probabilities are divided by it: under 1 the likely gets likelier; above 0."""
+    """Log-probabilities are divided by it: under 1 the likely gets likelier; above 0, finite."""
     top_k: int | None = None
     """Draw from the so many most probable tokens (Fan et al. 2018)."""
     top_p: float | None = None
@@ -320,8 +321,10 @@ class Sampling:
     """Together with a sentence's key it determines what is drawn for the sentence."""
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise ConfigError(f"temperature must be above 0, but it is {self.temperature}")
+        if not 0 < self.temperature < math.inf:
+            raise ConfigError(
+                f"temperature must be above 0 and finite, but it is {self.temperature}"
+            )
         if self.top_k is not None and self.top_k < 1:
             raise ConfigError(f"top_k must be at least 1, but it is {self.top_k}")
         if self.top_p is not None and not 0 < self.top_p <= 1:
@@ -340,7 +343,7 @@ def sample_search(
     length_penalty: float,
     forbidden_ids: Sequence[int] = (),
     device: torch.device | str = "cpu",
-) -> list[Hypothesis]:
+) -> list[list[Hypothesis]]:
     """Draw one token sequence for each sentence of a batch.
 
     Each sentence has a random generator of its own, which gives one number a step: what is
@@ -353,7 +356,8 @@ def sample_search(
             `beam_search`; the length penalty does not change what is drawn.
 
     Returns:
-        A hypothesis a sentence; its log-probabilities are the model's, whatever the temperature.
+        For each sentence one hypothesis, or none if its probabilities are not finite; the
+        log-probabilities are the model's, whatever the temperature.
     """
     generators = [random.Random(f"{sampling.seed} {key}") for key in sentence_keys]
     results: list[list[Hypothesis]] = [[] for _ in max_lengths]
@@ -375,11 +379,12 @@ def sample_search(
         drawn = _Candidates(
             beams.scores_BW + log_probs_B1, torch.zeros_like(tokens_B1), tokens_B1, log_probs_B1
         )
-        done_B1 = (tokens_B1 == eos_id) | (max_lengths_B[beams.sentence_B] <= length)[:, None]
-        _collect(results, beams, drawn, done_B1, eos_id, length_penalty)
-        stay_N = (~done_B1[:, 0]).nonzero()[:, 0]
+        ends_B1 = (tokens_B1 == eos_id) | (max_lengths_B[beams.sentence_B] <= length)[:, None]
+        finite_B1 = drawn.scores_BK.isfinite()
+        _collect(results, beams, drawn, ends_B1 & finite_B1, eos_id, length_penalty)
+        stay_N = (~ends_B1 & finite_B1)[:, 0].nonzero()[:, 0]
         beams = _advance(stepper, beams, drawn, drawn.scores_BK, stay_N, 1)
-    return [hypothesis for [hypothesis] in results]
+    return results
 
 
 def _draw(log_probs_BK: Tensor, numbers_B: Tensor, sampling: Sampling) -> Tensor:
@@ -393,4 +398,4 @@ def _draw(log_probs_BK: Tensor, numbers_B: Tensor, sampling: Sampling) -> Tensor
     thresholds_B = numbers_B * cumulated_BK[:, -1]
     places_B1 = torch.searchsorted(cumulated_BK, thresholds_B[:, None], right=True)
     last_B1 = (probs_BK > 0).sum(dim=1, keepdim=True) - 1
-    return places_B1.clamp(max=last_B1)
+    return places_B1.minimum(last_B1).clamp(min=0)  # of a row of NaN none is above 0

@@ -74,7 +74,7 @@ def search(tables: list[Tensor], max_lengths: list[int], order: int = 1, **optio
 
 
 def draw(tables: list[Tensor], max_lengths: list[int], numbers: list[int], **settings: object):
-    return sample_search(
+    found = sample_search(
         TableStepper(tables),
         max_lengths,
         [str(number) for number in numbers],
@@ -84,6 +84,7 @@ def draw(tables: list[Tensor], max_lengths: list[int], numbers: list[int], **set
         length_penalty=0.0,
         forbidden_ids=[BOS],
     )
+    return [hypothesis for [hypothesis] in found]
 
 
 # Greedy takes a (0.6) and then has to be content with 0.4: a eos = 0.24, while b eos = 0.4 * 0.9.
@@ -331,7 +332,15 @@ def test_sampled_log_probs_are_the_models() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"temperature": 0.0}, {"temperature": -1}, {"top_k": 0}, {"top_p": 0}]
+    "settings",
+    [
+        {"temperature": 0.0},
+        {"temperature": -1},
+        {"temperature": math.inf},
+        {"temperature": math.nan},
+        {"top_k": 0},
+        {"top_p": 0},
+    ],
 )
 def test_sampling_settings_out_of_range_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(settings))):

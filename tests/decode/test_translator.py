@@ -150,12 +150,19 @@ def test_control_characters_are_spaces(model: TrainedModel) -> None:
     assert texts(translate(model, odd)) == texts(translate(model, plain))
 
 
-def test_weights_that_are_broken(model: TrainedModel, lines: list[str]) -> None:
+@pytest.mark.parametrize("sampling", [None, Sampling(), Sampling(top_k=3, top_p=0.5)], ids=str)
+def test_weights_that_are_broken(
+    model: TrainedModel, lines: list[str], sampling: Sampling | None
+) -> None:
     broken = copy.deepcopy(model.network)
     with torch.no_grad():
         broken.projection.weight[7] = math.nan
     with pytest.raises(FileError, match=r"model-1: .*not finite"):
-        translate(TrainedModel(model.config, model.tokenizers, broken, model.weights), lines)
+        translate(
+            TrainedModel(model.config, model.tokenizers, broken, model.weights),
+            lines,
+            sampling=sampling,
+        )
 
 
 def test_polling_before_each_batch_can_end_the_work(model: TrainedModel, lines: list[str]) -> None:
