@@ -206,6 +206,9 @@ def test_jsonl(trained_run: Path, best: list[str]) -> None:
         ('{"source": "x"}', "line 2: not an object with a string under 'src'"),
         ('{"src": 3}', "line 2: not an object with a string under 'src'"),
         ('{"src": "\\ud800"}', "line 2: 'src' is no valid text"),
+        ('{"src": "x", "n": [NaN]}', "line 2: not valid JSON: NaN is not a finite number"),
+        ('{"src": "x", "n": -Infinity}', "line 2: not valid JSON: -Infinity is not a finite"),
+        ('{"src": "x", "n": {"m": 1e999}}', "line 2: not valid JSON: 1e999 is not a finite"),
     ],
 )
 def test_bad_jsonl(trained_run: Path, line: str, message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -93,6 +94,14 @@ class TextLayout:
         return ScoredText(text, score, [], links)
 
 
+def _finite(number: str) -> float:
+    """Read a number; what JSON cannot hold (NaN, 1e999) could not be written again."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number} is not a finite number")
+    return value
+
+
 @dataclass(frozen=True)
 class JsonLayout:
     """JSON objects, one a line; blank lines stay blank.
@@ -115,12 +124,13 @@ class JsonLayout:
         """Read an object.
 
         Raises:
-            DataError: the line is no object with a string under `key`.
+            DataError: the line is no object with a string under `key`, or has a number in it
+                that is not finite.
         """
         if not line.strip():
             return Item("")
         try:
-            record = json.loads(line)
+            record = json.loads(line, parse_float=_finite, parse_constant=_finite)
         except (ValueError, RecursionError) as error:
             raise DataError(f"line {number}: not valid JSON: {error}") from error
         if not isinstance(record, dict) or not isinstance(record.get(self.key), str):
