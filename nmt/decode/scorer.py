@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 import torch
 
 from nmt.data.corpus import replace_controls
-from nmt.decode.engine import padded
+from nmt.decode.engine import not_finite, padded
 from nmt.decode.translator import length_batches
 from nmt.errors import DataError
 from nmt.trained_model import TrainedModel
@@ -51,6 +51,7 @@ def score_pairs(
     Raises:
         DataError: one side has more lines, or a pair has more tokens than the model has
             positions.
+        FileError: the model's probabilities are not finite.
     """
     first_number = 1
     pairs = _paired(src_lines, tgt_lines)
@@ -99,13 +100,14 @@ def render(scores: Iterable[PairScore], totals: Totals, as_json: bool) -> Iterat
     Args:
         scores: of pairs.
         totals: counts the pairs that went through; the last line of JSON gives them.
-        as_json: write objects.
+        as_json: write objects; the perplexity of no pairs is null.
     """
     for score in scores:
         totals.add(score)
         yield json.dumps(asdict(score), ensure_ascii=False) if as_json else f"{score.log_prob:.6f}"
     if as_json:
-        yield json.dumps({**asdict(totals), "perplexity": totals.perplexity})
+        perplexity = totals.perplexity if totals.tokens else None
+        yield json.dumps({**asdict(totals), "perplexity": perplexity}, allow_nan=False)
 
 
 @torch.inference_mode()
@@ -123,7 +125,10 @@ def _score_batch(
     scores = []
     for ids, row in zip(targets, log_probs_BT.tolist(), strict=True):
         log_probs = row[: len(ids)]
-        scores.append(PairScore(sum(log_probs), log_probs, tgt.pieces(ids)))
+        log_prob = sum(log_probs)
+        if not math.isfinite(log_prob):
+            raise not_finite(model.weights)
+        scores.append(PairScore(log_prob, log_probs, tgt.pieces(ids)))
     return scores
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -11,9 +12,9 @@ import torch
 
 from nmt.data.tokenizer import Tokenizer
 from nmt.decode.engine import TranslateOptions
-from nmt.decode.scorer import PairScore, Totals, score_pairs
+from nmt.decode.scorer import PairScore, Totals, render, score_pairs
 from nmt.decode.translator import Translator
-from nmt.errors import DataError
+from nmt.errors import DataError, FileError
 from nmt.trained_model import TrainedModel
 
 
@@ -103,3 +104,17 @@ def test_totals() -> None:
     assert totals.perplexity == pytest.approx(4.0)
     assert str(totals) == "perplexity 4.0000 (2 pairs, 2 tokens)"
     assert math.isnan(Totals().perplexity)
+
+
+def test_no_pairs_have_no_perplexity_in_json() -> None:
+    [line] = render([], Totals(), as_json=True)
+    assert line == '{"pairs": 0, "tokens": 0, "log_prob": 0.0, "perplexity": null}'
+
+
+def test_weights_that_are_broken(model: TrainedModel) -> None:
+    broken = copy.deepcopy(model.network)
+    with torch.no_grad():
+        broken.projection.weight[7] = math.nan
+    broken_model = TrainedModel(model.config, model.tokenizers, broken, model.weights)
+    with pytest.raises(FileError, match=r"model-1: .*not finite"):
+        list(score_pairs(broken_model, ["the cat."], ["the cat."], 100))
