@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +44,7 @@ class CTranslate2Engine:
     Args:
         directory: the exported model.
         device: where to compute.
-        threads: CPU threads; without it, one a core.
+        threads: CPU threads; without it, as many as torch takes.
 
     Attributes:
         num_beside: 1; it divides batches among its threads by itself.
@@ -62,6 +61,8 @@ class CTranslate2Engine:
 
     def __init__(self, directory: Path, device: torch.device, threads: int | None = None) -> None:
         ctranslate2 = require_ctranslate2()
+        if not directory.is_dir():
+            raise FileError(f"{directory}: no such model directory")
         if not is_exported(directory):
             raise FileError(
                 f"{directory}: not a model for CTranslate2: "
@@ -76,7 +77,7 @@ class CTranslate2Engine:
         self.max_positions = num_positions(model.config)
         # Threads of one search wait for each other by spinning, and lose more than they gain
         # when anything else runs on the machine; searches beside each other do not.
-        beside = (threads or os.cpu_count() or 1) if device.type == "cpu" else 1
+        beside = (threads or torch.get_num_threads()) if device.type == "cpu" else 1
         try:
             self._translator = ctranslate2.Translator(
                 str(directory),
@@ -86,7 +87,7 @@ class CTranslate2Engine:
                 intra_threads=1,
             )
         except (RuntimeError, ValueError) as error:
-            raise FileError(f"{directory}: CTranslate2 cannot load it: {error}") from error
+            raise ConfigError(f"{directory}: CTranslate2 cannot run it here: {error}") from error
         self.dtype = f"ctranslate2 {self._translator.compute_type}"
         self._src, self._tgt = model.tokenizers
         never = [self._tgt.pad_id, self._tgt.bos_id, self._tgt.unk_id]

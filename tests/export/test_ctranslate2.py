@@ -271,6 +271,10 @@ def test_an_engine_refuses(
     folder = export(model)
     with pytest.raises(FileError, match="nmt export"):
         CTranslate2Engine(tmp_path, CPU)
+    with pytest.raises(FileError, match="nothere: no such model directory"):
+        CTranslate2Engine(tmp_path / "nothere", CPU)
+    with pytest.raises(ConfigError, match="CTranslate2 cannot run it here"):
+        CTranslate2Engine(folder, torch.device("cuda", 99))
     drawing = TranslateOptions(sampling=Sampling(1.0, None, None, 1))
     with pytest.raises(ConfigError, match="does not sample"):
         list(Translator(CTranslate2Engine(folder, CPU), drawing).translate(["a"]))
@@ -281,6 +285,15 @@ def test_an_engine_refuses(
         with pytest.raises(FileError, match=rf"{name}: damaged"):
             CTranslate2Engine(broken, CPU)
         shutil.rmtree(broken)
+
+
+def test_it_takes_as_many_threads_as_torch(
+    model: TrainedModel, export: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = export(model)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    assert CTranslate2Engine(folder, CPU)._translator.num_translators == 3
+    assert CTranslate2Engine(folder, CPU, threads=2)._translator.num_translators == 2
 
 
 def test_broken_weights_are_noticed(
