@@ -17,7 +17,9 @@ from nmt import checkpoint
 from nmt.config import Config
 from nmt.errors import ConfigError, Interrupted, NmtError, TrainingError
 from nmt.train.run import train
+from nmt.train.signals import StopFlag
 
+_POLL_SECONDS = 0.1
 _FILES = ("weights", "optimizer", "random")
 
 
@@ -38,6 +40,7 @@ def verify_resume(config: Config, steps: int, console: Console) -> str:
     Raises:
         ConfigError: `steps` is below 3, or more than `train.max_steps`.
         TrainingError: something differs; the message names the first thing that does.
+        Interrupted: a signal came; nothing is left behind.
         NmtError: whatever ended one of the trainings.
     """
     if not 3 <= steps <= config.train.max_steps:
@@ -46,12 +49,12 @@ def verify_resume(config: Config, steps: int, console: Console) -> str:
         )
     config = _only_training(config)
     cuts = (steps // 3, 2 * steps // 3)
-    with tempfile.TemporaryDirectory(prefix="nmt-verify-resume-") as folder:
+    with StopFlag() as stop, tempfile.TemporaryDirectory(prefix="nmt-verify-resume-") as folder:
         straight, resumed = Path(folder) / "straight", Path(folder) / "resumed"
         for run, stops in ((straight, [steps]), (resumed, [*cuts, steps])):
             for stop_after in stops:
                 console.print(f"training {run.name}, to step {stop_after}", highlight=False)
-                _in_new_process(config, run, stop_after)
+                _in_new_process(config, run, stop_after, stop)
         difference = _first_difference(straight, resumed, steps)
     if difference:
         raise TrainingError(
@@ -79,16 +82,25 @@ def _only_training(config: Config) -> Config:
     return Config.model_validate(values)
 
 
-def _in_new_process(config: Config, run: Path, stop_after: int) -> None:
+def _in_new_process(config: Config, run: Path, stop_after: int, stop: StopFlag) -> None:
     """Train until a step, with whatever is said on the standard error left out."""
     # Spawned, not forked: nothing of this process must reach the other.
     context = multiprocessing.get_context("spawn")
-    process = context.Process(target=_train, args=(config, run, stop_after))
+    process = context.Process(target=_train, args=(config, run, stop_after), daemon=True)
     process.start()
-    process.join()
+    try:
+        while process.is_alive() and not stop:
+            process.join(_POLL_SECONDS)
+    finally:  # it must not go on, nor save into a directory that is being removed
+        process.terminate()
+        process.join()
+    if stop.signum:
+        raise Interrupted("--verify-resume: stopped; nothing of it is left", stop.signum)
+    assert process.exitcode is not None
     if process.exitcode != 128 + signal.SIGTERM:
         error = NmtError(f"--verify-resume: the training in {run.name} could not be done")
-        error.exit_code = process.exitcode or NmtError.exit_code
+        killed_by = -process.exitcode
+        error.exit_code = 128 + killed_by if killed_by > 0 else process.exitcode or error.exit_code
         raise error
 
 

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+
 import pytest
 import torch
 
-from .conftest import Folder, before_call, make_folder, same
+from .conftest import (
+    TIMEOUT_SECONDS,
+    Folder,
+    Outcome,
+    before_call,
+    make_folder,
+    same,
+    send,
+)
 
 # Two batches a step, and dropout, which depends on the random state.
 SETTINGS = ["train.accumulate=2", "model.dropout=0.3", "train.batch_tokens=300"]
@@ -55,6 +67,39 @@ def test_fault_02_verify_resume(whole: Folder) -> None:
     failed = whole.nmt(*command, env={"PYTHONPATH": str(whole.path)})
     failed.refused(5, "resuming is not exact", "the loss of step 3 is")
     assert failed.out == b""
+
+
+def test_fault_02_verify_resume_says_which_signal_killed_a_training(folder: Folder) -> None:
+    folder.write(
+        "sitecustomize.py",
+        before_call(2, "nmt.train.learner:batch_loss", send(signal.SIGKILL)),
+    )
+    command = ["train", "tiny.yaml", "--verify-resume", "4"]
+    path = os.pathsep.join([str(folder.path), os.environ.get("PYTHONPATH", "")])
+    killed = folder.nmt(*command, env={"PYTHONPATH": path})
+    killed.refused(137, "the training in straight could not be done")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_fault_02_verify_resume_leaves_nothing_behind(
+    folder: Folder, number: signal.Signals, code: int
+) -> None:
+    """Neither the process of the training, which holds the standard error, nor its directory."""
+    temporary = folder.path / "temporary"
+    temporary.mkdir()
+    steps = "1000000"
+    command = ["train", "tiny.yaml", f"train.max_steps={steps}", "--verify-resume", steps]
+    process = folder.start(*command, env={"TMPDIR": str(temporary)})
+    try:
+        while not list(temporary.glob("*/straight/metrics.jsonl")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=TIMEOUT_SECONDS)
+    finally:
+        process.kill()
+    Outcome(process.returncode, b"", err.decode("utf-8")).refused(code, "--verify-resume: stopped")
+    assert list(temporary.glob("nmt-*")) == []
 
 
 def test_fault_03_resume_with_another_prefetch_depth(whole: Folder) -> None:
