@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -39,7 +40,9 @@ def test_one_at_a_time() -> None:
     def write(tensors: Tensors) -> None:
         running[0] += 1
         overlaps.append(running[0])
-        order.append(int(tensors["step"]["n"]))
+        step = int(tensors["step"]["n"])
+        time.sleep(0.01 if step else 0.05)  # the first would be overtaken by all others
+        order.append(step)
         running[0] -= 1
 
     with BackgroundSaver() as saver:
