@@ -49,6 +49,8 @@ class Workers:
         self._pool = ProcessPoolExecutor(
             count, multiprocessing.get_context("fork"), _start, (engine,)
         )
+        # This keeps the pool until its own hook has ended it: one that is collected after an error
+        # closes the pipe that the hook writes to.
         atexit.register(self._pool.shutdown)
 
     def search(

@@ -117,6 +117,26 @@ def test_fault_35_bulk_translation_is_killed(folder: Folder, translate: Translat
     assert "there already" in translate(*job).succeeded().err
 
 
+def test_fault_35_several_processes_are_ended(folder: Folder, translate: Translate) -> None:
+    """Each command is over only when the last process that holds its output is gone."""
+    number = write_text_to_translate(folder)
+    processes = ("--threads", "2")
+    translate(*BULK, *processes, "--output", "whole", fault=SMALL_WINDOWS).succeeded()
+    job = (*BULK, *processes, "--output", "out", "--resume")
+    sizes = [0]
+    for signum, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)):
+        fault = before_call(3, "nmt.decode.bulk:_Output.add", send(signum))
+        cut = translate(*job, fault=SMALL_WINDOWS + fault)
+        assert cut.code == code, cut.err
+        assert "Traceback" not in cut.err
+        sizes.append((folder.path / "out.partial").stat().st_size)
+    assert sizes == sorted(set(sizes))
+    translate(*job, fault=SMALL_WINDOWS).succeeded()
+    found = (folder.path / "out").read_bytes()
+    assert found == (folder.path / "whole").read_bytes()
+    assert found.count(b"\n") == number
+
+
 @pytest.mark.slow
 def test_fault_35_killed_at_each_operation(folder: Folder, trained_run: Path) -> None:
     """Every death leaves what goes on to the same output, and nothing else."""
