@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from nmt.data.phrasebook import pairs
+from nmt.trained_model import load_model
 
 BENCH = Path(__file__).parents[1] / "scripts" / "benchmarks"
 
@@ -230,3 +231,115 @@ def test_a_plot_has_its_axes(modules: Callable[[str], Any]) -> None:
     # Logarithmic: equal factors are equal distances, and up is more.
     assert x2 - x1 == pytest.approx(x3 - x2, abs=0.2)
     assert y2 - y3 == pytest.approx(2 * (y1 - y2), abs=0.3)
+
+
+def refused(*arguments: str | Path) -> tuple[int, str]:
+    """Run a command of the bench that fails, and return its exit code and last line."""
+    command = [sys.executable, BENCH, *arguments]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*map(str, command)], env=env, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "machine" not in done.stdout  # said before anything is measured
+    return done.returncode, done.stderr.rstrip("\n").rpartition("\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["translate", "--model", "nothere", "--src", __file__], 4, "no such model directory"),
+        (["latency", "--model", "nothere", "--src", __file__], 4, "no such model directory"),
+        (["train", "--data", ".", "--output", "nothere/x"], 4, "nothere/x"),
+        (["train", "--data", ".", "--sizes", "tiny,huge"], 2, "'huge': choose of big, base"),
+        (["train", "--data", ".", "--precisions", "fp8"], 2, "'fp8': choose of fp32, bf16"),
+        (["train", "--data", ".", "--langs", "foo"], 2, "'foo': two languages, as in en-de"),
+        (["train", "--data", ".", "--repeats", "0"], 2, "must be at least 1"),
+        (["train", "--data", ".", "--device", "cuda:99"], 2, "device 'cuda:99': not here"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_refused_before_anything_is_measured(
+    arguments: list[str], code: int, message: str
+) -> None:
+    found, last = refused(*arguments)
+    assert found == code, last
+    assert message in last
+
+
+def test_nothing_that_could_be_measured(modules: Callable[[str], Any], tmp_path: Path) -> None:
+    report = modules("report").Report("translate", tmp_path / "figures")
+    report.add(modules("runs").Case("nmt", {}, dict), {"failed": "exit code 2"})
+    with pytest.raises(SystemExit, match="nothing could be measured"):
+        report.finish(["seconds"], "seconds")
+
+
+def test_both_systems_translate(trained_run: Path) -> None:
+    pytest.importorskip("ctranslate2")
+    options = ["--systems", "nmt,ctranslate2", "--repeats", "1", "--sentences", "8"]
+    settings = ["--nmt-options=--dtype=float32", "--compute-types", "int8", "--batch-sizes", "64"]
+    files = ["--src", trained_run.parent / "test.src", "--ref", trained_run.parent / "test.tgt"]
+    machine, *lines = bench("translate", "--model", trained_run, *files, *options, *settings)
+    ours, theirs = (line for line in lines if line["kind"] == "run")
+    assert [ours["system"], theirs["system"]] == ["nmt", "ctranslate2"]
+    assert ours["bleu"] == pytest.approx(theirs["bleu"], abs=5)
+    # Two operations a parameter and token, of those that products of the same type make.
+    size = sum(p.numel() for p in load_model(trained_run).network.parameters())
+    rate = 2 * size * ours["tokens_per_s"]
+    peak = machine["matmul_GFLOPs"]["fp32"] * 1e9
+    assert ours["flop_utilisation"] == pytest.approx(rate / peak)
+    assert theirs["flop_utilisation"] is None  # of int8 no product is measured
+
+
+@pytest.mark.parametrize(
+    ("setting", "dtype"),
+    [("", "float32"), ("--dtype=bfloat16", "bfloat16"), ("--beam-size 2 --dtype x", "x")],
+)
+def test_the_type_that_nmt_computes_in(
+    modules: Callable[[str], Any], setting: str, dtype: str
+) -> None:
+    assert modules("translation")._nmt_dtype(setting) == dtype
+
+
+def test_latency_is_measured(tmp_path: Path) -> None:
+    sample = pairs("train")[:200]
+    for name, lines in [("train", sample), ("test", sample[:9])]:
+        (tmp_path / f"{name}.en").write_text("".join(f"{pair.src}\n" for pair in lines), "utf-8")
+        (tmp_path / f"{name}.de").write_text("".join(f"{pair.tgt}\n" for pair in lines), "utf-8")
+    model = ["--random", "tiny", "--vocab-size", "100", "--tokens", "3", "--test", "test"]
+    options = ["--systems", "nmt", "--nmt-options=", "--repeats", "1"]
+    _, run, summary = bench("latency", "--data", tmp_path, *model, *options)
+    assert 0 < run["median_ms"] <= run["p95_ms"]
+    assert run["startup_s"] > 0
+    assert summary["runs"] == 1
+
+
+def test_a_start_that_fails_has_no_time(
+    modules: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latency = modules("latency")
+    answers = iter([{"seconds": [1.0, 2.0], "peak_MB": 1.0}, {"failed": "exit code 1"}])
+    monkeypatch.setattr(latency, "ask_worker", lambda *args: next(answers))
+    found = latency._measure_ctranslate2({"intra_threads": 1, "lines": ["a"]})
+    assert found == {"failed": "exit code 1"}
+
+
+@pytest.mark.parametrize(("alpha", "theirs"), [(0.0, 1e-6), (0.6, 0.45)])
+def test_the_worker_searches_as_the_engine(
+    modules: Callable[[str], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    alpha: float,
+    theirs: float,
+) -> None:
+    """CTranslate2 would stop too early with a penalty of 0."""
+    ctranslate2 = pytest.importorskip("ctranslate2")
+    sentencepiece = pytest.importorskip("sentencepiece")
+    monkeypatch.setattr(ctranslate2, "Translator", lambda *args, **options: None)
+    monkeypatch.setattr(sentencepiece, "SentencePieceProcessor", lambda model_file: None)
+    monkeypatch.syspath_prepend(str(BENCH / "workers"))
+    monkeypatch.setattr(modules("workers.worker"), "serve", lambda tasks: None)
+    monkeypatch.setitem(sys.modules, "worker", modules("workers.worker"))
+    names = ["inter_threads", "intra_threads", "beam_size", "max_extra_len", "num_tokens"]
+    request = {**dict.fromkeys(names, 1), "length_penalty": alpha, "model": str(tmp_path)}
+    request |= {"device": "cpu", "compute_type": "float32"}
+    worker = modules("ctranslate2_worker").System(request)
+    assert worker.settings["length_penalty"] == pytest.approx(theirs)

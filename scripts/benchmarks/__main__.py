@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 import complexity
 import latency
 import training
 import translation
+
+from nmt.errors import FileError, NmtError
 
 
 def main() -> None:
@@ -27,4 +30,8 @@ def main() -> None:
     options.run(options)
 
 
-main()
+try:
+    main()
+except (NmtError, OSError) as error:
+    print(f"scripts/bench: {error}", file=sys.stderr)
+    sys.exit(error.exit_code if isinstance(error, NmtError) else FileError.exit_code)

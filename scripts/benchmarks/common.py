@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,11 @@ def data_file(folder: Path, name: str) -> Path:
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, help="file of the JSON lines; else standard output")
-    parser.add_argument("--repeats", type=int, default=3, help="of each measurement, interleaved")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads of each system")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument(
+        "--repeats", type=positive, default=3, help="of each measurement, interleaved"
+    )
+    parser.add_argument("--threads", type=positive, default=2, help="CPU threads of each system")
+    parser.add_argument("--device", type=_device, default="cpu", help="cpu or cuda")
     parser.add_argument("--systems", type=_names, help="which, comma-separated; else all there are")
     parser.add_argument(
         "--nmt-options",
@@ -83,8 +86,8 @@ def add_data_options(parser: argparse.ArgumentParser, required: bool) -> None:
     parser.add_argument(
         "--data", type=Path, required=required, help="folder with train.en.gz, train.de.gz, …"
     )
-    parser.add_argument("--langs", default="en-de")
-    parser.add_argument("--vocab-size", type=int, default=8000, help="of the joint BPE")
+    parser.add_argument("--langs", type=_languages, default="en-de")
+    parser.add_argument("--vocab-size", type=positive, default=8000, help="of the joint BPE")
 
 
 def add_peer_option(parser: argparse.ArgumentParser) -> None:
@@ -97,8 +100,41 @@ def add_peer_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def positive(text: str) -> int:
+    """Parse a number that must be at least 1."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, but it is {number}")
+    return number
+
+
+def some_of(choices: Collection[str]) -> Callable[[str], list[str]]:
+    """Make what parses names, comma-separated, of which each must be known."""
+
+    def parse(text: str) -> list[str]:
+        names = _names(text)
+        if unknown := [name for name in names if name not in choices]:
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r}: choose of {', '.join(choices)}")
+        return names
+
+    return parse
+
+
 def _names(text: str) -> list[str]:
     return text.split(",")
+
+
+def _languages(text: str) -> str:
+    if len(names := text.split("-")) != 2 or not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r}: two languages, as in en-de")
+    return text
+
+
+def _device(name: str) -> str:
+    if name == "cpu":
+        return name
+    from nmt.trained_model import choose_device
+
+    return str(choose_device(name))
 
 
 def find_pythons(options: argparse.Namespace, here: list[str], peers: list[str]) -> dict[str, str]:

@@ -43,14 +43,14 @@ def run(options: argparse.Namespace) -> None:
     """Measure latency and start-up."""
     pythons = find_pythons(options, ["nmt", "ctranslate2"], [])
     report = Report("latency", options.output)
-    describe_machine(options, report)
     with tempfile.TemporaryDirectory(prefix="nmt-bench-") as name:
         task = make_task(options, Path(name), "ctranslate2" in pythons)
-        cases: list[Case] = []
         # nmt remembers what it has translated.
         lines = list(dict.fromkeys(task.lines))
         if len(lines) < _WARM_UP + 2:
             raise SystemExit(f"scripts/bench: latency needs {_WARM_UP + 2} different lines")
+        describe_machine(options, report)
+        cases: list[Case] = []
         if "nmt" in pythons:
             cases += _nmt_cases(options, task, lines)
         if "ctranslate2" in pythons:
@@ -131,8 +131,10 @@ def _measure_ctranslate2(request: dict[str, Any]) -> Figures:
         return answer
     alone = {"task": "translate", "batch_size": 1, "warm_up": [], "lines": request["lines"][:1]}
     start = time.monotonic()
-    ask_worker(sys.executable, "ctranslate2", {**request, **alone}, threads)
+    started = ask_worker(sys.executable, "ctranslate2", {**request, **alone}, threads)
     startup = time.monotonic() - start
+    if "failed" in started:
+        return started
     return {**_quantiles(answer["seconds"]), "startup_s": startup, "peak_MB": answer["peak_MB"]}
 
 

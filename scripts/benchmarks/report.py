@@ -47,8 +47,13 @@ class Report:
             best_by: the figure by which the best case of each system is marked and compared with
                 the best of the other systems, among cases of the same `size`.
             lowest: the smallest is best.
+
+        Raises:
+            SystemExit: no case has figures.
         """
         rows = list(self._figures.values())
+        if not rows:
+            sys.exit("scripts/bench: nothing could be measured")
         labels = list(
             dict.fromkeys(name for case, _ in rows for name, value in case.labels.items() if value)
         )

@@ -23,6 +23,8 @@ from common import (
     describe_machine,
     find_pythons,
     make_config,
+    positive,
+    some_of,
 )
 from report import Report
 from runs import Case, Figures, ask_worker, interleaved
@@ -37,11 +39,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_data_options(parser, required=True)
     add_peer_option(parser)
     parser.add_argument(
-        "--sizes", type=lambda text: text.split(","), default=["base", "small"], help=str([*SIZES])
+        "--sizes", type=some_of(SIZES), default=["base", "small"], help=str([*SIZES])
     )
     parser.add_argument("--steps", type=int, default=100, help="the first fifth is not timed")
-    parser.add_argument("--batch-tokens", type=int, default=4096, help="a side, padding counted")
-    parser.add_argument("--precisions", type=lambda text: text.split(","), default=["fp32", "bf16"])
+    parser.add_argument(
+        "--batch-tokens", type=positive, default=4096, help="a side, padding counted"
+    )
+    parser.add_argument("--precisions", type=some_of(["fp32", "bf16"]), default=["fp32", "bf16"])
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,13 @@ def run(options: argparse.Namespace) -> None:
     """Measure training."""
     pythons = find_pythons(options, ["nmt", "torch"], ["transformers", "eole"])
     report = Report("train", options.output)
-    peaks = describe_machine(options, report)
     with tempfile.TemporaryDirectory(prefix="nmt-bench-") as name:
-        folder = Path(name)
+        plans = {size: _plan(options, size, Path(name) / size) for size in options.sizes}
+        peaks = describe_machine(options, report)
         cases = [
             case
-            for size in options.sizes
-            for case in _cases(options, size, pythons, folder / size, peaks)
+            for size, plan in plans.items()
+            for case in _cases(options, size, plan, pythons, peaks)
         ]
         for case, figures in interleaved(cases, options.repeats):
             report.add(case, figures)
@@ -83,11 +87,10 @@ def run(options: argparse.Namespace) -> None:
 def _cases(
     options: argparse.Namespace,
     size: str,
+    plan: Plan,
     pythons: dict[str, str],
-    folder: Path,
     peaks: dict[str, float],
 ) -> Iterator[Case]:
-    plan = _plan(options, size, folder)
     for precision in options.precisions:
         for system, python in pythons.items():
             for setting in (options.nmt_options or [""]) if system == "nmt" else [""]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from common import (
     describe_machine,
     find_pythons,
     make_config,
+    positive,
 )
 from report import Report
 from runs import Case, Figures, ask_worker, interleaved
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from nmt.trained_model import TrainedModel
 
 _BEAM_SIZE = 4
+# Of what is computed in, the matrix product to compare with; of other types none is measured.
+_PEAK_OF = {"float32": "fp32", "bfloat16": "bf16", "fp32": "fp32", "bf16": "bf16"}
 _KEYS = ["sentences_per_s", "bleu", "peak_MB", "flop_utilisation"]
 
 
@@ -58,12 +61,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--random", choices=[*SIZES], help="a model of random weights, with a tokenizer of --data"
     )
     parser.add_argument(
-        "--tokens", type=int, default=20, help="that every translation by --random has"
+        "--tokens", type=positive, default=20, help="that every translation by --random has"
     )
     parser.add_argument("--src", type=Path, help="text to translate; else of --data")
     parser.add_argument("--ref", type=Path, help="its reference translation; else of --data")
     parser.add_argument("--test", default="test_2016_flickr", help="name of the files in --data")
-    parser.add_argument("--sentences", type=int, help="translate only so many")
+    parser.add_argument("--sentences", type=positive, help="translate only so many")
     add_data_options(parser, required=False)
 
 
@@ -146,11 +149,11 @@ def run(options: argparse.Namespace) -> None:
     """Measure translation."""
     pythons = find_pythons(options, ["nmt", "ctranslate2"], ["transformers"])
     report = Report("translate", options.output)
-    peaks = describe_machine(options, report)
     with tempfile.TemporaryDirectory(prefix="nmt-bench-") as name:
         folder = Path(name)
         task = make_task(options, folder, "ctranslate2" in pythons)
-        bench = _Bench(options, task, pythons, folder, peaks.get("bf16"))
+        peaks = describe_machine(options, report)
+        bench = _Bench(options, task, pythons, folder, peaks)
         cases: list[Case] = []
         if "nmt" in pythons:
             cases += bench.nmt_cases()
@@ -183,19 +186,22 @@ class _Bench:
         task: Task,
         pythons: dict[str, str],
         folder: Path,
-        peak: float | None,
+        peaks: Mapping[str, float],
     ) -> None:
         self._options, self._task, self._pythons = options, task, pythons
-        self._folder, self._peak = folder, peak
+        self._folder, self._peaks = folder, peaks
 
-    def _case(self, system: str, labels: dict[str, Any], request: dict[str, Any]) -> Case:
+    def _case(
+        self, system: str, labels: dict[str, Any], dtype: str, request: dict[str, Any]
+    ) -> Case:
         request = {"task": "translate", "device": self._options.device, **request}
-        return Case(system, labels, partial(self._measure, system, request))
+        return Case(system, labels, partial(self._measure, system, dtype, request))
 
-    def _measure(self, system: str, request: dict[str, Any]) -> Figures:
+    def _measure(self, system: str, dtype: str, request: dict[str, Any]) -> Figures:
         # With several translators each has its own threads.
         threads = request.get("intra_threads", self._options.threads)
-        return self._figures(ask_worker(self._pythons[system], system, request, threads))
+        answer = ask_worker(self._pythons[system], system, request, threads)
+        return self._figures(answer, self._peaks.get(_PEAK_OF.get(dtype, "")))
 
     def nmt_cases(self) -> list[Case]:
         options, task = self._options, self._task
@@ -205,6 +211,7 @@ class _Bench:
             self._case(
                 "nmt",
                 {"setting": setting},
+                _nmt_dtype(setting),
                 {
                     "arguments": [str(task.model), *fixed, *setting.split()],
                     "num_tokens": task.num_tokens,
@@ -227,6 +234,7 @@ class _Bench:
             self._case(
                 "ctranslate2",
                 {"type": name, "threads": f"{inter}x{intra}", "batch": batch_size},
+                name,
                 self._task.ctranslate2_request(
                     compute_type=name,
                     inter_threads=inter,
@@ -248,6 +256,7 @@ class _Bench:
             self._case(
                 "transformers",
                 {"setting": precision, "batch": 64},
+                precision,
                 {
                     "precision": precision,
                     "weights": str(weights),
@@ -266,7 +275,7 @@ class _Bench:
             for precision in ("fp32", "bf16")
         ]
 
-    def _figures(self, answer: Figures) -> Figures:
+    def _figures(self, answer: Figures, peak: float | None) -> Figures:
         if "failed" in answer:
             return answer
         task = self._task
@@ -286,9 +295,16 @@ class _Bench:
             "tokens_per_s": num_tokens / seconds,
             "bleu": task.bleu(texts),
             "peak_MB": answer["peak_MB"],
-            "flop_utilisation": self._peak and flops / (self._peak * 1e9),
+            "flop_utilisation": peak and flops / (peak * 1e9),
             "seconds": seconds,
         }
+
+
+def _nmt_dtype(setting: str) -> str:
+    """Tell what nmt computes in with options of its command."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--dtype", default="float32")
+    return str(parser.parse_known_args(setting.split())[0].dtype)
 
 
 def _write_weights(trained: TrainedModel, path: Path) -> None:

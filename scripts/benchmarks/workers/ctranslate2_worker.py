@@ -34,8 +34,9 @@ class System:
         )
         self.settings: dict[str, Any] = {
             "beam_size": request["beam_size"],
-            # It ranks by log_prob / length ** penalty: at a length of 15 that grows as ours does.
-            "length_penalty": 0.75 * request["length_penalty"],
+            # As nmt's own engine. It ranks by log_prob / length ** penalty: at a length of 15 that
+            # grows as ours does. With 0 it would stop at the first hypothesis that has finished.
+            "length_penalty": 0.75 * request["length_penalty"] or 1e-6,
             "disable_unk": True,
             "max_input_length": 0,
         }
