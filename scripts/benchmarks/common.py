@@ -72,7 +72,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         "--repeats", type=positive, default=3, help="of each measurement, interleaved"
     )
     parser.add_argument("--threads", type=positive, default=2, help="CPU threads of each system")
-    parser.add_argument("--device", type=_device, default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
     parser.add_argument("--systems", type=_names, help="which, comma-separated; else all there are")
     parser.add_argument(
         "--nmt-options",
@@ -102,9 +102,9 @@ def add_peer_option(parser: argparse.ArgumentParser) -> None:
 
 def positive(text: str) -> int:
     """Parse a number that must be at least 1."""
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, but it is {number}")
-    return number
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
 
 
 def some_of(choices: Collection[str]) -> Callable[[str], list[str]]:
@@ -129,7 +129,8 @@ def _languages(text: str) -> str:
     return text
 
 
-def _device(name: str) -> str:
+def device(name: str) -> str:
+    """Parse the name of a device that must be there."""
     if name == "cpu":
         return name
     from nmt.trained_model import choose_device

@@ -20,7 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from common import describe_machine
+from common import describe_machine, device, positive
 from plot import Curve, Panel, render
 from report import Report
 from rich.console import Console
@@ -41,23 +41,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(refuse=parser.error)
     parser.add_argument("--output", type=_file, help="file of the JSON lines; else standard output")
     parser.add_argument("--svg", type=_file, help="file of the plot")
-    parser.add_argument("--repeats", type=_count, default=3, help="of each measurement")
-    parser.add_argument("--threads", type=_count, default=2, help="CPU threads")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--repeats", type=positive, default=3, help="of each measurement")
+    parser.add_argument("--threads", type=positive, default=2, help="CPU threads")
+    parser.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
     parser.add_argument("--lengths", type=_lengths, default=[2**power for power in range(4, 13)])
-    parser.add_argument("--width", type=_count, default=512, help="of each layer")
-    parser.add_argument("--heads", type=_count, default=8, help="of self-attention")
-    parser.add_argument("--kernel-size", type=_count, default=3, help="of the convolution")
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
+    parser.add_argument("--width", type=positive, default=512, help="of each layer")
+    parser.add_argument("--heads", type=positive, default=8, help="of self-attention")
+    parser.add_argument("--kernel-size", type=positive, default=3, help="of the convolution")
 
 
 def _lengths(text: str) -> list[int]:
-    lengths = sorted(set(map(_count, text.split(","))))
+    lengths = sorted(set(map(positive, text.split(","))))
     if len(lengths) < 2:
         raise argparse.ArgumentTypeError("it takes two different lengths or more, as in 16,64,256")
     return lengths
