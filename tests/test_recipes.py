@@ -1,8 +1,10 @@
-"""The recipes in configs/ reach the scores in their headers; each trains for minutes to an hour."""
+"""The recipes in configs/ reach the scores in their headers; each trains for minutes to hours."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,33 +12,83 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MULTI30K = ROOT.parent / "shared" / "data" / "multi30k"
+DATA = ROOT.parent / "shared" / "data"
+
+# Other processors round otherwise: a training ends elsewhere, as with another seed.
+TOLERANCE = 1.5
 
 pytestmark = pytest.mark.slow
 
 
-def trained_bleu(run: Path, config: str, *overrides: str) -> float:
-    """Train a recipe and score it on its test set."""
-    nmt = [sys.executable, "-c", "from nmt.cli import app; app()"]
-    path = str(ROOT / "configs" / config)
-    subprocess.run([*nmt, "train", path, *overrides, "--run-dir", str(run)], check=True)
-    done = subprocess.run(
-        [*nmt, "evaluate", str(run), "--metrics", "bleu", "--json"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return float(json.loads(done.stdout)[0]["score"])
+def header_score(config: str) -> float:
+    """Find the score in the header of a recipe: what stands after a signature."""
+    header = re.split(r"^data:", (ROOT / "configs" / config).read_text("utf-8"), flags=re.M)[0]
+    [score] = re.findall(r"version:\S+(?:\n# *)? = ([0-9.]+)", header)
+    return float(score)
 
 
-def test_the_demo_reaches_90_bleu(tmp_path: Path) -> None:
-    assert trained_bleu(tmp_path / "run", "demo.yaml") >= 90.0
+def nmt(*arguments: str | Path) -> str:
+    """Run a command and give its standard output."""
+    command = [sys.executable, "-c", "from nmt.cli import app; app()", *map(str, arguments)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-@pytest.mark.skipif(not MULTI30K.is_dir(), reason=f"no data in {MULTI30K}")
-def test_multi30k_reaches_36_bleu(tmp_path: Path) -> None:
-    corpora = [
-        f"data.{part}={{src: {MULTI30K / name}.en.gz, tgt: {MULTI30K / name}.de.gz}}"
+def script(*arguments: str | Path) -> str:
+    """Run a script and give its standard output."""
+    name, *rest = map(str, arguments)
+    env = {**os.environ, "VIRTUAL_ENV": sys.prefix}
+    command = [str(ROOT / "scripts" / name), *rest]
+    return subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def train(run: Path, config: str, *overrides: str) -> None:
+    nmt("train", ROOT / "configs" / config, *overrides, "--run-dir", run)
+
+
+def score_of(run: Path, *options: str | Path) -> float:
+    return float(json.loads(nmt("evaluate", run, *options, "--json"))[0]["score"])
+
+
+def corpora(folder: Path, infix: str = "") -> list[str]:
+    """Name the parts of Multi30k in a folder."""
+    if not folder.is_dir():
+        pytest.skip(f"no data in {folder}")
+    return [
+        f"data.{part}={{src: {folder / name}{infix}.en.gz, tgt: {folder / name}{infix}.de.gz}}"
         for part, name in (("train", "train"), ("valid", "val"), ("test", "test_2016_flickr"))
     ]
-    assert trained_bleu(tmp_path / "run", "multi30k-en-de.yaml", *corpora) >= 36.0
+
+
+def test_the_demo_reaches_its_scores(tmp_path: Path) -> None:
+    train(tmp_path / "run", "demo.yaml")
+    assert score_of(tmp_path / "run") >= header_score("demo.yaml") - TOLERANCE
+    # The last layer's attention, whose words `nmt translate --alignments` gives: README has 11.1 %.
+    last = script("alignment-error", tmp_path / "run").rstrip("\n").split("\n")[-1]
+    assert float(last.split()[1]) <= 15.0
+
+
+@pytest.mark.parametrize(
+    "config", ["multi30k-en-de.yaml", "multi30k-en-de-rnn.yaml", "multi30k-en-de-conv.yaml"]
+)
+def test_multi30k(tmp_path: Path, config: str) -> None:
+    train(tmp_path / "run", config, *corpora(DATA / "multi30k"))
+    assert score_of(tmp_path / "run") >= header_score(config) - TOLERANCE
+
+
+def test_multi30k_tokenised(tmp_path: Path) -> None:
+    config = "multi30k-tok-en-de.yaml"
+    train(tmp_path / "run", config, *corpora(DATA / "multi30k" / "tok", ".lc.norm.tok"))
+    assert score_of(tmp_path / "run", "--tokenize", "none") >= header_score(config) - TOLERANCE
+
+
+def test_parsing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    treebank = DATA / "treebank-gum"
+    if not treebank.is_dir():
+        pytest.skip(f"no data in {treebank}")
+    monkeypatch.chdir(tmp_path)
+    Path("gum").mkdir()
+    for part in ("train", "dev", "test"):
+        script("treebank", "--tags", f"gum/{part}", treebank / f"{part}.ptb.gz")
+    train(Path("run"), "parsing-gum.yaml")
+    given = ["--metrics", "bracket-f1", "--src", "gum/test.src", "--ref", "gum/test.trees"]
+    assert score_of(Path("run"), *given) >= header_score("parsing-gum.yaml") - TOLERANCE
