@@ -443,7 +443,7 @@ AnyModel = Annotated[
     Discriminator(
         _model_kind,
         custom_error_type="model_kind",
-        custom_error_message=f"kind is one of {', '.join(MODELS)}",
+        custom_error_message=f"it is one of {', '.join(MODELS)}",
     ),
 ]
 

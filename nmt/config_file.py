@@ -240,6 +240,8 @@ def _location(error: Any) -> tuple[list[str], str]:
             model_kind = part
         elif not (isinstance(before, int) and part in corpus_kinds):
             parts.append(str(part))
+    if error["type"] == "model_kind":  # found where the section is, not the key in it
+        return [*parts, "kind"], model_kind
     if error["type"] == "extra_forbidden":
         return parts, model_kind
     members = ("constrained-int", "int", "str")

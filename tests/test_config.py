@@ -362,9 +362,9 @@ def test_a_dumped_configuration_is_read_back_to_the_same(load: Callable[..., Con
             ["model={kind: rnn, tie_embeddings: all}", "tokenizer.joint=false"],
             "model.tie_embeddings: all needs tokenizer.joint: true",
         ),
-        (["model.kind=lstm"], "model: kind is one of transformer, rnn, conv"),
-        (["model.kind=[a]"], "model: kind is one of transformer, rnn, conv"),
-        (["model=7"], "model: kind is one of transformer, rnn, conv"),
+        (["model.kind=lstm"], "model.kind: it is one of transformer, rnn, conv"),
+        (["model.kind=[a]"], "model.kind: it is one of transformer, rnn, conv"),
+        (["model=7"], "model.kind: it is one of transformer, rnn, conv"),
         (["model.kind=rnn", "model.dropout=2"], "model.dropout: input should be less than 1"),
         (["tokenizer.src_model=a"], "tokenizer: src_model and tgt_model go together"),
         (

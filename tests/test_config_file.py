@@ -168,12 +168,12 @@ def test_a_model_of_another_kind_takes_the_place_of_the_one_before(
 
 
 def test_a_kind_that_there_is_not_is_refused_in_either_file(fault: Callable[..., str]) -> None:
-    expected = "model: kind is one of transformer, rnn, conv"
+    expected = "model.kind: it is one of transformer, rnn, conv"
     lstm = CONV.replace("kind: conv", "kind: lstm")
     for base in (BASE, CONV, lstm):
         assert expected in fault("extends: base.yaml\nmodel: {kind: lstm}", base=base)
         assert expected in fault("extends: base.yaml\nmodel: {kind: [a]}", base=base)
-    assert expected in fault("extends: base.yaml\nmodel: {dropout: 0.2}", base=lstm)
+    assert f"{expected} (in base" in fault("extends: base.yaml\nmodel: {dropout: 0.2}", base=lstm)
 
 
 def test_a_key_of_another_kind_names_its_file(fault: Callable[..., str]) -> None:
