@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import struct
 import textwrap
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +16,6 @@ from nmt.errors import FileError
 
 _EMBEDDINGS = ("src_embedding", "tgt_embedding", "projection", "src_positions", "tgt_positions")
 _COUNTS = ("pairs_read", "pairs_kept", "src_tokens", "tgt_tokens")
-_STORED_TYPES = ("float32", "int8", "int16", "int32", "float16", "bfloat16")  # CTranslate2's order
 _LABEL_WIDTH = 12
 _WIDTH = 80
 
@@ -64,9 +61,7 @@ class ModelInfo:
         data: of `train` and `valid`, what the corpora were, as in data.json.
         versions: what made the weights.
         bytes: size of the run directory on disk.
-        stored: of an export to CTranslate2, the types of its weights, the most used first; None
-            for a run.
-        files: of an export, their sizes in bytes.
+        files: of an export to CTranslate2, their sizes in bytes.
         verified: the directories whose files are as their manifests say.
         faults: what is damaged, a message each.
     """
@@ -84,7 +79,6 @@ class ModelInfo:
     data: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     bytes: int = 0
-    stored: list[str] | None = None
     files: dict[str, int] = field(default_factory=dict)
     verified: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -187,49 +181,12 @@ def _versions(manifest: dict[str, Any]) -> dict[str, str]:
 
 
 def _describe_export(info: ModelInfo, directory: Path) -> None:
-    info.stored = []
     info.bytes = _size(directory)
     info.files = {path.name: path.lstat().st_size for path in sorted(directory.iterdir())}
-    if faults := list(checkpoint.faults(directory)):
-        info.faults += faults
-        return
-    info.versions = _versions(checkpoint.read_manifest(directory))
-    shapes: dict[str, list[int]] = {}
-    sizes: Counter[str] = Counter()
-    try:
-        for name, shape, kind in _exported_tensors(directory / "model.bin"):
-            shapes[name] = shape
-            if name.endswith(("/weight", "/gamma")):  # the others are settings, scales, positions
-                sizes[kind] += math.prod(shape)
-    except (OSError, ValueError, IndexError, struct.error):
-        info.faults.append(f"{directory / 'model.bin'}: not a model of CTranslate2")
-        return
-    info.stored = [kind for kind, _ in sizes.most_common()]
-    tgt = shapes.get("decoder/embeddings/weight")
-    src = shapes.get("encoder/embeddings_0/weight", tgt)  # not there where they are one matrix
-    info.vocabulary = {s: shape[0] for s, shape in (("src", src), ("tgt", tgt)) if shape}
-    info.verified.append(directory.absolute().name)
-
-
-def _exported_tensors(path: Path) -> Iterator[tuple[str, list[int], str]]:
-    """Read names, shapes and types from a file of CTranslate2 (`ModelSpec.save`), but no data."""
-    with path.open("rb") as file:
-
-        def number(code: str) -> int:
-            return int(struct.unpack(code, file.read(struct.calcsize(code)))[0])
-
-        def string() -> str:
-            return file.read(number("<H")).removesuffix(b"\0").decode("utf-8")
-
-        number("<I")  # version of the format
-        string()  # kind of model
-        number("<I")  # its revision
-        for _ in range(number("<I")):
-            name = string()
-            shape = [number("<I") for _ in range(number("<B"))]
-            kind = _STORED_TYPES[number("<B")]
-            file.seek(number("<I"), 1)
-            yield name, shape, kind
+    info.faults += checkpoint.faults(directory)
+    if not info.faults:
+        info.versions = _versions(checkpoint.read_manifest(directory))
+        info.verified.append(directory.absolute().name)
 
 
 def _describe_training(info: ModelInfo, newest: Path | None) -> None:
@@ -352,8 +309,8 @@ def _entry(label: str, text: str, indent: int = _LABEL_WIDTH) -> Iterator[str]:
 
 
 def _weights_line(info: ModelInfo) -> str:
-    if info.stored is not None:
-        return ", ".join(["exported to CTranslate2", *info.stored])
+    if info.files:
+        return "exported to CTranslate2"
     if info.weights is None:
         return "none yet"
     steps = ", ".join(map(str, info.weights.averaged_steps))
