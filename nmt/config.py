@@ -543,6 +543,16 @@ class DecodeConfig(Section):
     """A translation has at most so many tokens more than its source."""
     batch_tokens: PositiveInt = 4096
     """Budget of a batch in source tokens, padding counted."""
+    trees: bool = False
+    """Write linearised trees that have the words of the source, as `scripts/treebank --leaves
+    words` makes them for training: whatever the model thinks, no word is lost and all brackets
+    match."""
+
+
+def _lacks_brackets(tokenizer: TokenizerConfig) -> bool:
+    """Say whether a tokenizer is sure to have no pieces that are brackets with labels."""
+    brackets = [symbol for symbol in tokenizer.user_defined_symbols if symbol.startswith("\u2581(")]
+    return not (brackets or tokenizer.model or tokenizer.tgt_model)
 
 
 def _with_extends(schema: dict[str, Any]) -> None:
@@ -580,6 +590,11 @@ class Config(Section):
                 max_positions is not None and max_positions < self.data.max_length,
                 f"model.positions.max_length {max_positions} is less than "
                 f"data.max_length {self.data.max_length}",
+            ),
+            (
+                self.decode.trees and _lacks_brackets(self.tokenizer),
+                "decode.trees needs brackets with labels among tokenizer.user_defined_symbols, "
+                "as in configs/parsing-gum.yaml",
             ),
             (
                 self.train.patience is not None and not self.data.valid,

@@ -362,6 +362,7 @@ def test_a_dumped_configuration_is_read_back_to_the_same(load: Callable[..., Con
             ["model={kind: rnn, tie_embeddings: all}", "tokenizer.joint=false"],
             "model.tie_embeddings: all needs tokenizer.joint: true",
         ),
+        (["decode.trees=true"], "decode.trees needs brackets with labels among tokenizer.user"),
         (["model.kind=lstm"], "model.kind: it is one of transformer, rnn, conv"),
         (["model.kind=[a]"], "model.kind: it is one of transformer, rnn, conv"),
         (["model=7"], "model.kind: it is one of transformer, rnn, conv"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from nmt import __version__
 from nmt.cli import app
-from nmt.data.trees import Tree, bracketed, linearise, normalised, parse_tree
+from nmt.data.trees import Leaves, Tree, bracketed, linearise, normalised, parse_tree
 from nmt.errors import DataError
 from nmt.evaluate import EvaluateOptions, Score, evaluate
 from nmt.evaluate_brackets import Comparison, Status, bootstrap, compare
@@ -213,10 +214,10 @@ def test_nothing_valid_scores_0() -> None:
 # ---------------------------------------------------------------- linearised parses
 
 
-@pytest.mark.parametrize("tags", [False, True])
-def test_linearised_parses_take_words_and_tags_from_the_reference(tags: bool) -> None:
+@pytest.mark.parametrize("leaves", get_args(Leaves))
+def test_linearised_parses_take_words_and_tags_from_the_reference(leaves: Leaves) -> None:
     # The full stop is told by the reference's tag, though the parse has XX for it.
-    assert counts(linearise(parse_tree(HIGH), tags), LOW) == counts(HIGH, LOW) == (6, 7, 6)
+    assert counts(linearise(parse_tree(HIGH), leaves), LOW) == counts(HIGH, LOW) == (6, 7, 6)
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_parsing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("gum").mkdir()
     for part in ("train", "dev", "test"):
-        script("treebank", "--tags", f"gum/{part}", treebank / f"{part}.ptb.gz")
+        script("treebank", "--leaves", "words", f"gum/{part}", treebank / f"{part}.ptb.gz")
     train(Path("run"), "parsing-gum.yaml")
     given = ["--metrics", "bracket-f1", "--src", "gum/test.src", "--ref", "gum/test.trees"]
     assert score_of(Path("run"), *given) >= header_score("parsing-gum.yaml") - TOLERANCE

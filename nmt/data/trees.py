@@ -12,13 +12,15 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, chain, dropwhile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from nmt.data.corpus import read_lines
 from nmt.errors import ConfigError, DataError, FileError
 
 ANY_TAG = "XX"
 """What stands for every part-of-speech tag (Vinyals et al. 2015)."""
+
+Leaves = Literal["XX", "tags", "words"]
 
 _TRACE = "-NONE-"
 _ROOTS = {"", "TOP", "ROOT", "S1", "VROOT"}
@@ -166,20 +168,34 @@ def sentence(tree: Tree) -> str:
     A space inside a word becomes an underscore, so that there are as many words as leaves.
     """
     words = (_ESCAPED.sub(lambda found: _ESCAPES[found[0]], leaf.word) for leaf in tree.leaves)
-    return " ".join(re.sub(r"\s", "_", word) for word in words)
+    return " ".join(map(_unbroken, words))
 
 
-def linearise(tree: Tree, tags: bool = False) -> str:
-    """Write a tree as a sequence without words, such as `(S (NP XX )NP (VP XX )VP )S`.
+def escaped(word: str) -> str:
+    """Write a word of a sentence so that it is no bracket of a tree."""
+    return word.replace("(", "-LRB-").replace(")", "-RRB-")
+
+
+def _unbroken(word: str) -> str:
+    return re.sub(r"\s", "_", word)
+
+
+def linearise(tree: Tree, leaves: Leaves = "XX") -> str:
+    """Write a tree as a sequence such as `(S (NP XX )NP (VP XX )VP )S`.
 
     This is the target of Vinyals et al. (2015), "Grammar as a Foreign Language", figure 2.
 
     Args:
         tree: normalised.
-        tags: write the part-of-speech tags instead of XX.
+        leaves: what stands for a word: XX always, its part-of-speech tag, or the word as the
+            treebank writes it.
     """
-    leaves = [leaf.tag if tags else ANY_TAG for leaf in tree.leaves]
-    return _written(tree, leaves, lambda span: f" ){span.label}")
+    write: dict[Leaves, Callable[[Leaf], str]] = {
+        "XX": lambda leaf: ANY_TAG,
+        "tags": lambda leaf: leaf.tag,
+        "words": lambda leaf: _unbroken(leaf.word),
+    }
+    return _written(tree, list(map(write[leaves], tree.leaves)), lambda span: f" ){span.label}")
 
 
 def bracketed(tree: Tree) -> str:
@@ -218,7 +234,8 @@ def parse_linearised(line: str) -> tuple[Tree, bool]:
         line: any text.
 
     Returns:
-        The tree, whose leaves have tags and no words, and whether nothing had to be mended.
+        The tree, whose leaves have what is written as their tags and no words, and whether
+        nothing had to be mended.
     """
     tokens = line.split()
     nested = _nested(tokens)
@@ -275,7 +292,7 @@ def fit(tree: Tree, leaves: Sequence[Leaf]) -> Tree:
     return Tree(leaves, [span for span in cut if span.start < span.end])
 
 
-def write_pairs(files: Sequence[str | Path], prefix: str | Path, tags: bool = False) -> int:
+def write_pairs(files: Sequence[str | Path], prefix: str | Path, leaves: Leaves = "XX") -> int:
     """Write a treebank as a corpus: PREFIX.src, PREFIX.tgt and PREFIX.trees, line by line.
 
     The first has the sentences, the second the linearised trees, and the third the trees that
@@ -285,7 +302,7 @@ def write_pairs(files: Sequence[str | Path], prefix: str | Path, tags: bool = Fa
     Args:
         files: the treebank's, as `read_trees` reads them.
         prefix: of the names of what is written.
-        tags: as in `linearise`.
+        leaves: as in `linearise`.
 
     Returns:
         The number of lines of each file.
@@ -303,7 +320,7 @@ def write_pairs(files: Sequence[str | Path], prefix: str | Path, tags: bool = Fa
     try:
         with tempfile.TemporaryDirectory(prefix=".treebank-", dir=targets[0].parent) as folder:
             drafts = [Path(folder) / target.name for target in targets]
-            number = _write_lines(chain.from_iterable(map(read_trees, files)), drafts, tags)
+            number = _write_lines(chain.from_iterable(map(read_trees, files)), drafts, leaves)
             if not number:
                 raise DataError(f"there is no tree in {', '.join(map(str, files))}")
             for draft, target in zip(drafts, targets, strict=True):
@@ -313,7 +330,7 @@ def write_pairs(files: Sequence[str | Path], prefix: str | Path, tags: bool = Fa
     return number
 
 
-def _write_lines(trees: Iterable[Tree], paths: Iterable[Path], tags: bool) -> int:
+def _write_lines(trees: Iterable[Tree], paths: Iterable[Path], leaves: Leaves) -> int:
     number = 0
     with contextlib.ExitStack() as stack:
         src, tgt, gold = (
@@ -322,7 +339,7 @@ def _write_lines(trees: Iterable[Tree], paths: Iterable[Path], tags: bool) -> in
         for tree in map(normalised, trees):
             if tree.leaves:
                 src.write(f"{sentence(tree)}\n")
-                tgt.write(f"{linearise(tree, tags)}\n")
+                tgt.write(f"{linearise(tree, leaves)}\n")
                 gold.write(f"{bracketed(tree)}\n")
                 number += 1
     return number

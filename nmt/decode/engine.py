@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nmt.config import Config, DecodeConfig
 from nmt.data.tokenizer import Tokenizers
+from nmt.decode.parsing import TreeGrammar, TreeStepper
 from nmt.decode.search import Hypothesis, Sampling, Stepper, beam_search, sample_search
 from nmt.errors import ConfigError, FileError
 from nmt.model.network import Network
@@ -43,6 +44,8 @@ class TranslateOptions:
     """A translation has at most so many tokens more than its source."""
     batch_tokens: int = 4096
     """Budget of a batch in source tokens, padding counted."""
+    trees: bool = False
+    """Write linearised trees over the words of the source; see `nmt.decode.parsing`."""
     nbest: int = 1
     """Translations to give of each line, at most beam_size."""
     sampling: Sampling | None = None
@@ -193,12 +196,17 @@ class Networks:
         src_BS = padded(sources, self._src.pad_id).to(self._device)
         steppers = [ModelStepper(model.network, src_BS) for model in self.models]
         stepper: Stepper = steppers[0] if len(steppers) == 1 else EnsembleStepper(steppers)
+        forbidden = [self._tgt.pad_id, self._tgt.bos_id, self._tgt.unk_id]
+        if options.trees:
+            sentences = self._src.decode([ids[:-1] for ids in sources])
+            stepper = TreeStepper(stepper, TreeGrammar(self._tgt), sentences)
+            forbidden.remove(self._tgt.unk_id)  # which only stands for a word
         max_lengths = [min(len(ids) + options.max_extra_len, self.max_positions) for ids in sources]
         settings: dict[str, Any] = {
             "bos_id": self._tgt.bos_id,
             "eos_id": self._tgt.eos_id,
             "length_penalty": options.length_penalty,
-            "forbidden_ids": [self._tgt.pad_id, self._tgt.bos_id, self._tgt.unk_id],
+            "forbidden_ids": forbidden,
             "device": self._device,
         }
         if options.sampling:

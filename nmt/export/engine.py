@@ -111,6 +111,8 @@ class CTranslate2Engine:
             ConfigError: the options ask for sampling.
             FileError: the model's probabilities are not finite.
         """
+        if options.trees:
+            raise ConfigError("decode.trees needs --engine nmt")
         if options.sampling:
             raise ConfigError("CTranslate2 does not sample here: use a run and --engine nmt")
         pieces = [self._src.pieces(ids[:-1]) for ids in sources]  # it adds the end mark itself
