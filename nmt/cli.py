@@ -647,7 +647,7 @@ def report(
     """
     from rich.console import Console
 
-    from nmt.decode.streams import write_lines
+    from nmt.checkpoint import write_text
     from nmt.report.gather import Text, gather
     from nmt.report.page import render
 
@@ -664,8 +664,11 @@ def report(
         torch.set_num_threads(threads)
     text = Text(corpus.value if corpus else None, src, ref or []) if translate else None
     found = gather(runs, text, Console(stderr=True), device=device)
-    write_lines([found.to_json() if as_json else render(found)], output)
-    if output:
+    page = found.to_json() if as_json else render(found)
+    if output is None:
+        typer.echo(page)
+    else:
+        write_text(output, page)
         _say(f"{output}: written")
 
 

@@ -136,6 +136,8 @@ def test_fault_32_links_in_a_run_lead_no_writing_out_of_it(folder: Folder) -> No
     (run / "checkpoints").mkdir(parents=True)
     for name in ("config.yaml.tmp", "config.yaml", "metrics.jsonl", "finished.tmp"):
         (run / name).symlink_to(outside / "file")
+    folder.train().refused(4, "config.yaml: is in the way, and of no training")
+    (run / "config.yaml").unlink()
     for name in ("tokenizer.tmp", "checkpoints/step-00000004.tmp"):
         (run / name).symlink_to(outside)
     folder.train().succeeded()
