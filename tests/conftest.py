@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from browser import browser
 
 __all__ = ["browser"]  # a fixture

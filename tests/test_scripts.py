@@ -90,7 +90,7 @@ def test_alignment_error_of_every_layer(trained_run: Path) -> None:
 
 
 def test_the_phrasebook_as_files(tmp_path: Path) -> None:
-    assert script("phrasebook", "test", tmp_path / "test").returncode == 0
+    assert script("demo-text", "test", tmp_path / "test").returncode == 0
     for lang, side in (("en", "src"), ("de", "tgt")):
         text = "".join(f"{getattr(pair, side)}\n" for pair in pairs("test"))
         assert (tmp_path / f"test.{lang}").read_bytes() == text.encode()
@@ -101,9 +101,9 @@ def test_the_phrasebook_as_files(tmp_path: Path) -> None:
     [
         ("alignment-error", [], 2, "arguments are required: RUN"),
         ("alignment-error", ["nodir"], 4, "scripts/alignment-error: nodir"),
-        ("phrasebook", ["test"], 2, "arguments are required: PREFIX"),
-        ("phrasebook", ["tests", "x"], 2, "invalid choice: 'tests'"),
-        ("phrasebook", ["test", "nodir/x"], 4, "scripts/phrasebook: nodir/x.en: No such file"),
+        ("demo-text", ["test"], 2, "arguments are required: PREFIX"),
+        ("demo-text", ["tests", "x"], 2, "invalid choice: 'tests'"),
+        ("demo-text", ["test", "nodir/x"], 4, "scripts/demo-text: nodir/x.en: No such file"),
         ("bench-prepare", ["x"], 2, "arguments are required: TGT"),
         ("bench-prepare", ["nodir/x", "nodir/y"], 4, "scripts/bench-prepare: nodir/x"),
         ("bench-prepare", ["x", "y", "data.a=1"], 2, "scripts/bench-prepare: "),

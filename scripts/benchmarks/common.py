@@ -12,8 +12,9 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from report import Report
 from runs import ask_worker
+
+from report import Report
 
 SIZES: dict[str, dict[str, int]] = {
     "big": {"d_model": 1024, "d_ff": 4096, "num_heads": 16, "layers": 6},

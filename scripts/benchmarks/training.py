@@ -26,8 +26,9 @@ from common import (
     positive,
     some_of,
 )
-from report import Report
 from runs import Case, Figures, ask_worker, interleaved
+
+from report import Report
 
 # Small enough not to diverge, post-norm and bf16 included, and the loss falls from the first step.
 _PEAK_RATE, _WARMUP_STEPS = 7e-4, 100

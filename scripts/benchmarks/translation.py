@@ -27,8 +27,9 @@ from common import (
     make_config,
     positive,
 )
-from report import Report
 from runs import Case, Figures, ask_worker, interleaved
+
+from report import Report
 
 if TYPE_CHECKING:
     from nmt.trained_model import TrainedModel

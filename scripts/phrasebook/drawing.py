@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import cache
 from typing import NamedTuple, TypeVar
 
-from nmt.data.phrasebook import lexicon as lex
-from nmt.data.phrasebook.inflection import (
+from phrasebook import lexicon as lex
+from phrasebook.inflection import (
     Adverb,
     Case,
     Determiner,
@@ -18,7 +18,7 @@ from nmt.data.phrasebook.inflection import (
     Person,
     Verb,
 )
-from nmt.data.phrasebook.tree import (
+from phrasebook.tree import (
     Clause,
     Name,
     Nominal,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
-from nmt.data.phrasebook import lexicon as lex
-from nmt.data.phrasebook.inflection import (
+from phrasebook import lexicon as lex
+from phrasebook.inflection import (
     Adjective,
     Case,
     Determiner,

@@ -11,7 +11,7 @@ function of the English side.
 
 from functools import cache
 
-from nmt.data.phrasebook.inflection import (
+from phrasebook.inflection import (
     Adjective,
     Adverb,
     Aspect,

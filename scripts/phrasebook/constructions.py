@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
-from nmt.data.phrasebook import lexicon as lex
-from nmt.data.phrasebook.drawing import (
+from phrasebook import lexicon as lex
+from phrasebook.drawing import (
     DEFINITE_DETS,
     INDEFINITE_DETS,
     SUBJECT_DETS,
@@ -31,9 +31,9 @@ from nmt.data.phrasebook.drawing import (
     titled_name,
     will,
 )
-from nmt.data.phrasebook.inflection import Adjective, Adverb, Kind, Noun, Person, PronounEntry, Verb
-from nmt.data.phrasebook.lines import Line, line
-from nmt.data.phrasebook.tree import (
+from phrasebook.inflection import Adjective, Adverb, Kind, Noun, Person, PronounEntry, Verb
+from phrasebook.lines import Line, line
+from phrasebook.tree import (
     COMMA,
     DAT,
     Clause,

@@ -3,23 +3,8 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from nmt.data.phrasebook.tree import Word, Words
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A sentence in both languages.
-
-    Attributes:
-        src: The English sentence.
-        tgt: The German sentence.
-        alignment: Sorted pairs (index in `src.split()`, index in `tgt.split()`) of words that
-            translate each other. A word without a counterpart appears in no pair.
-    """
-
-    src: str
-    tgt: str
-    alignment: tuple[tuple[int, int], ...]
+from nmt.data.phrasebook import Pair
+from phrasebook.tree import Word, Words
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,10 @@
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from nmt.data.phrasebook.constructions import CONSTRUCTIONS
-from nmt.data.phrasebook.drawing import Dice
-from nmt.data.phrasebook.lines import Pair, to_pair
-
-SRC_LANG = "en"
-TGT_LANG = "de"
-SPLITS = {"train": 40_000, "valid": 500, "test": 500}
+from nmt.data.phrasebook import SPLITS, Pair
+from phrasebook.constructions import CONSTRUCTIONS
+from phrasebook.drawing import Dice
+from phrasebook.lines import to_pair
 
 _SEED = 20_260_101
 
@@ -45,19 +42,8 @@ def _splits() -> dict[str, list[Pair]]:
 
 
 def pairs(split: str) -> list[Pair]:
-    """The pairs of one split, the same on every machine.
+    """Draw the pairs of one split, the same on every machine.
 
     Distinct on either side, within a split and across splits.
-
-    Args:
-        split: A key of `SPLITS`.
-
-    Returns:
-        A new list of `SPLITS[split]` pairs in a fixed order.
-
-    Raises:
-        ValueError: If there is no such split.
     """
-    if split not in SPLITS:
-        raise ValueError(f"no split {split!r} in the phrasebook; there are {', '.join(SPLITS)}")
     return list(_splits()[split])
