@@ -362,7 +362,8 @@ def translate(
         typer.Option(
             "--alignments",
             help="Put a tab and the words that translate each other after each translation: "
-            "0-0 1-2 (source-target, from 0), or add the key alignment.",
+            "0-0 1-2 (source-target, from 0), or add the keys alignment, src_words and tgt_words. "
+            "Punctuation at the edges of a word counts as a word of its own.",
         ),
     ] = False,
     temperature: Annotated[

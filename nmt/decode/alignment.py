@@ -3,12 +3,16 @@
 The attention of one forced pass over a pair of sentences says how much each target token takes
 of each source token. A target word is linked to the source word of which its tokens, on average,
 take most; so it has one link, and a source word may have any number, or none.
+
+Words are what white space separates, but punctuation at the beginning or end of such a word is a
+word of its own: `"No," it's 3.5.` has the words `"`, `No`, `,"`, `it's`, `3.5` and `.`.
 """
 
 from __future__ import annotations
 
 import re
 import threading
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
@@ -27,7 +31,7 @@ _PAIRS_AT_ONCE = 64
 Links = list[tuple[int, int]]
 """Numbers, from 0, of a source word and of a target word that translate each other."""
 
-_WORD = re.compile(r"\S+")
+_CHUNK = re.compile(r"\S+")
 
 
 class Aligner:
@@ -99,13 +103,39 @@ class Aligner:
             yield from map(link_words, weights, src_words, tgt_words)
 
 
-def word_numbers(text: str, tokens: Sequence[Token]) -> list[int]:
-    """Tell for each token of a text the number of its word, or NO_WORD.
+def split_words(text: str) -> list[str]:
+    """Return the words that links count: split at white space, and at punctuation on its edges.
 
-    Words are what white space separates, as in `text.split()`. A token that covers several
-    belongs to the first.
+    A run of punctuation (Unicode's categories P*) at the beginning or end of what white space
+    separates is one word. Punctuation within a word does not divide it.
     """
-    ends = [match.end() for match in _WORD.finditer(text)]
+    return [text[start:end] for start, end in _word_spans(text)]
+
+
+def _word_spans(text: str) -> list[tuple[int, int]]:
+    spans = []
+    for chunk in _CHUNK.finditer(text):
+        start, end = chunk.span()
+        first, last = start, end  # of the chunk without its punctuation
+        while first < end and _is_punctuation(text[first]):
+            first += 1
+        while last > first and _is_punctuation(text[last - 1]):
+            last -= 1
+        parts = [(start, first), (first, last), (last, end)]
+        spans += [(begin, stop) for begin, stop in parts if begin < stop]
+    return spans
+
+
+def _is_punctuation(character: str) -> bool:
+    return unicodedata.category(character).startswith("P")
+
+
+def word_numbers(text: str, tokens: Sequence[Token]) -> list[int]:
+    """Return for each token of a text the number of its word (see `split_words`), or NO_WORD.
+
+    A token that covers several words belongs to the first, and the others may have none.
+    """
+    ends = [end for _, end in _word_spans(text)]
     numbers = [bisect_right(ends, token.start) for token in tokens]
     return [number if number < len(ends) else NO_WORD for number in numbers]
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from nmt.decode.alignment import parse_pharaoh, pharaoh
+from nmt.data.corpus import replace_controls
+from nmt.decode.alignment import parse_pharaoh, pharaoh, split_words
 from nmt.decode.translator import ScoredText, Translation
 from nmt.errors import DataError
 
@@ -112,7 +113,8 @@ class JsonLayout:
         key: where the source text is.
         nbest: add `nbest`, a list of all hypotheses.
         scores: add `score` and `token_log_probs`.
-        alignments: add `alignment`, a list of pairs of word numbers.
+        alignments: add `alignment`, a list of pairs of word numbers, and the words that they
+            count: `src_words` and `tgt_words`.
     """
 
     key: str
@@ -152,6 +154,9 @@ class JsonLayout:
         if item.record is None:
             return ""
         record = item.record | self._fields(translation.hypotheses[0], self.scores)
+        if self.alignments:
+            # The words of what was translated: the translator replaces control characters.
+            record["src_words"] = split_words(replace_controls(item.text)[0])
         if self.nbest:
             record["nbest"] = [self._fields(best, True) for best in translation.hypotheses]
         text = json.dumps(record, ensure_ascii=False)
@@ -179,6 +184,7 @@ class JsonLayout:
             fields |= {"score": best.score, "token_log_probs": best.token_log_probs}
         if self.alignments:
             fields["alignment"] = best.alignment
+            fields["tgt_words"] = split_words(best.text)
         return fields
 
     def _hypothesis(self, fields: dict[str, Any], scores: bool) -> ScoredText:

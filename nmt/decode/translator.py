@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 from nmt.data.corpus import replace_controls
-from nmt.decode.alignment import Aligner, Links, link_words, word_numbers
+from nmt.decode.alignment import Aligner, Links, link_words, split_words, word_numbers
 from nmt.decode.engine import Engine, Networks, TranslateOptions
 from nmt.decode.lines import full_windows, prompt_windows, split_line
 from nmt.decode.memo import Memo
@@ -315,7 +315,7 @@ def _joined_links(parts: Sequence[ScoredText]) -> Links:
     words_before = 0
     for part in parts:
         links += [(src, tgt + words_before) for src, tgt in part.alignment]
-        words_before += len(part.text.split())
+        words_before += len(split_words(part.text))
     return sorted(links)
 
 

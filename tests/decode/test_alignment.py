@@ -17,6 +17,7 @@ from nmt.decode.alignment import (
     link_words,
     parse_pharaoh,
     pharaoh,
+    split_words,
     word_numbers,
 )
 from nmt.decode.engine import TranslateOptions
@@ -56,6 +57,31 @@ def test_words_of_tokens() -> None:
     assert word_numbers("   ", [Token(0, 0, 3)]) == [NO_WORD]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hat er gestern gekocht?", ["Hat", "er", "gestern", "gekocht", "?"]),
+        ('"No," it\'s 3.5.', ['"', "No", ',"', "it's", "3.5", "."]),
+        (
+            "»Gut« (well-known)... ¿qué?",
+            ["»", "Gut", "«", "(", "well-known", ")...", "¿", "qué", "?"],
+        ),
+        ("a - b \u2013 -- c", ["a", "-", "b", "\u2013", "--", "c"]),
+        ("$5 C++ 🙂 <b>", ["$5", "C++", "🙂", "<b>"]),  # symbols are no punctuation
+        ("यह हिन्दी है।", ["यह", "हिन्दी", "है", "।"]),  # vowel signs belong to their word
+        (" \t ", []),
+    ],
+)
+def test_punctuation_at_the_edges_is_apart(text: str, expected: list[str]) -> None:
+    assert split_words(text) == expected
+    characters = [Token(0, place, place + 1) for place in range(len(text))]
+    found = [""] * len(expected)
+    for token, number in zip(characters, word_numbers(text, characters), strict=True):
+        if number != NO_WORD:
+            found[number] += text[token.start : token.end]
+    assert [word.strip() for word in found] == expected
+
+
 @pytest.mark.parametrize("byte_fallback", [False, True])
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
 def test_every_character_of_a_text_is_in_its_token(kind: str, byte_fallback: bool) -> None:
@@ -76,7 +102,7 @@ def test_every_character_of_a_text_is_in_its_token(kind: str, byte_fallback: boo
         assert [token.id for token in tokens] == tokenizer.encode([text])[0]
         covered = "".join(text[token.start : token.end] for token in tokens)
         assert covered.split() == text.split()
-        words = text.split()
+        words = split_words(text)
         assert {n for n in word_numbers(text, tokens) if n != NO_WORD} == set(range(len(words)))
         ids = [token.id for token in tokens]
         [decoded] = tokenizer.decode([ids])
@@ -123,9 +149,9 @@ def translated(
 def check_links(line: str, found: ScoredText) -> None:
     """Every target word has one link, to a word that there is."""
     assert [tgt for _, tgt in sorted(found.alignment, key=lambda link: link[1])] == list(
-        range(len(found.text.split()))
+        range(len(split_words(found.text)))
     )
-    assert all(0 <= src < len(line.split()) for src, _ in found.alignment)
+    assert all(0 <= src < len(split_words(line)) for src, _ in found.alignment)
     assert found.alignment == sorted(found.alignment)
 
 
@@ -155,12 +181,12 @@ def test_a_divided_line_is_aligned_as_a_whole(model: TrainedModel, lines: list[s
     expected, src_words, tgt_words = [], 0, 0
     for part, best in zip(parts, alone, strict=True):
         expected += [(src + src_words, tgt + tgt_words) for src, tgt in best.alignment]
-        src_words += len(part.split())
-        tgt_words += len(best.text.split())
+        src_words += len(split_words(part))
+        tgt_words += len(split_words(best.text))
     assert divided.hypotheses[0].alignment == sorted(expected)
-    # One endless word is divided after tokens, and all of it is word 0.
+    # One endless word is divided after tokens, and all of it is word 0; cat and . are 1 and 2.
     [endless] = translated([model], ["the" * 40 + " cat."], max_input_length=20, max_extra_len=2)
-    assert {src for src, _ in endless.hypotheses[0].alignment} <= {0, 1}
+    assert {src for src, _ in endless.hypotheses[0].alignment} <= {0, 1, 2}
 
 
 def test_an_ensemble_averages_its_models(model: TrainedModel, other_model: TrainedModel) -> None:
@@ -230,7 +256,7 @@ def test_layouts_read_back_what_they_write(nbest: bool, scores: bool) -> None:
 
 
 def test_what_layouts_write() -> None:
-    found, item = Translation(SCORED), Item("a b", {"src": "a b"})
+    found, item = Translation(SCORED), Item("a\x01b?", {"src": "a\x01b?"})
     assert TextLayout(alignments=True).written(1, item, found) == "ein Haus\t0-1 1-0"
     row = TextLayout(scores=True, alignments=True).written(1, item, found)
     assert row == "-0.500000\tein Haus\t0-1 1-0"
@@ -238,4 +264,7 @@ def test_what_layouts_write() -> None:
     assert rows == "7\t-0.500000\tein Haus\t0-1 1-0\n7\t-1.500000\t\t"
     record = json.loads(JsonLayout("src", nbest=True, alignments=True).written(1, item, found))
     assert record["alignment"] == record["nbest"][0]["alignment"] == [[0, 1], [1, 0]]
-    assert record["nbest"][1]["alignment"] == []
+    assert record["nbest"][1]["alignment"] == record["nbest"][1]["tgt_words"] == []
+    # The words that the numbers count, of the text as the translator reads it.
+    assert record["src_words"] == ["a", "b", "?"]
+    assert record["tgt_words"] == record["nbest"][0]["tgt_words"] == ["ein", "Haus"]
