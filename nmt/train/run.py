@@ -78,6 +78,7 @@ def train(config: Config, run: Path, console: Console, *, stop_after: int | None
                 "Raise it to go on",
             )
             return
+        _say(console, f"{run}: {_beginning(run)} of {config.train.max_steps:,}")
         if not begun:  # what a start that failed left may be of another configuration
             checkpoint.clear_failed_start(run)
         tokenizers = _tokenizers(config, run, console, stop)
@@ -118,6 +119,12 @@ def set_up_device(config: TrainConfig) -> torch.device:
 
 def _say(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _beginning(run: Path) -> str:
+    """Say with which step training begins, or where it resumes."""
+    found = checkpoint.checkpoints(run)
+    return f"resuming from step {found[-1].step:,}" if found else "starting with step 1"
 
 
 def _finished_step(run: Path) -> int:

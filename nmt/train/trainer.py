@@ -29,6 +29,11 @@ from nmt.train.schedule import learning_rate
 from nmt.train.signals import StopFlag
 from nmt.train.validate import Validator
 
+# Steps after the start or resumption whose figures are printed though metrics.jsonl has none of
+# them: nobody should have to wait for `train.log_every` to see that the loss falls.
+_EARLY_STEPS = (1, 10)
+_BESIDE_THE_BAR = ("loss", "tokens_per_s", "epoch")
+
 
 @dataclass
 class Progress:
@@ -122,6 +127,7 @@ class Trainer:
             self.monitor = monitor
             groups = self._batch_groups()
             self._window = _Window()
+            self._first_step = self.progress.step
             while True:
                 if self.progress.step == stop_after:
                     stop.signum = signal.SIGTERM
@@ -201,9 +207,6 @@ class Trainer:
         window.tokens += figures.tokens
         window.seconds += seconds
         progress.seconds += seconds
-        self.monitor.advance(progress.step)
-        if progress.step % self.config.train.log_every:
-            return
         record = {
             "epoch": progress.epoch,
             "loss": window.loss / window.tokens,
@@ -213,8 +216,12 @@ class Trainer:
             "tokens_per_s": window.tokens / window.seconds,
             "seconds": progress.seconds,
         }
-        self.monitor.log("train", progress.step, record)
-        self._window = _Window()
+        self.monitor.advance(progress.step, {name: record[name] for name in _BESIDE_THE_BAR})
+        if progress.step % self.config.train.log_every == 0:
+            self.monitor.log("train", progress.step, record)
+            self._window = _Window()
+        elif progress.step - self._first_step in _EARLY_STEPS:
+            self.monitor.show("train", progress.step, record)
 
     def _not_finite(
         self, group: list[tuple[int, int, Batch]], figures: StepFigures, skipped: int
@@ -352,6 +359,8 @@ class Trainer:
                 "written by another version of nmt"
             ) from error
         self._saved = replace(self.progress)
+        if found != checkpoint.checkpoints(self.run)[-1]:  # which the user was told of before
+            self._say(f"{self.run}: resuming from step {self.progress.step} instead")
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,18 +73,76 @@ def test_lines_that_are_no_metrics_go(tmp_path: Path, garbage: bytes) -> None:
     assert (tmp_path / "metrics.jsonl").read_bytes() == b'{"step": 1}\n'
 
 
+FIGURES = {
+    "epoch": 12,
+    "loss": 5.12345,
+    "ppl": 168.2345,
+    "lr": 0.00035149,
+    "grad_norm": 0.5982,
+    "tokens_per_s": 13655.4,
+    "seconds": 3723.4,
+}
+
+
 def test_plain_lines_are_not_folded_marked_up_or_coloured(tmp_path: Path) -> None:
     console, out = plain()
     with Monitor(tmp_path, console, 0, 9) as monitor:
-        monitor.advance(1)
+        monitor.advance(1, {"loss": 2.0})
         monitor.doing("validating")
-        monitor.log("train", 7, {"loss": 2.18749, "lr": 0.00035149, "tokens_per_s": 5012.4})
+        monitor.log("train", 7, FIGURES)
+        monitor.log("valid", 7, {"loss": 0.5, "ppl": 1.649, "bleu": 25.0, "chrf": 0.002062})
         monitor.say("[red]as it is[/red] " * 5)
     assert out.getvalue() == (
-        "train step      7  loss 2.187  lr 0.0003515  tokens_per_s 5012\n"
+        "train step      7  loss 5.123  ppl 168.2  lr 0.000351  norm 0.598  13,655 tok/s  "
+        "epoch 12  1:02:03\n"
+        "valid step      7  loss 0.500  ppl 1.649  BLEU 25.0  chrF 0.0\n"
         + "[red]as it is[/red] " * 5
         + "\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("ppl", 9512.3, "ppl 9512"),
+        ("ppl", 3.2e8, "ppl 3.20e+08"),
+        ("ppl", 1.0, "ppl 1.000"),
+        ("grad_norm", 1234.5, "norm 1.23e+03"),
+        ("grad_norm", math.nan, "norm nan"),
+        ("lr", 1e-5, "lr 1e-05"),
+        ("seconds", 65.4, "1:05"),
+    ],
+)
+def test_figures_are_short(tmp_path: Path, name: str, value: float, shown: str) -> None:
+    console, out = plain()
+    Monitor(tmp_path, console, 0, 9).show("train", 3, {name: value})
+    assert out.getvalue() == f"train step      3  {shown}\n"
+
+
+def rows_of(text: str) -> list[str]:
+    """The rows that a terminal of 80 columns was made to show, without the escape sequences."""
+    return [row for row in re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)) if row]
+
+
+def test_nothing_is_wider_than_the_terminal(tmp_path: Path) -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=80)
+    with Monitor(tmp_path, console, 3, 100_000) as monitor:
+        beside = {name: FIGURES[name] for name in ("loss", "tokens_per_s", "epoch")}
+        monitor.advance(99_999, beside)
+        monitor.log("train", 99_999, FIGURES)
+        monitor.log("valid", 99_999, {"loss": 1.5, "ppl": 4.5, "bleu": 25.0, "chrf": 48.1})
+    rows = rows_of(out.getvalue())
+    assert max(map(len, rows)) <= 80
+    assert "train step  99999  loss 5.123  ppl 168.2  lr 0.000351  norm 0.598  13,655 tok/s" in rows
+    assert any(
+        re.search(r"99999/100000 .*loss 5.123  13,655 tok/s  epoch 12 .*left", r) for r in rows
+    )
+    assert json.loads((tmp_path / "metrics.jsonl").read_text("utf-8").split("\n")[0]) == {
+        "kind": "train",
+        "step": 99_999,
+        **FIGURES,
+    }
 
 
 def test_a_terminal_has_a_progress_line(tmp_path: Path) -> None:
@@ -93,6 +153,26 @@ def test_a_terminal_has_a_progress_line(tmp_path: Path) -> None:
         monitor.doing("validating")
     assert "step 4/9" in out.getvalue()
     assert "validating" in out.getvalue()
+
+
+def test_first_figures_are_printed_early(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+    keys = {"log_every": 20, "save_every": 12}
+    run = tiny_run().train(make_config(max_steps=12, **keys))
+    assert re.findall(r"train step +(\d+)", run.said) == ["1", "10"]
+    run.said = ""
+    run.train(make_config(max_steps=23, **keys))
+    assert re.findall(r"train step +(\d+)", run.said) == ["13", "20", "22"]
+    assert [record["step"] for record in run.metrics("train")] == [20]
+
+
+def test_the_first_line_says_where_training_begins(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
+    run = tiny_run().train(make_config(max_steps=2))
+    assert run.said.startswith(f"{run.path}: starting with step 1 of 2\n")
+    run.said = ""
+    run.train(make_config(max_steps=3))
+    assert run.said.startswith(f"{run.path}: resuming from step 2 of 3\n")
 
 
 def test_metrics_that_cannot_be_written_are_an_error(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_run_whose_tokenizer_is_damaged_does_not_go_on(
 def test_what_is_reported(make_config: MakeConfig, tiny_run: MakeRun) -> None:
     run = tiny_run().train(make_config(max_steps=2, valid=True))
     assert "train.src + train.tgt │  200 │  200 │" in run.said
-    assert "\ntrain step      1  epoch 0  loss 3." in run.said
+    assert "\ntrain step      1  loss 3." in run.said
     assert "\nvalid step      2  loss " in run.said
 
 
