@@ -63,8 +63,8 @@ def signal_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def arrange(step: int, number: int = signal.SIGTERM) -> None:
         advance = Monitor.advance
 
-        def advance_and_signal(self: Monitor, now: int) -> None:
-            advance(self, now)
+        def advance_and_signal(self: Monitor, now: int, *figures: Any) -> None:
+            advance(self, now, *figures)
             if now == step:
                 monkeypatch.setattr(Monitor, "advance", advance)
                 os.kill(os.getpid(), number)
