@@ -370,7 +370,10 @@ def load_run_config(run: Path) -> Config:
     try:
         return load_config(run / "config.yaml")
     except ConfigError as error:
-        raise FileError(f"{run}: its own configuration cannot be used: {error}") from error
+        message, *faults = error.args
+        raise FileError(
+            f"{run}: its own configuration cannot be used: {message}", *faults
+        ) from error
 
 
 def prune(run: Path, keep_last: int, keep_best: int, metric: str) -> None:

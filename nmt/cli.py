@@ -16,13 +16,16 @@ import typer
 from typer.core import TyperGroup
 
 from nmt import __version__
-from nmt.errors import ConfigError, FileError, NmtError
+from nmt.errors import ConfigError, FileError, NmtError, escape
 
 if TYPE_CHECKING:
     from nmt.config import Config
     from nmt.decode.engine import Engine
     from nmt.decode.translator import Translator
     from nmt.trained_model import TrainedModel
+
+
+_UsageError: Any = typer.BadParameter.__base__  # which typer does not name
 
 
 class _Commands(TyperGroup):
@@ -33,8 +36,11 @@ class _Commands(TyperGroup):
             _replace_closed_streams()
             return super().invoke(ctx)
         except NmtError as error:
-            _say(f"nmt: {error}")
+            _print(f"nmt: {error}")
             raise typer.Exit(error.exit_code) from error
+        except _UsageError as error:  # names a file that does not fit, for example
+            error.message = escape(error.message)
+            raise
         except OSError as error:
             if error.filename:  # files are seen to where they are used
                 raise
@@ -124,7 +130,7 @@ def train(
 
     resolved = load_config(config, overrides)
 
-    from rich.console import Console
+    from nmt.console import Console
 
     if verify_resume is not None:
         from nmt.train import verify_resume as proof
@@ -148,8 +154,7 @@ def check(config: ConfigFile, overrides: Overrides = None, as_json: AsJson = Fal
 
     resolved = load_config(config, overrides)
 
-    from rich.console import Console
-
+    from nmt.console import Console
     from nmt.errors import DataError
     from nmt.preflight.render import render
     from nmt.preflight.run import check
@@ -646,9 +651,8 @@ def report(
     Several runs are overlaid. The page is one file, which needs no network; a run may be
     training meanwhile.
     """
-    from rich.console import Console
-
     from nmt.checkpoint import write_text
+    from nmt.console import Console
     from nmt.report.gather import Text, gather
     from nmt.report.page import render
 
@@ -776,8 +780,9 @@ def _translator(
 
 def _translated(translator: Translator, lines: list[str]) -> list[str]:
     """Translate all lines, showing on a terminal how far it is."""
-    from rich.console import Console
     from rich.progress import track
+
+    from nmt.console import Console
 
     translations = track(
         translator.translate(lines),
@@ -791,5 +796,9 @@ def _translated(translator: Translator, lines: list[str]) -> list[str]:
 
 
 def _say(text: str) -> None:
-    """Tell the user something; results alone go to stdout."""
+    """Tell the user something in one line; results alone go to stdout."""
+    _print(escape(text))
+
+
+def _print(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

@@ -209,13 +209,10 @@ def _validated(
     except ValidationError as error:
         explained = (_explain(fault, path, origins) for fault in error.errors())
         faults = list(dict.fromkeys([*faults, *explained]))
+    if len(faults) > 1:
+        raise ConfigError(f"{path}: the configuration has {len(faults)} faults", *faults)
     if faults:
-        listing = "\n".join(f"  {fault}" for fault in faults)
-        raise ConfigError(
-            f"{path}: the configuration has {len(faults)} faults\n{listing}"
-            if len(faults) > 1
-            else f"{path}: {faults[0]}"
-        )
+        raise ConfigError(f"{path}: {faults[0]}")
     return config
 
 

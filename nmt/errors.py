@@ -8,9 +8,33 @@ from __future__ import annotations
 
 
 class NmtError(Exception):
-    """An error that the user can act on; the command line prints it without a traceback."""
+    """An error that the user can act on; the command line prints it without a traceback.
+
+    Its text is escaped, so that what comes from files cannot steer a terminal or forge a line.
+
+    Args:
+        message: one line.
+        details: further lines, which are indented.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str, *details: str) -> None:
+        super().__init__(message, *details)
+
+    def __str__(self) -> str:
+        return "\n  ".join(map(escape, self.args))
+
+
+def escape(text: str) -> str:
+    r"""Show control characters, line ends and bidirectional overrides as \x1b, \n and \u202e.
+
+    Whatever comes from data or files goes through here before it reaches a terminal. Backslashes
+    stay as they are, so that escaping twice changes nothing.
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
 
 
 class ConfigError(NmtError):

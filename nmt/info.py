@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from nmt import checkpoint
 from nmt.config import Config, TransformerConfig
-from nmt.errors import FileError
+from nmt.errors import FileError, escape
 
 _EMBEDDINGS = ("src_embedding", "tgt_embedding", "projection", "src_positions", "tgt_positions")
 _COUNTS = ("pairs_read", "pairs_kept", "src_tokens", "tgt_tokens")
@@ -110,7 +110,7 @@ def inspect(path: Path) -> ModelInfo:
     try:
         info.config = checkpoint.load_run_config(run)
     except FileError as error:
-        info.faults.append(str(error))
+        info.faults.append(": ".join(error.args))
     if (path / "model.bin").is_file():
         _describe_export(info, path)
         return info
@@ -201,7 +201,7 @@ def _describe_data(info: ModelInfo, path: Path) -> None:
     try:
         data = checkpoint.read_json(path)
     except FileError as error:
-        info.faults.append(str(error))
+        info.faults.append(": ".join(error.args))
         return
     try:
         info.data = {part: [_corpus(each) for each in data[part]] for part in ("train", "valid")}
@@ -237,7 +237,7 @@ def _faults(directory: Path, is_tokenizer: bool) -> list[str]:
             else:
                 checkpoint.verify(directory)
         except FileError as error:
-            fault = str(error)
+            fault = ": ".join(error.args)
         else:
             return []
     return list(checkpoint.faults(directory)) or [fault]
@@ -255,12 +255,6 @@ def _size(directory: Path) -> int:
 
 def render(info: ModelInfo) -> Iterator[str]:
     """Lay out what a model directory holds as lines of text for a terminal of 80 columns."""
-    for line in _lines(info):
-        # A name in somebody else's model must not steer the terminal.
-        yield "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
-
-
-def _lines(info: ModelInfo) -> Iterator[str]:
     yield from _entry("model", info.path)
     yield from _entry("weights", _weights_line(info))
     if info.config:
@@ -299,9 +293,9 @@ def _lines(info: ModelInfo) -> Iterator[str]:
 def _entry(label: str, text: str, indent: int = _LABEL_WIDTH) -> Iterator[str]:
     if text:
         yield from textwrap.wrap(
-            text,
+            escape(text),  # a name in somebody else's model must not steer the terminal
             _WIDTH,
-            initial_indent=label.ljust(indent),
+            initial_indent=escape(label).ljust(indent),
             subsequent_indent=" " * indent,
             break_long_words=False,
             break_on_hyphens=False,
@@ -367,11 +361,11 @@ def _checkpoint_table(info: ModelInfo) -> Iterator[str]:
     if info.weights:
         rows[info.weights.name] = info.weights
     names = list(dict.fromkeys(name for row in rows.values() for name in row.scores))
-    yield f"  {'':<26}" + "".join(f"{name:>9.8}" for name in names) + f"{'size':>11}"
+    yield f"  {'':<26}" + "".join(f"{escape(name):>9.8}" for name in names) + f"{'size':>11}"
     for row in rows.values():
         mark = "*" if row.name == used else " "
         cells = (f"{row.scores[n]:9.4g}" if n in row.scores else " " * 9 for n in names)
-        yield f"{mark} {row.name:<26}{''.join(cells)}{_megabytes(row.bytes):>11}"
+        yield f"{mark} {escape(row.name):<26}{''.join(cells)}{_megabytes(row.bytes):>11}"
 
 
 def _corpus_line(corpus: dict[str, Any]) -> str:

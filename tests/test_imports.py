@@ -19,6 +19,7 @@ PACKAGE = Path(nmt.__file__).parent
 LAYERS: list[set[str]] = [
     {"nmt"},  # __init__: the version
     {"errors", "html_page"},
+    {"console"},
     {"config"},
     {"config_file"},
     {"data", "model"},
@@ -157,6 +158,28 @@ def test_the_check_finds_what_is_forbidden(code: str) -> None:
 def test_the_check_lets_pass_what_is_not() -> None:
     harmless = "network.eval()\nre.compile('x')\nyaml.safe_load(text)\nsafetensors.torch.load(x)"
     assert list(forbidden(ast.parse(harmless))) == []
+
+
+# ---------------------------------------------------------------- text for the terminal
+
+
+def unescaped(module: str) -> Iterator[str]:
+    """Ways around `nmt.console`, and lines in a message that `NmtError` would escape."""
+    for node in ast.walk(modules()[module]):
+        if isinstance(node, ast.ImportFrom) and node.module == "rich.console":
+            yield from (a.name for a in node.names if a.name == "Console")
+        elif isinstance(node, ast.Attribute) and node.attr == "from_markup":
+            yield node.attr
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+            name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+            if name.endswith("Error") or name == "Interrupted":
+                strings = (part for part in ast.walk(node) if isinstance(part, ast.Constant))
+                yield from (s.value for s in strings if "\n" in str(s.value))
+
+
+@pytest.mark.parametrize("module", sorted(modules().keys() - {"nmt.console"}))
+def test_nothing_reaches_the_terminal_unescaped(module: str) -> None:
+    assert list(unescaped(module)) == []
 
 
 # ---------------------------------------------------------------- torch comes late

@@ -462,9 +462,9 @@ def _load_dataset(corpus: DatasetCorpus) -> datasets.Dataset:
         return datasets.load_dataset(corpus.dataset, corpus.name, split=corpus.split)
     except Exception as error:  # a library of a hundred kinds of failure; all mean the same here
         raise FileError(
-            f"{_location(corpus)}: cannot load the dataset: {error}\n"
+            f"{_location(corpus)}: cannot load the dataset: {error}",
             "Without a network, give local files in its place, for example "
-            "data.train='{src: FILE, tgt: FILE}'"
+            "data.train='{src: FILE, tgt: FILE}'",
         ) from error
 
 

@@ -320,18 +320,18 @@ def _build(
                     progress(counts.name, counts.read)
             counts.read += counts.tallies[INVALID_UTF8].count
     if not any(counts.kept for counts in report.corpora):
-        raise DataError(_nothing_left(report))
+        raise _nothing_left(report)
     (directory / _REPORT_FILE).write_text(report.to_json(), "utf-8")
 
 
-def _nothing_left(report: FilterReport) -> str:
+def _nothing_left(report: FilterReport) -> DataError:
     lines = [
-        f"  {corpus.name}: {corpus.read} read, "
+        f"{corpus.name}: {corpus.read} read, "
         + ", ".join(f"{tally.count} {name}" for name, tally in corpus.dropped.items())
         for corpus in report.corpora
     ]
-    return "no pair is left after filtering; see data.max_length and the rest of data\n" + (
-        "\n".join(lines)
+    return DataError(
+        "no pair is left after filtering; see data.max_length and the rest of data", *lines
     )
 
 

@@ -35,7 +35,7 @@ def _corpora(report: Report, langs: tuple[str, str]) -> Table:
     for part, reports in report.data.items():
         for one in reports:
             table.add_row(
-                Text(f"{part}: {one.name}"),
+                f"{part}: {one.name}",
                 f"{one.read:,}",
                 f"{one.read - one.kept:,}",
                 f"{one.src_tokens:,}",
@@ -145,7 +145,7 @@ def _findings(report: Report) -> RenderableType:
     for finding in report.findings:
         table.add_row(
             Text(finding.severity, style=_STYLES[finding.severity]),
-            Text(f"{finding.about}: {finding.message}", overflow="fold"),
+            f"{finding.about}: {finding.message}",
         )
     return table
 

@@ -6,9 +6,8 @@ import json
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 
-from rich.console import Console
-
 from nmt.config import Config
+from nmt.console import Console
 from nmt.data.prepare import CorpusReport, prepare
 from nmt.data.tokenizer import train_tokenizers
 from nmt.errors import Interrupted
@@ -133,5 +132,5 @@ def _doing(console: Console, what: str) -> AbstractContextManager[object]:
     """Say what is under way: on a terminal as long as it is, otherwise in a line."""
     if console.is_terminal:
         return console.status(what)
-    console.print(what, highlight=False, soft_wrap=True)
+    console.say(what)
     return nullcontext()

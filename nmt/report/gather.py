@@ -10,13 +10,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from rich.console import Console
+from rich.markup import escape as escape_markup
 from rich.progress import track
 
 import nmt
 from nmt import checkpoint
 from nmt.config import Config
-from nmt.errors import ConfigError, NmtError
+from nmt.console import Console
+from nmt.errors import ConfigError, NmtError, escape
 from nmt.report.curves import Curves, read_curves
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def gather(
         ]
     for run in runs:
         for note in run.notes:
-            console.print(f"{run.name}: {note}", highlight=False, markup=False, soft_wrap=True)
+            console.say(f"{run.name}: {note}")
     made = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return Report(nmt.__version__, made, runs)
 
@@ -276,10 +277,9 @@ class _Tracked:
     def __call__(self, items: Iterable[T], what: str, total: int) -> Iterable[T]:
         said = f"{self.name}: {what}"
         if self.console.is_terminal:
-            return track(items, said, total=total, console=self.console, transient=True)
-        self.console.print(
-            f"{said}, {total:,} sentences", highlight=False, markup=False, soft_wrap=True
-        )
+            shown = escape_markup(escape(said))
+            return track(items, shown, total=total, console=self.console, transient=True)
+        self.console.say(f"{said}, {total:,} sentences")
         return items
 
 

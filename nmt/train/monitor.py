@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from nmt.checkpoint import write_text
+from nmt.console import Console, plain
 from nmt.errors import FileError, Interrupted
 from nmt.train.signals import StopFlag
 
@@ -36,9 +36,9 @@ def preparing(console: Console, stop: StopFlag) -> Iterator[Callable[[str, int],
             raise Interrupted("stopped while preparing; the same command starts anew", stop.signum)
         text = f"{what}: {pairs:,} pairs"
         if status is not None:
-            status.update(text)
+            status.update(plain(text))
         elif what != last[0] or time.monotonic() > last[1] + 5:
-            console.print(text, highlight=False, markup=False, soft_wrap=True)
+            console.say(text)
             last = (what, time.monotonic())
 
     if console.is_terminal:
@@ -70,7 +70,7 @@ class Monitor:
         self._progress = Progress(
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
             BarColumn(bar_width=None),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             TimeRemainingColumn(compact=True),
             TextColumn("left"),
             console=console,
@@ -104,7 +104,7 @@ class Monitor:
 
     def say(self, text: str) -> None:
         """Print a line."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.say(text)
 
     def show(self, kind: str, step: int, figures: Mapping[str, float]) -> None:
         """Print figures as a line: on a terminal, the most important ones that fit."""

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from nmt import checkpoint, trained_model
 from nmt.config import AnyCorpus, Config, TrainConfig
 from nmt.config_file import dump_config
+from nmt.console import Console
 from nmt.data.prepare import Prepared, prepare, render
 from nmt.data.tokenizer import Tokenizers, train_tokenizers
 from nmt.errors import ConfigError, FileError
@@ -72,13 +72,12 @@ def train(config: Config, run: Path, console: Console, *, stop_after: int | None
         if begun:
             _check_same_run(config, run)
         if (step := _finished_step(run)) >= config.train.max_steps:
-            _say(
-                console,
+            console.say(
                 f"{run} is trained: step {step} of train.max_steps {config.train.max_steps}. "
                 "Raise it to go on",
             )
             return
-        _say(console, f"{run}: {_beginning(run)} of {config.train.max_steps:,}")
+        console.say(f"{run}: {_beginning(run)} of {config.train.max_steps:,}")
         if not begun:  # what a start that failed left may be of another configuration
             checkpoint.clear_failed_start(run)
         tokenizers = _tokenizers(config, run, console, stop)
@@ -96,8 +95,7 @@ def train(config: Config, run: Path, console: Console, *, stop_after: int | None
         trainer.train(stop, stop_after)
         checkpoint.write_text(run / _FINISHED, f"{trainer.progress.step}\n")
         minutes, seconds = divmod(round(trainer.progress.seconds), 60)
-        _say(
-            console,
+        console.say(
             f"{run}: {trainer.progress.step} steps in {minutes}:{seconds:02d}; it translates with "
             f"{checkpoint.choose_weights(run, config.train.metric)}",
         )
@@ -115,10 +113,6 @@ def set_up_device(config: TrainConfig) -> torch.device:
     if config.threads:
         torch.set_num_threads(config.threads)
     return trained_model.choose_device(config.device)
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _beginning(run: Path) -> str:
@@ -188,7 +182,7 @@ def _check_same_run(config: Config, run: Path) -> None:
     before = _flatten(checkpoint.load_run_config(run).model_dump(mode="json"))
     now = _flatten(config.model_dump(mode="json"))
     changed = [
-        f"  {key}: was {json.dumps(before.get(key))}, is now {json.dumps(now.get(key))}"
+        f"{key}: was {json.dumps(before.get(key))}, is now {json.dumps(now.get(key))}"
         for key in {**before, **now}
         if before.get(key) != now.get(key)
         and not any(key == free or key.startswith(free + ".") for free in _CHANGEABLE)
@@ -197,8 +191,8 @@ def _check_same_run(config: Config, run: Path) -> None:
     ]
     if changed:
         raise ConfigError(
-            f"{run} holds a run of another configuration; take its values, or another --run-dir\n"
-            + "\n".join(changed)
+            f"{run} holds a run of another configuration; take its values, or another --run-dir",
+            *changed,
         )
 
 

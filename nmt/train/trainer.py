@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from rich.console import Console
-
 from nmt import checkpoint, trained_model
 from nmt.config import Config
+from nmt.console import Console
 from nmt.data.batching import Batch, BatchOrder, batches
 from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizers
@@ -363,7 +362,7 @@ class Trainer:
             self._say(f"{self.run}: resuming from step {self.progress.step} instead")
 
     def _say(self, text: str) -> None:
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self.console.say(text)
 
 
 def _exp(value: float) -> float:

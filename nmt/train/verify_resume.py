@@ -10,11 +10,11 @@ import tempfile
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from nmt import checkpoint
 from nmt.config import Config
+from nmt.console import Console
 from nmt.errors import ConfigError, Interrupted, NmtError, TrainingError
 from nmt.train.run import train
 from nmt.train.signals import StopFlag
@@ -53,7 +53,7 @@ def verify_resume(config: Config, steps: int, console: Console) -> str:
         straight, resumed = Path(folder) / "straight", Path(folder) / "resumed"
         for run, stops in ((straight, [steps]), (resumed, [*cuts, steps])):
             for stop_after in stops:
-                console.print(f"training {run.name}, to step {stop_after}", highlight=False)
+                console.say(f"training {run.name}, to step {stop_after}")
                 _in_new_process(config, run, stop_after, stop)
         difference = _first_difference(straight, resumed, steps)
     if difference:

@@ -284,7 +284,7 @@ def test_datasets_opens_the_file(setup: Any, tmp_path: Path) -> None:
 
 
 def test_the_report_as_json_and_as_a_table(setup: Any) -> None:
-    from rich.console import Console
+    from nmt.console import Console
 
     report = prepared(setup((["red", "", "x"], ["rot", "rot", "y"]))).report
     assert FilterReport.from_json(report.to_json()) == report

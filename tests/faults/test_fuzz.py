@@ -261,7 +261,7 @@ METRICS = b'{"kind": "train", "step": 1, "loss": 3.0}\n{"kind": "train", "step":
 
 def test_metrics(tmp_path: Path) -> None:
     """What a run goes on with: lines that are whole and count stay, the others go."""
-    from rich.console import Console
+    from nmt.console import Console
 
     path = tmp_path / "metrics.jsonl"
 

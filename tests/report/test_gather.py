@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
+from nmt.console import Console
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.report.gather import Report, Text, gather
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 import nmt.report
 from browser import Browser
+from nmt.console import Console
 from nmt.report.gather import Report, Text, gather
 from nmt.report.page import render
 

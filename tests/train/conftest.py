@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 
 from nmt.config import Config
+from nmt.console import Console
 from nmt.train.run import train
 
 torch.set_num_threads(1)  # tiny matrices, and other tests may run beside

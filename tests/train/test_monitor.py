@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from nmt.config import Config
+from nmt.console import Console
 from nmt.errors import FileError
 from nmt.train.monitor import Monitor, preparing
 from nmt.train.signals import StopFlag
