@@ -478,6 +478,13 @@ def evaluate(
     confidence: Annotated[
         bool, typer.Option("--confidence", help="Bootstrap the 95 % confidence interval.")
     ] = False,
+    evalb_params: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="EVALB's parameter file for bracket-f1. Default: as COLLINS.prm.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     output: Output = None,
     ensemble: Ensemble = None,
@@ -494,6 +501,7 @@ def evaluate(
 
     from nmt.data.corpus import read_lines
     from nmt.decode.streams import write_lines
+    from nmt.evalb_parameters import COLLINS, read_parameters
     from nmt.evaluate import EvaluateOptions, evaluate, gold_trees, read_test_data, render
 
     if (model is None) == (hyp is None):
@@ -504,7 +512,15 @@ def evaluate(
             "--hyp is scored as it is: leave out --src, --output, --ensemble and the options of "
             "the search"
         )
-    options = EvaluateOptions(metrics.split(","), lowercase, tokenize, confidence=confidence)
+    if evalb_params and "bracket-f1" not in metrics.split(","):
+        raise ConfigError("--evalb-params is for bracket-f1, which is not among --metrics")
+    options = EvaluateOptions(
+        metrics.split(","),
+        lowercase,
+        tokenize,
+        confidence=confidence,
+        evalb=read_parameters(evalb_params) if evalb_params else COLLINS,
+    )
     files: dict[str, Any] = {"src": src, "refs": ref or [], "test_set": test_set, "langs": langs}
     if model:
         translator = _translator(

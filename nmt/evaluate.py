@@ -14,6 +14,7 @@ from nmt.config import Config
 from nmt.data.corpus import read_lines, read_pairs
 from nmt.data.trees import Tree
 from nmt.errors import ConfigError, DataError, FileError
+from nmt.evalb_parameters import COLLINS, EvalbParameters
 
 METRICS = ("bleu", "chrf", "ter", "bracket-f1")
 BOOTSTRAP_SAMPLES = 1000
@@ -39,6 +40,8 @@ class EvaluateOptions:
     confidence: bool = False
     """Estimate the 95 % confidence interval with 1,000 bootstrap samples. The environment
     variable SACREBLEU_SEED sets their seed, as for the `sacrebleu` command."""
+    evalb: EvalbParameters = COLLINS
+    """Which brackets bracket-f1 counts."""
 
     def __post_init__(self) -> None:
         from sacrebleu.metrics.bleu import BLEU
@@ -148,15 +151,18 @@ def gold_trees(references: Sequence[Sequence[str]], options: EvaluateOptions) ->
 
 
 def _bracket_f1(hypotheses: Sequence[str], gold: list[Tree], options: EvaluateOptions) -> Score:
-    comparisons = list(map(brackets.compare, hypotheses, gold))
-    report = brackets.BracketReport.of(comparisons)
+    comparisons = [
+        brackets.compare(hypothesis, tree, options.evalb)
+        for hypothesis, tree in zip(hypotheses, gold, strict=True)
+    ]
+    report = brackets.BracketReport.of(comparisons, options.evalb)
     samples = BOOTSTRAP_SAMPLES if options.confidence else None
     mean, margin = brackets.bootstrap(comparisons, samples) if samples else (None, None)
     return Score(
         "bracket-f1",
         "bracketF1",
         report.score.f1,
-        brackets.signature(samples),
+        brackets.signature(samples, options.evalb),
         str(report),
         mean,
         margin,

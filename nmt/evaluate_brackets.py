@@ -1,44 +1,54 @@
-"""Labelled brackets of parses against a treebank's, as EVALB counts them with COLLINS.prm.
+"""Labelled brackets of parses against those of a treebank, counted as EVALB counts them.
 
-EVALB is the scorer of Sekine and Collins that the literature on parsing reports; COLLINS.prm are
-its default parameters. Words whose tags are punctuation are taken out of both trees, and with
-them the brackets around nothing else; what remains are brackets with a label and the words from
-one to another, and those that both trees have are right.
+EVALB is the scorer of Sekine and Collins that the literature on parsing uses. Words with certain
+tags, such as punctuation, are taken out of both trees, and with them the brackets that hold nothing
+else. The other brackets match if they have the same label and hold the same words. Which tags and
+labels are left out or count as equal is set by `nmt.evalb_parameters`.
 
-It differs from EVALB on purpose in these: the root goes under any of the names that treebanks give
-it, not TOP alone (`nmt.data.trees.normalised`); quotation marks that one tree takes for possessives
-count even where the trees have equally many words; and sentences that cannot be compared are
-counted, but never end the comparison, as the eleventh does there.
+Counts per sentence are equal to those of EVALB, with these exceptions:
+
+- Linearised trees, which EVALB cannot read, are scored too. A line without any word is one of
+  them and is skipped; EVALB takes the `(NP )` in it for an empty word.
+- EVALB gives up where it meets a word outside a leaf, and after a number of errors. Here such
+  sentences are errors, and the others count.
+- A bracket that closes before one opens, as in `(S (NN a))) ((VP (VB b))`, is an error. EVALB
+  leaves the bounds of its arrays there, after a last bracket without a word such as `(TOP`, and on
+  sentences of more than 200 words or brackets.
+- With QUOTE_LABEL, EVALB may insert one quotation mark twice when two stand side by side. Here
+  each is inserted once.
+- A reference that is not a tree is refused.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from nmt import __version__
-from nmt.data.trees import Leaf, Span, Tree, fit, normalised, parse_linearised, parse_tree, project
+from nmt.data.trees import (
+    TRACE,
+    Leaf,
+    Span,
+    Tree,
+    fit,
+    parse_forest,
+    parse_linearised,
+    project,
+)
 from nmt.errors import DataError
+from nmt.evalb_parameters import COLLINS, EvalbParameters
 
-DELETED = {"TOP", "-NONE-", ",", ":", "``", "''", "."}
-"""Tags of words, and labels of brackets, that do not count (DELETE_LABEL)."""
-QUOTES = {"``", "''", "POS"}
-"""Tags that are taken for each other, since ' may be a quotation mark or a possessive
-(QUOTE_LABEL)."""
-SAME_LABELS = {"PRT": "ADVP"}
-"""Labels that count as another one (EQ_LABEL)."""
-CUTOFF = 40
-"""Sentences of at most so many words, punctuation included, are scored apart too (CUTOFF_LEN)."""
-MAX_ERRORS = 10
-"""EVALB gives up after so many sentences that it cannot compare (MAX_ERROR)."""
+_QUOTES = {"'", '"', "/"}
+"""The words that EVALB takes for quotation marks where they have a tag of QUOTE_LABEL."""
 
 # A leaf of a tree in brackets. A linearised tree has none, even if its closing brackets have no
 # labels: there every bracket is a token of its own, as in (NP XX ).
 _LEAF = re.compile(r"\( \s* [^\s()]+ \s+ [^\s()]+ \) (?= [\s()] | $)", re.ASCII | re.VERBOSE)
+_FUNCTION_TAGS = re.compile(r"[-=].*")
 
 
 class Status(Enum):
@@ -48,7 +58,7 @@ class Status(Enum):
     ERROR = "error"
     """The parse is a tree over other words, or its brackets do not match. It does not count."""
     SKIPPED = "skipped"
-    """The parse has no word but punctuation. It does not count."""
+    """The parse has no words, or none that count. It does not count."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ class Comparison:
 
     status: Status
     length: int
-    """Words, punctuation included."""
+    """Words of the treebank's tree, punctuation included."""
     matched: int = 0
     """Brackets that both have."""
     gold: int = 0
@@ -128,68 +138,118 @@ class BracketScore:
         )
 
 
-def compare(hypothesis: str, gold: Tree) -> Comparison:
+def compare(hypothesis: str, gold: Tree, parameters: EvalbParameters = COLLINS) -> Comparison:
     """Compare a parse with the treebank's tree.
 
-    A linearised tree takes its words and tags from the treebank's tree, since its own tags may
-    all be XX; one that is broken, has too few words or too many, or is empty is repaired and
-    counts like any other: it is never an error. A tree in brackets is one that has a leaf
-    `(TAG word)`, without a space before the closing bracket. It is never repaired: that it has
-    other words, or brackets that do not match, is an error as in EVALB.
+    A tree in brackets is one with a leaf `(TAG word)`, without a space before the closing bracket.
+    It is never repaired: if it has other words, or brackets that do not match, it is an error as
+    in EVALB.
+
+    Anything else is a linearised tree. It takes its words and tags from the treebank's tree, as
+    its own tags may all be XX. If it is broken, or has too few or too many words, it is repaired
+    and counts like any other; it is never an error. With no words at all it is skipped, as EVALB
+    skips an empty parse.
 
     Args:
-        hypothesis: a linearised tree, or a tree in brackets with tags and words.
-        gold: as it is read.
+        hypothesis: a linearised tree, or trees in brackets with tags and words.
+        gold: the treebank's tree as read by `parse_forest`.
+        parameters: which brackets count.
     """
-    gold = normalised(gold)
-    length = len(gold.leaves)
+    length = sum(leaf.tag not in parameters.deleted_for_length for leaf in gold.leaves)
     if _LEAF.search(hypothesis):
-        try:
-            parsed, sound, own_length = normalised(parse_tree(hypothesis)), True, length
-        except ValueError:
-            return Comparison(Status.ERROR, length)
-    else:
-        linear, sound = parse_linearised(hypothesis)
-        parsed, own_length = normalised(fit(linear, gold.leaves)), len(linear.leaves)
-    ours, theirs = _kept(gold.leaves, parsed.leaves)
-    gold, parsed = project(gold, ours), project(parsed, theirs)
-    if not parsed.leaves:
+        parsed, problem = parse_forest(hypothesis)
+        return _compare(parsed, gold, length, parameters, is_tree=not problem)
+    linear, sound = parse_linearised(hypothesis)
+    gold = project(gold, [leaf.tag != TRACE for leaf in gold.leaves])
+    if not linear.leaves:
         return Comparison(Status.SKIPPED, length)
-    if [leaf.word for leaf in gold.leaves] != [leaf.word for leaf in parsed.leaves]:
+    found = _compare(fit(linear, gold.leaves), gold, length, parameters)
+    if found.status is not Status.VALID:
+        return found
+    wrong_length = len(linear.leaves) != len(gold.leaves)
+    return replace(found, malformed=not sound, wrong_length=wrong_length)
+
+
+def _compare(
+    parsed: Tree, gold: Tree, length: int, parameters: EvalbParameters, is_tree: bool = True
+) -> Comparison:
+    ours = [leaf.tag not in parameters.deleted for leaf in gold.leaves]
+    theirs = [leaf.tag not in parameters.deleted for leaf in parsed.leaves]
+    if not any(theirs):
+        return Comparison(Status.SKIPPED, length)
+    if not is_tree:
         return Comparison(Status.ERROR, length)
-    right, found = _brackets(gold), _brackets(parsed)
-    return Comparison(
-        Status.VALID,
-        length,
-        (right & found).total(),
-        right.total(),
-        found.total(),
-        malformed=not sound,
-        wrong_length=own_length != length,
-    )
+    if sum(ours) != sum(theirs):
+        _keep_quotes(gold.leaves, ours, parsed.leaves, theirs, parameters)
+    gold, parsed = project(gold, ours), project(parsed, theirs)
+    if len(gold.leaves) != len(parsed.leaves) or not all(
+        parameters.equal_word(a.word, b.word)
+        for a, b in zip(gold.leaves, parsed.leaves, strict=True)
+    ):
+        return Comparison(Status.ERROR, length)
+    right, found = _brackets(gold, parameters), _brackets(parsed, parameters)
+    matched = _count_matches(right, found, parameters)
+    return Comparison(Status.VALID, length, matched, len(right), len(found))
 
 
-def _kept(gold: Sequence[Leaf], parsed: Sequence[Leaf]) -> tuple[list[bool], list[bool]]:
-    """Say which leaves of either tree count: those that are no punctuation.
+def _keep_quotes(
+    gold: Sequence[Leaf],
+    ours: list[bool],
+    parsed: Sequence[Leaf],
+    theirs: list[bool],
+    parameters: EvalbParameters,
+) -> None:
+    """Keep quotation marks that one tree drops and the other keeps.
 
-    A quotation mark that one tree takes for a possessive counts in both. (EVALB sees to that
-    only where the trees are left with different numbers of words.)
+    An apostrophe may be tagged as a quotation mark, which is dropped, or as a possessive, which is
+    not. Two marks are the same one if as many words are kept before them.
+
+    Args:
+        gold: leaves of the treebank's tree.
+        ours: for each of them, whether it is kept; changed in place.
+        parsed: leaves of the parse.
+        theirs: the same for them.
+        parameters: which tags may be confused.
     """
-    ours = [leaf.tag not in DELETED for leaf in gold]
-    theirs = [leaf.tag not in DELETED for leaf in parsed]
-    if len(gold) == len(parsed):
-        for place, (a, b) in enumerate(zip(gold, parsed, strict=True)):
-            if {a.tag, b.tag} <= QUOTES:
-                ours[place] = theirs[place] = ours[place] or theirs[place]
-    return ours, theirs
+
+    def quotes(leaves: Sequence[Leaf]) -> list[int]:
+        return [
+            place
+            for place, leaf in enumerate(leaves)
+            if leaf.tag in parameters.quotes and leaf.word in _QUOTES
+        ]
+
+    for there in quotes(parsed):
+        before = sum(theirs[:there])
+        for here in quotes(gold):
+            if ours[here] != theirs[there] and sum(ours[:here]) == before:
+                ours[here] = theirs[there] = True
 
 
-def _brackets(tree: Tree) -> Counter[Span]:
-    return Counter(
-        span._replace(label=SAME_LABELS.get(span.label, span.label))
-        for span in tree.spans
-        if span.label not in DELETED
-    )
+def _brackets(tree: Tree, parameters: EvalbParameters) -> list[Span]:
+    """List the brackets that count, without their function tags: NP-SBJ is NP."""
+    spans = (span._replace(label=_FUNCTION_TAGS.sub("", span.label)) for span in tree.spans)
+    return [span for span in spans if parameters.counts(span.label)]
+
+
+def _count_matches(
+    gold: Iterable[Span], parsed: Iterable[Span], parameters: EvalbParameters
+) -> int:
+    """Match each bracket of the treebank with the first of the parse that is still free.
+
+    The order matters only where EQ_LABEL makes a label equal to several others.
+    """
+    free: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for label, start, end in parsed:
+        free[start, end].append(label)
+    matched = 0
+    for label, start, end in gold:
+        for other in free[start, end]:
+            if not parameters.labelled or parameters.equal_label(label, other):
+                free[start, end].remove(other)
+                matched += 1
+                break
+    return matched
 
 
 @dataclass(frozen=True)
@@ -198,16 +258,20 @@ class BracketReport:
 
     Attributes:
         score: of all sentences.
-        short: of those with at most `CUTOFF` words.
+        short: of those with at most `parameters.cutoff` words.
         counts: how many sentences there are, and how many were in any way irregular.
+        parameters: what the sentences were compared by.
     """
 
     score: BracketScore
     short: BracketScore
     counts: dict[str, int]
+    parameters: EvalbParameters = COLLINS
 
     @classmethod
-    def of(cls, comparisons: Sequence[Comparison]) -> BracketReport:
+    def of(
+        cls, comparisons: Sequence[Comparison], parameters: EvalbParameters = COLLINS
+    ) -> BracketReport:
         """Sum up the comparisons of all sentences."""
         counts = {
             "sentences": len(comparisons),
@@ -216,23 +280,25 @@ class BracketReport:
             "malformed": sum(c.malformed for c in comparisons),
             "wrong_length": sum(c.wrong_length for c in comparisons),
         }
-        short = [c for c in comparisons if c.length <= CUTOFF]
-        return cls(BracketScore.of(comparisons), BracketScore.of(short), counts)
+        short = [c for c in comparisons if c.length <= parameters.cutoff]
+        return cls(BracketScore.of(comparisons), BracketScore.of(short), counts, parameters)
 
     def __str__(self) -> str:
         """Write all that a table in a paper would have."""
         counts = " ".join(f"{name} = {count}" for name, count in self.counts.items())
-        text = f"{self.score} (len<={CUTOFF}: {self.short}) {counts}"
-        if self.counts["errors"] > MAX_ERRORS:
+        text = f"{self.score} (len<={self.parameters.cutoff}: {self.short}) {counts}"
+        # EVALB stops at the second error above MAX_ERROR, not at the first.
+        if self.counts["errors"] > self.parameters.max_errors + 1:
             text += (
                 f" WARNING: {self.counts['errors']} of {self.counts['sentences']} sentences are "
-                f"errors and not in the score; EVALB gives none after {MAX_ERRORS}"
+                "errors and not in the score; EVALB gives no score with so many (MAX_ERROR "
+                f"{self.parameters.max_errors})"
             )
         return text
 
     def numbers(self) -> dict[str, float]:
         """The same for programs."""
-        named = {"": self.score, f"len{CUTOFF}_": self.short}
+        named = {"": self.score, f"len{self.parameters.cutoff}_": self.short}
         return {
             f"{prefix}{name}": getattr(score, name)
             for prefix, score in named.items()
@@ -241,20 +307,20 @@ class BracketReport:
 
 
 def read_references(lines: Iterable[str]) -> list[Tree]:
-    """Read the treebank's trees, one a line.
+    """Read the treebank's trees, one per line, as EVALB does.
 
     Raises:
-        DataError: a line is not a tree in brackets.
+        DataError: a line has words outside brackets, or brackets that do not match.
     """
     trees = []
     for number, line in enumerate(lines, 1):
-        try:
-            trees.append(parse_tree(line))
-        except ValueError as error:
+        tree, problem = parse_forest(line)
+        if problem:
             raise DataError(
-                f"line {number} of the reference is not a tree in brackets: {error}; bracket-f1 "
+                f"line {number} of the reference is not a tree in brackets: {problem}; bracket-f1 "
                 "needs the PREFIX.trees that scripts/treebank writes"
-            ) from error
+            )
+        trees.append(tree)
     return trees
 
 
@@ -287,10 +353,10 @@ def bootstrap_seed() -> str:
     return os.environ.get("SACREBLEU_SEED", "12345").lower()
 
 
-def signature(samples: int | None) -> str:
+def signature(samples: int | None, parameters: EvalbParameters = COLLINS) -> str:
     """Write all that somebody else needs to repeat the score."""
     drawn = f"bs:{samples}|seed:{bootstrap_seed()}|" if samples else ""
-    return f"nrefs:1|{drawn}params:COLLINS|repair:yes|version:nmt-{__version__}"
+    return f"nrefs:1|{drawn}params:{parameters.name}|repair:yes|version:nmt-{__version__}"
 
 
 def _f1(matched: float, gold: float, parsed: float) -> float:

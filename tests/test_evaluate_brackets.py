@@ -1,8 +1,16 @@
-"""Brackets are counted as EVALB does with COLLINS.prm, on trees whose counts are worked out."""
+"""Brackets are counted as EVALB counts them, on trees whose counts are worked out by hand.
+
+If the environment variable EVALB_DIR names a directory with EVALB, compiled, the same trees and its
+own sample are compared with what it prints.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -15,8 +23,9 @@ from nmt import __version__
 from nmt.cli import app
 from nmt.data.trees import Leaves, Tree, bracketed, linearise, normalised, parse_tree
 from nmt.errors import DataError
+from nmt.evalb_parameters import COLLINS, EvalbParameters, read_parameters
 from nmt.evaluate import EvaluateOptions, Score, evaluate
-from nmt.evaluate_brackets import Comparison, Status, bootstrap, compare
+from nmt.evaluate_brackets import Comparison, Status, bootstrap, compare, read_references
 
 # The brackets of HIGH without the full stop, which does not count, are six: S 0-7, NP 0-2, VP 2-7,
 # NP 3-5, PP 5-7 and NP 6-7. LOW has one more, the NP 3-7 of "a man with eyes".
@@ -30,9 +39,15 @@ LOW = (
 )
 
 
-def counts(hypothesis: str, gold: str) -> tuple[int, int, int]:
+QUOTES = replace(COLLINS, quotes=frozenset(["``", "''", "POS"]))
+
+
+def counts(
+    hypothesis: str, gold: str, parameters: EvalbParameters = COLLINS
+) -> tuple[int, int, int]:
     """Matched, gold and parsed brackets of a sentence that is valid."""
-    found = compare(hypothesis, parse_tree(gold))
+    [tree] = read_references([gold])
+    found = compare(hypothesis, tree, parameters)
     assert found.status is Status.VALID
     return found.matched, found.gold, found.parsed
 
@@ -89,12 +104,39 @@ def test_sentences_are_summed_before_dividing() -> None:
 # ---------------------------------------------------------------- COLLINS.prm
 
 
-@pytest.mark.parametrize("root", ["", "TOP", "ROOT", "S1"])
-def test_the_root_does_not_count(root: str) -> None:
+def test_the_root_top_does_not_count() -> None:
     # Of three brackets, S, NP and VP, the parse has S and VP.
-    gold = f"({root} (S (NP (NN a)) (VP (VB b))))"
+    gold = "(TOP (S (NP (NN a)) (VP (VB b))))"
     assert counts("(S (NN a) (VP (VB b)))", gold) == (2, 3, 2)
     assert counts("(TOP (S (NN a) (VP (VB b))))", gold) == (2, 3, 2)
+
+
+@pytest.mark.parametrize("root", ["", "ROOT", "S1", "VROOT", "-NONE-x"])
+def test_another_root_counts(root: str) -> None:
+    # S, NP, VP and the root, of which the parse has three without its root and four with it.
+    tree = "(S (NP (NN a)) (VP (VB b)))"
+    assert counts(tree, f"({root} {tree})") == (3, 4, 3)
+    assert counts(f"({root} {tree})", f"({root} {tree})") == (4, 4, 4)
+    assert counts(f"({root} {tree})", f"(TOP {tree})") == (3, 3, 4)
+
+
+def test_a_forest_counts() -> None:
+    gold, forest = "(TOP (S (NP (NN a)) (VP (VB b))))", "(NP (NN a)) (VP (VB b))"
+    assert counts(forest, gold) == (2, 3, 2)
+    assert counts(gold, forest) == (2, 2, 3)
+    assert counts("(NN a) (VB b)", gold) == (0, 3, 0)
+    found = numbers([forest], [gold])
+    assert (found["precision"], found["recall"]) == (100, pytest.approx(100 * 2 / 3))
+
+
+def test_brackets_around_nothing_do_not_count() -> None:
+    assert counts("(S (NP (NN a)) (NP) (VP (VB b) (PP (NP))))", "(S (NP (NN a)) (VP (VB b)))") == (
+        (3, 3, 3)
+    )
+
+
+def test_spaces_between_brackets_do_not_matter() -> None:
+    assert counts("(S(NP(NN a))(VP \t (VB  b)))", "(S (NP (NN a)) (VP (VB b)))") == (3, 3, 3)
 
 
 def test_top_counts_nowhere() -> None:
@@ -154,11 +196,31 @@ def test_short_sentences_are_scored_apart() -> None:
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [("POS", "''"), ("''", "POS"), ("POS", "``")])
-def test_a_quotation_mark_taken_for_a_possessive_counts(ours: str, theirs: str) -> None:
-    # The mark counts in both: gold has S 0-3 and NP 0-2, the parse S 0-3 and NP 0-1.
+def test_a_quotation_mark_taken_for_a_possessive(ours: str, theirs: str) -> None:
     gold = f"(S (NP (NNS boys) ({ours} ')) (VB b))"
     parsed = f"(S (NP (NNS boys)) ({theirs} ') (VB b))"
-    assert counts(parsed, gold) == (1, 2, 2)
+    # COLLINS.prm has no QUOTE_LABEL: one of the trees has a word more.
+    assert compare(parsed, parse_tree(gold)).status is Status.ERROR
+    # With it the mark counts in both: gold has S 0-3 and NP 0-2, the parse S 0-3 and NP 0-1.
+    assert counts(parsed, gold, QUOTES) == (1, 2, 2)
+
+
+def test_quotation_marks_are_looked_at_only_where_lengths_differ() -> None:
+    # Both trees have two words, once the quotation marks are dropped: a ' and ' a.
+    gold, parsed = "(S (NN a) (POS ') ('' '))", "(S (NN a) ('' ') (POS '))"
+    assert counts(parsed, gold, QUOTES) == (1, 1, 1)
+    # Only ', \" and / are quotation marks.
+    gold, parsed = "(S (NN a) (POS 's))", "(S (NN a) ('' 's))"
+    assert compare(parsed, parse_tree(gold), QUOTES).status is Status.ERROR
+
+
+def test_several_quotation_marks() -> None:
+    # The second pair is in the same place only because the first was inserted.
+    gold = "(S (POS ') (NP (NN a)) (VP (VB b) (POS ')))"
+    parsed = "(S (`` ') (NP (NN a)) (VP (VB b)) ('' '))"
+    # Gold has S 0-4, NP 1-2 and VP 2-4, the parse VP 2-3.
+    assert counts(parsed, gold, QUOTES) == (2, 3, 3)
+    assert counts(gold, parsed, QUOTES) == (2, 3, 3)
 
 
 def test_quotation_marks_of_two_kinds_do_not_count() -> None:
@@ -177,6 +239,10 @@ def test_quotation_marks_of_two_kinds_do_not_count() -> None:
         "(S (NP (NN a)) (VP (. b)))",  # one tagged as punctuation, which is then missing
         "(S (NP (NN a)) (VP (VB b))",  # a bracket too few
         "(S (NP (NN a))) (VP (VB b)))",  # or too many
+        "(S (NP (NN a)))) ((VP (VB b))",  # one closes before it opens
+        "(S (NP (NN a)) (VP (VB b)) c)",  # a word outside a leaf
+        "(S (NP ( NN a)) (VP (VB b)))",  # a space before a tag
+        "(S (NP (NN a)) (VP (VB b) (NN )))",  # an empty word
     ],
 )
 def test_a_tree_that_cannot_be_compared_is_an_error_that_does_not_count(parsed: str) -> None:
@@ -190,10 +256,11 @@ def test_a_tree_that_cannot_be_compared_is_an_error_that_does_not_count(parsed: 
 
 def test_what_evalb_would_not_score_is_said_aloud() -> None:
     good, bad = "(NP (NN a))", "(NP (NN b))"
-    assert "WARNING" not in score([good] + [bad] * 10, [good] * 11).details
-    found = score([good] + [bad] * 11, [good] * 12)
+    assert "WARNING" not in score([good] + [bad] * 11, [good] * 12).details
+    found = score([good] + [bad] * 12, [good] * 13)
     assert found.details.endswith(
-        "WARNING: 11 of 12 sentences are errors and not in the score; EVALB gives none after 10"
+        "WARNING: 12 of 13 sentences are errors and not in the score; EVALB gives no score with so "
+        "many (MAX_ERROR 10)"
     )
 
 
@@ -206,9 +273,121 @@ def test_a_sentence_of_punctuation_alone_is_skipped() -> None:
     assert (found["skipped"], found["complete_match"], found["f1"]) == (1, 100, 100)
 
 
+@pytest.mark.parametrize(
+    "parsed", ["", " ", "()", "(", ")", "(TOP)", "(TOP (NP) (VP))", "(. .)", "(S (. .)", "(S )S"]
+)
+def test_a_parse_without_words_is_skipped(parsed: str) -> None:
+    gold = "(S (NP (NN a)) (. .))"
+    found = numbers([parsed, gold], [gold, gold])
+    assert (found["skipped"], found["errors"], found["f1"]) == (1, 0, 100)
+
+
+@pytest.mark.parametrize("gold", ["", "()", "(. .)", "(TOP)"])
+def test_a_reference_without_words(gold: str) -> None:
+    found = numbers(["()", "(NN a)"], [gold, gold])
+    assert (found["skipped"], found["errors"]) == (1, 1)
+
+
 def test_nothing_valid_scores_0() -> None:
     found = score(["(NP XX )NP"], ["(NP (. ...))"], confidence=True)
     assert (found.score, found.mean, found.margin) == (0, 0, 0)
+
+
+# ---------------------------------------------------------------- other parameters
+
+
+def test_labels_need_not_match() -> None:
+    gold, parsed = "(S (NP (NN a)) (VP (VB b)))", "(TOP (PP (NN a)) (VP (VB b)))"
+    # LABELED 0 still leaves TOP out: PP matches NP.
+    assert counts(parsed, gold, replace(COLLINS, labelled=False)) == (2, 3, 2)
+    assert counts(parsed, gold) == (1, 3, 2)
+
+
+def test_equal_words() -> None:
+    gold, parsed = "(S (DT this))", "(S (DT This))"
+    assert compare(parsed, parse_tree(gold)).status is Status.ERROR
+    same = replace(COLLINS, equal_words=frozenset([frozenset(["this", "This"])]))
+    assert counts(parsed, gold, same) == counts(gold, parsed, same) == (1, 1, 1)
+
+
+def test_equal_labels_are_not_transitive_and_taken_in_order() -> None:
+    pairs = frozenset(map(frozenset, [["A", "B"], ["B", "C"]]))
+    equal = replace(COLLINS, equal_labels=pairs)
+    assert counts("(C (NN a))", "(A (NN a))", equal) == (0, 1, 1)
+    # B takes the first bracket that it can, A, and leaves none for the other A.
+    assert counts("(A (C (NN a)))", "(B (A (NN a)))", equal) == (1, 2, 2)
+    assert counts("(A (C (NN a)))", "(A (B (NN a)))", equal) == (2, 2, 2)
+
+
+def test_labels_equal_to_a_deleted_one_are_deleted() -> None:
+    deleted = replace(COLLINS, deleted=COLLINS.deleted | {"ADVP"})
+    assert counts("(S (PRT (NN a)))", "(S (ADVP (NN a)))", deleted) == (1, 1, 1)
+    # Of words that holds only for the very tag.
+    assert counts("(S (PRT a))", "(S (PRT a))", deleted) == (1, 1, 1)
+
+
+def test_traces_that_count() -> None:
+    everything = EvalbParameters()
+    gold = "(S (NP (-NONE- *)) (VP (VB b)))"
+    assert counts(gold, gold, everything) == (3, 3, 3)
+    assert compare("(S (VP (VB b)))", parse_tree(gold), everything).status is Status.ERROR
+    # A linearised tree has none.
+    assert counts("(S (VP XX )VP )S", gold, everything) == (2, 2, 2)
+
+
+# ---------------------------------------------------------------- EVALB itself
+
+# Words, tags and roots on which scorers differ: parse and gold.
+DISPUTED = [
+    (HIGH, LOW),
+    ("", LOW),
+    ("()", LOW),
+    (")", LOW),
+    ("(. .)", LOW),
+    ("(NP (NN a)) (VP (VB b))", "(TOP (S (NP (NN a)) (VP (VB b))))"),
+    ("(ROOT (S (NN a)))", "(TOP (S (NN a)))"),
+    ("( (S (NN a)))", "(S1 (S (NN a)))"),
+    ("(S (NP (NNS boys)) ('' ') (VB b))", "(S (NP (NNS boys) (POS ')) (VB b))"),
+    ("(S (`` ') (NP (NN a)) (VP (VB b)) ('' '))", "(S (POS ') (NP (NN a)) (VP (VB b) (POS ')))"),
+    ("(S (NP (NN a)) (PRT (RB b)) (X))", "(S (NP-SBJ=1 (NN a)) (ADVP (RB b) (NP (-NONE- *))))"),
+    ("(S (NN a)", "(S (NN a))"),
+    ("(S (NN a)))", "(S (NN a))"),
+    ("(S (NN b))", "(S (NN a))"),
+    ("(S (-LRB- (NN a)))", "(S (PRN (NN a)))"),
+    ("(S (NN a))", ""),
+    ("(S (NN a) (? ?))", "(S (NN a) (. ?))"),
+]
+
+
+def run_evalb(parameters: Path, gold: Path, parsed: Path) -> list[tuple[int, ...]]:
+    """Length, status and, if it is valid, matched, gold and test brackets of each sentence."""
+    command = [os.environ["EVALB_DIR"] + "/evalb", "-p", parameters, "-e", "1000", gold, parsed]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    rows = re.findall(rb"(?m)^ *\d+ +\d+ +\d .*", done.stdout.split(b"=\n")[1])
+    cells = [list(map(int, re.findall(rb"(?<![\d.])\d+(?![\d.])", row))) for row in rows]
+    return [(row[1], row[2], *(row[3:6] if row[2] == 0 else (0, 0, 0))) for row in cells]
+
+
+@pytest.mark.skipif("EVALB_DIR" not in os.environ, reason="EVALB_DIR does not name EVALB")
+@pytest.mark.parametrize("name", ["COLLINS.prm", "new.prm", "sample/sample.prm"])
+@pytest.mark.parametrize("trees", ["disputed", "sample"])
+def test_equal_to_evalb(name: str, trees: str, tmp_path: Path) -> None:
+    evalb = Path(os.environ["EVALB_DIR"])
+    gold, parsed = evalb / "sample" / "sample.gld", evalb / "sample" / "sample.tst"
+    if trees == "disputed":
+        gold, parsed = tmp_path / "gold", tmp_path / "parsed"
+        gold.write_text("".join(f"{line}\n" for _, line in DISPUTED), "utf-8")
+        parsed.write_text("".join(f"{line}\n" for line, _ in DISPUTED), "utf-8")
+    parameters = read_parameters(evalb / name)
+    references = read_references(gold.read_text("utf-8").split("\n")[:-1])
+    found = [
+        compare(line, tree, parameters)
+        for line, tree in zip(parsed.read_text("utf-8").split("\n")[:-1], references, strict=True)
+    ]
+    codes = {Status.VALID: 0, Status.SKIPPED: 2, Status.ERROR: 1}
+    assert run_evalb(evalb / name, gold, parsed) == [
+        (one.length, codes[one.status], one.matched, one.gold, one.parsed) for one in found
+    ]
 
 
 # ---------------------------------------------------------------- linearised parses
@@ -231,7 +410,6 @@ def test_linearised_parses_take_words_and_tags_from_the_reference(leaves: Leaves
         ("(S (NP XX XX )NP (VP XX )VP )S", 2, 0, 1),  # "me" goes into S: VP is 2-3
         ("(S (NP XX XX )NP (VP XX (NP XX XX )NP )VP )S", 4, 0, 1),  # cut after "me"
         ("(S (NP XX XX )NP", 2, 1, 1),  # the rest of the words go into S
-        ("", 0, 0, 1),
     ],
 )
 def test_broken_parses_are_repaired_and_count(
@@ -325,8 +503,9 @@ def test_sentences_that_do_not_count_are_not_drawn() -> None:
 def test_references_are_one_file_of_trees() -> None:
     with pytest.raises(DataError, match=r"one reference, but there are 2"):
         evaluate([LOW], [[LOW], [LOW]], EvaluateOptions(["bracket-f1"]))
-    with pytest.raises(DataError, match=r"line 2 of the reference is not a tree"):
-        score([LOW, LOW], [LOW, "(S (NP XX )NP )S"])
+    for bad in ["(S (NP XX )NP )S", "a", "(S (NN a)", "(NN a))"]:
+        with pytest.raises(DataError, match=r"line 2 of the reference is not a tree"):
+            score([LOW, LOW], [LOW, bad])
 
 
 def run_nmt(*arguments: object) -> Result:
@@ -345,6 +524,23 @@ def test_the_command(tmp_path: Path) -> None:
     swapped = run_nmt("--ref", tmp_path / "hyp", "--hyp", tmp_path / "ref", "--metrics=bracket-f1")
     assert swapped.exit_code == 3
     assert "scripts/treebank" in swapped.stderr
+
+
+def test_the_command_with_a_parameter_file(tmp_path: Path) -> None:
+    (tmp_path / "hyp").write_text("(S1 (NP (NN a)) (VP (VB b)))\n", "utf-8")
+    (tmp_path / "ref").write_text("(S1 (PP (NN a)) (VP (VB b)))\n", "utf-8")
+    (tmp_path / "my.prm").write_text("LABELED 0\nDELETE_LABEL S1\nCUTOFF_LEN 1\n", "utf-8")
+    files = ["--hyp", tmp_path / "hyp", "--ref", tmp_path / "ref", "--json"]
+    given = [*files, "--evalb-params", tmp_path / "my.prm"]
+    result = run_nmt(*given, "--metrics", "bracket-f1")
+    assert result.exit_code == 0, result.stderr
+    [found] = json.loads(result.stdout)
+    assert found["score"] == 100
+    assert found["numbers"]["len1_f1"] == 0  # the sentence is longer
+    assert re.search(r"\|params:my\.prm-[0-9a-f]{8}\|", found["signature"])
+    wrong = run_nmt(*given, "--metrics", "bleu")
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+    assert "--evalb-params is for bracket-f1" in wrong.stderr
 
 
 def test_references_are_looked_at_before_a_model_translates(

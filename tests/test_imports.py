@@ -26,6 +26,7 @@ LAYERS: list[set[str]] = [
     {"checkpoint"},
     {"trained_model", "info"},
     {"decode"},
+    {"evalb_parameters"},
     {"evaluate_brackets"},
     {"evaluate"},
     {"train"},

@@ -22,12 +22,21 @@ ANY_TAG = "XX"
 
 Leaves = Literal["XX", "tags", "words"]
 
-_TRACE = "-NONE-"
+TRACE = "-NONE-"
+"""Tag of an empty element, which stands for no word of the sentence."""
 _ROOTS = {"", "TOP", "ROOT", "S1", "VROOT"}
 # Only ASCII spaces separate: a no-break space is part of a word.
 _BRACKETS = re.compile(
     r"\( \s* (?P<tag> [^\s()]+) \s+ (?P<word> [^\s()]+) \s* \)"
     r"| \( \s* (?P<label> [^\s()]*)"
+    r"| (?P<close> \))"
+    r"| (?P<stray> [^\s()]+)",
+    re.ASCII | re.VERBOSE,
+)
+# As EVALB reads: no space comes after ( or before the ) of a leaf, and anything may be empty.
+_EVALB_BRACKETS = re.compile(
+    r"\( (?P<tag> [^\s()]*) \s+ (?P<word> [^\s()]*) \)"
+    r"| \( (?P<label> [^\s()]*)"
     r"| (?P<close> \))"
     r"| (?P<stray> [^\s()]+)",
     re.ASCII | re.VERBOSE,
@@ -107,6 +116,36 @@ def parse_tree(text: str) -> Tree:
     return Tree(leaves, spans)
 
 
+def parse_forest(line: str) -> tuple[Tree, str]:
+    """Read any number of trees in brackets, also none, the way EVALB reads a line.
+
+    It is more lenient than `parse_tree` where EVALB is: there may be several trees, and brackets
+    around nothing, which are dropped. It is stricter about spaces: a leaf is `(TAG word)`.
+
+    Returns:
+        One tree with the leaves and brackets of all, as far as they can be read, and what is
+        wrong with them, empty if nothing is.
+    """
+    leaves: list[Leaf] = []
+    spans: list[Span] = []
+    opened: list[int] = []
+    problem = ""
+    for part in _EVALB_BRACKETS.finditer(line):
+        if part["tag"] is not None:
+            leaves.append(Leaf(part["tag"], part["word"]))
+        elif part["label"] is not None:
+            opened.append(len(spans))
+            spans.append(Span(part["label"], len(leaves), len(leaves)))
+        elif part["close"] and opened:
+            place = opened.pop()
+            spans[place] = spans[place]._replace(end=len(leaves))
+        else:
+            problem = problem or f"{part[0]!r} belongs to no bracket: a leaf is (TAG word)"
+    if opened:
+        problem = problem or f"the bracket ({spans[opened[-1]].label} is never closed"
+    return Tree(leaves, [span for span in spans if span.start < span.end]), problem
+
+
 def read_trees(path: str | Path) -> Iterator[Tree]:
     """Read the trees of a file, plain or .gz, each on one line or over several.
 
@@ -157,7 +196,7 @@ def normalised(tree: Tree) -> Tree:
     (NP-SBJ-1 and NP=2 are NP); so is the root above the sentence, under any of its names. Two
     brackets around the same words stay two.
     """
-    tree = project(tree, [leaf.tag != _TRACE for leaf in tree.leaves])
+    tree = project(tree, [leaf.tag != TRACE for leaf in tree.leaves])
     spans = [span._replace(label=_FUNCTION_TAGS.sub("", span.label)) for span in tree.spans]
     return Tree(tree.leaves, list(dropwhile(lambda span: span.label in _ROOTS, spans)))
 

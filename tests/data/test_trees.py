@@ -25,6 +25,7 @@ from nmt.data.trees import (
     fit,
     linearise,
     normalised,
+    parse_forest,
     parse_linearised,
     parse_tree,
     read_trees,
@@ -72,6 +73,27 @@ def test_a_tree_is_its_leaves_and_spans() -> None:
 def test_what_is_no_tree(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_tree(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "labels", "problem"),
+    [
+        ("(S(NN a)\t(NP (NN  b)))", "a b", ["S", "NP"], ""),
+        ("(NP (NN a)) (VP (VB b)) (. .)", "a b .", ["NP", "VP"], ""),
+        ("( (S (NN a)) (X))", "a", ["", "S"], ""),
+        ("", "", [], ""),
+        ("(()())", "", [], ""),
+        ("(S (NN a)", "a", [], "(S is never closed"),
+        ("(S (NN a)))", "a", ["S"], "')' belongs to no bracket"),
+        ("(S (NN a )) b", "", [], "'a' belongs to no bracket"),
+    ],
+)
+def test_forests(line: str, words: str, labels: list[str], problem: str) -> None:
+    tree, found = parse_forest(line)
+    assert " ".join(leaf.word for leaf in tree.leaves) == words
+    assert [span.label for span in tree.spans] == labels
+    assert problem in found
+    assert bool(problem) == bool(found)
 
 
 def test_a_tree_may_be_deep() -> None:
