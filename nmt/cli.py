@@ -724,8 +724,9 @@ def _load_models(
 ) -> list[TrainedModel]:
     import torch
 
+    from nmt.device import choose_device
     from nmt.export.ctranslate2 import is_exported
-    from nmt.trained_model import choose_device, load_model
+    from nmt.trained_model import load_model
 
     for path in paths:
         if is_exported(path):
@@ -742,7 +743,7 @@ def _num_processes(device: str, threads: int | None) -> int:
     import torch
 
     from nmt.decode.workers import CAN_FORK
-    from nmt.trained_model import choose_device
+    from nmt.device import choose_device
 
     if not CAN_FORK or choose_device(device).type != "cpu":
         return 1
@@ -751,8 +752,8 @@ def _num_processes(device: str, threads: int | None) -> int:
 
 def _exported(paths: list[Path], device: str, dtype: Dtype, threads: int | None) -> Engine:
     """Load an exported model, with the options of one that is not."""
+    from nmt.device import choose_device
     from nmt.export.engine import CTranslate2Engine
-    from nmt.trained_model import choose_device
 
     if len(paths) > 1:
         raise ConfigError("--ensemble needs --engine nmt: CTranslate2 runs one model")

@@ -25,7 +25,9 @@ from torch import Tensor
 
 import nmt
 from nmt import checkpoint, trained_model
+from nmt.device import choose_device
 from nmt.errors import ConfigError, FileError
+from nmt.model.build import copy_weights, make_network
 
 
 def tensors(value: float = 1.0) -> dict[str, dict[str, Tensor]]:
@@ -531,14 +533,14 @@ def test_loading_draws_no_random_numbers(run: Path) -> None:
     before = torch.get_rng_state()
     model = trained_model.load_model(run)
     assert torch.equal(torch.get_rng_state(), before)
-    trained_model.make_network(model.config, model.tokenizers)
+    make_network(model.config.model, *model.tokenizers.sizes)
     assert not torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("name", ["meta", "cuda:99", "x"])
 def test_a_device_that_is_not_there_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"device '{name}': not here"):
-        trained_model.choose_device(name)
+        choose_device(name)
 
 
 def test_a_relative_path_and_a_checkpoint_inside_a_run_load(
@@ -608,20 +610,20 @@ def test_weights_of_another_shape_are_refused(run: Path) -> None:
 def test_missing_and_foreign_weights_are_refused(run: Path) -> None:
     model = trained_model.load_model(run)
     weights = {name: p.detach() for name, p in model.network.named_parameters()}
-    trained_model.assign_weights(model.network, weights, "here")
+    copy_weights(model.network, weights, "here")
     with pytest.raises(FileError, match=r"here: .*foreign is the first of 1 that differ"):
-        trained_model.assign_weights(model.network, weights | {"foreign": torch.zeros(1)}, "here")
+        copy_weights(model.network, weights | {"foreign": torch.zeros(1)}, "here")
     name = sorted(weights)[0]
     del weights[name]
     with pytest.raises(FileError, match=f"{name} is the first of 1 that differ"):
-        trained_model.assign_weights(model.network, weights, "here")
+        copy_weights(model.network, weights, "here")
 
 
 def test_an_unknown_device_is_refused() -> None:
     for name in ("gpu", "cuda:99", ""):
         with pytest.raises(ConfigError, match="use cpu, cuda"):
-            trained_model.choose_device(name)
-    assert trained_model.choose_device("cpu").type == "cpu"
+            choose_device(name)
+    assert choose_device("cpu").type == "cpu"
 
 
 # ---------------------------------------------------------------- small files

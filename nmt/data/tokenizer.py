@@ -212,6 +212,11 @@ class Tokenizers(NamedTuple):
         """Whether both sides share one vocabulary."""
         return self.src is self.tgt
 
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Both vocabulary sizes and the source's padding id: what a network needs to know."""
+        return self.src.vocab_size, self.tgt.vocab_size, self.src.pad_id
+
     def save(self, directory: str | Path) -> None:
         """Write `spm.model`, or `src.model` and `tgt.model`, into a directory."""
         for name, tokenizer in self._files():

@@ -17,8 +17,8 @@ from nmt.decode.engine import Engine, Networks, TranslateOptions
 from nmt.decode.lines import full_windows, prompt_windows, split_line
 from nmt.decode.memo import Memo
 from nmt.decode.search import Hypothesis, normalised
+from nmt.device import is_out_of_memory
 from nmt.errors import DataError
-from nmt.model.memory import is_out_of_memory
 from nmt.trained_model import TrainedModel
 
 _BATCHES_AHEAD = 16

@@ -25,8 +25,7 @@ from nmt.config_file import dump_config
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import ConfigError, FileError
 from nmt.model.attention import MultiHeadAttention
-from nmt.model.layers import DecoderLayer, EncoderLayer, FeedForward, Residual
-from nmt.model.transformer import Transformer
+from nmt.model.transformer import DecoderLayer, EncoderLayer, FeedForward, Residual, Transformer
 from nmt.trained_model import TrainedModel
 
 _MIN_POSITIONS = 1024

@@ -5,24 +5,19 @@ A mask is True where attention is allowed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nmt.model.cache import KeyValues, Past
 from nmt.model.dropout import dropout
-
-_VECTOR = 16  # float32 numbers in the widest vector register
+from nmt.model.kernels import cpu, cuda
 
 
 def scaled_dot_product_attention(
     q_BHLK: Tensor, k_BHMK: Tensor, v_BHMK: Tensor, mask: Tensor | None, dropout_p: float = 0.0
 ) -> Tensor:
-    """Compute softmax(q k^T / sqrt(d_k)) v (paper, equation 1).
-
-    On a GPU this is torch's fused kernel. On a CPU two products and a softmax are faster at the
-    lengths of sentences, forward and above all backward.
+    """Return softmax(q k^T / sqrt(d_k)) v (paper, equation 1).
 
     Args:
         q_BHLK: queries.
@@ -35,14 +30,12 @@ def scaled_dot_product_attention(
         [B, H, L, width of the values].
     """
     if q_BHLK.is_cuda:
-        return F.scaled_dot_product_attention(
-            q_BHLK, k_BHMK, v_BHMK, attn_mask=mask, dropout_p=dropout_p
-        )
+        return cuda.attention(q_BHLK, k_BHMK, v_BHMK, mask, dropout_p)
     return dropout(attention_weights(q_BHLK, k_BHMK, mask), dropout_p) @ v_BHMK
 
 
 def attention_weights(q_BHLK: Tensor, k_BHMK: Tensor, mask: Tensor | None) -> Tensor:
-    """Compute softmax(q k^T / sqrt(d_k)), how much each query takes of each value.
+    """Return softmax(q k^T / sqrt(d_k)), the weight of each value for each query.
 
     Args:
         q_BHLK, k_BHMK, mask: as in `scaled_dot_product_attention`.
@@ -50,69 +43,24 @@ def attention_weights(q_BHLK: Tensor, k_BHMK: Tensor, mask: Tensor | None) -> Te
     Returns:
         [B, H, L, M]; rows sum to 1, and what is not allowed is 0.
     """
-    # The product wants its operands dense; transposed, they would be copied in leaps.
+    # Contiguous keys: the product would copy transposed ones element by element.
     scores_BHLM = (q_BHLK * q_BHLK.shape[-1] ** -0.5) @ k_BHMK.contiguous().transpose(-2, -1)
     if mask is not None:
         scores_BHLM = scores_BHLM.masked_fill(~mask, torch.finfo(scores_BHLM.dtype).min)
-    return _softmax(scores_BHLM)
-
-
-def _softmax(scores_BHLM: Tensor) -> Tensor:
-    """Take the softmax over rows as short as sentences, in float32 at least."""
-    size = scores_BHLM.shape[-1]
-    # Rows that do not fill a vector register torch computes number by number, ten times slower.
-    missing = max(0, _VECTOR - size)
-    padded_BHLM = F.pad(scores_BHLM, (0, missing), value=-torch.inf) if missing else scores_BHLM
-    exact = torch.promote_types(scores_BHLM.dtype, torch.float32)
-    weights_BHLM = padded_BHLM.softmax(dim=-1, dtype=exact)[..., :size]
-    return weights_BHLM.to(scores_BHLM.dtype)
-
-
-@dataclass
-class KeyValues:
-    """Keys and values of one attention sub-layer."""
-
-    k_BHMK: Tensor
-    v_BHMK: Tensor
-
-    def select(self, sentences_N: Tensor) -> None:
-        """Keep these sentences, in this order."""
-        self.k_BHMK = self.k_BHMK.index_select(0, sentences_N)
-        self.v_BHMK = self.v_BHMK.index_select(0, sentences_N)
-
-
-class Past(KeyValues):
-    """Keys and values of the positions decoded so far, with room for more.
-
-    Attention reads the buffers whole: of a part of them a product would make a copy first. So
-    the mask has to leave out the places that are not filled.
-    """
-
-    def make_room(self, size: int) -> None:
-        """Grow to at least so many places, what is new being zero."""
-        more = size - self.k_BHMK.shape[2]
-        if more > 0:
-            self.k_BHMK = F.pad(self.k_BHMK, (0, 0, 0, more))
-            self.v_BHMK = F.pad(self.v_BHMK, (0, 0, 0, more))
-
-    def write(self, new: KeyValues, start: int) -> None:
-        """Fill the places from `start` on."""
-        places = slice(start, start + new.k_BHMK.shape[2])
-        self.k_BHMK[:, :, places] = new.k_BHMK
-        self.v_BHMK[:, :, places] = new.v_BHMK
+    return cpu.softmax(scores_BHLM)
 
 
 class MultiHeadAttention(nn.Module):
     """MultiHead(Q, K, V) = Concat(head_1, ..., head_h) W^O (paper, section 3.2.2).
 
     The projections have no bias, as in the paper. W^Q, W^K and W^V of all heads are one
-    matrix, so that self-attention is one product.
+    matrix, so self-attention needs one product.
 
     Args:
         d_model: width of input and output.
         num_heads: h.
-        d_k: width of a head's queries and keys.
-        d_v: width of a head's values.
+        d_k: width of the queries and keys of a head.
+        d_v: width of the values of a head.
         dropout_p: dropout on the attention weights.
     """
 
@@ -136,15 +84,14 @@ class MultiHeadAttention(nn.Module):
         past: Past | None = None,
         start: int = 0,
     ) -> Tensor:
-        """Attend from a sequence to a memory, or without one to itself.
+        """Attend from a sequence to a memory or, without one, to the sequence itself.
 
         Args:
-            x_BLD: the sequence, or with `past` what comes after it.
-            mask: bool, broadcastable to [B, H, L, M]; None allows all.
-            memory: what `keys_values` made of the sequence to attend to.
-            past: of self-attention, keys and values of earlier positions, among which those of
-                x_BLD are written.
-            start: the place in `past` where they go.
+            x_BLD: the sequence; with `past`, its newest positions.
+            mask: bool, broadcastable to [B, H, L, M]; None allows everything.
+            memory: from `keys_values` of the sequence to attend to.
+            past: keys and values of earlier positions, to which those of x_BLD are added.
+            start: the slot of `past` where they go.
 
         Returns:
             [B, L, d_model].
@@ -165,9 +112,7 @@ class MultiHeadAttention(nn.Module):
     def weights(
         self, x_BLD: Tensor, mask: Tensor | None, *, memory: KeyValues | None = None
     ) -> Tensor:
-        """Compute the weights [B, H, L, M] by which `forward` attends, before their dropout.
-
-        On a GPU they are those of its fused kernel but for rounding.
+        """Return the weights [B, H, L, M] that `forward` uses, before dropout.
 
         Args:
             x_BLD, mask, memory: as in `forward`.
@@ -175,8 +120,8 @@ class MultiHeadAttention(nn.Module):
         q_BHLK, keys_values = self._projected(x_BLD, memory)
         return attention_weights(q_BHLK, keys_values.k_BHMK, mask)
 
-    def no_past(self, batch_size: int) -> Past:
-        """Make the empty cache that decoding starts from."""
+    def empty_past(self, batch_size: int) -> Past:
+        """Return the empty cache that decoding starts from."""
         empty = [
             self.qkv_weight.new_empty(batch_size, self.num_heads, 0, width // self.num_heads)
             for width in self.widths[1:]
@@ -189,7 +134,7 @@ class MultiHeadAttention(nn.Module):
         return KeyValues(*map(self._heads, torch.split(kv_BMX, self.widths[1:], dim=-1)))
 
     def _projected(self, x_BLD: Tensor, memory: KeyValues | None) -> tuple[Tensor, KeyValues]:
-        """Give the queries of a sequence, and the keys and values that they are to attend to."""
+        """Return the queries of a sequence, and the keys and values for them."""
         if memory is not None:
             return self._heads(F.linear(x_BLD, self.qkv_weight[: self.widths[0]])), memory
         qkv_BLX = F.linear(x_BLD, self.qkv_weight)

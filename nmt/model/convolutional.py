@@ -21,9 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nmt.config import ConvolutionalConfig
-from nmt.model.attention import KeyValues, scaled_dot_product_attention
+from nmt.model.attention import scaled_dot_product_attention
+from nmt.model.cache import KeyValues, is_all
 from nmt.model.dropout import Dropout
-from nmt.model.network import Network, is_all, make_matrices
+from nmt.model.network import Network, make_matrices
 from nmt.model.positions import LearnedPositions
 
 _SQRT_HALF = math.sqrt(0.5)

@@ -1,20 +1,15 @@
-"""Dropout whose mask is cheap to draw on a CPU (Srivastava et al. 2014)."""
+"""Dropout (Srivastava et al. 2014)."""
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_LEVELS = 1 << 16
+from nmt.model.kernels import cpu
 
 
 def dropout(x: Tensor, p: float) -> Tensor:
     """Zero each element with probability p and scale the others by 1 / (1 - p).
-
-    On a CPU torch draws the mask with one Bernoulli variable an element, which can cost as much
-    as all matrix products of a small model. Here one random 64-bit word serves four elements,
-    16 bits each, at the price of p being rounded to a multiple of 2^-16.
 
     Args:
         x: floating point, any shape.
@@ -22,17 +17,7 @@ def dropout(x: Tensor, p: float) -> Tensor:
     """
     if p == 0.0:
         return x
-    if x.device.type != "cpu":
-        return F.dropout(x, p)
-    # From -2^63 without an upper limit: all 64 bits are random.
-    words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    level = words.view(torch.int16)[: x.numel()].view(x.shape)
-    dropped = min(round(p * _LEVELS), _LEVELS - 1)
-    # The lanes are signed: the lowest `dropped` of the 2^16 levels begin at -2^15. Clamped to the
-    # highest of them and the one above, they are 0 and 1; bools are ten times as slow to convert.
-    first_kept = dropped - _LEVELS // 2
-    keep = level.clamp_(first_kept - 1, first_kept).sub_(first_kept - 1).to(x.dtype)
-    return x * keep.mul_(_LEVELS / (_LEVELS - dropped))
+    return cpu.dropout(x, p) if x.device.type == "cpu" else F.dropout(x, p)
 
 
 class Dropout(nn.Module):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Generic, Protocol, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from nmt.config import ConvolutionalConfig, RecurrentConfig
@@ -76,13 +75,6 @@ class Network(nn.Module, ABC, Generic[StateT]):
         Returns:
             decoder outputs [B, W, D], for `project`.
         """
-
-
-def is_all(indices_N: Tensor, size: int) -> bool:
-    """Tell whether indices select everything as it is."""
-    return len(indices_N) == size and torch.equal(
-        indices_N, torch.arange(size, device=indices_N.device)
-    )
 
 
 def make_matrices(

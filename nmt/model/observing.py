@@ -10,8 +10,7 @@ from typing import Any, cast
 from torch import Tensor
 
 from nmt.model.attention import MultiHeadAttention
-from nmt.model.layers import EncoderLayer
-from nmt.model.transformer import Transformer
+from nmt.model.transformer import EncoderLayer, Transformer
 
 
 @contextlib.contextmanager

@@ -22,8 +22,8 @@ def sinusoids(start: int, length: int, d_model: int) -> Tensor:
         float32, [length, d_model].
     """
     # float64: at position 5000 the argument in float32 is already off in the fourth decimal.
-    position_T1 = torch.arange(start, start + length, dtype=torch.float64)[:, None]
-    exponent = torch.arange(0, d_model, 2, dtype=torch.float64) / d_model
+    position_T1 = torch.arange(start, start + length, dtype=torch.float64, device="cpu")[:, None]
+    exponent = torch.arange(0, d_model, 2, dtype=torch.float64, device="cpu") / d_model
     angle_TI = position_T1 / 10000.0**exponent
     return torch.stack([angle_TI.sin(), angle_TI.cos()], dim=-1).flatten(1).float()
 
@@ -78,7 +78,7 @@ class NoPositions(nn.Module):
     def __init__(self, d_model: int) -> None:
         super().__init__()
         # A buffer, so as to be on the device and in the dtype of the embeddings.
-        self.register_buffer("zeros_1D", torch.zeros(1, d_model), persistent=False)
+        self.register_buffer("zeros_1D", torch.zeros(1, d_model, device="cpu"), persistent=False)
 
     def forward(self, start: int, length: int) -> Tensor:
         """Return [length, d_model], wherever they start."""

@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config import RecurrentConfig
+from nmt.model.cache import is_all
 from nmt.model.dropout import Dropout
-from nmt.model.network import Network, is_all, make_matrices
+from nmt.model.network import Network, make_matrices
 
 # Products that the gates of a cell need.
 _GATES = {"gru": 3, "lstm": 4}

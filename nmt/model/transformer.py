@@ -1,9 +1,9 @@
-"""The Transformer: encode, decode, project (paper, section 3 and Figure 1)."""
+"""The Transformer (paper, section 3 and Figure 1): layers, encode, decode, project."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -11,61 +11,144 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nmt.config import TransformerConfig
-from nmt.model.attention import KeyValues, Past
+from nmt.model.attention import MultiHeadAttention
+from nmt.model.cache import DecoderState, KeyValues, Past
 from nmt.model.dropout import Dropout
-from nmt.model.layers import DecoderLayer, EncoderLayer
-from nmt.model.network import Network, is_all
+from nmt.model.network import Network
 from nmt.model.positions import make_positions, place
 
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "swiglu": F.silu,
+}
 
-@dataclass
-class DecoderState:
-    """What decoding keeps between two steps: W hypotheses for each of B sentences.
 
-    All tokens that the hypotheses of a sentence have read stand in one row of the cache, in the
-    order in which they were read, and a mask says which of them a hypothesis has among its own.
-    So nothing is moved when hypotheses change places in the beam, and they share the source.
+class FeedForward(nn.Module):
+    """FFN(x) = max(0, x W1 + b1) W2 + b2 (paper, equation 2).
 
-    Attributes:
-        position: index of the next position.
-        used: places of the cache that are filled.
-        past: keys and values of the tokens read, one a decoder layer.
-        own_BWM: bool; whether a token of the cache belongs to a hypothesis.
-        memory: keys and values of the source, one a layer.
-        src_mask: bool [B, 1, 1, S].
+    The activation may be GELU instead (Hendrycks and Gimpel 2016), or SwiGLU (Shazeer 2020), which
+    multiplies by a second projection and has no biases: (silu(x W1) * x V) W2.
     """
 
-    position: int
-    used: int
-    past: list[Past]
-    own_BWM: Tensor
-    memory: list[KeyValues]
-    src_mask: Tensor
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.gated = config.activation == "swiglu"
+        self.activation = _ACTIVATIONS[config.activation]
+        inner = config.d_ff * (2 if self.gated else 1)
+        self.inner = nn.Linear(config.d_model, inner, bias=not self.gated)
+        self.outer = nn.Linear(config.d_ff, config.d_model, bias=not self.gated)
+        self.dropout = Dropout(config.activation_dropout)
+        for weight in [*self.inner.weight.chunk(inner // config.d_ff), self.outer.weight]:
+            nn.init.xavier_uniform_(weight)
+        for bias in (self.inner.bias, self.outer.bias):
+            if bias is not None:
+                nn.init.zeros_(bias)
 
-    def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
-        """Keep sentences and hypotheses; see `nmt.model.network.State`."""
-        if not is_all(sentences_N, len(self.own_BWM)):
-            for keys_values in [*self.past, *self.memory]:
-                keys_values.select(sentences_N)
-            self.src_mask = self.src_mask.index_select(0, sentences_N)
-        self.own_BWM = self.own_BWM[sentences_N[:, None], beams_NW]
+    def forward(self, x_BLD: Tensor) -> Tensor:
+        """Map each position independently, [B, L, D] to [B, L, D]."""
+        h_BLF = self.inner(x_BLD)
+        if self.gated:
+            gate_BLF, h_BLF = h_BLF.chunk(2, dim=-1)
+            h_BLF = self.activation(gate_BLF) * h_BLF
+        else:
+            h_BLF = self.activation(h_BLF)
+        out_BLD: Tensor = self.outer(self.dropout(h_BLF))
+        return out_BLD
 
-    def make_room(self) -> None:
-        """Let each hypothesis have one more token, its own; `used` is for the caller to change."""
-        width, size = self.own_BWM.shape[1:]
-        end = self.used + width
-        if end > size:
-            # For eight positions at a time: kernels are made for every size there is.
-            size = self.used + 8 * width
-            for past in self.past:
-                past.make_room(size)
-            self.own_BWM = F.pad(self.own_BWM, (0, size - self.own_BWM.shape[2]))
-        eye_WW = torch.eye(width, dtype=torch.bool, device=self.own_BWM.device)
-        self.own_BWM[:, :, self.used : end] = eye_WW
+
+class Residual(nn.Module):
+    """LayerNorm(x + Dropout(Sublayer(x))) (paper, section 5.4).
+
+    With `norm: pre` it is x + Dropout(Sublayer(LayerNorm(x))) (Xiong et al. 2020).
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.d_model)
+        self.dropout = Dropout(config.dropout)
+        self.pre_norm = config.norm == "pre"
+
+    def forward(self, x_BLD: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
+        """Apply a sub-layer that maps [B, L, D] to [B, L, D]."""
+        out_BLD: Tensor
+        if self.pre_norm:
+            out_BLD = x_BLD + self.dropout(sublayer(self.norm(x_BLD)))
+        else:
+            out_BLD = self.norm(x_BLD + self.dropout(sublayer(x_BLD)))
+        return out_BLD
+
+
+def _attention(config: TransformerConfig) -> MultiHeadAttention:
+    width = config.d_model // config.num_heads
+    return MultiHeadAttention(
+        config.d_model,
+        config.num_heads,
+        config.d_k or width,
+        config.d_v or width,
+        config.attention_dropout,
+    )
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention, then feed-forward (paper, Figure 1, left)."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.self_attention = _attention(config)
+        self.feed_forward = FeedForward(config)
+        self.residuals = nn.ModuleList(Residual(config) for _ in range(2))
+
+    def forward(self, x_BSD: Tensor, src_mask: Tensor) -> Tensor:
+        """Apply the layer, [B, S, D] to [B, S, D].
+
+        Args:
+            x_BSD: the source.
+            src_mask: bool [B, 1, 1, S], True at tokens, False at padding.
+        """
+        attend, feed = self.residuals
+        x_BSD = attend(x_BSD, lambda x: self.self_attention(x, src_mask))
+        x_BSD = feed(x_BSD, self.feed_forward)
+        return x_BSD
+
+
+class DecoderLayer(nn.Module):
+    """Masked self-attention, attention to the encoder, feed-forward (paper, Figure 1, right)."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.self_attention = _attention(config)
+        self.cross_attention = _attention(config)
+        self.feed_forward = FeedForward(config)
+        self.residuals = nn.ModuleList(Residual(config) for _ in range(3))
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        tgt_mask: Tensor,
+        memory: KeyValues,
+        src_mask: Tensor,
+        past: Past | None = None,
+        start: int = 0,
+    ) -> Tensor:
+        """Apply the layer, [B, T, D] to [B, T, D].
+
+        Args:
+            x_BTD: the target; with `past`, its newest positions.
+            tgt_mask: bool, broadcastable to [B, H, T, T]; with `past`, to [B, H, T, its size].
+            memory: keys and values of the encoder's output, from `cross_attention.keys_values`.
+            src_mask: bool [B, 1, 1, S], True at tokens, False at padding.
+            past, start: as in `MultiHeadAttention.forward`.
+        """
+        attend, cross, feed = self.residuals
+        x_BTD = attend(x_BTD, lambda x: self.self_attention(x, tgt_mask, past=past, start=start))
+        x_BTD = cross(x_BTD, lambda x: self.cross_attention(x, src_mask, memory=memory))
+        x_BTD = feed(x_BTD, self.feed_forward)
+        return x_BTD
 
 
 class Transformer(Network[DecoderState]):
-    """An encoder-decoder model of layers of attention.
+    """The encoder-decoder model of the paper.
 
     Args:
         config: its shape.
@@ -73,9 +156,9 @@ class Transformer(Network[DecoderState]):
         tgt_vocab_size: rows of the target embedding and of the output projection.
         src_pad_id: the source id that is padding.
 
-    The embeddings are scaled by sqrt(d_model) and share one matrix with the output projection
-    as `config.tie_embeddings` says (paper, section 3.4). Those that positions are concatenated to
-    are narrower, and scaled by the root of their own width.
+    Embeddings are scaled by sqrt(d_model) and share one matrix with the output projection as
+    `config.tie_embeddings` says (paper, section 3.4). Embeddings with concatenated positions are
+    narrower, and scaled by the root of their own width.
     """
 
     def __init__(
@@ -90,7 +173,7 @@ class Transformer(Network[DecoderState]):
         self.tgt_embedding = (
             self.src_embedding if tied == "all" else _embedding(tgt_vocab_size, width)
         )
-        # On the meta device, without memory, since its own weight is replaced at once.
+        # Without memory, on the meta device: its weight is replaced right away.
         self.projection = nn.Linear(config.d_model, tgt_vocab_size, bias=False, device="meta")
         if tied == "none":
             self.projection.weight = nn.Parameter(torch.empty(tgt_vocab_size, config.d_model))
@@ -108,20 +191,20 @@ class Transformer(Network[DecoderState]):
         )
         decoder_layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
         self.decoder_layers = cast("list[DecoderLayer]", decoder_layers)  # ModuleList is untyped
-        # With pre-norm the sum of the last residual is still to be normalised.
+        # With pre-norm, the sum of the last residual has not been normalised yet.
         pre_norm = config.norm == "pre"
         self.encoder_norm = nn.LayerNorm(config.d_model) if pre_norm else nn.Identity()
         self.decoder_norm = nn.LayerNorm(config.d_model) if pre_norm else nn.Identity()
 
     def hidden(self, src_BS: Tensor, tgt_in_BT: Tensor) -> Tensor:
-        """Decode all positions at once; see `Network.hidden`."""
+        """Return the decoder outputs of all positions; see `Network.hidden`."""
         return self.decode(tgt_in_BT, *self.encode(src_BS))
 
     def encode(self, src_BS: Tensor) -> tuple[Tensor, Tensor]:
         """Encode the source.
 
         Returns:
-            the memory [B, S, D] and its mask, bool [B, 1, 1, S], True at tokens.
+            The memory [B, S, D] and its mask, bool [B, 1, 1, S], True at tokens.
         """
         src_mask = (src_BS != self.src_pad_id)[:, None, None, :]
         positions_SP = self.src_positions(0, src_BS.shape[1])
@@ -132,7 +215,7 @@ class Transformer(Network[DecoderState]):
         return memory_BSD, src_mask
 
     def decode(self, tgt_in_BT: Tensor, memory_BSD: Tensor, src_mask: Tensor) -> Tensor:
-        """Decode all positions at once, each seeing itself and those before it; [B, T, D]."""
+        """Decode all positions at once, each attending to itself and earlier ones; [B, T, D]."""
         length = tgt_in_BT.shape[1]
         causal_TT = torch.ones(length, length, dtype=torch.bool, device=tgt_in_BT.device).tril()
         x_BTD = self._embed(tgt_in_BT, self.tgt_embedding, self.tgt_positions(0, length))
@@ -143,14 +226,14 @@ class Transformer(Network[DecoderState]):
         return out_BTD
 
     def start_decoding(self, src_BS: Tensor) -> DecoderState:
-        """Encode the source and prepare a state with one hypothesis a sentence."""
+        """Encode the source and return a state with one hypothesis per sentence."""
         memory_BSD, src_mask = self.encode(src_BS)
         size = len(src_BS)
         return DecoderState(
             position=0,
             used=0,
-            past=[layer.self_attention.no_past(size) for layer in self.decoder_layers],
-            own_BWM=src_mask.new_empty(size, 1, 0),
+            past=[layer.self_attention.empty_past(size) for layer in self.decoder_layers],
+            history_BWM=src_mask.new_empty(size, 1, 0),
             memory=[layer.cross_attention.keys_values(memory_BSD) for layer in self.decoder_layers],
             src_mask=src_mask,
         )
@@ -161,9 +244,9 @@ class Transformer(Network[DecoderState]):
         position_1P = self.tgt_positions(state.position, 1)
         x_BWD = self._embed(tokens_BW, self.tgt_embedding, position_1P)
         for layer, past, memory in zip(self.decoder_layers, state.past, state.memory, strict=True):
-            # The hypotheses of a sentence are like positions of one sequence.
-            own_B1WM = state.own_BWM[:, None]
-            x_BWD = layer(x_BWD, own_B1WM, memory, state.src_mask, past, state.used)
+            # The hypotheses of a sentence act as positions of one sequence.
+            history_B1WM = state.history_BWM[:, None]
+            x_BWD = layer(x_BWD, history_B1WM, memory, state.src_mask, past, state.used)
         state.used += tokens_BW.shape[1]
         state.position += 1
         out_BWD: Tensor = self.decoder_norm(x_BWD)
@@ -177,7 +260,7 @@ class Transformer(Network[DecoderState]):
 
 def _embedding(vocab_size: int, width: int) -> nn.Embedding:
     embedding = nn.Embedding(vocab_size, width)
-    # Of variance 1 / width: with the scale of sqrt(width) an embedding has the size of a
-    # position, and as the output projection it gives logits of variance 1.
+    # Variance 1 / width: scaled by sqrt(width), an embedding is as large as a position encoding,
+    # and as the output projection it gives logits of variance 1.
     nn.init.normal_(embedding.weight, std=width**-0.5)
     return embedding

@@ -15,16 +15,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nmt import trained_model
 from nmt.config import Config
 from nmt.data.batching import Batch, BatchOrder, batches, collate
 from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizers
+from nmt.device import autocast, is_out_of_memory
 from nmt.errors import TrainingError
-from nmt.model.memory import is_out_of_memory
+from nmt.model.build import make_network
 from nmt.preflight.finding import Finding
 from nmt.train.learner import Learner
-from nmt.train.precision import autocast
 from nmt.train.schedule import learning_rate
 
 Int64s = npt.NDArray[np.int64]
@@ -122,7 +121,7 @@ def _plan(config: Config, tokenizers: Tokenizers, prepared: Prepared, epoch: lis
     tokens = int(prepared.src_lengths[rows].sum() + prepared.tgt_lengths[rows].sum())
     number = max(1, round(len(epoch) * _growth(config, tokenizers, prepared, rows)))
     with torch.device("meta"):  # shapes without numbers
-        network = trained_model.make_network(config, tokenizers)
+        network = make_network(config.model, *tokenizers.sizes)
     return Plan(
         sum(parameter.numel() for parameter in network.parameters()),
         number,
@@ -179,7 +178,7 @@ def _measure(
         if len(seconds) == _TIMED_STEPS or sum(seconds) > _TIMED_SECONDS:
             break
     mean = sum(seconds) / len(seconds)
-    bf16 = autocast(config.train, device)._enabled
+    bf16 = autocast(config.train.precision, device)._enabled
     return Measured(
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         precision="bf16" if bf16 else "fp32",

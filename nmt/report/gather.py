@@ -120,10 +120,10 @@ def gather(
     names = _names(paths)
     runs = [_read_run(path, name) for path, name in zip(paths, names, strict=True)]
     if text is not None:
-        from nmt import trained_model
+        from nmt.device import choose_device
 
         named = _named_data(text)
-        chosen_device = trained_model.choose_device(device)
+        chosen_device = choose_device(device)
         runs = [
             _translated(run, path, text, named, chosen_device, console)
             for run, path in zip(runs, paths, strict=True)

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nmt import trained_model
 from nmt.config import Config, TrainConfig
 from nmt.data.batching import Batch
 from nmt.data.tokenizer import Tokenizers
+from nmt.device import autocast, is_out_of_memory
 from nmt.errors import TrainingError
-from nmt.model.memory import is_out_of_memory
+from nmt.model.build import copy_weights, make_network
 from nmt.train.loss import batch_loss
-from nmt.train.precision import autocast
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Learner:
         say: Callable[[str], object],
     ) -> None:
         torch.manual_seed(config.train.seed)
-        self.network = trained_model.make_network(config, tokenizers).to(device)
+        self.network = make_network(config.model, *tokenizers.sizes).to(device)
         self.optimizer = _make_optimizer(self.network, config.train)
         self._config, self._device, self._say = config.train, device, say
         self._src_pad_id, self._tgt_pad_id = tokenizers.src.pad_id, tokenizers.tgt.pad_id
@@ -117,7 +116,7 @@ class Learner:
             parts[too_large : too_large + 1] = self._divided(parts[too_large])
 
     def _backward(self, batch: Batch, tokens: int) -> Tensor:
-        with autocast(self._config, self._device):
+        with autocast(self._config.precision, self._device):
             loss, nll = batch_loss(
                 self.network,
                 batch.to(self._device),
@@ -165,7 +164,7 @@ class Learner:
         Raises:
             FileError: they are not of this network; the message names `origin`.
         """
-        trained_model.assign_weights(self.network, tensors["weights"], origin)
+        copy_weights(self.network, tensors["weights"], origin)
         for name, parameter in self.network.named_parameters():
             self.optimizer.state[parameter] = {
                 key: tensors["optimizer"][f"{key}.{name}"].to(

@@ -16,6 +16,7 @@ from nmt.config_file import dump_config
 from nmt.console import Console
 from nmt.data.prepare import Prepared, prepare, render
 from nmt.data.tokenizer import Tokenizers, train_tokenizers
+from nmt.device import choose_device
 from nmt.errors import ConfigError, FileError
 from nmt.train.monitor import preparing
 from nmt.train.signals import StopFlag
@@ -112,7 +113,7 @@ def set_up_device(config: TrainConfig) -> torch.device:
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     if config.threads:
         torch.set_num_threads(config.threads)
-    return trained_model.choose_device(config.device)
+    return choose_device(config.device)
 
 
 def _beginning(run: Path) -> str:

@@ -14,13 +14,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from nmt import checkpoint, trained_model
+from nmt import checkpoint
 from nmt.config import Config
 from nmt.console import Console
 from nmt.data.batching import Batch, BatchOrder, batches
 from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizers
+from nmt.device import choose_device
 from nmt.errors import ConfigError, FileError, Interrupted, TrainingError
+from nmt.model.build import network_with_weights
 from nmt.train.learner import Learner, StepFigures
 from nmt.train.monitor import Monitor
 from nmt.train.saving import BackgroundSaver, Tensors
@@ -92,7 +94,7 @@ class Trainer:
     ) -> None:
         self.config, self.run = config, run
         self.tokenizers, self.train_data = tokenizers, train_data
-        self.device = trained_model.choose_device(config.train.device)
+        self.device = choose_device(config.train.device)
         self.learner = Learner(config, tokenizers, self.device, self._say)
         self.validator = (
             Validator(config, tokenizers, valid_data, self.device, self._say)
@@ -315,8 +317,9 @@ class Trainer:
         scores: dict[str, float] = {}
         if self.validator:
             self.monitor.doing("validating the average")
-            network = trained_model.make_network(self.config, self.tokenizers).to(self.device)
-            trained_model.assign_weights(network, weights, "the average")
+            network = network_with_weights(
+                weights, "the average", self.config.model, *self.tokenizers.sizes
+            ).to(self.device)
             scores = self.validator(network, stop)
             self._end_if(stop)
             self.monitor.log("mean", self.progress.step, scores)

@@ -17,11 +17,11 @@ from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.decode.engine import TranslateOptions
 from nmt.decode.translator import Translator
+from nmt.device import autocast
 from nmt.errors import DataError
 from nmt.evaluate import EvaluateOptions, evaluate
 from nmt.model.network import Network
 from nmt.train.loss import batch_loss
-from nmt.train.precision import autocast
 from nmt.train.signals import StopFlag
 from nmt.trained_model import TrainedModel
 
@@ -89,7 +89,7 @@ class Validator:
         for batch in batches(self.data, self.tokenizers, self.order, self.config, epoch=0):
             if stop:
                 break
-            with autocast(self.config.train, self.device):
+            with autocast(self.config.train.precision, self.device):
                 _, nll = batch_loss(
                     network, batch.to(self.device), self.tokenizers.tgt.pad_id, smoothing=0.0
                 )

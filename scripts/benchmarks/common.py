@@ -134,7 +134,7 @@ def device(name: str) -> str:
     """Parse the name of a device that must be there."""
     if name == "cpu":
         return name
-    from nmt.trained_model import choose_device
+    from nmt.device import choose_device
 
     return str(choose_device(name))
 

@@ -136,8 +136,8 @@ def _plan(options: argparse.Namespace, size: str, folder: Path) -> Plan:
     from nmt.data.batching import BatchOrder, batches
     from nmt.data.prepare import prepare
     from nmt.data.tokenizer import train_tokenizers
+    from nmt.model.build import make_network
     from nmt.train.schedule import learning_rate
-    from nmt.trained_model import make_network
 
     steps = options.steps
     window = max(1, steps // _WINDOWS)
@@ -174,7 +174,7 @@ def _plan(options: argparse.Namespace, size: str, folder: Path) -> Plan:
                 tokens.append(batch.num_tgt_tokens)
             epoch += 1
     (folder / "config.yaml").write_text(dump_config(config), "utf-8")
-    network = make_network(config, tokenizers)
+    network = make_network(config.model, *tokenizers.sizes)
     return Plan(
         tokens=[sum(tokens[first : first + window]) for first in range(0, steps, window)],
         common={

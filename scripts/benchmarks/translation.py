@@ -324,12 +324,12 @@ def _make_random_run(options: argparse.Namespace, folder: Path) -> Path:
     from nmt.checkpoint import save_average, save_directory
     from nmt.config_file import dump_config
     from nmt.data.tokenizer import train_tokenizers
-    from nmt.trained_model import make_network
+    from nmt.model.build import make_network
 
     config = make_config(options, options.random, folder / "cache")
     tokenizers = train_tokenizers(config)
     torch.manual_seed(1)
-    network = make_network(config, tokenizers)
+    network = make_network(config.model, *tokenizers.sizes)
     # The output of the last normalisation has a large part in one direction, and the embedding
     # of the end mark is opposite to it: its logit is about -32, and hardly any other changes.
     direction_D = torch.nn.functional.normalize(torch.randn(config.model.d_model), dim=0)

@@ -18,8 +18,9 @@ from nmt.config import RecurrentConfig
 from nmt.decode.alignment import split_words
 from nmt.decode.translator import Translator
 from nmt.errors import ConfigError, DataError
+from nmt.model.build import make_network
 from nmt.model.observing import forced_attention
-from nmt.trained_model import TrainedModel, load_model, make_network
+from nmt.trained_model import TrainedModel, load_model
 
 SRC, TGT = "the naïve cat sat </script>", "THE CAT <!-- SAT."
 
@@ -105,7 +106,9 @@ def attend(run: Path, *arguments: str) -> Result:
 def test_a_model_of_another_kind_is_refused(model: TrainedModel) -> None:
     section = RecurrentConfig(kind="rnn", d_model=8, d_hidden=8)
     config = model.config.model_copy(update={"model": section})
-    recurrent = replace(model, config=config, network=make_network(config, model.tokenizers))
+    recurrent = replace(
+        model, config=config, network=make_network(config.model, *model.tokenizers.sizes)
+    )
     with pytest.raises(ConfigError, match=r"nmt attend needs .* model.kind: transformer; .* rnn"):
         pair_attention(recurrent, SRC, TGT)
 

@@ -16,8 +16,9 @@ from torch.nn.functional import cross_entropy
 from nmt.config import Config
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.decode.engine import padded
+from nmt.model.build import make_network
 from nmt.model.network import Network
-from nmt.trained_model import TrainedModel, make_network
+from nmt.trained_model import TrainedModel
 
 torch.set_num_threads(1)  # tiny matrices, and other tests may run beside
 
@@ -76,7 +77,7 @@ def _make_model(tokenizer: Tokenizer, seed: int, **settings: object) -> TrainedM
     )
     torch.manual_seed(seed)
     tokenizers = Tokenizers(tokenizer, tokenizer)
-    network = make_network(config, tokenizers)
+    network = make_network(config.model, *tokenizers.sizes)
     _learn_to_copy(network, tokenizer)
     return TrainedModel(config, tokenizers, network.eval(), Path(f"model-{seed}"))
 

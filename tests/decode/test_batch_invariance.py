@@ -16,7 +16,8 @@ from nmt.data import phrasebook
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.decode.engine import TranslateOptions, padded
 from nmt.decode.translator import Translator
-from nmt.trained_model import TrainedModel, make_network
+from nmt.model.build import make_network
+from nmt.trained_model import TrainedModel
 
 BATCH_TOKENS = (256, 2048, 16384)
 
@@ -68,7 +69,7 @@ def half_trained(pairs: list[phrasebook.Pair]) -> TrainedModel:
     config = Config.model_validate({"data": data, "model": {**shape, "dropout": 0.0}})
     torch.manual_seed(1)
     tokenizers = Tokenizers(tokenizer, tokenizer)
-    network = make_network(config, tokenizers)
+    network = make_network(config.model, *tokenizers.sizes)
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     for start in range(0, 300 * 64, 64):
         batch = pairs[start : start + 64]

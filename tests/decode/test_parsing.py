@@ -19,7 +19,8 @@ from nmt.decode.parsing import TreeGrammar, TreeStepper
 from nmt.decode.search import Hypothesis, beam_search
 from nmt.decode.translator import Translator
 from nmt.errors import ConfigError
-from nmt.trained_model import TrainedModel, make_network
+from nmt.model.build import make_network
+from nmt.trained_model import TrainedModel
 
 SENTENCES = ["the cat sat", "on a ( mat ) .", "dogs", "the dogs sat on the cat :("]
 
@@ -136,7 +137,7 @@ def test_a_word_that_the_tokenizer_does_not_know(brackets: Tokenizer) -> None:
 def test_a_model_parses(brackets: Tokenizer, model: TrainedModel) -> None:
     torch.manual_seed(3)
     tokenizers = Tokenizers(brackets, brackets)
-    network = make_network(model.config, tokenizers).eval()
+    network = make_network(model.config.model, *tokenizers.sizes).eval()
     untrained = TrainedModel(model.config, tokenizers, network, Path("untrained"))
     options = TranslateOptions.from_config(DecodeConfig(trees=True, max_extra_len=90))
     lines = SENTENCES[:3]

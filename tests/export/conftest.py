@@ -17,7 +17,8 @@ from nmt.config import Config
 from nmt.data import phrasebook
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.decode.engine import padded
-from nmt.trained_model import TrainedModel, make_network
+from nmt.model.build import make_network
+from nmt.trained_model import TrainedModel
 
 torch.set_num_threads(1)  # tiny matrices, and other tests may run beside
 
@@ -90,7 +91,9 @@ def make_model(pairs: Pairs) -> Callable[..., TrainedModel]:
             }
         )
         torch.manual_seed(1)
-        model = TrainedModel(config, tokenizers, make_network(config, tokenizers), Path("a-run"))
+        model = TrainedModel(
+            config, tokenizers, make_network(config.model, *tokenizers.sizes), Path("a-run")
+        )
         _learn(model, pairs, steps)
         model.network.eval()
         return model

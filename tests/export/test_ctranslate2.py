@@ -23,7 +23,8 @@ from nmt.decode.translator import Translation, Translator
 from nmt.errors import ConfigError, FileError
 from nmt.export.ctranslate2 import export_ctranslate2
 from nmt.export.engine import CTranslate2Engine
-from nmt.trained_model import TrainedModel, make_network
+from nmt.model.build import make_network
+from nmt.trained_model import TrainedModel
 
 CPU = torch.device("cpu")
 LEARNED = {"kind": "learned", "max_length": 64}
@@ -243,7 +244,7 @@ def test_other_kinds_of_models_are_refused(
     data = {"src_lang": "en", "tgt_lang": "de", "train": {"demo": "train"}}
     config = Config.model_validate({"data": data, "model": {"kind": kind, "d_hidden": 8}})
     with pytest.raises(ConfigError, match=rf"model\.kind {kind}, only the Transformer"):
-        export(TrainedModel(config, joint, make_network(config, joint), Path("a-run")))
+        export(TrainedModel(config, joint, make_network(config.model, *joint.sizes), Path("a-run")))
     assert list(tmp_path.iterdir()) == []
 
 

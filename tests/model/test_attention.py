@@ -152,7 +152,7 @@ def test_masked_keys_get_no_gradient() -> None:
 def test_keys_and_values_kept_over_steps_equal_one_pass() -> None:
     ours = _attention(2, 5)
     x = _random(2, 4, D_MODEL)
-    past = ours.no_past(2)
+    past = ours.empty_past(2)
     past.make_room(7)
     read = torch.arange(7) <= torch.arange(4)[:, None]
     steps = [ours(x[:, t : t + 1], read[t], past=past, start=t) for t in range(4)]
@@ -163,7 +163,7 @@ def test_keys_and_values_kept_over_steps_equal_one_pass() -> None:
 
 def test_room_is_made_without_a_loss() -> None:
     ours = _attention()
-    past = ours.no_past(2)
+    past = ours.empty_past(2)
     past.make_room(3)
     new = ours.keys_values(_random(2, 2, D_MODEL))
     past.write(new, 1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from nmt.model.attention import KeyValues
+from nmt.model.cache import KeyValues
 from nmt.model.convolutional import (
     ConvolutionalNetwork,
     DecoderBlock,

@@ -14,7 +14,7 @@ from torch.testing import assert_close
 from nmt.config import TransformerConfig
 from nmt.model.attention import MultiHeadAttention
 from nmt.model.dropout import dropout
-from nmt.model.layers import DecoderLayer, EncoderLayer, FeedForward, Residual
+from nmt.model.transformer import DecoderLayer, EncoderLayer, FeedForward, Residual
 
 D_MODEL, HEADS, D_FF = 12, 3, 20
 SRC_MASK = torch.tensor([[True] * 5, [True, True, True, False, False]])[:, None, None, :]

@@ -23,6 +23,7 @@ from nmt.data.batching import Batch
 from nmt.data.prepare import prepare
 from nmt.data.tokenizer import train_tokenizers
 from nmt.errors import ConfigError, FileError, Interrupted, TrainingError
+from nmt.model.build import make_network
 from nmt.model.convolutional import ConvolutionalNetwork
 from nmt.model.network import Network
 from nmt.model.recurrent import RecurrentNetwork
@@ -472,7 +473,7 @@ def test_validation_scores_each_pair_once_and_leaves_the_random_state(
     tokenizers = train_tokenizers(config)
     data = prepare(config, tokenizers, config.data.valid, filtered=False)
     torch.manual_seed(1)
-    network = trained_model.make_network(config, tokenizers)
+    network = make_network(config.model, *tokenizers.sizes)
     state = torch.get_rng_state()
     scores = Validator(config, tokenizers, data, torch.device("cpu"), print)(network, StopFlag())
     assert torch.equal(torch.get_rng_state(), state)

@@ -15,7 +15,7 @@ from worker import Answer, Request, serve, synchronize
 
 from nmt.model.attention import MultiHeadAttention
 from nmt.model.convolutional import EncoderBlock
-from nmt.model.cpu_products import use_the_faster_exact_library
+from nmt.model.kernels.cpu import prefer_onednn
 from nmt.model.recurrent import RecurrentEncoder
 
 SECONDS = 0.3  # at least, of each measurement
@@ -77,7 +77,7 @@ def kept_bytes(module: nn.Module, layer: Layer, x_BLD: Tensor) -> int:
 
 
 def measure(request: Request) -> Answer:
-    use_the_faster_exact_library()
+    prefer_onednn()
     torch.set_num_threads(request["threads"])
     torch.manual_seed(1)
     module, layer = make_layer(request)

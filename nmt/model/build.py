@@ -1,0 +1,94 @@
+"""From a model's configuration to a network, newly initialised or with given weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nmt.config import AnyModel
+from nmt.errors import FileError
+from nmt.model.convolutional import ConvolutionalNetwork
+from nmt.model.kernels import cpu
+from nmt.model.network import Network
+from nmt.model.recurrent import RecurrentNetwork
+from nmt.model.transformer import Transformer
+
+_KINDS: dict[str, Any] = {
+    "transformer": Transformer,
+    "rnn": RecurrentNetwork,
+    "conv": ConvolutionalNetwork,
+}
+
+
+def make_network(
+    config: AnyModel, src_vocab_size: int, tgt_vocab_size: int, src_pad_id: int
+) -> Network[Any]:
+    """Return a newly initialised network.
+
+    Args:
+        config: kind and shape.
+        src_vocab_size: rows of the source embedding.
+        tgt_vocab_size: rows of the target embedding and of the output projection.
+        src_pad_id: the source id that is padding.
+    """
+    cpu.tune_process()
+    network: Network[Any] = _KINDS[config.kind](config, src_vocab_size, tgt_vocab_size, src_pad_id)
+    return network
+
+
+def network_with_weights(
+    weights: Mapping[str, Tensor],
+    origin: str,
+    config: AnyModel,
+    src_vocab_size: int,
+    tgt_vocab_size: int,
+    src_pad_id: int,
+) -> Network[Any]:
+    """Return a network that owns the given weights, without initialising it first.
+
+    Args:
+        weights: by the names of `Network.named_parameters`.
+        origin: where they come from, for the message.
+        config, src_vocab_size, tgt_vocab_size, src_pad_id: as in `make_network`.
+
+    Raises:
+        FileError: the weights do not fit the network.
+    """
+    with torch.device("meta"):
+        network = make_network(config, src_vocab_size, tgt_vocab_size, src_pad_id)
+    _check_shapes(network, weights, origin)
+    # Matrices that the network shares have several names, of which `weights` has the first.
+    first_names: dict[nn.Parameter, str] = {}
+    parameters = {name: nn.Parameter(weight) for name, weight in weights.items()}
+    state = {
+        name: parameters[first_names.setdefault(parameter, name)]
+        for name, parameter in network.named_parameters(remove_duplicate=False)
+    }
+    network.load_state_dict(state, assign=True)
+    return network
+
+
+def copy_weights(network: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
+    """Copy named weights into a network, whose parameters stay the same objects.
+
+    Raises:
+        FileError: the weights do not fit the network; the message names `origin`.
+    """
+    _check_shapes(network, weights, origin)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.copy_(weights[name])
+
+
+def _check_shapes(network: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
+    expected = {name: parameter.shape for name, parameter in network.named_parameters()}
+    given = {name: weight.shape for name, weight in weights.items()}
+    wrong = [name for name in {*expected, *given} if expected.get(name) != given.get(name)]
+    if wrong:
+        raise FileError(
+            f"{origin}: the weights are not of the model that config.yaml and the tokenizer "
+            f"describe; {min(wrong)} is the first of {len(wrong)} that differ"
+        )

@@ -1,0 +1,101 @@
+"""What decoding keeps from one step to the next: keys and values, and whose they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass
+class KeyValues:
+    """Keys and values of one attention sub-layer.
+
+    Attributes:
+        k_BHMK: keys.
+        v_BHMK: values; their width may differ.
+    """
+
+    k_BHMK: Tensor
+    v_BHMK: Tensor
+
+    def select(self, sentences_N: Tensor) -> None:
+        """Keep these sentences, in this order."""
+        self.k_BHMK = self.k_BHMK.index_select(0, sentences_N)
+        self.v_BHMK = self.v_BHMK.index_select(0, sentences_N)
+
+
+class Past(KeyValues):
+    """Keys and values of the positions decoded so far, with room for more.
+
+    Attention reads the whole buffers, since a product with a part of them would copy it first.
+    The mask has to exclude the slots that are not filled.
+    """
+
+    def make_room(self, size: int) -> None:
+        """Grow to at least `size` slots; new ones are zero."""
+        more = size - self.k_BHMK.shape[2]
+        if more > 0:
+            self.k_BHMK = F.pad(self.k_BHMK, (0, 0, 0, more))
+            self.v_BHMK = F.pad(self.v_BHMK, (0, 0, 0, more))
+
+    def write(self, new: KeyValues, start: int) -> None:
+        """Fill the slots from `start` on."""
+        slots = slice(start, start + new.k_BHMK.shape[2])
+        self.k_BHMK[:, :, slots] = new.k_BHMK
+        self.v_BHMK[:, :, slots] = new.v_BHMK
+
+
+@dataclass
+class DecoderState:
+    """The state of a Transformer's decoder: W hypotheses for each of B sentences.
+
+    The tokens that the hypotheses of a sentence have read share one row of the cache, in the order
+    in which they were read. A mask says which of them are in the history of which hypothesis. So
+    nothing moves when hypotheses change places in the beam, and they share the source.
+
+    Attributes:
+        position: index of the next position.
+        used: slots of the cache that are filled.
+        past: keys and values of the tokens read, one per decoder layer.
+        history_BWM: bool; whether a cached token is in the history of a hypothesis.
+        memory: keys and values of the source, one per layer.
+        src_mask: bool [B, 1, 1, S].
+    """
+
+    position: int
+    used: int
+    past: list[Past]
+    history_BWM: Tensor
+    memory: list[KeyValues]
+    src_mask: Tensor
+
+    def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
+        """Keep sentences and hypotheses; see `nmt.model.network.State`."""
+        if not is_all(sentences_N, len(self.history_BWM)):
+            for keys_values in [*self.past, *self.memory]:
+                keys_values.select(sentences_N)
+            self.src_mask = self.src_mask.index_select(0, sentences_N)
+        self.history_BWM = self.history_BWM[sentences_N[:, None], beams_NW]
+
+    def make_room(self) -> None:
+        """Add one token to the history of each hypothesis; the caller advances `used`."""
+        width, size = self.history_BWM.shape[1:]
+        end = self.used + width
+        if end > size:
+            # Grow by eight positions at a time: kernels are built for every size there is.
+            size = self.used + 8 * width
+            for past in self.past:
+                past.make_room(size)
+            self.history_BWM = F.pad(self.history_BWM, (0, size - self.history_BWM.shape[2]))
+        eye_WW = torch.eye(width, dtype=torch.bool, device=self.history_BWM.device)
+        self.history_BWM[:, :, self.used : end] = eye_WW
+
+
+def is_all(indices_N: Tensor, size: int) -> bool:
+    """Return whether indices select everything in its present order."""
+    return len(indices_N) == size and torch.equal(
+        indices_N, torch.arange(size, device=indices_N.device)
+    )
