@@ -62,6 +62,7 @@ class Browser:
         self._numbers = itertools.count(1)
         self._session: str | None = None
         self._loaded = False
+        self._saved = False
         self.requests: list[str] = []
         self.errors: list[str] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -113,6 +114,17 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyDown", **event, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", **event)
 
+    def download(self, button: str, folder: Path) -> Path:
+        """Click on the element with an id, and return the file that this saves in a folder."""
+        behavior = {"behavior": "allow", "downloadPath": str(folder), "eventsEnabled": True}
+        self.call("Browser.setDownloadBehavior", **behavior)
+        self._saved = False
+        self.run(f"document.getElementById('{button}').click()")
+        while not self._saved:
+            self._receive()
+        [found] = folder.iterdir()
+        return found
+
     def screenshot(self, path: Path) -> None:
         """Write what the window shows as PNG."""
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
@@ -138,6 +150,7 @@ class Browser:
 
     def _note(self, event: str, values: dict[str, Any]) -> None:
         self._loaded |= event == "Page.loadEventFired"
+        self._saved |= event == "Browser.downloadProgress" and values["state"] == "completed"
         if event == "Network.requestWillBeSent":
             self.requests.append(values["request"]["url"])
         elif event == "Runtime.exceptionThrown":

@@ -1,5 +1,3 @@
-"use strict";
-
 // ---------------------------------------------------------------- what there is to show
 
 const byId = (id) => document.getElementById(id);
@@ -8,9 +6,18 @@ const source = { tokens: pair.src_tokens, words: pair.src_words };
 const read = { tokens: pair.tgt_in, words: pair.tgt_in_words };
 const written = { tokens: pair.tgt_out, words: pair.tgt_out_words };
 const KINDS = {
-  cross: { layers: pair.cross, rows: written, columns: source },
-  encoder: { layers: pair.encoder, rows: source, columns: source },
-  decoder: { layers: pair.decoder, rows: written, columns: read },
+  cross: {
+    ...{ layers: pair.cross, rows: written, columns: source },
+    ...{ name: "target to source", leftName: "source", rightName: "target" },
+  },
+  encoder: {
+    ...{ layers: pair.encoder, rows: source, columns: source },
+    ...{ name: "source to source", leftName: "source, attended to", rightName: "source, attends" },
+  },
+  decoder: {
+    ...{ layers: pair.decoder, rows: written, columns: read },
+    ...{ name: "target to target", leftName: "target, attended to", rightName: "target, attends" },
+  },
 };
 const MEAN = "mean";
 
@@ -42,35 +49,59 @@ function merged(weights, rows, columns) {
 
 function weightsOf(layers, layer, head) {
   const heads = layers[layer];
-  if (head !== MEAN) return heads[head];
-  return heads[0].map((row, query) => row.map((_, key) => mean(heads.map((h) => h[query][key]))));
+  return head === MEAN ? meanOf(heads) : heads[head];
+}
+
+function meanOf(matrices) {
+  const [first] = matrices;
+  return first.map((row, i) => row.map((_, j) => mean(matrices.map((matrix) => matrix[i][j]))));
 }
 
 // ---------------------------------------------------------------- the choice and what follows it
 
-const choice = { kind: "cross", layer: 0, head: MEAN, merge: false };
+const choice = { kind: "cross", layer: 0, heads: [], merge: false }; // no heads: their mean
 let view; // labels and weights of the choice
 let pick = { row: null, column: null };
+
+const COLOURS = 8;
+const headName = (head) => (head === MEAN ? "mean" : `head ${head + 1}`);
+const colourOf = (head) => (head === MEAN ? "rgb(var(--ink))" : `var(--head-${head % COLOURS})`);
 
 function look() {
   const { layers, rows, columns } = KINDS[choice.kind];
   const [rowGroups, columnGroups] = [groups(rows, choice.merge), groups(columns, choice.merge)];
   const matrix = (layer, head) => merged(weightsOf(layers, layer, head), rowGroups, columnGroups);
+  const heads = choice.heads.length ? choice.heads : [MEAN];
+  const parts = heads.map((head) => ({ head, weights: matrix(choice.layer, head) }));
   view = {
     rows: rowGroups.map((places) => label(rows, places, choice.merge)),
     columns: columnGroups.map((places) => label(columns, places, choice.merge)),
     matrix,
-    weights: matrix(choice.layer, choice.head),
+    parts,
+    weights: meanOf(parts.map(({ weights }) => weights)),
+    largest: Math.max(...parts.map(({ weights }) => largestOf(weights))),
   };
   pick = { row: null, column: null };
 }
 
 const draw = (tag, attributes, text) => {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  const element = document.createElementNS(SVG_NAMESPACE, tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   if (text !== undefined) element.textContent = text;
   return element;
 };
+
+/** Parts of a text that mark the beginning of a word, and the rest: [text, whether a mark]. */
+const marksApart = (text) =>
+  text.split(/(▁+)/).filter(Boolean).map((part) => [part, part.startsWith("▁")]);
+
+/** A token in a figure, the marks for beginnings of words drawn lightly. */
+function drawToken(attributes, text) {
+  const element = draw("text", { ...attributes, dy: "0.35em" });
+  const parts = marksApart(text);
+  element.append(...parts.map(([part, mark]) => draw("tspan", mark ? { class: "start" } : {}, part)));
+  return element;
+}
 
 const pen = document.createElement("canvas").getContext("2d");
 function widest(texts, size) {
@@ -81,17 +112,44 @@ function widest(texts, size) {
 const clamp = (low, number, high) => Math.max(low, Math.min(number, high));
 const largestOf = (weights) => Math.max(...weights.map((row) => Math.max(...row)));
 
+/** What a screen reader is told: for each position, what it attends to most. */
+function description() {
+  const rows = view.weights.map((weights, row) => {
+    const most = strongest(weights).filter(({ weight }) => weight >= 0.1);
+    return `${view.rows[row]}: ${most.map(named).join(", ") || "nothing above 0.1"}`;
+  });
+  const of = view.parts.length > 1 ? "mean of the heads shown" : headName(view.parts[0].head);
+  return `${view.rows.length} positions attend to ${view.columns.length} (${of}). ${rows.join("; ")}.`;
+}
+
+/** The three columns of a row with most weight. */
+function strongest(weights) {
+  const ranked = weights.map((weight, column) => ({ weight, text: view.columns[column] }));
+  return ranked.sort((one, other) => other.weight - one.weight).slice(0, 3);
+}
+
+const named = ({ weight, text }) => `${text} ${weight.toFixed(2)}`;
+
+/** What the figures show, without the heads. */
+const subject = () => `Attention, ${KINDS[choice.kind].name}, layer ${choice.layer + 1}`;
+
+function describe(id, figure) {
+  const heads = view.parts.map(({ head }) => headName(head)).join(", ");
+  byId(id).setAttribute("aria-label", `${figure}: ${subject()}, ${heads}`);
+  byId(id).prepend(draw("desc", { id: `${id}-description` }, description()));
+}
+
 // ---------------------------------------------------------------- heat map
 
+const INVISIBLE = 1 / 512;
 let mapLayout;
 
 function drawMap() {
-  const { rows, columns, weights } = view;
+  const { rows, columns, parts, largest } = view;
   const cell = clamp(14, Math.floor(560 / Math.max(rows.length, columns.length)), 32);
   const size = clamp(11, cell - 4, 14);
   const [left, top] = [widest(rows, size) + 10, widest(columns, size) + 10];
   const [width, height] = [columns.length * cell, rows.length * cell];
-  const largest = largestOf(weights);
   mapLayout = { cell, left, top };
   const svg = byId("map");
   svg.setAttribute("width", left + width + size);
@@ -99,24 +157,43 @@ function drawMap() {
   svg.setAttribute("font-size", size);
   svg.replaceChildren();
   rows.forEach((text, row) => {
-    const y = top + (row + 0.5) * cell;
-    const place = { x: left - 6, y, "text-anchor": "end", "dominant-baseline": "central" };
-    svg.append(draw("text", { ...place, "data-row": row }, text));
+    const place = { x: left - 6, y: top + (row + 0.5) * cell, "text-anchor": "end" };
+    svg.append(drawToken({ ...place, "data-row": row }, text));
   });
   columns.forEach((text, column) => {
     const [x, y] = [left + (column + 0.5) * cell, top - 6];
-    const place = { x, y, transform: `rotate(-90 ${x} ${y})`, "dominant-baseline": "central" };
-    svg.append(draw("text", { ...place, "data-column": column }, text));
+    const place = { x, y, transform: `rotate(-90 ${x} ${y})` };
+    svg.append(drawToken({ ...place, "data-column": column }, text));
   });
-  weights.forEach((row, i) =>
-    row.forEach((weight, j) => {
-      const box = { x: left + j * cell, y: top + i * cell, width: cell, height: cell };
-      svg.append(draw("rect", { class: "cell", ...box, "fill-opacity": weight / largest }));
-    })
-  );
+  parts.forEach(({ head, weights }, part) => {
+    const stripe = cell / parts.length;
+    const group = draw("g", { class: "cells", style: `fill: ${colourOf(head)}` });
+    weights.forEach((row, i) =>
+      row.forEach((weight, j) => {
+        if (weight / largest < INVISIBLE) return;
+        const corner = { x: left + j * cell + part * stripe, y: top + i * cell };
+        const box = { ...corner, width: stripe, height: cell };
+        group.append(draw("rect", { ...box, "fill-opacity": weight / largest }));
+      })
+    );
+    svg.append(group);
+  });
   svg.append(draw("rect", { class: "frame", x: left, y: top, width, height }));
   svg.append(draw("rect", { class: "pick", width: 0, height: 0, x: 0, y: 0 }));
-  byId("largest").textContent = largest.toFixed(3);
+  describe("map", "Heat map");
+}
+
+function drawLegend() {
+  const parts = view.parts.map(({ head }) => {
+    const part = htmlElement("span", headName(head));
+    const ramp = htmlElement("span", "");
+    ramp.className = "ramp";
+    ramp.style.color = colourOf(head);
+    part.append(ramp);
+    return part;
+  });
+  byId("legend").replaceChildren(byId("range"), ...parts);
+  byId("largest").textContent = view.largest.toFixed(3);
 }
 
 function cellAt(event) {
@@ -150,22 +227,39 @@ function markMap() {
 
 // ---------------------------------------------------------------- lines
 
-const GAP = 190;
+// What is attended to (of a pair of sentences, the source) is at the left, what attends at the right.
+const NARROWEST = 150;
+const GAP = 420;
 const NUMBER = 48;
+const HEADING = 26;
+const BETWEEN_FIGURES = 48;
 const FAINTEST = 0.01;
 let linesLayout;
 
+/** The width that there is for the lines: beside the heat map, or else below it. */
+function roomForLines(least) {
+  const all = document.querySelector("main").clientWidth;
+  const maps = Math.ceil(byId("maps").getBoundingClientRect().width);
+  const beside = all - maps - BETWEEN_FIGURES;
+  return beside >= least ? beside : all;
+}
+
 function layLines() {
-  const left = NUMBER + widest(view.rows, 14) + 12;
-  const right = widest(view.columns, 14) + 12 + NUMBER;
+  const { leftName, rightName } = KINDS[choice.kind];
+  const left = Math.max(NUMBER + widest(view.columns, 14), widest([leftName], 14)) + 12;
+  const right = Math.max(NUMBER + widest(view.rows, 14), widest([rightName], 14)) + 12;
+  const gap = clamp(NARROWEST, roomForLines(left + right + NARROWEST) - left - right, GAP);
   const words = Math.max(view.rows.length, view.columns.length);
   const step = clamp(16, Math.floor(900 / words), 22);
-  linesLayout = { left, right: left + GAP, step };
+  linesLayout = { left, right: left + gap, width: left + gap + right, height: words * step, step };
   const svg = byId("lines");
-  svg.setAttribute("width", left + GAP + right);
-  svg.setAttribute("height", words * step);
+  svg.setAttribute("width", linesLayout.width);
+  svg.setAttribute("height", HEADING + linesLayout.height);
   svg.setAttribute("font-size", step < 20 ? 12 : 14);
 }
+
+/** Where a word is; those of the shorter side are spread over the height of the longer one. */
+const heightOf = (place, words) => HEADING + ((place + 0.5) * linesLayout.height) / words.length;
 
 const isNear = (row, column) =>
   pick.row === null ? pick.column === null || column === pick.column : row === pick.row;
@@ -179,43 +273,62 @@ function besideColumn(column) {
   return pick.row !== null ? view.weights[pick.row][column] : null;
 }
 
-function drawWord(svg, text, place, weight, chosen, atLeft) {
+function drawWord(svg, text, y, weight, chosen, atLeft) {
   const side = atLeft ? linesLayout.left - 6 : linesLayout.right + 6;
   const anchor = atLeft ? "end" : "start";
-  const y = (place + 0.5) * linesLayout.step;
-  const at = { y, "text-anchor": anchor, "dominant-baseline": "central" };
-  svg.append(draw("text", { ...at, x: side, class: chosen ? "near" : "" }, text));
+  const at = { y, "text-anchor": anchor };
+  svg.append(drawToken({ ...at, x: side, class: chosen ? "near" : "" }, text));
   if (weight === null || weight < FAINTEST) return;
-  const outside = atLeft ? NUMBER - 8 : Number(svg.getAttribute("width")) - NUMBER + 8;
-  svg.append(draw("text", { ...at, x: outside, class: "weight" }, weight.toFixed(2)));
+  const outside = atLeft ? NUMBER - 8 : linesLayout.width - NUMBER + 8;
+  svg.append(drawToken({ ...at, x: outside, class: "weight" }, weight.toFixed(2)));
 }
 
-function drawLines() {
-  const { rows, columns, weights } = view;
-  const { left, right, step } = linesLayout;
+function drawPart(svg, { head, weights }, shift) {
+  const { left, right } = linesLayout;
   // All together they add up; those of one word can be as strong as the cells of the heat map.
-  const full = pick.row === null && pick.column === null ? 1 : largestOf(weights);
-  const svg = byId("lines");
-  svg.replaceChildren();
+  const full = pick.row === null && pick.column === null ? 1 : view.largest;
+  const group = draw("g", { class: "lines", style: `stroke: ${colourOf(head)}` });
   weights.forEach((ofRow, row) =>
     ofRow.forEach((weight, column) => {
       if (weight < FAINTEST || !isNear(row, column)) return;
-      const [y1, y2] = [(row + 0.5) * step, (column + 0.5) * step];
+      const y1 = heightOf(column, view.columns) + shift;
+      const y2 = heightOf(row, view.rows) + shift;
       const ends = { x1: left, y1, x2: right, y2 };
-      svg.append(draw("line", { class: "line", ...ends, "stroke-opacity": weight / full }));
+      group.append(draw("line", { ...ends, "stroke-opacity": weight / full }));
     })
   );
-  rows.forEach((text, i) => drawWord(svg, text, i, besideRow(i), i === pick.row, true));
-  columns.forEach((text, i) => drawWord(svg, text, i, besideColumn(i), i === pick.column, false));
+  svg.append(group);
+}
+
+function drawLines() {
+  const { rows, columns, parts } = view;
+  const { left, right, step } = linesLayout;
+  const { leftName, rightName } = KINDS[choice.kind];
+  const svg = byId("lines");
+  svg.replaceChildren();
+  const heading = { y: 10, class: "side", dy: "0.35em" };
+  svg.append(draw("text", { ...heading, x: left - 6, "text-anchor": "end" }, leftName));
+  svg.append(draw("text", { ...heading, x: right + 6 }, rightName));
+  const apart = Math.min(3, (0.7 * step) / parts.length);
+  parts.forEach((part, n) => drawPart(svg, part, (n - (parts.length - 1) / 2) * apart));
+  columns.forEach((text, i) => {
+    drawWord(svg, text, heightOf(i, columns), besideColumn(i), i === pick.column, true);
+  });
+  rows.forEach((text, i) => {
+    drawWord(svg, text, heightOf(i, rows), besideRow(i), i === pick.row, false);
+  });
+  describe("lines", "Lines");
 }
 
 function wordAt(event) {
+  const { left, right, height } = linesLayout;
   const corner = byId("lines").getBoundingClientRect();
   const x = event.clientX - corner.left;
-  const place = Math.floor((event.clientY - corner.top) / linesLayout.step);
+  const down = (event.clientY - corner.top - HEADING) / height;
   const none = { row: null, column: null };
-  if (x <= linesLayout.left && place < view.rows.length) return { ...none, row: place };
-  if (x >= linesLayout.right && place < view.columns.length) return { ...none, column: place };
+  if (down < 0 || down >= 1) return none;
+  if (x <= left) return { ...none, column: Math.floor(down * view.columns.length) };
+  if (x >= right) return { ...none, row: Math.floor(down * view.rows.length) };
   return none;
 }
 
@@ -224,14 +337,15 @@ function wordAt(event) {
 function reading() {
   const { row, column } = pick;
   if (row !== null && column !== null) {
-    const weight = view.weights[row][column].toFixed(3);
-    return `${view.rows[row]} takes ${weight} of its attention from ${view.columns[column]}`;
+    const several = view.parts.length > 1;
+    const weights = view.parts.map(({ head, weights: ofHead }) =>
+      (several ? `${headName(head)}: ` : "") + ofHead[row][column].toFixed(3)
+    );
+    const much = weights.join(", ");
+    return `${view.rows[row]} takes ${much} of its attention from ${view.columns[column]}`;
   }
   if (row !== null) {
-    const ranked = view.weights[row].map((weight, i) => [weight, view.columns[i]]);
-    ranked.sort((one, other) => other[0] - one[0]);
-    const most = ranked.slice(0, 3).map(([weight, text]) => `${text} ${weight.toFixed(2)}`);
-    return `${view.rows[row]} attends to ${most.join(", ")}`;
+    return `${view.rows[row]} attends to ${strongest(view.weights[row]).map(named).join(", ")}`;
   }
   if (column !== null) {
     const taken = sum(view.weights.map((ofRow) => ofRow[column])).toFixed(2);
@@ -240,12 +354,27 @@ function reading() {
   return "";
 }
 
+function htmlElement(tag, text) {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  return element;
+}
+
+function showReading() {
+  const parts = marksApart(reading()).map(([part, mark]) => {
+    const span = htmlElement("span", part);
+    span.className = mark ? "start" : "";
+    return span;
+  });
+  byId("reading").replaceChildren(...parts);
+}
+
 function choose(next) {
   if (next.row === pick.row && next.column === pick.column) return;
   pick = next;
   markMap();
   drawLines();
-  byId("reading").textContent = reading();
+  showReading();
 }
 
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
@@ -271,11 +400,11 @@ function moveWord(event) {
   const step = ARROWS[event.key];
   if (!step) return letGo(event);
   event.preventDefault();
-  const atRight = step[1] === 0 ? pick.row === null && pick.column !== null : step[1] > 0;
-  const words = atRight ? view.columns : view.rows;
+  const atRight = step[1] === 0 ? pick.row !== null : step[1] > 0;
+  const words = atRight ? view.rows : view.columns;
   const from = pick.row ?? pick.column ?? (step[0] > 0 ? -1 : 0);
   const place = clamp(0, from + step[0], words.length - 1);
-  choose(atRight ? { row: null, column: place } : { row: place, column: null });
+  choose(atRight ? { row: place, column: null } : { row: null, column: place });
 }
 
 // ---------------------------------------------------------------- all layers and heads
@@ -301,8 +430,8 @@ function drawThumb(canvas, weights) {
 }
 
 function headNames(layer) {
-  const heads = KINDS[choice.kind].layers[layer].map((_, head) => [head, `head ${head + 1}`]);
-  return [...heads, [MEAN, "mean"]];
+  const heads = KINDS[choice.kind].layers[layer].map((_, head) => head);
+  return [...heads, MEAN].map((head) => [head, headName(head)]);
 }
 
 function drawOverview() {
@@ -321,9 +450,8 @@ function drawOverview() {
 }
 
 function heading(text, scope) {
-  const cell = document.createElement("th");
+  const cell = htmlElement("th", text);
   cell.scope = scope;
-  cell.textContent = text;
   return cell;
 }
 
@@ -336,7 +464,7 @@ function thumb(layer, head, name) {
   button.dataset.layer = layer;
   button.dataset.head = head;
   button.addEventListener("click", () => {
-    Object.assign(choice, { layer, head });
+    Object.assign(choice, { layer, heads: head === MEAN ? [] : [head] });
     update();
   });
   drawThumb(canvas, view.matrix(layer, head));
@@ -348,41 +476,77 @@ function thumb(layer, head, name) {
 function markOverview() {
   for (const button of byId("overview").querySelectorAll("button")) {
     const { layer, head } = button.dataset;
-    const chosen = layer === String(choice.layer) && head === String(choice.head);
+    const chosen = layer === String(choice.layer) && isChosen(head);
     button.setAttribute("aria-pressed", chosen);
   }
 }
 
 // ---------------------------------------------------------------- controls
 
-function fill(select, options, chosen) {
-  select.replaceChildren(
-    ...options.map(([value, text]) => new Option(text, value, false, value === chosen))
-  );
+const isChosen = (head) =>
+  head === MEAN ? choice.heads.length === 0 : choice.heads.includes(Number(head));
+
+function fillLayers() {
+  const layers = KINDS[choice.kind].layers.map((_, layer) => new Option(layer + 1, layer));
+  byId("layer").replaceChildren(...layers);
 }
 
-/** Another layer or head. */
+/** A box for each head, in its colour, and one for their mean. */
+function fillHeads() {
+  const boxes = [MEAN, ...KINDS[choice.kind].layers[0].keys()].map((head) => {
+    const label = document.createElement("label");
+    const box = document.createElement("input");
+    Object.assign(box, { type: "checkbox", name: "head", value: head });
+    box.style.accentColor = colourOf(head);
+    label.style.setProperty("--head", colourOf(head));
+    label.append(box, htmlElement("span", head === MEAN ? "mean" : head + 1));
+    return label;
+  });
+  byId("heads").replaceChildren(byId("heads").querySelector("legend"), ...boxes);
+}
+
+/** The mean stands alone; with the last head gone it comes back. */
+function chooseHead(head, chosen) {
+  if (head === MEAN) choice.heads = [];
+  else if (chosen) choice.heads = [...choice.heads, Number(head)].sort((a, b) => a - b);
+  else choice.heads = choice.heads.filter((one) => one !== Number(head));
+  update();
+}
+
+/** Another layer or other heads. */
 function update() {
   look();
   byId("layer").value = choice.layer;
-  byId("head").value = choice.head;
+  for (const box of byId("heads").querySelectorAll("input")) box.checked = isChosen(box.value);
   drawMap();
   markMap();
+  drawLegend();
   layLines();
   drawLines();
   markOverview();
-  byId("reading").textContent = "";
+  showReading();
 }
 
 /** Other words, or another kind with layers of its own. */
 function restart() {
   const { layers } = KINDS[choice.kind];
   choice.layer = Math.min(choice.layer, layers.length - 1);
-  if (choice.head !== MEAN && choice.head >= layers[choice.layer].length) choice.head = MEAN;
-  fill(byId("layer"), layers.map((_, layer) => [layer, layer + 1]), choice.layer);
-  fill(byId("head"), [...headNames(choice.layer)].map(([head, name]) => [head, name]), choice.head);
-  update();
+  choice.heads = choice.heads.filter((head) => head < layers[choice.layer].length);
+  fillLayers();
+  fillHeads();
+  look();
   drawOverview();
+  update();
+}
+
+function save(id) {
+  const parts = view.parts.flatMap(({ head }) => [
+    [", ", ""],
+    [headName(head), `fill: ${colourOf(head)}`],
+  ]);
+  const title = byId(id).getAttribute("aria-label");
+  const text = standalone(byId(id), [[subject(), ""], ...parts], title, description());
+  download(`attention-${choice.kind}-layer-${choice.layer + 1}-${id}.svg`, text);
 }
 
 byId("src").textContent = pair.src;
@@ -399,15 +563,20 @@ byId("layer").addEventListener("change", (event) => {
   choice.layer = Number(event.target.value);
   update();
 });
-byId("head").addEventListener("change", (event) => {
-  choice.head = event.target.value === MEAN ? MEAN : Number(event.target.value);
-  update();
-});
+byId("heads").addEventListener("change", ({ target }) => chooseHead(target.value, target.checked));
 for (const [id, at, move] of [["map", cellAt, moveCell], ["lines", wordAt, moveWord]]) {
   byId(id).addEventListener("pointermove", (event) => choose(at(event)));
   byId(id).addEventListener("pointerleave", () => choose({ row: null, column: null }));
-  byId(id).addEventListener("keydown", move);
+  byId(`${id}-frame`).addEventListener("keydown", move);
+  byId(`save-${id}`).addEventListener("click", () => save(id));
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawOverview);
+let drawnWidth = 0;
+new ResizeObserver(([{ contentRect }]) => {
+  if (contentRect.width === drawnWidth) return;
+  drawnWidth = contentRect.width;
+  layLines();
+  drawLines();
+}).observe(document.querySelector("main"));
 choice.layer = pair.cross.length - 1;
 restart();

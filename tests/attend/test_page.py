@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -48,15 +50,29 @@ def choose(page: Any, control: str, value: str) -> None:
     }}""")
 
 
-def shown(page: Any) -> list[list[float]]:
-    """The weights behind the cells of the heat map: opacity times the legend's largest."""
-    opacities = page.run(
-        "[...document.querySelectorAll('#map .cell')].map((c) => +c.getAttribute('fill-opacity'))"
+def heads(page: Any, *numbers: int) -> None:
+    """Choose heads, numbered from 1, by their boxes; with none, the mean."""
+    for number in numbers or (0,):
+        page.run(f"document.querySelectorAll('#heads input')[{number}].click()")
+
+
+def shown(page: Any, part: int = 0) -> list[list[float]]:
+    """The weights of a head in the heat map: opacities of its cells times the legend's largest."""
+    places = page.run("""[...document.querySelectorAll('#map .cells')].map((cells) =>
+        [...cells.children].map((cell) =>
+            ["x", "y", "fill-opacity"].map((name) => +cell.getAttribute(name))))""")
+    names = ("x", "y", "width", "height")
+    frame = page.run(
+        f"{list(names)}.map((n) => +document.querySelector('#map .frame').getAttribute(n))"
     )
-    width = page.run("document.querySelectorAll('#map text[data-column]').length")
+    rows, columns = len(labels(page, "row")), len(labels(page, "column"))
+    cell = frame[2] / columns
     largest = float(page.run("document.getElementById('largest').textContent"))
-    weights = [opacity * largest for opacity in opacities]
-    return [weights[start : start + width] for start in range(0, len(weights), width)]
+    weights = [[0.0] * columns for _ in range(rows)]
+    for x, y, opacity in places[part]:
+        row, column = round((y - frame[1]) / cell), int((x - frame[0] + 0.01) / cell)
+        weights[row][column] = opacity * largest
+    return weights
 
 
 def labels(page: Any, axis: str) -> list[str]:
@@ -73,7 +89,7 @@ def reading(page: Any) -> str:
 def lines(page: Any) -> list[float]:
     found: list[float] = page.run(
         "[...document.querySelectorAll('#lines line')]"
-        ".map((line) => +line.getAttribute('stroke-opacity'))"
+        ".map((line) => +line.getAttribute('stroke-opacity').slice(0, 8))"
     )
     return found
 
@@ -84,6 +100,14 @@ def corner(page: Any, element: str) -> tuple[float, float]:
         ".getBoundingClientRect())"
     )
     return box[0], box[1]
+
+
+def chosen(page: Any) -> list[str]:
+    found: list[str] = page.run(
+        "[...document.querySelectorAll('#heads label')].filter((l) => l.control.checked)"
+        ".map((l) => l.textContent)"
+    )
+    return found
 
 
 def test_it_opens_with_the_mean_of_the_last_layer(page: Any) -> None:
@@ -98,7 +122,7 @@ def test_it_opens_with_the_mean_of_the_last_layer(page: Any) -> None:
 
 
 def test_layers_heads_and_kinds_are_chosen(page: Any) -> None:
-    choose(page, "head", "0")
+    heads(page, 1)
     assert shown(page) == [pytest.approx(row) for row in HEAD_1]
     choose(page, "layer", "0")
     assert shown(page) == [pytest.approx(row) for row in HEAD_2]
@@ -131,7 +155,7 @@ def test_all_layers_and_heads_can_be_clicked(page: Any) -> None:
     page.run("document.querySelectorAll('#overview button')[1].click()")
     assert shown(page) == [pytest.approx(row) for row in HEAD_2]
     assert page.run("document.getElementById('layer').value") == "0"
-    assert page.run("document.getElementById('head').value") == "1"
+    assert chosen(page) == ["2"]
     pressed = page.run(
         "[...document.querySelectorAll('#overview button')].map((b) => b.ariaPressed)"
     )
@@ -140,51 +164,150 @@ def test_all_layers_and_heads_can_be_clicked(page: Any) -> None:
 
 def test_lines_follow_the_pointer(page: Any) -> None:
     left, top = corner(page, "lines")
-    page.point(left + 60, top + 5)  # "lies", the first word at the left
+    width = page.run("+document.getElementById('lines').getAttribute('width')")
+    # The source is at the left, the target at the right, over the same height: 4 words of 22.
+    assert page.run("[...document.querySelectorAll('#lines .side')].map((t) => t.textContent)") == [
+        "source",
+        "target",
+    ]
+    page.point(left + width - 50, top + 26 + 15)  # "lies", the first word at the right
     assert lines(page) == [0.375, 0.375, 0.125, 0.125]
     assert reading(page) == "▁lies attends to ▁re 0.38, ad 0.38, ▁</script><b>it 0.13"
-    width = page.run("+document.getElementById('lines').getAttribute('width')")
-    page.point(left + width - 60, top + 22 + 5)  # "ad", the second at the right
+    page.point(left + 50, top + 26 + 22 + 5)  # "ad", the second at the left
     assert lines(page) == [0.375, 0.25]
     assert reading(page) == "ad receives 0.63 in all"
+    assert corner(page, "lines") == (left, top)  # the reading moves nothing
     page.point(left, top - 30)
     assert len(lines(page)) == 7
     assert reading(page) == ""
 
 
+def test_the_shorter_side_is_as_tall_as_the_longer(page: Any) -> None:
+    ends = page.run(
+        "[...document.querySelectorAll('#lines line')]"
+        ".map((l) => ['x1', 'y1', 'x2', 'y2'].map((name) => +l.getAttribute(name)))"
+    )
+    heights = sorted({round(y2 - 26, 2) for _, _, _, y2 in ends})
+    assert heights == [round((place + 0.5) * 88 / 3, 2) for place in range(3)]
+    assert all(x1 < x2 for x1, _, x2, _ in ends)
+
+
 def test_the_heat_map_follows_the_pointer(page: Any) -> None:
     box = page.run(
-        "(({left, top}) => [left, top])"
-        "(document.querySelectorAll('#map .cell')[6].getBoundingClientRect())"
+        "(({left, top, height}) => [left, top, height])"
+        "(document.querySelector('#map .frame').getBoundingClientRect())"
     )
-    page.point(box[0] + 5, box[1] + 5)
+    cell = box[2] / 3
+    page.point(box[0] + 2.5 * cell, box[1] + 1.5 * cell)
     assert reading(page) == "▁es takes 1.000 of its attention from ▁</script><b>it"
     near = page.run("[...document.querySelectorAll('#map .near')].map((t) => t.textContent)")
     assert near == ["▁es", "▁</script><b>it"]
 
 
+def test_several_heads_have_colours_of_their_own(page: Any) -> None:
+    assert chosen(page) == ["mean"]
+    heads(page, 2, 1)
+    assert chosen(page) == ["1", "2"]
+    assert shown(page, 0) == [pytest.approx(row, abs=1e-3) for row in HEAD_1]
+    assert shown(page, 1) == [pytest.approx(row, abs=1e-3) for row in HEAD_2]
+    for group, paint in (("#map .cells", "fill"), ("#lines .lines", "stroke")):
+        colours = page.run(
+            f"[...document.querySelectorAll('{group}')].map((g) => getComputedStyle(g).{paint})"
+        )
+        assert len(set(colours)) == len(colours) == 2
+    assert len(lines(page)) == len(
+        [w for head in (HEAD_1, HEAD_2) for row in head for w in row if w]
+    )
+    assert "head 1" in page.run("document.getElementById('legend').textContent")
+    page.run("document.getElementById('map-frame').focus()")
+    page.press("ArrowDown")
+    assert reading(page).startswith("▁lies takes head 1: 0.500, head 2: 0.250 of its attention")
+    # Without the last of them, or with the mean, there is the mean alone.
+    heads(page, 1)
+    assert chosen(page) == ["2"]
+    heads(page, 2)
+    assert chosen(page) == ["mean"]
+    heads(page, 1, 0)
+    assert chosen(page) == ["mean"]
+
+
+def test_marks_for_the_beginning_of_words_are_light(page: Any) -> None:
+    marks = page.run(
+        "[...document.querySelectorAll('#map .start')]"
+        ".map((t) => [t.textContent, +getComputedStyle(t).fillOpacity])"
+    )
+    assert marks == [["▁", 0.3]] * 4
+
+
+@pytest.mark.parametrize("figure", ["map", "lines"])
+def test_figures_are_described(page: Any, figure: str) -> None:
+    heads(page, 1)
+    attributes = page.run(
+        f"['role', 'aria-label'].map((n) => document.getElementById('{figure}').getAttribute(n))"
+    )
+    name = {"map": "Heat map", "lines": "Lines"}[figure]
+    assert attributes == ["img", f"{name}: Attention, target to source, layer 2, head 1"]
+    said = page.run(
+        f"document.getElementById(document.getElementById('{figure}')"
+        ".getAttribute('aria-describedby')).textContent"
+    )
+    assert said.startswith("3 positions attend to 4 (head 1). ▁lies: ▁re 0.50, ad 0.25, ")
+
+
+@pytest.mark.parametrize("figure", ["map", "lines"])
+def test_figures_are_saved(browser: Any, tmp_path: Path, figure: str) -> None:
+    path = tmp_path / "attention.html"
+    path.write_text(render_page(PAIR), "utf-8")
+    browser.open(path, dark=True)
+    heads(browser, 1, 2)
+    (tmp_path / "saved").mkdir()
+    saved = browser.download(f"save-{figure}", tmp_path / "saved")
+    assert saved.name == f"attention-cross-layer-2-{figure}.svg"
+    text = saved.read_text("utf-8")
+    root = ElementTree.fromstring(text)
+    title, description, back, caption, *_ = root
+    assert (title.text or "").endswith("target to source, layer 2, head 1, head 2")
+    assert (description.text or "").startswith("3 positions attend to 4")
+    assert "".join(caption.itertext()) == "Attention, target to source, layer 2, head 1, head 2"
+    # It stands alone, in the colours for paper.
+    assert not any(mark in text for mark in ("var(", "class=", "<style", "href"))
+    assert back.get("fill") == "rgb(255, 255, 255)"
+    assert {"rgb(0, 114, 178)", "rgb(200, 78, 0)"} <= set(re.findall(r'"(rgb\([^"]+\))"', text))
+    words = ["".join(one.itertext()) for one in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert set(PAIR.src_tokens + PAIR.tgt_out) <= set(words)
+    # The page is as it was before.
+    assert browser.run("document.querySelectorAll('.paper').length") == 0
+    assert (
+        len(browser.run(f"[...document.querySelectorAll('#{figure} desc')].map((d) => d.id)")) == 1
+    )
+    assert browser.errors == []
+
+
 def test_everything_can_be_reached_and_moved_by_keys(page: Any) -> None:
     reached = []
-    for _ in range(8):
+    for _ in range(17):
         page.press("Tab")
-        reached.append(page.run("document.activeElement.id || document.activeElement.ariaLabel"))
-    assert reached[:6] == ["kind", "layer", "head", "merge", "map", "lines"]
-    assert reached[6:] == ["layer 1, head 1", "layer 1, head 2"]
+        reached.append(page.run("((e) => e.id || e.ariaLabel || e.value)(document.activeElement)"))
+    assert reached[:8] == ["kind", "layer", "mean", "0", "1", "merge", "map-frame", "save-map"]
+    assert reached[8:10] == ["layer 1, head 1", "layer 1, head 2"]
+    assert reached[14:16] == ["lines-frame", "save-lines"]
+    page.run("document.querySelectorAll('#overview button')[1].focus()")
     page.press(" ")
-    assert page.run("document.getElementById('head').value") == "1"
-    page.run("document.getElementById('map').focus()")
+    assert chosen(page) == ["2"]
+    page.run("document.getElementById('map-frame').focus()")
     for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
         page.press(key)
     assert reading(page) == "▁es takes 0.000 of its attention from ad"
     page.press("Escape")
     assert reading(page) == ""
-    page.run("document.getElementById('lines').focus()")
+    page.run("document.getElementById('lines-frame').focus()")
     page.press("ArrowDown")
-    assert reading(page).startswith("▁lies attends to ad 0.50")
-    page.press("ArrowRight")
     assert reading(page) == "▁re receives 0.25 in all"
     page.press("ArrowDown")
     assert reading(page) == "ad receives 1.00 in all"
+    page.press("ArrowRight")
+    page.press("ArrowUp")
+    assert reading(page).startswith("▁lies attends to ad 0.50")
 
 
 def test_every_control_has_a_label(page: Any) -> None:
