@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import redirect_stderr, suppress
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
 from typer.core import TyperGroup
@@ -34,7 +35,8 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             _replace_closed_streams()
-            return super().invoke(ctx)
+            with redirect_stderr(cast(TextIO, _Unfailing(sys.stderr))):
+                return super().invoke(ctx)
         except NmtError as error:
             _print(f"nmt: {error}")
             raise typer.Exit(error.exit_code) from error
@@ -53,6 +55,38 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt as error:
             _say("nmt: interrupted")
             raise typer.Exit(130) from error
+
+
+class _Unfailing:
+    """The standard error, whose loss must not end the work.
+
+    A terminal that was closed, a full disk or the end of a `tee` makes writing to it fail, and
+    there is nobody to tell.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            self._stream.write(text)
+        except OSError:
+            self._give_up()
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        # What is still in the buffer must not fail again at the end of the process.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 app = typer.Typer(
@@ -818,4 +852,4 @@ def _say(text: str) -> None:
 
 
 def _print(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(text, file=cast(TextIO, _Unfailing(sys.stderr)), flush=True)

@@ -35,6 +35,7 @@ from nmt.decode.layouts import Layout
 from nmt.decode.streams import as_file_error, replacing, translate_windows
 from nmt.decode.translator import Translator
 from nmt.errors import ConfigError, DataError, FileError, Interrupted
+from nmt.signals import hangup_signals
 
 _NOTHING_SHA256 = hashlib.sha256().hexdigest()
 
@@ -87,7 +88,7 @@ def translate_file(
         ConfigError: what is there was translated by another model or with other options.
         DataError: the input has changed, or cannot be translated.
         FileError: a file cannot be written, or has been changed.
-        Interrupted: by SIGTERM.
+        Interrupted: by SIGTERM, or because the terminal was closed.
     """
     if path.exists() and not path.is_file():
         raise FileError(f"{path}: not a file; without --output the standard output is written")
@@ -326,13 +327,15 @@ def _locked(path: Path) -> Iterator[io.FileIO]:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Have SIGTERM end the work as Ctrl-C does: by an exception."""
+    """Have SIGTERM and SIGHUP end the work as Ctrl-C does: by an exception."""
 
     def terminate(signum: int, frame: FrameType | None) -> None:
         raise Interrupted("terminated", signum)
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    numbers = (signal.SIGTERM, *hangup_signals())
+    before = {number: signal.signal(number, terminate) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -22,6 +22,7 @@ import torch
 from nmt.decode.engine import Engine, Model, TranslateOptions
 from nmt.decode.search import Hypothesis
 from nmt.errors import DataError
+from nmt.signals import hangup_signals
 
 CAN_FORK = sys.platform == "linux"  # elsewhere libraries do not survive it, or it is not there
 
@@ -76,7 +77,9 @@ _engine: Engine  # of a worker
 def _start(engine: Engine) -> None:
     global _engine
     _engine = engine
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started them
+    # Ctrl-C and a closed terminal are for the process that started them.
+    for number in (signal.SIGINT, *hangup_signals()):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -14,9 +14,9 @@ from nmt.errors import Interrupted
 from nmt.preflight import corpora, training
 from nmt.preflight.alignment import Alignment, alignment_findings, alignments
 from nmt.preflight.finding import Finding
+from nmt.signals import StopFlag
 from nmt.train.monitor import preparing
 from nmt.train.run import set_up_device
-from nmt.train.signals import StopFlag
 
 _ORDER = ("error", "warning", "note")
 

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from nmt.checkpoint import write_text
 from nmt.console import Console, plain
 from nmt.errors import FileError, Interrupted
-from nmt.train.signals import StopFlag
+from nmt.signals import StopFlag
 
 # The time left is estimated from the steps of this time: long enough for slow steps, and to count
 # in the validations between them.

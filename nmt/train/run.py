@@ -18,8 +18,8 @@ from nmt.data.prepare import Prepared, prepare, render
 from nmt.data.tokenizer import Tokenizers, train_tokenizers
 from nmt.device import choose_device
 from nmt.errors import ConfigError, FileError
+from nmt.signals import StopFlag
 from nmt.train.monitor import preparing
-from nmt.train.signals import StopFlag
 from nmt.train.trainer import Trainer
 
 # A run can go on with other values of these; any other key would make it another run.

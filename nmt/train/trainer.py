@@ -23,11 +23,11 @@ from nmt.data.tokenizer import Tokenizers
 from nmt.device import choose_device
 from nmt.errors import ConfigError, FileError, Interrupted, TrainingError
 from nmt.model.build import network_with_weights
+from nmt.signals import StopFlag
 from nmt.train.learner import Learner, StepFigures
 from nmt.train.monitor import Monitor
 from nmt.train.saving import BackgroundSaver, Tensors
 from nmt.train.schedule import learning_rate
-from nmt.train.signals import StopFlag
 from nmt.train.validate import Validator
 
 # Steps after the start or resumption whose figures are printed though metrics.jsonl has none of
@@ -126,6 +126,7 @@ class Trainer:
             self.saver,
         ):
             self.monitor = monitor
+            stop.notice = "saving …; Ctrl-C again to abandon"
             groups = self._batch_groups()
             self._window = _Window()
             self._first_step = self.progress.step

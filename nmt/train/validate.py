@@ -21,8 +21,8 @@ from nmt.device import autocast
 from nmt.errors import DataError
 from nmt.evaluate import EvaluateOptions, evaluate
 from nmt.model.network import Network
+from nmt.signals import StopFlag
 from nmt.train.loss import batch_loss
-from nmt.train.signals import StopFlag
 from nmt.trained_model import TrainedModel
 
 

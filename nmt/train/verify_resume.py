@@ -16,8 +16,8 @@ from nmt import checkpoint
 from nmt.config import Config
 from nmt.console import Console
 from nmt.errors import ConfigError, Interrupted, NmtError, TrainingError
+from nmt.signals import StopFlag
 from nmt.train.run import train
-from nmt.train.signals import StopFlag
 
 _POLL_SECONDS = 0.1
 _FILES = ("weights", "optimizer", "random")

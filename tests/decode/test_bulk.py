@@ -352,13 +352,14 @@ def test_two_at_once(job: Job, text: list[str]) -> None:
 # How it is stopped
 
 
-def test_terminated(job: Job, text: list[str]) -> None:
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_terminated(job: Job, text: list[str], number: signal.Signals, code: int) -> None:
+    before = signal.getsignal(number)
     with pytest.raises(Interrupted) as caught:
-        job.run(text, resume=False, stop=lambda: os.kill(os.getpid(), signal.SIGTERM))
-    assert caught.value.exit_code == 143
+        job.run(text, resume=False, stop=lambda: os.kill(os.getpid(), number))
+    assert caught.value.exit_code == code
     assert "--resume goes on" in job.said[0]
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
 
 
 def test_a_full_disk(job: Job, text: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,9 @@ def test_fault_02_verify_resume_says_which_signal_killed_a_training(folder: Fold
     killed.refused(137, "the training in straight could not be done")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 def test_fault_02_verify_resume_leaves_nothing_behind(
     folder: Folder, number: signal.Signals, code: int
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 
@@ -85,14 +86,59 @@ def test_fault_16_sigint_twice(folder: Folder) -> None:
     folder.train("train.max_steps=2").succeeded()
     sigint = send(signal.SIGINT)
     fault = before_call(1, "nmt.train.learner:batch_loss", sigint)
-    fault += before_call(1, "nmt.checkpoint:_replace_directory", f"{sigint}; time.sleep(60)")
-    folder.train(fault=fault).refused(130, "nmt: interrupted")
+    late = f"time.sleep(1.1); {sigint}; time.sleep(60)"
+    fault += before_call(1, "nmt.checkpoint:_replace_directory", late)
+    end = folder.train(fault=fault).refused(130, "nmt: interrupted")
+    assert "saving …; Ctrl-C again to abandon" in end.err
     assert folder.steps() == [2]
     folder.tensors(2)
     folder.train().succeeded()
     assert folder.steps() == [2, 4]
     assert folder.leftovers() == []
     assert [step for step, _ in folder.losses()] == [1, 2, 3, 4]
+
+
+def test_fault_16_sigint_twice_in_a_moment(folder: Folder) -> None:
+    """The second is a slip of the finger, and does not throw away the state."""
+    sigint = send(signal.SIGINT)
+    fault = before_call(2, "nmt.train.learner:batch_loss", f"{sigint}; {sigint}")
+    folder.train(fault=fault).refused(130, "stopped at step 2, saved in run")
+    assert folder.steps() == [2]
+
+
+def test_sighup_saves(folder: Folder) -> None:
+    hangup = send(signal.SIGHUP)
+    fault = before_call(2, "nmt.train.learner:batch_loss", hangup)
+    folder.train(fault=fault).refused(129, "stopped at step 2, saved in run")
+    assert folder.steps() == [2]
+
+
+def test_sighup_is_ignored_under_nohup(folder: Folder) -> None:
+    ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    fault = ignore + before_call(2, "nmt.train.learner:batch_loss", send(signal.SIGHUP))
+    folder.train(fault=fault).succeeded()
+
+
+def test_a_terminal_that_closes_does_not_cost_the_state(folder: Folder) -> None:
+    """Writing to it fails from then on, before or after the signal arrives."""
+    terminal, end = os.openpty()
+    fault = "import fcntl, os, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+    pause = "open('step', 'w').close(); time.sleep(1)"
+    fault += before_call(2, "nmt.train.learner:batch_loss", pause)
+    training = folder.start(
+        *("train", "tiny.yaml", "--run-dir", "run", "train.max_steps=1000"),
+        fault=fault,
+        stdin=end,
+        stderr=end,
+        stdout=end,
+    )
+    os.close(end)
+    while not (folder.path / "step").exists():
+        assert training.poll() is None
+        time.sleep(0.02)
+    os.close(terminal)
+    assert training.wait(60) == 129
+    assert folder.steps() == [folder.metrics()[-1]["step"]]
 
 
 INFINITE = "next(args[0].parameters()).register_hook(lambda grad: grad * float('inf'))"

@@ -124,7 +124,8 @@ def test_fault_35_several_processes_are_ended(folder: Folder, translate: Transla
     translate(*BULK, *processes, "--output", "whole", fault=SMALL_WINDOWS).succeeded()
     job = (*BULK, *processes, "--output", "out", "--resume")
     sizes = [0]
-    for signum, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)):
+    ends = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)]
+    for signum, code in ends:
         fault = before_call(3, "nmt.decode.bulk:_Output.add", send(signum))
         cut = translate(*job, fault=SMALL_WINDOWS + fault)
         assert cut.code == code, cut.err

@@ -14,8 +14,8 @@ import pytest
 from nmt.config import Config
 from nmt.console import Console
 from nmt.errors import FileError
+from nmt.signals import StopFlag
 from nmt.train.monitor import Monitor, preparing
-from nmt.train.signals import StopFlag
 
 from .conftest import TinyRun
 
