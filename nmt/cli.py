@@ -172,10 +172,11 @@ def train(
         typer.echo(proof.verify_resume(resolved, verify_resume, Console(stderr=True)))
         return
 
+    from nmt.preflight.checks import before_training
     from nmt.train.run import train
 
     run = run_dir or Path("runs") / config.stem
-    train(resolved, run, Console(stderr=True))
+    train(resolved, run, Console(stderr=True), inspect=before_training)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -390,8 +390,17 @@ class _Seen:
         }
 
 
-def vocabulary_findings(found: Vocabulary, parts: dict[str, Prepared]) -> Iterator[Finding]:
-    """Say where the vocabulary does not suit the text."""
+def vocabulary_findings(
+    found: Vocabulary, parts: dict[str, Prepared], restyled: Set[tuple[str, str]]
+) -> Iterator[Finding]:
+    """Say where the vocabulary does not suit the text.
+
+    Args:
+        found: what is used and unknown.
+        parts: of the data.
+        restyled: parts (such as `data.valid`) and sides (`src`, `tgt`) whose text is lower-cased or
+            tokenised when that of data.train is not, or the other way round.
+    """
     for name, prepared in parts.items():
         for side in ("src", "tgt"):
             tokens, unknown = (
@@ -402,12 +411,17 @@ def vocabulary_findings(found: Vocabulary, parts: dict[str, Prepared]) -> Iterat
                 continue
             examples = getattr(found.unknown[name], side)
             listing = ", ".join(f"{unit} ({place})" for unit, place in examples.items())
+            way_out = (
+                "treat the text as that of data.train was, or that as this"
+                if (f"data.{name}", side) in restyled
+                else "tokenizer.byte_fallback=true spells them in bytes"
+            )
             yield Finding(
                 "warning" if unknown > _MANY_UNKNOWN * tokens else "note",
                 "unknown",
                 f"data.{name}",
                 f"{share(unknown, tokens)} {'source' if side == 'src' else 'target'} tokens are "
-                f"unknown: {listing}; tokenizer.byte_fallback=true spells them in bytes",
+                f"unknown: {listing}; {way_out}",
             )
     used, pieces = found.used, found.src_pieces
     if used is None:

@@ -125,10 +125,11 @@ def _training_figures(report: Report, max_steps: int) -> Table:
     where = f"{measured.device}, {measured.precision}"
     if measured.device == "cpu":
         where += f", {measured.threads} thread{'' if measured.threads == 1 else 's'}"
+    steps = "a step" if measured.steps == 1 else f"{measured.steps} steps"
     table.add_row(
         "speed",
         f"{measured.tgt_tokens_per_second:,.0f} target tokens a second on {where}: "
-        f"{measured.step_seconds:.3g} s a step, over {measured.steps} steps",
+        f"{measured.step_seconds:.3g} s a step, over {steps}",
     )
     busy = "; less when the machine is less busy" if measured.load > _BUSY else ""
     table.add_row(

@@ -11,9 +11,12 @@ from nmt.console import Console
 from nmt.data.prepare import CorpusReport, prepare
 from nmt.data.tokenizer import train_tokenizers
 from nmt.errors import Interrupted
-from nmt.preflight import corpora, training
+from nmt.preflight import checks, corpora, training
 from nmt.preflight.alignment import Alignment, alignment_findings, alignments
 from nmt.preflight.finding import Finding
+from nmt.preflight.plan import Plan
+from nmt.preflight.subject import Subject
+from nmt.preflight.text import style_differences
 from nmt.signals import StopFlag
 from nmt.train.monitor import preparing
 from nmt.train.run import set_up_device
@@ -43,7 +46,7 @@ class Report:
     duplicates: corpora.Duplicates
     overlap: dict[str, corpora.Overlap]
     vocabulary: corpora.Vocabulary
-    plan: training.Plan
+    plan: Plan
     measured: training.Measured | None
     findings: list[Finding]
 
@@ -94,8 +97,10 @@ def check(config: Config, console: Console) -> Report:
         }
         vocabulary = corpora.vocabulary(parts, tokenizers)
         alignment = {name: alignments(part) for name, part in parts.items()}
+    subject = Subject(config, tokenizers, parts)
     with _doing(console, "taking a few steps of training"):
-        plan, measured, findings = training.measure(config, tokenizers, train, device)
+        measured, findings = training.measure(subject, device)
+    findings += checks.findings(subject)
     if not config.data.valid:
         findings.append(
             Finding(
@@ -113,7 +118,8 @@ def check(config: Config, console: Console) -> Report:
         if name != "train":
             findings += corpora.held_out_findings(part, config.data, f"data.{name}")
             findings += corpora.overlap_findings(overlap[name], f"data.{name}")
-    findings += corpora.vocabulary_findings(vocabulary, parts)
+    restyled = {(one.about, one.side) for one in style_differences(subject)}
+    findings += corpora.vocabulary_findings(vocabulary, parts, restyled)
     findings.sort(key=lambda finding: _ORDER.index(finding.severity))
     return Report(
         data={name: part.report.corpora for name, part in parts.items()},
@@ -122,7 +128,7 @@ def check(config: Config, console: Console) -> Report:
         duplicates=duplicates,
         overlap=overlap,
         vocabulary=vocabulary,
-        plan=plan,
+        plan=subject.plan,
         measured=measured,
         findings=findings,
     )

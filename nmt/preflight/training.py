@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import resource
 import sys
@@ -18,41 +19,26 @@ import torch
 from nmt.config import Config
 from nmt.data.batching import Batch, BatchOrder, batches, collate
 from nmt.data.prepare import Prepared
-from nmt.data.tokenizer import Tokenizers
 from nmt.device import autocast, is_out_of_memory
 from nmt.errors import TrainingError
-from nmt.model.build import make_network
 from nmt.preflight.finding import Finding
+from nmt.preflight.plan import Plan, shape
+from nmt.preflight.subject import Subject
 from nmt.train.learner import Learner
 from nmt.train.schedule import learning_rate
 
 Int64s = npt.NDArray[np.int64]
 
+_SECONDS = 60.0  # of all steps together; one that has begun is waited for
+_PARTS = (8, 4, 2, 1)  # of the largest batch: memory and time of the next are known before it
 _WARM_UP_STEPS = 2
+_SLOW_STEP = 1.0  # seconds; needs no warming up
 _TIMED_STEPS = 20
-_SAMPLED_PAIRS = 1000
 _TIMED_SECONDS = 10.0
 _MUCH_MEMORY = 0.9
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How the training pairs are divided.
-
-    Attributes:
-        parameters: of the model; shared ones count once.
-        batches_per_epoch: about; each epoch is cut in its own way, and sampled segmentations
-            are longer than the plain ones.
-        epochs: in `train.max_steps`.
-        padding: share of padding in the batches, both sides together.
-        largest_batch: pairs, and the source and target lengths that they are padded to.
-    """
-
-    parameters: int
-    batches_per_epoch: int
-    epochs: float
-    padding: float
-    largest_batch: tuple[int, int, int]
+_USUAL_MEMORY = 0.75
+_BYTES_PER_PARAMETER = 16  # weight, gradient and the two averages of Adam, all in fp32
+_DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -63,12 +49,12 @@ class Measured:
         device: where.
         precision: fp32 or bf16.
         threads: of the processor.
-        peak_bytes: largest memory during these steps and two of the largest batch: of the GPU's
-            allocator, or of the whole process on a CPU. Saving and validation come on top.
+        peak_bytes: largest memory during steps of the largest batches: of the GPU's allocator, or
+            of the whole process on a CPU. Saving and validation come on top.
         peak_is: how it was measured, in words.
         total_bytes: memory that there is.
         steps: steps that were timed.
-        step_seconds: their mean.
+        step_seconds: of one, on average.
         tgt_tokens_per_second: without padding.
         total_seconds: for `train.max_steps`, without validation.
         load: processes a processor that were running, over the last minute.
@@ -87,129 +73,178 @@ class Measured:
     load: float
 
 
-def measure(
-    config: Config, tokenizers: Tokenizers, prepared: Prepared, device: torch.device
-) -> tuple[Plan, Measured | None, list[Finding]]:
-    """Plan the batches, and take a few steps of training with a network that is thrown away.
+def measure(subject: Subject, device: torch.device) -> tuple[Measured | None, list[Finding]]:
+    """Take a few steps of training with a network that is thrown away.
 
     Returns:
-        The plan, the measurement (None if a step does not fit into memory), and the findings.
+        The measurement (None if the model or a step does not fit into memory), and the findings.
     """
-    order = BatchOrder.of(prepared, config.train.batch_tokens, config.train.seed)
-    epoch = order.epoch(0)
-    plan = _plan(config, tokenizers, prepared, epoch)
-    heaviest = _heaviest(prepared, tokenizers, epoch)
-    typical = batches(prepared, tokenizers, order, config, 0)
+    config, plan = subject.config, subject.plan
+    needed, total = plan.parameters * _BYTES_PER_PARAMETER, _total_bytes(device)
+    if needed > total:
+        return None, [_model_too_large(f"take {_bytes(needed)}, and there are {_bytes(total)}")]
     said: list[str] = []
     try:
-        learner = Learner(config, tokenizers, device, said.append)
-        measured = _measure(config, device, learner, heaviest, typical)
+        learner = Learner(config, subject.tokenizers, device, said.append)
+        measured = _measure(subject, device, learner)
     except TrainingError as error:
-        return plan, None, [Finding("error", "memory", "data.max_length", str(error))]
+        return None, [Finding("error", "memory", "data.max_length", str(error))]
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        text = "the model and its optimizer alone do not fit into memory; take a smaller model"
-        return plan, None, [Finding("error", "memory", "model", text)]
-    return plan, measured, [*_memory_findings(said, measured)]
-
-
-def _plan(config: Config, tokenizers: Tokenizers, prepared: Prepared, epoch: list[Int64s]) -> Plan:
-    shapes = [_shape(prepared, rows) for rows in epoch]
-    padded = sum(pairs * (src + tgt) for pairs, src, tgt in shapes)
-    rows = np.concatenate(epoch)
-    tokens = int(prepared.src_lengths[rows].sum() + prepared.tgt_lengths[rows].sum())
-    number = max(1, round(len(epoch) * _growth(config, tokenizers, prepared, rows)))
-    with torch.device("meta"):  # shapes without numbers
-        network = make_network(config.model, *tokenizers.sizes)
-    return Plan(
-        sum(parameter.numel() for parameter in network.parameters()),
-        number,
-        config.train.max_steps * config.train.accumulate / number,
-        1 - tokens / padded,
-        max(shapes, key=lambda shape: shape[0] * (shape[1] + shape[2])),
-    )
-
-
-def _growth(config: Config, tokenizers: Tokenizers, prepared: Prepared, rows_N: Int64s) -> float:
-    """Estimate how many times longer pairs are when their segmentation is sampled."""
-    alpha, nbest = config.tokenizer.sampling_alpha, config.tokenizer.sampling_nbest
-    if not alpha:
-        return 1.0
-    rows_N = np.random.default_rng(config.train.seed).choice(rows_N, _SAMPLED_PAIRS)
-    sampled = [
-        np.array([len(ids) + 1 for ids in tokenizer.sample(texts, alpha, nbest, seed=0)])
-        for tokenizer, texts in zip(tokenizers, prepared.texts(rows_N), strict=True)
+        return None, [_model_too_large("do not fit into memory")]
+    return measured, [
+        *_memory_findings(config, plan, said, measured),
+        *_time_findings(config, measured),
     ]
-    plain = prepared.src_lengths[rows_N], prepared.tgt_lengths[rows_N]
-    return float(np.maximum(*sampled).sum() / np.maximum(*plain).sum())
 
 
-def _shape(prepared: Prepared, rows: Int64s) -> tuple[int, int, int]:
-    """Return the pairs of a batch and the lengths of its sides."""
-    return len(rows), int(prepared.src_lengths[rows].max()), int(prepared.tgt_lengths[rows].max())
+@dataclass
+class _Stopwatch:
+    """Takes steps, and keeps count of time and tokens."""
 
+    learner: Learner
+    device: torch.device
+    rate: float
+    started: float
+    steps: int = 0
+    seconds: float = 0.0
+    padded_tokens: int = 0
+    tgt_tokens: int = 0
 
-def _measure(
-    config: Config,
-    device: torch.device,
-    learner: Learner,
-    heaviest: Iterator[Batch],
-    typical: Iterator[Batch],
-) -> Measured:
-    rate = learning_rate(1, config.train, config.model.d_model)
-    load = os.getloadavg()[0] / (os.cpu_count() or 1)
-    peak_is = _reset_peak(device)
-    for batch in heaviest:
-        # Twice: the averages of the optimizer, and with accumulation the gradients of the batch
-        # before, are there from the second on.
-        for _ in range(2):
-            learner.step([batch] * min(config.train.accumulate, 2), rate)
-    seconds: list[float] = []
-    tokens = 0
-    for number, group in enumerate(_groups(typical, config.train.accumulate)):
+    def step(self, group: list[Batch]) -> float:
+        """Take a step, and return its time in seconds."""
         start = time.monotonic()
-        figures = learner.step(group, rate)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        if number >= _WARM_UP_STEPS:
-            seconds.append(time.monotonic() - start)
-            tokens += figures.tokens
-        if len(seconds) == _TIMED_STEPS or sum(seconds) > _TIMED_SECONDS:
-            break
-    mean = sum(seconds) / len(seconds)
+        figures = self.learner.step(group, self.rate)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        seconds = time.monotonic() - start
+        self.steps += 1
+        self.seconds += seconds
+        self.padded_tokens += sum(_padded_tokens(batch) for batch in group)
+        self.tgt_tokens += figures.tokens
+        return seconds
+
+    def forget(self) -> None:
+        """Count from here on."""
+        self.steps, self.seconds, self.padded_tokens, self.tgt_tokens = 0, 0.0, 0, 0
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left for steps."""
+        return self.started + _SECONDS - time.monotonic()
+
+
+def _measure(subject: Subject, device: torch.device, learner: Learner) -> Measured:
+    config, plan, train = subject.config, subject.plan, subject.parts["train"]
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    rate = learning_rate(1, config.train, config.model.d_model)
+    watch = _Stopwatch(learner, device, rate, started=time.monotonic())
+    order = BatchOrder.of(train, config.train.batch_tokens, config.train.seed)
+    peak_bytes, peak_is, is_whole = _measure_memory(subject, order.epoch(0), watch)
+    if is_whole:
+        typical = batches(train, subject.tokenizers, order, config, 0)
+        _measure_time(typical, config.train.accumulate, plan, watch)
+    step_tokens = plan.padded_tokens * config.train.accumulate
+    step_seconds = watch.seconds / watch.padded_tokens * step_tokens
     bf16 = autocast(config.train.precision, device)._enabled
     return Measured(
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         precision="bf16" if bf16 else "fp32",
         threads=torch.get_num_threads(),
-        peak_bytes=_peak_bytes(device),
+        peak_bytes=peak_bytes,
         peak_is=peak_is,
         total_bytes=_total_bytes(device),
-        steps=len(seconds),
-        step_seconds=mean,
-        tgt_tokens_per_second=tokens / sum(seconds),
-        total_seconds=mean * config.train.max_steps,
+        steps=watch.steps,
+        step_seconds=step_seconds,
+        tgt_tokens_per_second=watch.tgt_tokens / watch.seconds,
+        total_seconds=step_seconds * config.train.max_steps,
         load=load,
     )
 
 
-def _heaviest(prepared: Prepared, tokenizers: Tokenizers, epoch: list[Int64s]) -> Iterator[Batch]:
-    """Make the batch of most tokens, padding counted, and that of the longest sentences.
+def _measure_memory(
+    subject: Subject, epoch: list[Int64s], watch: _Stopwatch
+) -> tuple[int, str, bool]:
+    """Train on growing parts of the largest batch, as far as memory and time allow.
+
+    The system ends a process that takes all the memory of the machine, so the next part is taken
+    only if it should fit: memory grows with the tokens.
+
+    Returns:
+        The peak in bytes for the largest batch, how it was found, and whether the whole of it was
+        trained on.
+    """
+    device, train = watch.device, subject.parts["train"]
+    largest, *others = _heaviest(train, epoch)
+    peak_is = _reset_peak(device)
+    # From the first step on there are gradients and two averages, in fp32.
+    points = [(0, _peak_bytes(device) + 3 * 4 * subject.plan.parameters)]
+
+    def step(rows: Int64s) -> int:
+        batch = collate(*train.rows(rows), subject.tokenizers, rows)
+        # With accumulation, the gradients of the batch before are there.
+        watch.step([batch] * min(subject.config.train.accumulate, 2))
+        return _padded_tokens(batch)
+
+    for pairs in sorted({max(1, len(largest) // part) for part in _PARTS}):
+        rows = largest[:pairs]
+        if len(points) > 1:
+            expected = _extrapolated(points, _num_tokens(train, rows))
+            fits = device.type == "cuda" or expected < _total_bytes(device)
+            if watch.left <= 0 or not fits:
+                whole = _extrapolated(points, _num_tokens(train, largest))
+                return whole, "of the process, estimated from smaller batches", False
+        watch.forget()
+        points.append((step(rows), _peak_bytes(device)))
+    for rows in others:
+        if watch.left > 0:
+            step(rows)
+    return _peak_bytes(device), peak_is, True
+
+
+def _extrapolated(points: list[tuple[int, int]], tokens: int) -> int:
+    """Continue the line through the last two points: tokens and bytes."""
+    (x0, y0), (x1, y1) = points[-2:]
+    slope = max(0.0, (y1 - y0) / (x1 - x0)) if x1 > x0 else 0.0
+    return round(y1 + slope * (tokens - x1))
+
+
+def _measure_time(typical: Iterator[Batch], accumulate: int, plan: Plan, watch: _Stopwatch) -> None:
+    """Time some steps, unless the time is over: then that of the largest batch has to do."""
+    typical = itertools.cycle(typical)  # a corpus of few batches is gone through again
+    seconds = 0.0
+    for number in itertools.count():
+        if watch.left <= 0:
+            return
+        batch_seconds = watch.seconds / watch.padded_tokens * plan.padded_tokens
+        size = max(1, min(accumulate, int(watch.left / batch_seconds)))
+        if number <= _WARM_UP_STEPS and seconds < _SLOW_STEP:
+            watch.forget()
+        seconds = watch.step(list(itertools.islice(typical, size)))
+        if watch.steps == _TIMED_STEPS or watch.seconds > _TIMED_SECONDS:
+            return
+
+
+def _heaviest(prepared: Prepared, epoch: list[Int64s]) -> list[Int64s]:
+    """Choose the batch of most tokens, padding counted, and that of the longest sentences.
 
     Most of the memory grows with the tokens, that of attention with the square of the length.
     """
-    shapes = np.array([_shape(prepared, rows) for rows in epoch])
+    shapes = np.array([shape(prepared, rows) for rows in epoch])
     lengths = shapes[:, 1] + shapes[:, 2]
-    for place in dict.fromkeys([int((shapes[:, 0] * lengths).argmax()), int(lengths.argmax())]):
-        yield collate(*prepared.rows(epoch[place]), tokenizers, epoch[place])
+    places = dict.fromkeys([int((shapes[:, 0] * lengths).argmax()), int(lengths.argmax())])
+    return [epoch[place] for place in places]
 
 
-def _groups(stream: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
-    """Yield the batches of one step after another; a corpus of few batches is gone through anew."""
-    stream = itertools.cycle(stream)
-    while True:
-        yield list(itertools.islice(stream, size))
+def _num_tokens(prepared: Prepared, rows: Int64s) -> int:
+    """Count the tokens of a batch, both sides and the padding included."""
+    pairs, src, tgt = shape(prepared, rows)
+    return pairs * (src + tgt)
+
+
+def _padded_tokens(batch: Batch) -> int:
+    return batch.src_BS.numel() + batch.tgt_in_BT.numel()
 
 
 # ---------------------------------------------------------------- memory
@@ -242,17 +277,73 @@ def _peak_bytes(device: torch.device) -> int:
 def _total_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        *_container_limits("/sys/fs/cgroup/memory.max"),
+        *_container_limits("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+    )
 
 
-def _memory_findings(said: list[str], measured: Measured) -> Iterator[Finding]:
+def _container_limits(path: str) -> list[int]:
+    """Read a limit of a control group, which a container has; `max` is none."""
+    try:
+        return [int(Path(path).read_text("ascii"))]
+    except (OSError, ValueError):
+        return []
+
+
+def _model_too_large(what: str) -> Finding:
+    text = f"the model and its optimizer alone {what}: take a smaller model"
+    return Finding("error", "memory", "model", text)
+
+
+def _memory_findings(
+    config: Config, plan: Plan, said: list[str], measured: Measured
+) -> Iterator[Finding]:
     for text in said:
         yield Finding("warning", "memory", "train.batch_tokens", text)
-    if not said and measured.peak_bytes > _MUCH_MEMORY * measured.total_bytes:
-        yield Finding(
-            "warning",
-            "memory",
-            "train.batch_tokens",
-            f"the largest batch takes {measured.peak_bytes / measured.total_bytes:.0%} of the "
-            "memory; a lower train.batch_tokens with a higher train.accumulate takes less",
+    used, total = measured.peak_bytes, measured.total_bytes
+    if said or used <= _MUCH_MEMORY * total:
+        return
+    fixed = min(plan.parameters * _BYTES_PER_PARAMETER, used - 1)
+    room = _USUAL_MEMORY * total - fixed
+    parts = math.ceil((used - fixed) / room) if room > 0 else 0
+    if 0 < parts <= config.train.batch_tokens:
+        way_out = (
+            f"train.batch_tokens={config.train.batch_tokens // parts} "
+            f"train.accumulate={config.train.accumulate * parts} is the same step in less memory"
         )
+    else:
+        way_out = "take a smaller model"
+    yield Finding(
+        "error" if used > total else "warning",
+        "memory",
+        "train.batch_tokens",
+        f"the largest batch takes {_bytes(used)}, {used / total:.0%} of the memory of "
+        f"{_bytes(total)}: {way_out}",
+    )
+
+
+def _bytes(number: int) -> str:
+    return f"{number / 1e9:.1f} GB"
+
+
+# ---------------------------------------------------------------- time
+
+
+def _time_findings(config: Config, measured: Measured) -> Iterator[Finding]:
+    """Say that training takes longer than a day, which few want without having asked for it."""
+    if measured.total_seconds <= _DAY:
+        return
+    train = config.train
+    bound = "" if train.patience is None else "up to "
+    steps = max(1, round(train.max_steps * _DAY / measured.total_seconds))
+    elsewhere = ", or train on a GPU" if measured.device == "cpu" else ""
+    yield Finding(
+        "warning",
+        "time",
+        "train.max_steps",
+        f"{train.max_steps:,} steps take {bound}{measured.total_seconds / _DAY:,.1f} days here; "
+        f"{steps:,} steps are a day; lower it, take a smaller model or a lower "
+        f"train.batch_tokens{elsewhere}",
+    )

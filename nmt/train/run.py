@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,17 @@ _CHANGEABLE = {
 
 _FINISHED = "finished"
 
+Inspect = Callable[[Config, Tokenizers, Mapping[str, Prepared]], Iterable[str]]
 
-def train(config: Config, run: Path, console: Console, *, stop_after: int | None = None) -> None:
+
+def train(
+    config: Config,
+    run: Path,
+    console: Console,
+    *,
+    stop_after: int | None = None,
+    inspect: Inspect | None = None,
+) -> None:
     """Prepare the data, then train in a run directory, going on with what is there.
 
     Args:
@@ -58,6 +68,8 @@ def train(config: Config, run: Path, console: Console, *, stop_after: int | None
         run: the run directory, made if it is not there.
         console: standard error, for what there is to say.
         stop_after: a step after which to end as if SIGTERM had come.
+        inspect: looks at the configuration and the prepared parts of the data before a run's first
+            step, and returns lines to print.
 
     Raises:
         ConfigError: the directory holds a run that is not of this configuration.
@@ -89,6 +101,10 @@ def train(config: Config, run: Path, console: Console, *, stop_after: int | None
             if config.data.valid
             else None
         )
+        if inspect and not begun:
+            parts = {"train": train_data} | ({"valid": valid_data} if valid_data else {})
+            for line in inspect(config, tokenizers, parts):
+                console.say(line)
         trainer = Trainer(config, run, tokenizers, train_data, valid_data, console)
         # Not before the trainer has found that the run's checkpoints go with it.
         checkpoint.write_text(run / "config.yaml", dump_config(config))

@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from nmt.config_file import load_config
+from nmt.data.prepare import prepare
+from nmt.data.tokenizer import train_tokenizers
+from nmt.preflight.subject import Subject
+
 Rows = list[tuple[str, str]]
 
 _CONFIG = """\
@@ -20,7 +25,7 @@ data:
   cache_dir: cache
 tokenizer: {type: char, vocab_size: 60}
 model: {d_model: 16, num_heads: 2, d_ff: 16, encoder_layers: 1, decoder_layers: 1}
-train: {max_steps: 100, batch_tokens: 2000, device: cpu, threads: 1}
+train: {max_steps: 100, warmup_steps: 10, batch_tokens: 2000, device: cpu, threads: 1}
 """
 
 
@@ -56,3 +61,20 @@ def write(folder: Path) -> Callable[..., None]:
     write("valid", rows[900:980])
     write("test", rows[980:])
     return write
+
+
+@pytest.fixture
+def subject(write: Callable[..., None]) -> Callable[..., Subject]:
+    """(overrides): what the checks look at, with the data as it is then."""
+
+    def subject(*overrides: str) -> Subject:
+        config = load_config(Path("clean.yaml"), list(overrides))
+        tokenizers = train_tokenizers(config)
+        parts = {
+            name: prepare(config, tokenizers, wanted, filtered=name == "train")
+            for name in ("train", "valid", "test")
+            if (wanted := getattr(config.data, name))
+        }
+        return Subject(config, tokenizers, parts)
+
+    return subject

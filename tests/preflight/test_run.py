@@ -406,5 +406,33 @@ def test_ctrl_c_ends_it_at_once(write: Write, doing: str) -> None:
         checking.kill()
     assert checking.returncode == 130, err
     assert out == ""
-    assert re.fullmatch("nmt: (interrupted|stopped.*)\n", err)
+    assert re.fullmatch("(\nstopping .*\n)?nmt: (interrupted|stopped.*)\n", err)
     assert not list(Path("cache").glob(".*"))
+
+
+# ---------------------------------------------------------------- before training
+
+
+def test_training_says_what_needs_no_measuring_before_it_starts(write: Write) -> None:
+    command = ["train", "clean.yaml", "train.max_steps=2", "train.warmup_steps=50"]
+    first = CliRunner().invoke(app, command)
+    assert first.exit_code == 0, first.output
+    assert first.stdout == ""
+    found = first.stderr.index("warning: train.warmup_steps: the warm-up of 50 steps is longer")
+    assert found < first.stderr.index("step      2")
+    # A run that goes on has said it before.
+    again = CliRunner().invoke(app, [*command, "train.max_steps=3"])
+    assert again.exit_code == 0, again.output
+    assert "warning" not in again.stderr
+
+
+def test_unknown_capitals_are_not_advised_to_be_spelt_in_bytes(
+    write: Write, report: Callable[..., dict[str, Any]]
+) -> None:
+    # The training text has no capital on the source side, and no X on either.
+    write("valid", [("X" + src, tgt) for src, tgt in rows("valid")])
+    found = {one["kind"]: one for one in report()["findings"] if one["about"] == "data.valid"}
+    assert "is lower-cased on the source side" in found["other-style"]["message"]
+    assert "are unknown: " in found["unknown"]["message"]
+    assert "byte_fallback" not in found["unknown"]["message"]
+    assert "treat the text as that of data.train was" in found["unknown"]["message"]
