@@ -434,7 +434,7 @@ def translate(
     """
     from nmt.data.corpus import read_lines
     from nmt.decode import bulk, layouts, streams
-    from nmt.decode.search import Sampling
+    from nmt.search.sample import Sampling
 
     if resume and output is None:
         raise ConfigError("--resume goes on with a file: name it with --output")
@@ -536,8 +536,8 @@ def evaluate(
 
     from nmt.data.corpus import read_lines
     from nmt.decode.streams import write_lines
-    from nmt.evalb_parameters import COLLINS, read_parameters
     from nmt.evaluate import EvaluateOptions, evaluate, gold_trees, read_test_data, render
+    from nmt.parsing.evalb_parameters import COLLINS, read_parameters
 
     if (model is None) == (hyp is None):
         raise ConfigError("name a MODEL to translate with, or --hyp FILE with translations")

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nmt import evaluate_brackets as brackets
 from nmt.config import Config
 from nmt.data.corpus import read_lines, read_pairs
-from nmt.data.trees import Tree
 from nmt.errors import ConfigError, DataError, FileError
-from nmt.evalb_parameters import COLLINS, EvalbParameters
+from nmt.parsing import brackets
+from nmt.parsing.evalb_parameters import COLLINS, EvalbParameters
+from nmt.parsing.trees import Tree
 
 METRICS = ("bleu", "chrf", "ter", "bracket-f1")
 BOOTSTRAP_SAMPLES = 1000
@@ -100,7 +100,7 @@ def evaluate(
 
     Numbers and signatures equal those of the `sacrebleu` command on files of these lines. Parses
     are linearised trees or trees in brackets; their one reference is trees in brackets, with
-    words and tags (`nmt.evaluate_brackets`).
+    words and tags (`nmt.parsing.brackets`).
 
     Args:
         hypotheses: detokenized translations.

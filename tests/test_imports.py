@@ -25,9 +25,10 @@ LAYERS: list[set[str]] = [
     {"data", "model"},
     {"checkpoint"},
     {"trained_model", "info"},
+    {"search"},
+    {"parsing"},
     {"decode"},
     {"evalb_parameters"},
-    {"evaluate_brackets"},
     {"evaluate"},
     {"train"},
     {"attend", "export", "preflight", "report", "serve"},
@@ -95,7 +96,7 @@ def test_search_knows_nothing_and_evaluation_no_model() -> None:
         direct = set(imports(module))
         return direct.union(*(reached(other) for other in direct - {module}))
 
-    search = {room(module) for module in reached("nmt.decode.search")}
+    search = {room(module) for module in reached("nmt.search.beam")}
     assert search.isdisjoint({"model", "data", "checkpoint"})
     evaluate = {room(module) for module in reached("nmt.evaluate")}
     assert evaluate.isdisjoint({"model", "checkpoint", "decode"})

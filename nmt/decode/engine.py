@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,14 @@ from torch import Tensor
 
 from nmt.config import Config, DecodeConfig
 from nmt.data.tokenizer import Tokenizers
-from nmt.decode.parsing import TreeGrammar, TreeStepper
-from nmt.decode.search import Hypothesis, Sampling, Stepper, beam_search, sample_search
 from nmt.errors import ConfigError, FileError
 from nmt.model.network import Network
+from nmt.parsing.constraint import TreeConstraint, TreeGrammar
+from nmt.search.beam import beam_search
+from nmt.search.constraints import Constraint, Forbidden
+from nmt.search.hypothesis import Hypothesis
+from nmt.search.sample import Sampling, sample_search
+from nmt.search.stepper import EnsembleStepper, Stepper
 from nmt.trained_model import TrainedModel
 
 # Rows whose log-probabilities are there at a time: of more, as many megabytes would be taken from
@@ -39,13 +42,13 @@ class TranslateOptions:
     beam_size: int = 4
     """Hypotheses kept at each step; 1 is greedy search."""
     length_penalty: float = 0.6
-    """Alpha of Wu et al. (2016), from 0 to 10; see `nmt.decode.search.beam_search`."""
+    """Alpha of Wu et al. (2016), from 0 to 10; see `nmt.search.beam.beam_search`."""
     max_extra_len: int = 50
     """A translation has at most so many tokens more than its source."""
     batch_tokens: int = 4096
     """Budget of a batch in source tokens, padding counted."""
     trees: bool = False
-    """Write linearised trees over the words of the source; see `nmt.decode.parsing`."""
+    """Write linearised trees over the words of the source; see `nmt.parsing.constraint`."""
     nbest: int = 1
     """Translations to give of each line, at most beam_size."""
     sampling: Sampling | None = None
@@ -91,24 +94,6 @@ class ModelStepper:
     def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
         """Keep these sentences and hypotheses of the state."""
         self._state.select(sentences_N, beams_NW)
-
-
-class EnsembleStepper:
-    """Several models as one: the average of their probabilities."""
-
-    def __init__(self, steppers: Sequence[Stepper]) -> None:
-        self._steppers = steppers
-
-    def step(self, tokens_BW: Tensor) -> Iterator[Tensor]:
-        """Give the logarithm of the averaged probabilities."""
-        steps = [stepper.step(tokens_BW) for stepper in self._steppers]
-        for log_probs in zip(*steps, strict=True):
-            yield torch.stack(log_probs).logsumexp(0) - math.log(len(log_probs))
-
-    def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
-        """Keep these sentences and hypotheses of every model."""
-        for stepper in self._steppers:
-            stepper.select(sentences_N, beams_NW)
 
 
 class Model(Protocol):
@@ -197,16 +182,18 @@ class Networks:
         steppers = [ModelStepper(model.network, src_BS) for model in self.models]
         stepper: Stepper = steppers[0] if len(steppers) == 1 else EnsembleStepper(steppers)
         forbidden = [self._tgt.pad_id, self._tgt.bos_id, self._tgt.unk_id]
+        constraints: list[Constraint] = []
         if options.trees:
             sentences = self._src.decode([ids[:-1] for ids in sources])
-            stepper = TreeStepper(stepper, TreeGrammar(self._tgt), sentences)
+            constraints.append(TreeConstraint(TreeGrammar(self._tgt), sentences))
             forbidden.remove(self._tgt.unk_id)  # which only stands for a word
+        constraints.append(Forbidden(forbidden, self._device))
         max_lengths = [min(len(ids) + options.max_extra_len, self.max_positions) for ids in sources]
         settings: dict[str, Any] = {
             "bos_id": self._tgt.bos_id,
             "eos_id": self._tgt.eos_id,
             "length_penalty": options.length_penalty,
-            "forbidden_ids": forbidden,
+            "constraints": constraints,
             "device": self._device,
         }
         if options.sampling:

@@ -16,9 +16,9 @@ from nmt.decode.alignment import Aligner, Links, link_words, split_words, word_n
 from nmt.decode.engine import Engine, Networks, TranslateOptions
 from nmt.decode.lines import full_windows, prompt_windows, split_line
 from nmt.decode.memo import Memo
-from nmt.decode.search import Hypothesis, normalised
 from nmt.device import is_out_of_memory
 from nmt.errors import DataError
+from nmt.search.hypothesis import Hypothesis, normalized_score
 from nmt.trained_model import TrainedModel
 
 _BATCHES_AHEAD = 16
@@ -303,7 +303,7 @@ class Translator:
         joined = []
         for hypotheses in zip(*parts, strict=False):
             log_probs = [log_prob for h in hypotheses for log_prob in h.token_log_probs]
-            score = normalised(sum(log_probs), len(log_probs), self.options.length_penalty)
+            score = normalized_score(sum(log_probs), len(log_probs), self.options.length_penalty)
             text = " ".join(h.text for h in hypotheses if h.text)
             joined.append(ScoredText(text, score, log_probs, _joined_links(hypotheses)))
         return Translation(joined)

@@ -20,8 +20,8 @@ from concurrent.futures.process import BrokenProcessPool
 import torch
 
 from nmt.decode.engine import Engine, Model, TranslateOptions
-from nmt.decode.search import Hypothesis
 from nmt.errors import DataError
+from nmt.search.hypothesis import Hypothesis
 from nmt.signals import hangup_signals
 
 CAN_FORK = sys.platform == "linux"  # elsewhere libraries do not survive it, or it is not there

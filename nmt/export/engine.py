@@ -13,9 +13,9 @@ from nmt.checkpoint import faults, load_run_config
 from nmt.config import Config
 from nmt.data.tokenizer import Tokenizers
 from nmt.decode.engine import TranslateOptions
-from nmt.decode.search import Hypothesis, normalised
 from nmt.errors import ConfigError, FileError
 from nmt.export.ctranslate2 import is_exported, num_positions, require_ctranslate2, vocabulary
+from nmt.search.hypothesis import Hypothesis, normalized_score
 
 # Larger batches are divided, so that every thread has work; 32 to 64 is also where CTranslate2
 # is fastest on a CPU.
@@ -171,7 +171,7 @@ class CTranslate2Engine:
         def score(found: tuple[list[str], float]) -> float:
             hypothesis, its_score = found
             length = len(hypothesis)
-            return normalised(its_score * length**penalty, length, options.length_penalty)
+            return normalized_score(its_score * length**penalty, length, options.length_penalty)
 
         beams = []
         for result in results:
@@ -206,7 +206,7 @@ class CTranslate2Engine:
                 # It scores an end mark after those too that the limit has ended.
                 log_probs = next(results).log_probs[: len(hypothesis)]
                 log_prob = sum(log_probs)
-                score = normalised(log_prob, len(hypothesis), options.length_penalty)
+                score = normalized_score(log_prob, len(hypothesis), options.length_penalty)
                 ids = [self._ids[piece] for piece in hypothesis if piece != eos[0]]
                 group.append(Hypothesis(ids, score, log_prob, log_probs))
             scored.append(sorted(group, key=lambda h: -h.score))

@@ -19,9 +19,9 @@ from nmt.decode import bulk
 from nmt.decode.bulk import finished, translate_file
 from nmt.decode.engine import TranslateOptions
 from nmt.decode.layouts import JsonLayout, Layout, TextLayout
-from nmt.decode.search import Sampling
 from nmt.decode.translator import Translator
 from nmt.errors import ConfigError, DataError, FileError, Interrupted, NmtError
+from nmt.search.sample import Sampling
 from nmt.trained_model import TrainedModel, load_model
 
 OPTIONS: dict[str, Any] = {"beam_size": 2, "batch_tokens": 60}

@@ -16,9 +16,12 @@ from torch import Tensor
 from nmt.data.tokenizer import Tokenizer
 from nmt.decode.engine import TranslateOptions
 from nmt.decode.lines import split_line
-from nmt.decode.search import Sampling, Stepper, beam_search, normalised
 from nmt.decode.translator import ScoredText, Translation, Translator, length_batches
 from nmt.errors import ConfigError, DataError, FileError
+from nmt.search.beam import beam_search
+from nmt.search.hypothesis import normalized_score
+from nmt.search.sample import Sampling
+from nmt.search.stepper import Stepper
 from nmt.trained_model import TrainedModel
 
 MakeModel = Callable[..., TrainedModel]
@@ -374,7 +377,7 @@ def test_long_lines_are_divided_at_sentence_ends(model: TrainedModel, lines: lis
         assert joined.text == " ".join(h.text for h in of_parts)
         log_probs = [value for h in of_parts for value in h.token_log_probs]
         assert joined.token_log_probs == pytest.approx(log_probs, abs=1e-4)
-        score = normalised(sum(log_probs), len(log_probs), 0.6)
+        score = normalized_score(sum(log_probs), len(log_probs), 0.6)
         assert joined.score == pytest.approx(score, abs=1e-4)
     assert_same([found[0], found[2]], translate(model, lines[:2], nbest=2))
 

@@ -14,10 +14,11 @@ import pytest
 import torch
 
 from nmt.decode.engine import Networks, TranslateOptions
-from nmt.decode.search import Hypothesis, Sampling
 from nmt.decode.translator import Translation, Translator
 from nmt.decode.workers import CAN_FORK, Workers
 from nmt.errors import DataError
+from nmt.search.hypothesis import Hypothesis
+from nmt.search.sample import Sampling
 from nmt.trained_model import TrainedModel
 
 pytestmark = pytest.mark.skipif(not CAN_FORK, reason="processes are forked on Linux only")

@@ -18,12 +18,12 @@ from nmt.config import Config
 from nmt.config_file import load_config
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.decode.engine import TranslateOptions
-from nmt.decode.search import Sampling
 from nmt.decode.translator import Translation, Translator
 from nmt.errors import ConfigError, FileError
 from nmt.export.ctranslate2 import export_ctranslate2
 from nmt.export.engine import CTranslate2Engine
 from nmt.model.build import make_network
+from nmt.search.sample import Sampling
 from nmt.trained_model import TrainedModel
 
 CPU = torch.device("cpu")

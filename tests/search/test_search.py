@@ -10,8 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.decode.search import Hypothesis, Sampling, beam_search, sample_search
 from nmt.errors import ConfigError
+from nmt.search.beam import beam_search
+from nmt.search.constraints import Forbidden
+from nmt.search.hypothesis import Hypothesis
+from nmt.search.sample import Sampling, sample_search
 
 BOS, EOS, A, B = 0, 1, 2, 3
 
@@ -68,7 +71,7 @@ def random_tables(number: int, vocab_size: int, order: int = 1, seed: int = 0) -
 
 
 def search(tables: list[Tensor], max_lengths: list[int], order: int = 1, **options: object):
-    options = {"beam_size": 1, "length_penalty": 0.0, "forbidden_ids": [BOS]} | options
+    options = {"beam_size": 1, "length_penalty": 0.0, "constraints": [Forbidden([BOS])]} | options
     stepper = TableStepper(tables, order)
     return beam_search(stepper, max_lengths, bos_id=BOS, eos_id=EOS, **options)
 
@@ -82,7 +85,7 @@ def draw(tables: list[Tensor], max_lengths: list[int], numbers: list[int], **set
         bos_id=BOS,
         eos_id=EOS,
         length_penalty=0.0,
-        forbidden_ids=[BOS],
+        constraints=[Forbidden([BOS])],
     )
     return [hypothesis for [hypothesis] in found]
 
@@ -244,9 +247,9 @@ def test_finished_sentences_leave_the_batch_when_its_size_is_round() -> None:
     assert stepper.sizes == [40, 32, 32, 16, 16]  # 40, 32, 24, 16, 8 are live
 
 
-def test_forbidden_ids_never_appear() -> None:
+def test_forbidden_tokens_never_appear() -> None:
     tables = random_tables(20, 9)
-    found = search(tables, [15] * 20, beam_size=4, forbidden_ids=[BOS, 3, 7])
+    found = search(tables, [15] * 20, beam_size=4, constraints=[Forbidden([BOS, 3, 7])])
     found += [[h] for h in draw(tables, [15] * 20, list(range(20)))]
     assert any(h.ids for hypotheses in found for h in hypotheses)
     for hypotheses in found[:20]:

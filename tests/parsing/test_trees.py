@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from nmt.config_file import load_config
 from nmt.data.corpus import read_lines, read_pairs
 from nmt.data.tokenizer import train_tokenizers
-from nmt.data.trees import (
+from nmt.errors import ConfigError, DataError, FileError
+from nmt.parsing.trees import (
     Leaf,
     Leaves,
     Span,
@@ -32,7 +33,6 @@ from nmt.data.trees import (
     sentence,
     write_pairs,
 )
-from nmt.errors import ConfigError, DataError, FileError
 
 ROOT = Path(__file__).parents[2]
 GUM = ROOT.parent / "shared" / "data" / "treebank-gum"

@@ -21,11 +21,11 @@ from typer.testing import CliRunner, Result
 
 from nmt import __version__
 from nmt.cli import app
-from nmt.data.trees import Leaves, Tree, bracketed, linearise, normalised, parse_tree
 from nmt.errors import DataError
-from nmt.evalb_parameters import COLLINS, EvalbParameters, read_parameters
 from nmt.evaluate import EvaluateOptions, Score, evaluate
-from nmt.evaluate_brackets import Comparison, Status, bootstrap, compare, read_references
+from nmt.parsing.brackets import Comparison, Status, bootstrap, compare, read_references
+from nmt.parsing.evalb_parameters import COLLINS, EvalbParameters, read_parameters
+from nmt.parsing.trees import Leaves, Tree, bracketed, linearise, normalised, parse_tree
 
 # The brackets of HIGH without the full stop, which does not count, are six: S 0-7, NP 0-2, VP 2-7,
 # NP 3-5, PP 5-7 and NP 6-7. LOW has one more, the NP 3-7 of "a man with eyes".

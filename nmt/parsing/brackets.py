@@ -3,7 +3,7 @@
 EVALB is the scorer of Sekine and Collins that the literature on parsing uses. Words with certain
 tags, such as punctuation, are taken out of both trees, and with them the brackets that hold nothing
 else. The other brackets match if they have the same label and hold the same words. Which tags and
-labels are left out or count as equal is set by `nmt.evalb_parameters`.
+labels are left out or count as equal is set by `nmt.parsing.evalb_parameters`.
 
 Counts per sentence are equal to those of EVALB, with these exceptions:
 
@@ -29,7 +29,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from nmt import __version__
-from nmt.data.trees import (
+from nmt.errors import DataError
+from nmt.parsing.evalb_parameters import COLLINS, EvalbParameters
+from nmt.parsing.trees import (
     TRACE,
     Leaf,
     Span,
@@ -39,8 +41,6 @@ from nmt.data.trees import (
     parse_linearised,
     project,
 )
-from nmt.errors import DataError
-from nmt.evalb_parameters import COLLINS, EvalbParameters
 
 _QUOTES = {"'", '"', "/"}
 """The words that EVALB takes for quotation marks where they have a tag of QUOTE_LABEL."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nmt.errors import ConfigError
-from nmt.evalb_parameters import COLLINS, EvalbParameters, read_parameters
+from nmt.parsing.evalb_parameters import COLLINS, EvalbParameters, read_parameters
 
 COLLINS_LINES = [
     "## as COLLINS.prm, in another order",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +13,16 @@ from torch import Tensor
 
 from nmt.config import DecodeConfig
 from nmt.data.tokenizer import Tokenizer, Tokenizers
-from nmt.data.trees import parse_linearised
 from nmt.decode.engine import Networks, TranslateOptions
-from nmt.decode.parsing import TreeGrammar, TreeStepper
-from nmt.decode.search import Hypothesis, beam_search
 from nmt.decode.translator import Translator
 from nmt.errors import ConfigError
 from nmt.model.build import make_network
-from nmt.trained_model import TrainedModel
+from nmt.parsing.constraint import TreeConstraint, TreeGrammar
+from nmt.parsing.trees import parse_linearised
+from nmt.search.beam import beam_search
+from nmt.search.constraints import ConstrainedStepper
+from nmt.search.hypothesis import Hypothesis
+from nmt.trained_model import TrainedModel, load_model
 
 SENTENCES = ["the cat sat", "on a ( mat ) .", "dogs", "the dogs sat on the cat :("]
 
@@ -73,7 +75,7 @@ class RandomStepper:
 def parse(tokenizer: Tokenizer, sentences: list[str], beam_size: int) -> list[list[Hypothesis]]:
     random = RandomStepper(sentences, tokenizer.vocab_size)
     return beam_search(
-        TreeStepper(random, TreeGrammar(tokenizer), sentences),
+        ConstrainedStepper(random, [TreeConstraint(TreeGrammar(tokenizer), sentences)]),
         [200] * len(sentences),
         bos_id=tokenizer.bos_id,
         eos_id=tokenizer.eos_id,
@@ -102,9 +104,8 @@ def test_a_batch_gives_what_its_sentences_give_alone(brackets: Tokenizer) -> Non
 
 
 def test_what_may_follow_keeps_its_probability(brackets: Tokenizer) -> None:
-    stepper = TreeStepper(
-        RandomStepper(["dogs"], brackets.vocab_size), TreeGrammar(brackets), ["dogs"]
-    )
+    constraint = TreeConstraint(TreeGrammar(brackets), ["dogs"])
+    stepper = ConstrainedStepper(RandomStepper(["dogs"], brackets.vocab_size), [constraint])
     [plain_RV] = RandomStepper(["dogs"], brackets.vocab_size).step(torch.tensor([[2]]))
     [held_RV] = stepper.step(torch.tensor([[2]]))
     # Before the first word only brackets open.
@@ -116,7 +117,8 @@ def test_what_may_follow_keeps_its_probability(brackets: Tokenizer) -> None:
 def test_at_most_six_brackets_open_before_a_word(brackets: Tokenizer) -> None:
     grammar = TreeGrammar(brackets)
     [opening, *_] = grammar.closing
-    stepper = TreeStepper(RandomStepper(["dogs"], brackets.vocab_size), grammar, ["dogs"])
+    constraint = TreeConstraint(grammar, ["dogs"])
+    stepper = ConstrainedStepper(RandomStepper(["dogs"], brackets.vocab_size), [constraint])
     list(stepper.step(torch.tensor([[brackets.bos_id]])))
     for _ in range(5):
         [next_RV] = stepper.step(torch.tensor([[opening]]))
@@ -134,11 +136,12 @@ def test_a_word_that_the_tokenizer_does_not_know(brackets: Tokenizer) -> None:
     assert [leaf.tag for leaf in tree.leaves] == ["the", "⁇", "sat"]
 
 
-def test_a_model_parses(brackets: Tokenizer, model: TrainedModel) -> None:
+def test_a_model_parses(brackets: Tokenizer, trained_run: Path) -> None:
+    config = load_model(trained_run).config
     torch.manual_seed(3)
     tokenizers = Tokenizers(brackets, brackets)
-    network = make_network(model.config.model, *tokenizers.sizes).eval()
-    untrained = TrainedModel(model.config, tokenizers, network, Path("untrained"))
+    network = make_network(config.model, *tokenizers.sizes).eval()
+    untrained = TrainedModel(config, tokenizers, network, Path("untrained"))
     options = TranslateOptions.from_config(DecodeConfig(trees=True, max_extra_len=90))
     lines = SENTENCES[:3]
     for line, parsed in zip(lines, Translator([untrained], options).translate(lines), strict=True):
@@ -147,9 +150,7 @@ def test_a_model_parses(brackets: Tokenizer, model: TrainedModel) -> None:
         assert len(tree.leaves) == len(line.split())
 
 
-def test_a_model_without_brackets_is_refused(
-    model: TrainedModel, sentences: Callable[..., list[str]]
-) -> None:
-    translator = Translator(Networks([model]), TranslateOptions(trees=True))
+def test_a_model_without_brackets_is_refused(trained_run: Path) -> None:
+    translator = Translator(Networks([load_model(trained_run)]), TranslateOptions(trees=True))
     with pytest.raises(ConfigError, match=r"decode\.trees needs a model whose pieces are brackets"):
-        list(translator.translate(sentences(1, 1)))
+        list(translator.translate(["the cat"]))

@@ -8,7 +8,7 @@ brackets alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 
 from nmt.data.tokenizer import Tokenizer
-from nmt.data.trees import escaped
-from nmt.decode.search import Stepper
 from nmt.errors import ConfigError
+from nmt.parsing.trees import escaped
 
 _MAX_OPENING = 6  # brackets before a word; treebanks have no more, a lost model has no end of them
 _SPACE = "\u2581"  # SentencePiece's, with which the first piece of a word begins
@@ -101,34 +100,32 @@ class _Partial:
         return found or [self.grammar.eos_id]
 
 
-class TreeStepper:
-    """Another stepper, held to trees.
+class TreeConstraint:
+    """Holds hypotheses to trees over the words of their sources.
 
     Args:
-        stepper: what says how probable tokens are.
         grammar: of the trees.
         sentences: the source text of each sentence.
     """
 
-    def __init__(self, stepper: Stepper, grammar: TreeGrammar, sentences: Iterable[str]) -> None:
-        self._stepper = stepper
+    def __init__(self, grammar: TreeGrammar, sentences: Iterable[str]) -> None:
         self._partials_BW = [[_Partial(grammar, grammar.words(text))] for text in sentences]
         self._has_begun = False
 
-    def step(self, tokens_BW: Tensor) -> Iterator[Tensor]:
-        """Give log-probabilities, minus infinity of what cannot follow in a tree."""
+    def advance(self, tokens_BW: Tensor) -> None:
+        """Extend each tree by a token."""
         if self._has_begun:
             self._partials_BW = [
                 [partial.extended(token) for partial, token in zip(*rows, strict=True)]
                 for rows in zip(self._partials_BW, tokens_BW.tolist(), strict=True)
             ]
-        self._has_begun = True  # the first token is the begin mark
-        partials_R = [partial for row in self._partials_BW for partial in row]
-        row = 0
-        for log_probs_CV in self._stepper.step(tokens_BW):
-            following = [partial.following for partial in partials_R[row : row + len(log_probs_CV)]]
-            row += len(log_probs_CV)
-            yield log_probs_CV.masked_fill(~_mask(following, log_probs_CV), -torch.inf)
+        self._has_begun = True  # the first token is BOS
+
+    def apply(self, log_probs_CV: Tensor, first: int) -> Tensor:
+        """Give what cannot follow in a tree probability 0."""
+        partials = [partial for row in self._partials_BW for partial in row]
+        following = [partial.following for partial in partials[first : first + len(log_probs_CV)]]
+        return log_probs_CV.masked_fill(~_mask(following, log_probs_CV), -torch.inf)
 
     def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
         """Keep these sentences and hypotheses."""
@@ -136,7 +133,6 @@ class TreeStepper:
             [self._partials_BW[sentence][beam] for beam in beams]
             for sentence, beams in zip(sentences_N.tolist(), beams_NW.tolist(), strict=True)
         ]
-        self._stepper.select(sentences_N, beams_NW)
 
 
 def _mask(allowed: Sequence[Sequence[int]], like_CV: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Constituency parsing as translation (paper, section 6.3)."""

@@ -1,0 +1,119 @@
+"""Beam search and greedy search over a step function.
+
+Shapes: B sentences in the batch, W live hypotheses per sentence, N sentences selected from these,
+R = B * W hypotheses, K candidates per sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nmt.search.constraints import ConstrainedStepper, Constraint
+from nmt.search.hypothesis import Hypothesis
+from nmt.search.slots import Beams, Candidates, advance, collect_finished
+from nmt.search.stepper import Stepper
+from nmt.search.topk import most_probable, top
+
+_ROUND_SENTENCES = 16
+
+
+@torch.inference_mode()
+def beam_search(
+    stepper: Stepper,
+    max_lengths: Sequence[int],
+    *,
+    bos_id: int,
+    eos_id: int,
+    beam_size: int,
+    length_penalty: float,
+    constraints: Sequence[Constraint] = (),
+    device: torch.device | str = "cpu",
+) -> list[list[Hypothesis]]:
+    """Search for the most probable token sequences of a batch of sentences.
+
+    Each step considers the 2 * beam_size best continuations of a sentence. Those among the
+    beam_size best that end with EOS are finished hypotheses; the beam_size best of the others live
+    on. The search of a sentence stops once beam_size hypotheses have finished, or at its maximum
+    length, where live hypotheses are accepted as they are; the sentence then leaves the batch.
+    Finished hypotheses are ranked by log_prob / ((5 + length) / 6) ** length_penalty, where the
+    length includes EOS (Wu et al. 2016, eq. 14, without the coverage penalty).
+
+    The stopping rule is the heuristic of fairseq and CTranslate2; with beam_size 1 it is greedy
+    search. A live hypothesis could still overtake the finished ones, because its score rises with
+    its length wherever the penalty grows faster than the log-probability falls. An exact search
+    would have to continue until no live log_prob / penalty(max_length) reaches the worst hypothesis
+    kept. The paper (section 6.1) says "terminating early when possible" and leaves the rule open.
+    Wu et al. also prune by score, which this search does not. The beam itself is ranked by
+    log_prob, as all its hypotheses have the same length.
+
+    Ties are broken by hypothesis, then by token id. No sentence depends on another, so a batch
+    gives what its sentences give alone, provided the stepper does. Sentences leave the batch
+    several at a time, so that its size takes few different values: kernels are built for each.
+
+    Args:
+        stepper: the model, with one hypothesis per sentence.
+        max_lengths: largest number of tokens of each sentence's hypotheses, EOS included;
+            at least 1.
+        bos_id: the first token that the stepper is given.
+        eos_id: the token that ends a hypothesis.
+        beam_size: hypotheses kept per sentence; 1 is greedy search.
+        length_penalty: alpha of the formula above; 0 ranks by log_prob.
+        constraints: what may follow in a hypothesis.
+        device: where the stepper takes and returns its tensors.
+
+    Returns:
+        For each sentence its finished hypotheses, best first: beam_size of them, or fewer if the
+        vocabulary is too small for more.
+    """
+    max_lengths_B = torch.tensor(max_lengths, dtype=torch.int64, device=device)
+    finished: list[list[Hypothesis]] = [[] for _ in max_lengths]
+    num_finished_B = torch.zeros_like(max_lengths_B)
+    if constraints:
+        stepper = ConstrainedStepper(stepper, constraints)
+    beams = Beams.start(len(max_lengths), device)
+    length = 0
+    while len(beams.sentence_B):
+        length += 1
+        following = most_probable(stepper.step(beams.next_tokens(bos_id)), 2 * beam_size)
+        best = _candidates(beams.scores_BW, *following, 2 * beam_size)
+        ends_BK = best.tokens_BK == eos_id
+        at_limit_B = max_lengths_B[beams.sentence_B] <= length
+        # Continuations that score -inf belong to sentences that have ended, or exist because the
+        # vocabulary is smaller than the beam.
+        done_BW = (ends_BK | at_limit_B[:, None]) & best.scores_BK.isfinite()
+        done_BW = done_BW[:, :beam_size]
+        if done_BW.any():
+            collect_finished(finished, beams, best, done_BW, eos_id, length_penalty)
+            num_finished_B[beams.sentence_B] += done_BW.sum(dim=1)
+        live_scores_BK = best.scores_BK.masked_fill(ends_BK, -torch.inf)
+        lives_B = ~at_limit_B & (num_finished_B[beams.sentence_B] < beam_size)
+        lives_B &= live_scores_BK.isfinite().any(dim=1)
+        live_scores_BK = live_scores_BK.masked_fill(~lives_B[:, None], -torch.inf)
+        stay_N = _staying(lives_B)
+        beams = advance(stepper, beams, best, live_scores_BK, stay_N, beam_size)
+    return [sorted(group, key=lambda h: -h.score)[:beam_size] for group in finished]
+
+
+def _staying(lives_B: Tensor) -> Tensor:
+    """Return the sentences that stay: the live ones, and enough others for a round number."""
+    num_live = int(lives_B.sum())
+    count = min(-(-num_live // _ROUND_SENTENCES) * _ROUND_SENTENCES, len(lives_B))
+    live_first_B = (~lives_B).to(torch.int8).sort(stable=True).indices
+    return live_first_B[:count].sort().values
+
+
+def _candidates(
+    scores_BW: Tensor, log_probs_RK: Tensor, tokens_RK: Tensor, count: int
+) -> Candidates:
+    """Return the best continuations of each sentence over all its hypotheses."""
+    scores_BK = (scores_BW.reshape(-1, 1) + log_probs_RK).reshape(len(scores_BW), -1)
+    scores_BK, places_BK = top(scores_BK, count)
+    return Candidates(
+        scores_BK,
+        places_BK // log_probs_RK.shape[1],
+        tokens_RK.reshape(len(scores_BW), -1).gather(1, places_BK),
+        log_probs_RK.reshape(len(scores_BW), -1).gather(1, places_BK),
+    )

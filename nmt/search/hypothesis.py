@@ -1,0 +1,41 @@
+"""What a search finds, and how it is ranked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A translation in tokens."""
+
+    ids: list[int]
+    """Tokens without BOS and EOS."""
+    score: float
+    """log_prob divided by the length penalty: what hypotheses are ranked by."""
+    log_prob: float
+    """Natural logarithm of the probability: the sum of token_log_probs."""
+    token_log_probs: list[float]
+    """Of each token, and of EOS if the hypothesis ended before the maximum length."""
+
+    @classmethod
+    def from_tokens(
+        cls, ids: list[int], token_log_probs: list[float], eos_id: int, length_penalty: float
+    ) -> Hypothesis:
+        """Score tokens, of which EOS may be the last."""
+        log_prob = sum(token_log_probs)
+        score = normalized_score(log_prob, len(ids), length_penalty)
+        if ids[-1] == eos_id:
+            ids = ids[:-1]
+        return cls(ids, score, log_prob, token_log_probs)
+
+
+def normalized_score(log_prob: float, length: int, length_penalty: float) -> float:
+    """Return log_prob / ((5 + length) / 6) ** length_penalty (Wu et al. 2016, eq. 14).
+
+    Args:
+        log_prob: of all tokens together.
+        length: number of tokens, EOS included.
+        length_penalty: alpha; 0 leaves log_prob as it is.
+    """
+    return float(log_prob / ((5 + length) / 6) ** length_penalty)

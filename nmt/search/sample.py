@@ -1,0 +1,118 @@
+"""Sampling over a step function."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nmt.errors import ConfigError
+from nmt.search.constraints import ConstrainedStepper, Constraint
+from nmt.search.hypothesis import Hypothesis
+from nmt.search.slots import Beams, Candidates, advance, collect_finished
+from nmt.search.stepper import Stepper
+from nmt.search.topk import most_probable
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to draw translations instead of searching for the best.
+
+    Raises:
+        ConfigError: a setting is out of its range.
+    """
+
+    temperature: float = 1.0
+    """Divides the log-probabilities: below 1, likely tokens get likelier; above 0, finite."""
+    top_k: int | None = None
+    """Draw from this many of the most probable tokens (Fan et al. 2018)."""
+    top_p: float | None = None
+    """Draw from the smallest set of most probable tokens with this total probability (Holtzman et
+    al. 2020), after temperature and top_k; above 0, at most 1."""
+    seed: int = 1
+    """Together with the key of a sentence it determines what is drawn for that sentence."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < math.inf:
+            raise ConfigError(
+                f"temperature must be above 0 and finite, but it is {self.temperature}"
+            )
+        if self.top_k is not None and self.top_k < 1:
+            raise ConfigError(f"top_k must be at least 1, but it is {self.top_k}")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p must be above 0 and at most 1, but it is {self.top_p}")
+
+
+@torch.inference_mode()
+def sample_search(
+    stepper: Stepper,
+    max_lengths: Sequence[int],
+    sentence_keys: Sequence[str],
+    sampling: Sampling,
+    *,
+    bos_id: int,
+    eos_id: int,
+    length_penalty: float,
+    constraints: Sequence[Constraint] = (),
+    device: torch.device | str = "cpu",
+) -> list[list[Hypothesis]]:
+    """Draw one token sequence for each sentence of a batch.
+
+    Each sentence has its own random generator, which gives one number per step, so what is drawn
+    does not depend on the other sentences of the batch.
+
+    Args:
+        sentence_keys: one per sentence, such as its line number.
+        sampling: which tokens to draw from.
+        stepper, max_lengths, bos_id, eos_id, length_penalty, constraints, device: as in
+            `beam_search`; the length penalty does not change what is drawn.
+
+    Returns:
+        For each sentence one hypothesis, or none if its probabilities are not finite; the
+        log-probabilities are the model's, whatever the temperature.
+    """
+    generators = [random.Random(f"{sampling.seed} {key}") for key in sentence_keys]
+    results: list[list[Hypothesis]] = [[] for _ in max_lengths]
+    max_lengths_B = torch.tensor(max_lengths, dtype=torch.int64, device=device)
+    if constraints:
+        stepper = ConstrainedStepper(stepper, constraints)
+    beams = Beams.start(len(max_lengths), device)
+    length = 0
+    while len(beams.sentence_B):
+        length += 1
+        step = stepper.step(beams.next_tokens(bos_id))
+        log_probs_BK, tokens_BK = most_probable(step, sampling.top_k)
+        numbers_B = torch.tensor(
+            [generators[number].random() for number in beams.sentence_B.tolist()],
+            dtype=torch.float64,
+            device=device,
+        )
+        places_B1 = _draw(log_probs_BK, numbers_B, sampling)
+        tokens_B1, log_probs_B1 = tokens_BK.gather(1, places_B1), log_probs_BK.gather(1, places_B1)
+        drawn = Candidates(
+            beams.scores_BW + log_probs_B1, torch.zeros_like(tokens_B1), tokens_B1, log_probs_B1
+        )
+        ends_B1 = (tokens_B1 == eos_id) | (max_lengths_B[beams.sentence_B] <= length)[:, None]
+        finite_B1 = drawn.scores_BK.isfinite()
+        collect_finished(results, beams, drawn, ends_B1 & finite_B1, eos_id, length_penalty)
+        stay_N = (~ends_B1 & finite_B1)[:, 0].nonzero()[:, 0]
+        beams = advance(stepper, beams, drawn, drawn.scores_BK, stay_N, 1)
+    return results
+
+
+def _draw(log_probs_BK: Tensor, numbers_B: Tensor, sampling: Sampling) -> Tensor:
+    """Map numbers from [0, 1) to columns [B, 1] through the cumulative distribution."""
+    probs_BK = ((log_probs_BK - log_probs_BK[:, :1]).double() / sampling.temperature).softmax(dim=1)
+    cumulated_BK = probs_BK.cumsum(dim=1)
+    if sampling.top_p is not None:
+        probs_BK = probs_BK.masked_fill(cumulated_BK - probs_BK >= sampling.top_p, 0.0)
+        cumulated_BK = probs_BK.cumsum(dim=1)
+    # Strictly below the total, so that rounding never reaches a token of probability 0.
+    thresholds_B = numbers_B * cumulated_BK[:, -1]
+    places_B1 = torch.searchsorted(cumulated_BK, thresholds_B[:, None], right=True)
+    last_B1 = (probs_BK > 0).sum(dim=1, keepdim=True) - 1
+    return places_B1.minimum(last_B1).clamp(min=0)  # a row of NaN has none above 0
