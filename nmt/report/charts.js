@@ -126,7 +126,7 @@ class Chart {
     const values = rows?.[name] ?? [];
     return values.map((y, n) => {
       const x = rows[this.view.axis][n];
-      return x === null || y === null ? null : { x, y };
+      return x === null || y === null ? null : { x, y, step: rows.step[n] };
     });
   }
 
@@ -262,8 +262,10 @@ class Chart {
       const shown = [...this.runs.keys()].filter((run) => !this.view.hidden.has(run));
       values.replaceChildren(...shown.map((run) => {
         const badge = html("span", { class: "badge" }, String(run + 1));
-        const value = figure(found.get(`${series.kind} ${run}`)?.y);
-        const parts = this.runs.length > 1 ? [badge, " ", value] : [value];
+        const point = found.get(`${series.kind} ${run}`);
+        const step = point ? ` at step ${point.step.toLocaleString("en")}` : "";
+        const parts = [figure(point?.y), html("span", { class: "unit" }, step)];
+        if (this.runs.length > 1) parts.unshift(badge, " ");
         return html("span", { class: "value", style: runStyle(run) }, ...parts);
       }));
     }

@@ -35,7 +35,7 @@ const HOW_TO_READ_CURVES =
   "Training: means since the point before (the gradient norm: of the step alone), with dropout; "
   + "the loss is label-smoothed, as it is minimised, the perplexity is not. Validation: neither. "
   + "Time is that of the training steps alone. Point at a chart, or go to it with Tab and use the "
-  + "arrow keys, to read all charts there, at their nearest points.";
+  + "arrow keys, to read all charts there; each figure names the step that it is of, the nearest.";
 const HOW_TO_READ_SCORES =
   "± and the bars: 95 % intervals of 1,000 bootstrap samples of the sentences. Perplexity: of the "
   + "references, a token of the run's own tokenizer; it compares between runs that share one.";
@@ -132,7 +132,8 @@ function showScores() {
     quality.sentences.toLocaleString("en"),
     `${quality.text}; ${quality.weights}, ${quality.search}`,
   ]);
-  const head = ["run", ...names, `${names[0]}, 95 %`, "perplexity", "sentences", "of"];
+  const picture = html("span", { class: "picture" }, `${names[0]}, 95 %`);
+  const head = ["run", ...names, picture, "perplexity", "sentences", "of"];
   const numeric = [...names.map((_, n) => n + 1), names.length + 2, names.length + 3];
   const signatures = new Set(runs.flatMap(([, { quality }]) =>
     quality.scores.map(({ name, signature }) => `${name}|${signature}`)));
@@ -289,8 +290,8 @@ function showCurves() {
 function position() {
   if (view.at === null) return "last figures";
   return view.axis === "step"
-    ? `at step ${Math.round(view.at).toLocaleString("en")}`
-    : `after ${duration(view.at)}`;
+    ? `pointer at step ${Math.round(view.at).toLocaleString("en")}`
+    : `pointer at ${duration(view.at)}`;
 }
 
 function showControls() {

@@ -200,28 +200,38 @@ def test_runs_can_be_hidden(page: Browser) -> None:
 
 def test_the_pointer_reads_all_charts(page: Browser) -> None:
     values = ".chart:nth-child(4) .value"
-    assert texts(page, values) == ["1 0.006", "2 0.006", "3 0.006"]
+    assert texts(page, values) == [f"{run} 0.006 at step 60" for run in (1, 2, 3)]
     place = (
         "(({left, top}) => [left, top])(document.querySelector('.plot').getBoundingClientRect())"
     )
     left, top = page.run(place)
     x, _ = lines(page, 0, "train")[0][2]  # of step 30
     page.point(left + 52 + x, top + 80)
-    assert texts(page, values) == ["1 0.003", "2 0.003", "3 0.003"]
-    assert texts(page, "#position") == ["at step 30"]
+    assert texts(page, values) == [f"{run} 0.003 at step 30" for run in (1, 2, 3)]
+    assert texts(page, "#position") == ["pointer at step 30"]
     assert page.run("document.querySelectorAll('.crosshair').length") == 6
+    # Training was logged at steps 30 and 40, but validated at 30 and 60.
+    near, far = (lines(page, 0, "train")[0][place][0] for place in (3, 4))
+    page.point(left + 52 + (near + far) / 2 + 1, top + 80)
+    assert texts(page, "#position") == ["pointer at step 45"]
+    assert texts(page, values)[0] == "1 0.005 at step 50"
+    assert texts(page, ".chart:nth-child(3) .value")[0] == "1 30 at step 60"
+    page.run("document.querySelector('input[value=seconds]').click(), 1")
+    page.point(left + 52 + (near + far) / 2 + 2, top + 80)
+    assert texts(page, ".chart:nth-child(3) .value")[0] == "1 30 at step 60"
+    page.run("document.querySelector('input[value=step]').click(), 1")
     page.point(1, 1)
     assert page.run("document.querySelectorAll('.crosshair').length") == 0
-    assert texts(page, values)[0] == "1 0.006"
+    assert texts(page, values)[0] == "1 0.006 at step 60"
 
 
 def test_the_keyboard_does_what_the_pointer_does(page: Browser) -> None:
     page.run("document.querySelectorAll('.plot')[3].focus(), 1")
     for key, step in [("Home", 10), ("ArrowRight", 20), ("ArrowRight", 30), ("ArrowLeft", 20)]:
         page.press(key)
-        assert texts(page, "#position") == [f"at step {step}"]
+        assert texts(page, "#position") == [f"pointer at step {step}"]
     said = page.run("document.querySelectorAll('.plot')[3].getAttribute('aria-valuetext')")
-    assert said == "step 20: training 1 0.002, 2 0.002, 3 0.002"
+    assert said == ("step 20: training 1 0.002 at step 20, 2 0.002 at step 20, 3 0.002 at step 20")
     page.press("Escape")
     assert texts(page, "#position") == ["last figures"]
 
@@ -256,6 +266,18 @@ def test_nothing_is_wider_than_the_window(
 ) -> None:
     page = show(report, browser, tmp_path, width=width, dark=width == 600)
     assert page.run("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_tables_fit_500_pixels(report: Report, browser: Browser, tmp_path: Path) -> None:
+    long = replace(report.runs[0], name="multi30k-en-de-shared", max_steps=1_000_000, step=123_456)
+    runs = [long, replace(report.runs[1], parameters=213_000_000), report.runs[2]]
+    page = show(replace(report, runs=runs), browser, tmp_path, width=500)
+    page.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    widths = page.run(
+        "[...document.querySelectorAll('.scroll')].map((t) => [t.scrollWidth, t.clientWidth])"
+    )
+    assert len(widths) == 5
+    assert all(needed <= there for needed, there in widths), widths
 
 
 def test_runs_in_every_state(report: Report, browser: Browser, tmp_path: Path) -> None:
