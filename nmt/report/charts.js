@@ -107,6 +107,9 @@ class Chart {
       .map((series) => ({ series, values: html("span", { class: "values" }) }));
     const control = { tabindex: 0, role: "slider", "aria-label": spec.title };
     this.plot = svg("svg", { class: "plot", ...control });
+    // Of a figure with its step, whichever: nothing moves when the pointer does.
+    const lastStep = Math.max(0, ...runs.map(({ step }) => step));
+    this.valueWidth = 17 + lastStep.toLocaleString("en").length;
     this.figure = this.makeFigure();
     this.listen();
   }
@@ -266,7 +269,8 @@ class Chart {
         const step = point ? ` at step ${point.step.toLocaleString("en")}` : "";
         const parts = [figure(point?.y), html("span", { class: "unit" }, step)];
         if (this.runs.length > 1) parts.unshift(badge, " ");
-        return html("span", { class: "value", style: runStyle(run) }, ...parts);
+        const style = `${runStyle(run)}; min-width: ${this.valueWidth}ch`;
+        return html("span", { class: "value", style }, ...parts);
       }));
     }
     this.describe(at);

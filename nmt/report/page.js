@@ -90,7 +90,7 @@ function showRuns() {
     best(run),
   ]);
   const head = [
-    "run", "languages", "steps", "", "training time", "parameters", "best validation",
+    "run", "languages", "steps", "state", "training time", "parameters", "best validation",
   ];
   const notes = RUNS.flatMap((run) => run.notes.map((note) =>
     remark(RUNS.length > 1 ? `${run.name}: ${note}` : note, "warning")));
