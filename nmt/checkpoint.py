@@ -479,6 +479,14 @@ def find_run(path: Path) -> Path:
     for folder in (path, *path.absolute().parents[:2]):
         if (folder / "config.yaml").exists():
             return folder
+    runs = sorted(file.parent for file in path.glob("*/config.yaml"))
+    if runs:
+        listed, others = runs[:20], len(runs) - 20
+        raise FileError(
+            f"{path}: a directory of models, not one; name one of those in it",
+            *map(str, listed),
+            *([f"and {others} more"] if others > 0 else []),
+        )
     raise FileError(f"{path}: not a model: there is no config.yaml in it")
 
 

@@ -423,8 +423,12 @@ def translate(
     dtype: DtypeOption = Dtype.float32,
     threads: Threads = None,
     engine: Annotated[
-        EngineName, typer.Option(help="What runs the model: ctranslate2 if it is exported.")
-    ] = EngineName.nmt,
+        EngineName | None,
+        typer.Option(
+            help="What runs the model. Default: ctranslate2 if it is exported, else nmt.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Translate lines, one for one and in order.
 
@@ -745,7 +749,7 @@ def export(
     require_ctranslate2()  # before the model is loaded; --to has no other value yet
     [loaded] = _load_models([model], "cpu", Dtype.float32, None)
     export_ctranslate2(loaded, output, quantization.value if quantization else None)
-    _say(f"{output}: nmt translate {output} --engine ctranslate2 runs it")
+    _say(f"{output}: nmt translate {output} runs it")
 
 
 def _check_folder(output: Path | None) -> None:
@@ -766,7 +770,8 @@ def _load_models(
     for path in paths:
         if is_exported(path):
             raise ConfigError(
-                f"{path}: exported to CTranslate2; nmt translate --engine ctranslate2 runs it"
+                f"{path}: exported to CTranslate2, which only nmt translate and nmt evaluate "
+                "run; name the run that it was exported from"
             )
     if threads:
         torch.set_num_threads(threads)
@@ -791,9 +796,9 @@ def _exported(paths: list[Path], device: str, dtype: Dtype, threads: int | None)
     from nmt.export.engine import CTranslate2Engine
 
     if len(paths) > 1:
-        raise ConfigError("--ensemble needs --engine nmt: CTranslate2 runs one model")
+        raise ConfigError("--ensemble needs runs: CTranslate2 runs one exported model")
     if dtype is not Dtype.float32:
-        raise ConfigError("--dtype needs --engine nmt: CTranslate2 computes in what was exported")
+        raise ConfigError("--dtype needs a run: CTranslate2 computes in what was exported")
     return CTranslate2Engine(paths[0], choose_device(device), threads)
 
 
@@ -802,7 +807,7 @@ def _translator(
     device: str,
     dtype: Dtype,
     threads: int | None,
-    engine: EngineName = EngineName.nmt,
+    engine: EngineName | None = None,
     *,
     interactive: bool = False,
     alignments: bool = False,
@@ -813,12 +818,13 @@ def _translator(
     from nmt.decode.engine import Networks, TranslateOptions
     from nmt.decode.translator import Translator
     from nmt.decode.workers import Workers
+    from nmt.export.ctranslate2 import is_exported
 
     runs: Engine
     aligner = None
-    if engine is EngineName.ctranslate2:
+    if engine is EngineName.ctranslate2 or (engine is None and is_exported(paths[0])):
         if alignments:
-            raise ConfigError("--alignments needs --engine nmt: they come from its attention")
+            raise ConfigError("--alignments needs a run: they come from the attention of nmt's own")
         runs = _exported(paths, device, dtype, threads)
     else:
         # A line that somebody waits for gets all threads.

@@ -19,8 +19,21 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device).tolist()  # which fails on torch's device without memory
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {name!r}: not here; use cpu, cuda, cuda:1 or auto") from error
+        raise ConfigError(f"device {name!r}: {_missing_device(name)}") from error
     return device
+
+
+def _missing_device(name: str) -> str:
+    """Say why a device is not there, and which ones are."""
+    count = torch.cuda.device_count()
+    if not name.startswith("cuda"):
+        return f"not here; use cpu, {'cuda, ' if count else ''}or auto"
+    if torch.version.cuda is None and torch.version.hip is None:
+        return "this torch is a build for CPUs, without CUDA: install one with it, or use cpu"
+    if not count:
+        return "there is no CUDA device, or no driver for it: use cpu"
+    numbers = "cuda:0" if count == 1 else f"cuda:0 to cuda:{count - 1}"
+    return f"not here; there is {numbers}"
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:

@@ -537,10 +537,41 @@ def test_loading_draws_no_random_numbers(run: Path) -> None:
     assert not torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("name", ["meta", "cuda:99", "x"])
+@pytest.mark.parametrize("name", ["meta", "x", "gpu", ""])
 def test_a_device_that_is_not_there_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"device '{name}': not here"):
+    with pytest.raises(ConfigError, match=rf"device '{name}': not here; use cpu,"):
         choose_device(name)
+
+
+@pytest.mark.parametrize(
+    ("build", "count", "said"),
+    [
+        (None, 0, "this torch is a build for CPUs, without CUDA"),
+        ("12.6", 0, "there is no CUDA device"),
+        ("12.6", 1, "not here; there is cuda:0"),
+        ("12.6", 2, "not here; there is cuda:0 to cuda:1"),
+    ],
+)
+def test_why_there_is_no_cuda(
+    monkeypatch: pytest.MonkeyPatch, build: str | None, count: int, said: str
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(torch, "empty", fail)
+    monkeypatch.setattr(torch.version, "cuda", build)
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    with pytest.raises(ConfigError) as caught:
+        choose_device("cuda:9")
+    assert said in str(caught.value)
+    assert "use cuda" not in str(caught.value)
+
+
+def test_a_directory_of_runs_names_them(run: Path) -> None:
+    with pytest.raises(FileError, match="a directory of models, not one") as caught:
+        checkpoint.find_run(run.parent)
+    assert f"\n  {run}" in str(caught.value)
 
 
 def test_a_relative_path_and_a_checkpoint_inside_a_run_load(
@@ -617,13 +648,6 @@ def test_missing_and_foreign_weights_are_refused(run: Path) -> None:
     del weights[name]
     with pytest.raises(FileError, match=f"{name} is the first of 1 that differ"):
         copy_weights(model.network, weights, "here")
-
-
-def test_an_unknown_device_is_refused() -> None:
-    for name in ("gpu", "cuda:99", ""):
-        with pytest.raises(ConfigError, match="use cpu, cuda"):
-            choose_device(name)
-    assert choose_device("cpu").type == "cpu"
 
 
 # ---------------------------------------------------------------- small files

@@ -18,7 +18,7 @@ def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("exported") / "model"
     result = run("export", trained_run, "--to", "ctranslate2", "-o", folder)
     assert (result.exit_code, result.stdout) == (0, "")
-    assert f"nmt translate {folder} --engine ctranslate2" in result.stderr
+    assert f"nmt translate {folder} runs it" in result.stderr
     return folder
 
 
@@ -38,6 +38,16 @@ def test_the_same_lines(trained_run: Path, exported: Path, tmp_path: Path) -> No
     theirs = translate(exported, tmp_path, "--beam-size=1", "--engine", "ctranslate2")
     assert theirs == ours
     assert [bool(line) for line in theirs] == [True, False, True, False, True, False]
+
+
+def test_an_export_is_recognised(exported: Path, tmp_path: Path) -> None:
+    named = translate(exported, tmp_path, "--engine", "ctranslate2")
+    assert translate(exported, tmp_path) == named
+    source, reference = tmp_path / "in", tmp_path / "ref"
+    reference.write_text("\n".join(named), "utf-8")
+    result = run("evaluate", exported, "--src", source, "--ref", reference, "--threads", "1")
+    assert result.exit_code == 0, result.stderr
+    assert "= 100.0" in result.stdout
 
 
 def test_the_same_formats(trained_run: Path, exported: Path, tmp_path: Path) -> None:
@@ -67,19 +77,20 @@ def test_refusals(trained_run: Path, exported: Path, tmp_path: Path) -> None:
     (tmp_path / "in").write_text(TEXT, "utf-8")
     file = tmp_path / "in"
     for arguments, code, message in [
-        (["translate", exported, file], 2, "--engine ctranslate2 runs it"),
+        (["translate", exported, file, "--engine=nmt"], 2, "name the run that it was exported"),
+        (["attend", exported, "--src=a", "--json"], 2, "exported to CTranslate2"),
         (["score", exported, "--src", file, "--tgt", file], 2, "exported to CTranslate2"),
         (["translate", trained_run, file, "--engine=ctranslate2"], 4, "nmt export"),
         (["translate", exported, file, "--engine=ctranslate2", "--top-k=3"], 2, "sample"),
         (
             ["translate", exported, file, "--engine=ctranslate2", "--ensemble", exported],
             2,
-            "--ensemble needs --engine nmt",
+            "--ensemble needs runs",
         ),
         (
             ["translate", exported, file, "--engine=ctranslate2", "--dtype=bfloat16"],
             2,
-            "--dtype needs --engine nmt",
+            "--dtype needs a run",
         ),
         (["export", trained_run, "--to=ctranslate2", "-o", exported], 4, "there already"),
         (["export", trained_run, "--to=ctranslate2", "--quantization=int3", "-o", "x"], 2, "int3"),

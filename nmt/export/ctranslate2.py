@@ -41,7 +41,7 @@ def require_ctranslate2() -> ModuleType:
         import ctranslate2
     except ImportError as error:
         raise ConfigError(
-            f'CTranslate2 is not installed ({error}): pip install "nmt[export]"'
+            f'CTranslate2 is not installed ({error}): pip install ".[export]" in a checkout of nmt'
         ) from error
     module: ModuleType = ctranslate2
     return module
@@ -103,7 +103,7 @@ def make_spec(model: TrainedModel) -> Any:
     if config.kind != "transformer":
         raise ConfigError(
             f"CTranslate2 cannot express model.kind {config.kind}, only the Transformer: "
-            "nmt translate runs it with --engine nmt"
+            "nmt translate runs it as it is"
         )
     network = model.transformer("CTranslate2")
     d_k, _, d_v = (

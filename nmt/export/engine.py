@@ -112,9 +112,9 @@ class CTranslate2Engine:
             FileError: the model's probabilities are not finite.
         """
         if options.trees:
-            raise ConfigError("decode.trees needs --engine nmt")
+            raise ConfigError("decode.trees needs a run: CTranslate2 cannot hold to trees")
         if options.sampling:
-            raise ConfigError("CTranslate2 does not sample here: use a run and --engine nmt")
+            raise ConfigError("CTranslate2 does not sample here: use the run that was exported")
         pieces = [self._src.pieces(ids[:-1]) for ids in sources]  # it adds the end mark itself
         limits = [min(len(ids) + options.max_extra_len, self.max_positions) for ids in sources]
         highest = max(limits)

@@ -316,6 +316,6 @@ def test_without_ctranslate2(
         lambda: export_ctranslate2(model, tmp_path / "out", None),
         lambda: CTranslate2Engine(tmp_path, CPU),
     ):
-        with pytest.raises(ConfigError, match=r'pip install "nmt\[export\]"'):
+        with pytest.raises(ConfigError, match=r'pip install "\.\[export\]"'):
             use()
     assert list(tmp_path.iterdir()) == []
