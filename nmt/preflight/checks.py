@@ -16,6 +16,7 @@ CHECKS: list[Callable[[Subject], Iterator[Finding]]] = [
     text.other_styles,
     settings.same_language,
     settings.unreached_vocabulary,
+    settings.unused_pieces,
     settings.parameters,
     settings.epochs,
     settings.warm_up,

@@ -29,7 +29,6 @@ _MANY_DROPPED = 0.1
 _MANY_DUPLICATES = 0.1
 _MUCH_OVERLAP, _TOO_MUCH_OVERLAP = 0.01, 0.5
 _MANY_UNKNOWN = 0.01
-_LOW_COVERAGE = 0.5
 _MANY_COPIES = 0.01
 _UNKNOWN_ROWS = 200
 _EXAMPLES = 5
@@ -423,17 +422,6 @@ def vocabulary_findings(
                 f"{share(unknown, tokens)} {'source' if side == 'src' else 'target'} tokens are "
                 f"unknown: {listing}; {way_out}",
             )
-    used, pieces = found.used, found.src_pieces
-    if used is None:
-        used, pieces = found.src_used + found.tgt_used, found.src_pieces + found.tgt_pieces
-    if used < _LOW_COVERAGE * pieces:
-        yield Finding(
-            "warning",
-            "vocabulary",
-            "tokenizer",
-            f"data.train uses only {share(used, pieces)} pieces; "
-            "lower tokenizer.vocab_size, or train the tokenizer on this text",
-        )
 
 
 def _place(prepared: Prepared, row: int, side: int) -> str:

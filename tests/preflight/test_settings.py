@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import pytest
@@ -87,6 +88,19 @@ def test_vocabularies_of_which_one_is_small_by_nature(subject: Make, write: obje
     assert findings(made) == []
     [finding] = findings(subject(*apart, "tokenizer.vocab_size=5000"))
     assert finding.kind == "unreached-vocabulary"
+
+
+def test_a_vocabulary_of_which_much_is_unused(subject: Make, write: Callable[..., None]) -> None:
+    # Words that are always whole: what they were merged from is never used.
+    draw = random.Random(1)
+    words = ["".join(draw.choices("abcdefghijkl", k=8)) for _ in range(300)]
+    lines = [" ".join(draw.choices(words, k=8)) for _ in range(900)]
+    write("train", list(zip(lines, lines, strict=True)))
+    made = ["tokenizer.type=bpe", "data.test=[]", "data.valid=[]"]
+    finding = only(subject(*made, "tokenizer.vocab_size=1500"), "vocabulary")
+    assert finding.about == "tokenizer.vocab_size"
+    assert "data.train uses only" in finding.message
+    assert findings(subject(*made, *way_out(finding))) == []
 
 
 def test_both_sides_of_one_language(subject: Make) -> None:
