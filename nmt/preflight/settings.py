@@ -38,7 +38,7 @@ _USUAL_VOCABULARY = 8000
 # Multi30k uses 98 % of 6,000 pieces and 58 % of 50,000, few of these five times; the demo corpus
 # uses 79 % of its 2,000. An existing model may have pieces for other text.
 _USED_OF_TRAINED, _USED_OF_EXISTING = 0.7, 0.5
-_COUNTED_PAIRS = 200_000  # so many show nearly every piece that is not very rare
+_COUNTED_PAIRS = 100_000  # so many show nearly every piece that is not very rare
 
 
 def same_language(subject: Subject) -> Iterator[Finding]:
