@@ -38,8 +38,9 @@ import safetensors
 
 import nmt
 from nmt.config import Config
-from nmt.config_file import load_config
+from nmt.config_file import load_model_config
 from nmt.errors import ConfigError, FileError
+from nmt.files import MAX_JSON_BYTES, open_lock, open_plain, read_bounded, refuse_link
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,11 +66,13 @@ class Checkpoint:
         path: the directory.
         step: optimizer steps taken.
         scores: validation scores of these weights by name, empty if they were not validated.
+        fault: why the state cannot be read; empty if it can.
     """
 
     path: Path
     step: int
     scores: dict[str, float]
+    fault: str = ""
 
 
 def save_directory(directory: Path, fill: Callable[[Path], object]) -> None:
@@ -141,9 +144,14 @@ def checkpoints(run: Path) -> list[Checkpoint]:
     """List the checkpoints of a run, oldest first, unverified."""
     found = []
     for path in (run / "checkpoints").glob("step-*"):
-        if re.fullmatch(r"step-\d+", path.name):
-            step = int(path.name.removeprefix("step-"))
-            found.append(Checkpoint(path, step, _scores(path)))
+        if not re.fullmatch(r"step-\d+", path.name):
+            continue
+        step = int(path.name.removeprefix("step-"))
+        try:
+            found.append(Checkpoint(path, step, dict(read_state(path)["scores"])))
+        except FileError as error:
+            if path.exists():  # else a training has just deleted it
+                found.append(Checkpoint(path, step, {}, str(error)))
     return sorted(found, key=lambda checkpoint: checkpoint.step)
 
 
@@ -239,6 +247,7 @@ def load_tensors(directory: Path, name: str) -> dict[str, Tensor]:
 
     path = directory / f"{name}.safetensors"
     try:
+        open_plain(path).close()
         return load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
         raise FileError(f"{path}: cannot be loaded: {_reason(error)}") from error
@@ -252,6 +261,7 @@ def read_shapes(directory: Path, name: str) -> dict[str, list[int]]:
     """
     path = directory / f"{name}.safetensors"
     try:
+        open_plain(path).close()
         with safetensors.safe_open(path, "np") as file:
             return {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
     except (OSError, safetensors.SafetensorError) as error:
@@ -296,8 +306,14 @@ def average_weights(directories: list[Path]) -> dict[str, Tensor]:
 
 
 def choose_to_average(run: Path, which: str, count: int, metric: str) -> list[Checkpoint]:
-    """Name the `last` or the `best` checkpoints, at most `count`, oldest first."""
+    """Name the `last` or the `best` checkpoints, at most `count`, oldest first.
+
+    Raises:
+        FileError: which are the best cannot be told, as the state of one cannot be read.
+    """
     found = checkpoints(run)
+    if which == "best":
+        _refuse_faults(found, "it may be one of the best. Copy it again, or delete it")
     chosen = found[-count:] if which == "last" else best_first(found, metric)[:count]
     return sorted(chosen, key=lambda checkpoint: checkpoint.step)
 
@@ -368,7 +384,7 @@ def load_run_config(run: Path) -> Config:
         FileError: it is missing, or cannot be used.
     """
     try:
-        return load_config(run / "config.yaml")
+        return load_model_config(run / "config.yaml")
     except ConfigError as error:
         message, *faults = error.args
         raise FileError(
@@ -452,7 +468,7 @@ def locked(run: Path, advice: str = "wait for it or choose another --run-dir") -
     """
     with _or_file_error(run, "cannot be written"):
         run.mkdir(parents=True, exist_ok=True)
-        file = (run / "lock").open("a")
+        file = open_lock(run / "lock")
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -472,12 +488,13 @@ def find_run(path: Path) -> Path:
         path: a run directory, or one directory of weights in it (`RUN/checkpoints/step-N`).
 
     Raises:
-        FileError: there is no model.
+        FileError: there is no model, or a directory in it is a symbolic link.
     """
     if not path.is_dir():
         raise FileError(f"{path}: no such model directory")
     for folder in (path, *path.absolute().parents[:2]):
-        if (folder / "config.yaml").exists():
+        if os.path.lexists(folder / "config.yaml"):
+            refuse_links(folder)
             return folder
     runs = sorted(file.parent for file in path.glob("*/config.yaml"))
     if runs:
@@ -490,20 +507,71 @@ def find_run(path: Path) -> Path:
     raise FileError(f"{path}: not a model: there is no config.yaml in it")
 
 
+def refuse_links(run: Path) -> None:
+    """Check that none of the directories of a run is a symbolic link.
+
+    Raises:
+        FileError: one is.
+    """
+    for name in ("tokenizer", "averaged", "checkpoints"):
+        refuse_link(run / name)
+    for path in (run / "checkpoints").glob("step-*"):
+        if not path.name.endswith(".tmp"):  # those are deleted, whatever they are
+            refuse_link(path)
+
+
 def choose_weights(run: Path, metric: str) -> Path:
     """Name the weights that a run translates with.
 
     The averaged ones if there are any, else the checkpoint that validated best, else the newest.
+    Damage changes nothing about the choice: no other weights take the place of damaged ones.
 
     Raises:
-        FileError: the run has no weights.
+        FileError: the run has no weights, or which are the best cannot be told, as the state of
+            a checkpoint cannot be read.
     """
-    if (run / "averaged" / "manifest.json").is_file():
+    if os.path.lexists(run / "averaged"):
         return run / "averaged"
     found = checkpoints(run)
     if not found:
         raise FileError(f"{run}: no checkpoint in it yet")
+    if len(found) > 1:
+        _refuse_faults(found, f"it may be the best. {choosing_advice(run)}")
     return (best_first(found, metric) or found[::-1])[0].path
+
+
+def choosing_advice(run: Path, damaged: Path | None = None) -> str:
+    """Say how to translate with weights that one chooses oneself.
+
+    Args:
+        run: the run directory.
+        damaged: weights that cannot be chosen.
+    """
+    others = [one.path for one in checkpoints(run) if not one.fault and one.path != damaged]
+    if not others:
+        return "There is no other checkpoint"
+    return f"To choose another checkpoint, name it, as in {others[-1]}"
+
+
+def _refuse_faults(found: Iterable[Checkpoint], consequence: str) -> None:
+    for one in found:
+        if one.fault:
+            raise FileError(f"{one.fault}; {consequence}")
+
+
+def finished_step(run: Path) -> int:
+    """Read after which step a training ended, averaging included; 0 if none did.
+
+    Raises:
+        FileError: the file that says it is not a plain file, or cannot be read.
+    """
+    path = run / "finished"
+    if not os.path.lexists(path):
+        return 0
+    try:
+        return int(read_bounded(path, 100))
+    except ValueError:
+        return 0
 
 
 def write_text(path: Path, text: str) -> None:
@@ -523,14 +591,6 @@ def _versions() -> dict[str, str]:
     """Name the `VERSIONS` at work."""
     libraries = {name: importlib.metadata.version(name) for name in ("torch", "sentencepiece")}
     return {"nmt": nmt.__version__, **libraries, "python": platform.python_version()}
-
-
-def _scores(directory: Path) -> dict[str, float]:
-    """Read the scores of a checkpoint that may be damaged: then there are none."""
-    try:
-        return dict(read_state(directory)["scores"])
-    except FileError:
-        return {}
 
 
 def _replace_directory(temporary: Path, directory: Path) -> None:
@@ -560,12 +620,13 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        FileError: it is missing, no JSON, or no object.
+        FileError: it is missing, not a plain file, no JSON, or no object.
     """
+    content = read_bounded(path, MAX_JSON_BYTES)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise FileError(f"{path}: cannot be read: {_reason(error)}") from error
+        value = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{path}: cannot be read: {error}") from error
     if not isinstance(value, dict):
         raise FileError(f"{path}: not a JSON object")
     return value
@@ -573,10 +634,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _measure(path: Path) -> dict[str, Any]:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_plain(path) as file:
+        size = os.fstat(file.fileno()).st_size
         while block := file.read(1 << 20):
             digest.update(block)
-    return {"size": path.stat().st_size, "sha256": digest.hexdigest()}
+    return {"size": size, "sha256": digest.hexdigest()}
 
 
 def _fsync(path: Path) -> None:

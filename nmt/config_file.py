@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from nmt.config import CORPUS_KINDS, MODELS, Config, TransformerConfig
 from nmt.errors import ConfigError, FileError
+from nmt.files import MAX_YAML_BYTES, read_bounded
 
 
 def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
@@ -45,6 +46,22 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
     return _validated(values, str(path), origins, faults)
 
 
+def load_model_config(path: Path) -> Config:
+    """Read the configuration in a model directory, which somebody else may have made.
+
+    Raises:
+        FileError: it is missing, not a plain file, or cannot be read.
+        ConfigError: it is no YAML, breaks the schema, or extends another file.
+    """
+    values = _parse_mapping(read_bounded(path, MAX_YAML_BYTES), path)
+    if "extends" in values:
+        raise ConfigError(
+            f"{path}: extends: the configuration of a model stands alone; "
+            "`nmt config FILE` prints one that extends others as a whole"
+        )
+    return _validated(values, str(path), {}, [])
+
+
 def dump_config(config: Config) -> str:
     """Write a configuration as YAML that `load_config` reads back to the same."""
     values = config.model_dump(mode="json", exclude_none=True)
@@ -74,7 +91,7 @@ def _read_chain(path: Path) -> list[tuple[str, dict[str, Any]]]:
     seen: list[Path] = []
     following: Path | None = path
     while following is not None:
-        values = _read(following, f", which {chain[0][0]} extends" if chain else "")
+        values = _read(following, f" ({chain[0][0]} extends it)" if chain else "")
         seen.append(following.resolve())
         if seen[-1] in seen[:-1]:
             circle = " extends ".join([*(name for name, _ in reversed(chain)), str(following)])
@@ -89,11 +106,17 @@ def _read_chain(path: Path) -> list[tuple[str, dict[str, Any]]]:
 
 def _read(path: Path, reason: str) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:  # no UTF-8, or no path
-        raise FileError(
-            f"{path}: cannot read the configuration{reason}: {_reason(error)}"
-        ) from error
+        content = read_bounded(path, MAX_YAML_BYTES, plain=False)
+    except FileError as error:
+        raise FileError(f"{error}{reason}") from error
+    return _parse_mapping(content, path)
+
+
+def _parse_mapping(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        text = content.decode("utf-8")
+    except ValueError as error:
+        raise FileError(f"{path}: cannot be read: {error}") from error
     values = _parse_yaml(text, str(path))
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: the configuration must be a mapping, with keys such as 'data'")
@@ -304,7 +327,3 @@ def _known_keys(model_kind: str) -> list[str]:
         return found
 
     return list(dict.fromkeys(walk(schema, "")))
-
-
-def _reason(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

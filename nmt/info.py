@@ -120,15 +120,25 @@ def inspect(path: Path) -> ModelInfo:
     if run != path:
         _describe_weights(info, run, path, "the ones named")
     elif found or (run / "averaged").is_dir():
-        chosen = checkpoint.choose_weights(run, metric)
-        scored = any(one.path == chosen and one.scores for one in found)
-        best = f"the checkpoint with the best {metric}" if scored else "the newest checkpoint"
-        _describe_weights(info, run, chosen, "averaged" if chosen.name == "averaged" else best)
+        _describe_choice(info, run, metric, found)
     _describe_training(info, path if run != path else found[-1].path if found else None)
     _describe_data(info, run / "data.json")
     info.bytes = _size(run)
     _verify(info, run, path)
     return info
+
+
+def _describe_choice(
+    info: ModelInfo, run: Path, metric: str, found: list[checkpoint.Checkpoint]
+) -> None:
+    try:
+        chosen = checkpoint.choose_weights(run, metric)
+    except FileError:
+        info.reason = "cannot be told: a checkpoint is damaged"  # the verification names it
+        return
+    scored = any(one.path == chosen and one.scores for one in found)
+    best = f"the checkpoint with the best {metric}" if scored else "the newest checkpoint"
+    _describe_weights(info, run, chosen, "averaged" if chosen.name == "averaged" else best)
 
 
 def _weights(directory: Path, run: Path) -> Weights:
@@ -306,7 +316,7 @@ def _weights_line(info: ModelInfo) -> str:
     if info.files:
         return "exported to CTranslate2"
     if info.weights is None:
-        return "none yet"
+        return info.reason or "none yet"
     steps = ", ".join(map(str, info.weights.averaged_steps))
     reason = f"the mean of steps {steps}" if steps else info.reason
     return f"{info.weights.name}: {reason}"

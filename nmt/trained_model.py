@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 
 from nmt.checkpoint import (
     choose_weights,
+    choosing_advice,
     find_run,
     load_run_config,
     load_tensors,
@@ -73,13 +73,11 @@ def load_model(
     """
     path = Path(path)
     run = find_run(path)
-    _refuse_links([run / "config.yaml", run / "tokenizer", *(run / "tokenizer").glob("*")])
     config = load_run_config(run)
     weights = path
     if run == path:
         weights = choose_weights(run, config.train.metric)
-        _refuse_links([weights, *(parent for parent in weights.parents if run in parent.parents)])
-    verify(weights)
+    _verify(weights, run)
     tokenizers = load_tokenizers(run)
     network = network_with_weights(
         load_tensors(weights, "weights"), str(weights), config.model, *tokenizers.sizes
@@ -87,11 +85,12 @@ def load_model(
     return TrainedModel(config, tokenizers, network.to(device, dtype).eval(), weights)
 
 
-def _refuse_links(parts: Iterable[Path]) -> None:
-    """Refuse parts of a model that are symbolic links: a model is what its directory holds."""
-    for part in parts:
-        if part.is_symlink():
-            raise FileError(f"{part}: a symbolic link, not a plain file of the model directory")
+def _verify(weights: Path, run: Path) -> None:
+    """Refuse damaged weights, and say how to choose others: none take their place unasked."""
+    try:
+        verify(weights)
+    except FileError as error:
+        raise FileError(f"{error}\n{choosing_advice(run, weights)}") from error
 
 
 def load_tokenizers(run: Path) -> Tokenizers:

@@ -203,12 +203,13 @@ def test_what_cannot_be_read_is_named_with_the_file_that_wants_it(
     fault: Callable[..., str], name: str
 ) -> None:
     message = fault("extends: one.yaml", one=f"extends: {name}", error=FileError)
-    assert message.startswith(f"{name}: cannot read the configuration, which one.yaml extends: ")
+    assert message.startswith(f"{name}: cannot be read: ")
+    assert message.endswith(" (one.yaml extends it)")
 
 
 def test_a_path_that_is_none(fault: Callable[..., str]) -> None:
     message = fault('extends: "a\\0b"', error=FileError)
-    assert "cannot read the configuration, which c.yaml extends: embedded null" in message
+    assert "cannot be read: embedded null byte (c.yaml extends it)" in message
 
 
 @pytest.mark.parametrize("written", ["[base.yaml]", "3", "{base: yaml}"])

@@ -19,7 +19,7 @@ PACKAGE = Path(nmt.__file__).parent
 LAYERS: list[set[str]] = [
     {"nmt"},  # __init__: the version
     {"errors", "html_page", "signals"},
-    {"console", "device"},
+    {"console", "device", "files"},
     {"config"},
     {"config_file"},
     {"data", "model"},

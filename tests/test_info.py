@@ -193,7 +193,7 @@ def test_a_configuration_that_is_damaged_is_a_fault(run: Path) -> None:
     (run / "config.yaml").write_bytes(b"\xff")
     info = inspect(run)
     [fault] = info.faults
-    assert "config.yaml: cannot read the configuration" in fault
+    assert "config.yaml: cannot be read: " in fault
     assert info.parameters["total"] > 0
 
 

@@ -19,6 +19,7 @@ from nmt.data.corpus import Pair, content_key, read_pairs, replace_controls
 from nmt.data.model_file import ModelType, parse, parse_text
 from nmt.data.sampling import Sampler, choose_of_best
 from nmt.errors import ConfigError, DataError, FileError
+from nmt.files import MAX_TOKENIZER_BYTES, read_bounded
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = range(4)
 """Ids in the models trained here; an existing model may have others."""
@@ -89,16 +90,21 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
-        """Read a model file.
+        """Read a model file that the user has named.
 
         Raises:
             FileError: it cannot be read or is no usable model.
         """
-        try:
-            model = Path(path).read_bytes()
-        except OSError as error:
-            raise FileError(f"{path}: cannot read it: {error.strerror or error}") from error
-        return cls(model, str(path))
+        return cls(read_bounded(Path(path), MAX_TOKENIZER_BYTES, plain=False), str(path))
+
+    @classmethod
+    def load_plain(cls, path: Path) -> Tokenizer:
+        """Read a file of a model directory.
+
+        Raises:
+            FileError: it is not a plain file, cannot be read or is no usable model.
+        """
+        return cls(read_bounded(path, MAX_TOKENIZER_BYTES), str(path))
 
     def save(self, path: str | Path) -> None:
         """Write the model file, byte for byte as it was read or trained."""
@@ -231,8 +237,9 @@ class Tokenizers(NamedTuple):
         """
         directory = Path(directory)
         if (directory / "spm.model").exists():
-            return cls(*[Tokenizer.load(directory / "spm.model")] * 2)
-        return cls(Tokenizer.load(directory / "src.model"), Tokenizer.load(directory / "tgt.model"))
+            return cls(*[Tokenizer.load_plain(directory / "spm.model")] * 2)
+        sides = (Tokenizer.load_plain(directory / f"{side}.model") for side in ("src", "tgt"))
+        return cls(*sides)
 
     def _files(self) -> list[tuple[str, Tokenizer]]:
         if self.joint:

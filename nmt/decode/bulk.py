@@ -35,6 +35,7 @@ from nmt.decode.layouts import Layout
 from nmt.decode.streams import as_file_error, replacing, translate_windows
 from nmt.decode.translator import Translator
 from nmt.errors import ConfigError, DataError, FileError, Interrupted
+from nmt.files import MAX_JSON_BYTES, read_bounded
 from nmt.signals import hangup_signals
 
 _NOTHING_SHA256 = hashlib.sha256().hexdigest()
@@ -271,7 +272,7 @@ def _job(translator: Translator, layout: Layout) -> dict[str, Any]:
 
 def _fingerprint(model: Model) -> str:
     """Hash what makes a model."""
-    digest = hashlib.sha256((model.weights / "manifest.json").read_bytes())
+    digest = hashlib.sha256(read_bounded(model.weights / "manifest.json", MAX_JSON_BYTES))
     digest.update(model.config.model.model_dump_json().encode("utf-8"))
     for tokenizer in model.tokenizers:
         digest.update(tokenizer.serialized())

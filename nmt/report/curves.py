@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nmt.errors import FileError
+from nmt.files import MAX_METRICS_BYTES, read_bounded
 
 TRAIN_FIGURES = ("loss", "ppl", "lr", "grad_norm", "tokens_per_s")
 VALID_FIGURES = ("loss", "ppl", "bleu", "chrf")
@@ -52,14 +53,11 @@ def read_curves(path: Path) -> tuple[Curves, int]:
         The curves, and how many whole lines were no metrics.
 
     Raises:
-        FileError: it cannot be read.
+        FileError: it is not a plain file, or cannot be read.
     """
-    try:
-        text = path.read_bytes().decode("utf-8", errors="replace")
-    except FileNotFoundError:
-        text = ""
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read: {error.strerror}") from error
+    text = ""
+    if os.path.lexists(path):
+        text = read_bounded(path, MAX_METRICS_BYTES).decode("utf-8", errors="replace")
     rows: dict[str, dict[int, dict[str, Any]]] = {"train": {}, "valid": {}, "mean": {}}
     damaged = 0
     for line in text.split("\n")[:-1]:

@@ -175,7 +175,7 @@ def _read_run(path: Path, name: str) -> RunReport:
         tgt_lang=config.data.tgt_lang,
         step=curves.last_step,
         max_steps=config.train.max_steps,
-        finished=_ended_at(run) >= max(curves.last_step, 1),
+        finished=checkpoint.finished_step(run) >= max(curves.last_step, 1),
         parameters=_parameters(path, run, config),
         metric=config.train.metric,
         curves=curves,
@@ -183,14 +183,6 @@ def _read_run(path: Path, name: str) -> RunReport:
         quality=None,
         notes=notes,
     )
-
-
-def _ended_at(run: Path) -> int:
-    """Read after which step a training ended; 0 if it has not."""
-    try:
-        return int((run / "finished").read_text("utf-8"))
-    except (OSError, ValueError):
-        return 0
 
 
 def _weights(path: Path, run: Path, config: Config) -> Path:

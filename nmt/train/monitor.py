@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from nmt.checkpoint import write_text
 from nmt.console import Console, plain
 from nmt.errors import FileError, Interrupted
+from nmt.files import MAX_METRICS_BYTES, read_bounded
 from nmt.signals import StopFlag
 
 # The time left is estimated from the steps of this time: long enough for slow steps, and to count
@@ -131,9 +133,13 @@ class Monitor:
             raise FileError(f"{self._path}: cannot be written: {error.strerror}") from error
 
     def _forget_after(self, step: int) -> None:
-        if not self._path.is_file():
+        if not os.path.lexists(self._path):
             return
-        lines = self._path.read_bytes().decode("utf-8", errors="replace").split("\n")
+        lines = (
+            read_bounded(self._path, MAX_METRICS_BYTES)
+            .decode("utf-8", errors="replace")
+            .split("\n")
+        )
         write_text(self._path, "".join(line + "\n" for line in lines if _is_until(step, line)))
 
 

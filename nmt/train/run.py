@@ -48,8 +48,6 @@ _CHANGEABLE = {
     "train.threads",
 }
 
-_FINISHED = "finished"
-
 Inspect = Callable[[Config, Tokenizers, Mapping[str, Prepared]], Iterable[str]]
 
 
@@ -80,11 +78,12 @@ def train(
     """
     set_up_device(config.train)  # refused now, not after hours of preparing
     with StopFlag() as stop, checkpoint.locked(run):
+        checkpoint.refuse_links(run)
         checkpoint.clear_up(run)
         begun = bool(checkpoint.checkpoints(run)) or (run / "averaged").is_dir()
         if begun:
             _check_same_run(config, run)
-        if (step := _finished_step(run)) >= config.train.max_steps:
+        if (step := checkpoint.finished_step(run)) >= config.train.max_steps:
             console.say(
                 f"{run} is trained: step {step} of train.max_steps {config.train.max_steps}. "
                 "Raise it to go on",
@@ -110,7 +109,7 @@ def train(
         checkpoint.write_text(run / "config.yaml", dump_config(config))
         checkpoint.write_text(run / "data.json", _describe_data(train_data, valid_data))
         trainer.train(stop, stop_after)
-        checkpoint.write_text(run / _FINISHED, f"{trainer.progress.step}\n")
+        checkpoint.write_text(run / "finished", f"{trainer.progress.step}\n")
         minutes, seconds = divmod(round(trainer.progress.seconds), 60)
         console.say(
             f"{run}: {trainer.progress.step} steps in {minutes}:{seconds:02d}; it translates with "
@@ -136,14 +135,6 @@ def _beginning(run: Path) -> str:
     """Say with which step training begins, or where it resumes."""
     found = checkpoint.checkpoints(run)
     return f"resuming from step {found[-1].step:,}" if found else "starting with step 1"
-
-
-def _finished_step(run: Path) -> int:
-    """Read after which step a training ended, averaging included; 0 if none did."""
-    try:
-        return int((run / _FINISHED).read_text("utf-8"))
-    except (OSError, ValueError):
-        return 0
 
 
 def _tokenizers(config: Config, run: Path, console: Console, stop: StopFlag) -> Tokenizers:

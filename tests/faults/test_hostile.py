@@ -11,6 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from nmt.checkpoint import average_checkpoints
+from nmt.console import Console
+from nmt.errors import FileError
+from nmt.info import ModelInfo, inspect
+from nmt.report.gather import Text, gather
+from nmt.trained_model import load_model
+
 from .conftest import Folder
 
 WEIGHTS = "weights.safetensors"
@@ -63,7 +70,7 @@ def test_fault_30_pickle_in_place_of_a_model_file(folder: Folder, model: Path) -
     files = {
         checkpoint_of(model) / "state.json": "damaged",
         model / "tokenizer" / "manifest.json": "manifest.json: cannot be read",
-        model / "config.yaml": "config.yaml: cannot read",
+        model / "config.yaml": "config.yaml: cannot be read",
     }
     for path, message in files.items():
         whole = path.read_bytes()
@@ -140,9 +147,125 @@ def test_fault_32_links_in_a_run_lead_no_writing_out_of_it(folder: Folder) -> No
     (run / "config.yaml").unlink()
     for name in ("tokenizer.tmp", "checkpoints/step-00000004.tmp"):
         (run / name).symlink_to(outside)
+    folder.train().refused(4, "metrics.jsonl: a symbolic link, not a plain file")
+    (run / "metrics.jsonl").unlink()
     folder.train().succeeded()
     assert (outside / "file").read_text() == "precious"
     assert [path.name for path in outside.iterdir()] == ["file"]
+
+
+SPECIAL = {
+    "zero": lambda path: path.symlink_to("/dev/zero"),
+    "pipe": os.mkfifo,
+    "directory": os.mkdir,
+}
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_special_files_in_a_model_are_refused_before_they_are_read(
+    folder: Folder, model: Path, kind: str
+) -> None:
+    """Neither a file without an end nor one that nobody writes to holds a command up."""
+    checkpoint = checkpoint_of(model)
+    names = ["weights.safetensors", "state.json", "manifest.json"]
+    files = [checkpoint / name for name in names]
+    files += [model / "tokenizer" / name for name in ("spm.model", "manifest.json")]
+    files += [model / name for name in ("config.yaml", "data.json", "metrics.jsonl", "finished")]
+    used = {
+        "load": lambda: load_model(model),
+        "info": lambda: refuse_faults(inspect(model)),
+        "report": lambda: gather([model], Text(), Console(stderr=True), device="cpu"),
+    }
+    refusing = {
+        "data.json": ["info"],
+        "metrics.jsonl": ["report"],
+        "finished": ["report"],
+        "config.yaml": ["load", "info", "report"],
+    }
+    (model / "metrics.jsonl").touch()  # the training was too short for a line
+    for path in files:
+        path.rename(folder.path / "kept")
+        SPECIAL[kind](path)
+        for use in refusing.get(path.name, ["load", "info"]):
+            with pytest.raises(FileError, match=f"{path.name}: .*not a plain file"):
+                used[use]()
+        path.rmdir() if kind == "directory" else path.unlink()
+        (folder.path / "kept").rename(path)
+    load_model(model)
+    refuse_faults(inspect(model))
+
+
+def refuse_faults(info: ModelInfo) -> None:
+    """Raise the faults of a model, as `nmt info` does."""
+    if info.faults:
+        raise FileError("\n".join(info.faults))
+
+
+def test_the_configuration_of_a_model_extends_no_other(folder: Folder, model: Path) -> None:
+    folder.write("secret", "password: hunter2\n  - of somebody else")
+    config = model / "config.yaml"
+    config.write_text(f"extends: {folder.path / 'secret'}\n{config.read_text('utf-8')}", "utf-8")
+    end = folder.nmt("translate", "model", text="the cat\n")
+    end.refused(4, "config.yaml: extends: the configuration of a model stands alone")
+    assert "hunter2" not in end.err
+
+
+def test_a_configuration_of_a_huge_network_is_refused_before_it_is_made(model: Path) -> None:
+    config = model / "config.yaml"
+    text = config.read_text("utf-8")
+    config.write_text(text.replace("encoder_layers: 1", "encoder_layers: 300"), "utf-8")
+    with pytest.raises(FileError, match="the weights are not of the model"):
+        load_model(model)
+
+
+@pytest.mark.parametrize("damage", ["missing", "pipe", "link", "empty"])
+def test_damaged_averaged_weights_are_not_replaced_by_others(
+    folder: Folder, model: Path, damage: str
+) -> None:
+    checkpoint = checkpoint_of(model)
+    average_checkpoints(model, "last", 1)
+    manifest = model / "averaged" / "manifest.json"
+    manifest.rename(folder.path / "manifest.json")
+    if damage == "pipe":
+        os.mkfifo(manifest)
+    elif damage == "link":
+        manifest.symlink_to(folder.path / "manifest.json")
+    elif damage == "empty":
+        shutil.rmtree(model / "averaged")
+        (model / "averaged").mkdir()
+    advice = f"To choose another checkpoint, name it, as in {checkpoint}"
+    with pytest.raises(FileError, match=r"averaged/manifest\.json") as error:
+        load_model(model)
+    assert advice in str(error.value)
+    assert any("averaged/manifest.json" in fault for fault in inspect(model).faults)
+    [run] = gather([model], Text(), Console(stderr=True), device="cpu").runs
+    assert run.quality is None
+    assert any("averaged/manifest.json" in note for note in run.notes)
+    assert load_model(checkpoint).weights == checkpoint
+
+
+def test_a_damaged_best_checkpoint_is_not_replaced_by_another(folder: Folder, model: Path) -> None:
+    checkpoint = checkpoint_of(model)
+    other = checkpoint.with_name("step-00000061")
+    shutil.copytree(checkpoint, other)
+    state = json.loads((checkpoint / "state.json").read_text("utf-8"))
+    put(checkpoint, "state.json", json.dumps(state | {"scores": {"loss": 1.0}}).encode())
+    assert load_model(model).weights == checkpoint
+    (checkpoint / WEIGHTS).rename(folder.path / "kept")
+    with pytest.raises(FileError, match=f"{WEIGHTS}: missing") as error:
+        load_model(model)
+    assert f"name it, as in {other}" in str(error.value)
+    (folder.path / "kept").rename(checkpoint / WEIGHTS)
+    for content in (b"", None):
+        (checkpoint / "state.json").unlink()
+        if content is not None:
+            (checkpoint / "state.json").write_bytes(content)
+        with pytest.raises(FileError, match=r"00060/state\.json: .*it may be the best") as error:
+            load_model(model)
+        assert f"name it, as in {other}" in str(error.value)
+        with pytest.raises(FileError, match="it may be one of the best"):
+            average_checkpoints(model, "best", 1)
+        assert any("00060/state.json" in fault for fault in inspect(model).faults)
 
 
 @pytest.mark.parametrize(
