@@ -90,7 +90,7 @@ def _verify(weights: Path, run: Path) -> None:
     try:
         verify(weights)
     except FileError as error:
-        raise FileError(f"{error}\n{choosing_advice(run, weights)}") from error
+        raise FileError(str(error), choosing_advice(run, weights)) from error
 
 
 def load_tokenizers(run: Path) -> Tokenizers:
