@@ -20,9 +20,12 @@ from nmt import __version__
 from nmt.errors import ConfigError, FileError, NmtError, escape
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from nmt.config import Config
     from nmt.decode.engine import Engine
     from nmt.decode.translator import Translator
+    from nmt.progress import Advance
     from nmt.trained_model import TrainedModel
 
 
@@ -406,6 +409,21 @@ def translate(
             "Punctuation at the edges of a word counts as a word of its own.",
         ),
     ] = False,
+    split_sentences: Annotated[
+        bool,
+        typer.Option(
+            "--split-sentences",
+            help="Translate each sentence of a line by itself, and join the translations.",
+        ),
+    ] = False,
+    warn_short: Annotated[
+        bool,
+        typer.Option(
+            "--warn-short",
+            help="Name each line whose translation is suspiciously short, on the standard error; "
+            "JSON objects get the key short.",
+        ),
+    ] = False,
     temperature: Annotated[
         float | None, typer.Option(help="Sample, with log-probabilities divided by this.")
     ] = None,
@@ -467,20 +485,32 @@ def translate(
         batch_tokens=batch_tokens,
         nbest=nbest,
         sampling=sampling,
+        split_sentences=split_sentences,
         alignments=alignments,
+        warn_short=warn_short,
     )
     written = {"nbest": nbest is not None, "scores": scores, "alignments": alignments}
     chosen: layouts.Layout = (
         layouts.TextLayout(**written)
         if layout is Format.text
-        else layouts.JsonLayout(key or "src", **written)
+        else layouts.JsonLayout(key or "src", **written, short=warn_short)
     )
     lines = read_lines(file)
-    if output:
-        bulk.translate_file(translator, lines, chosen, output, resume=resume, say=_say)
-        return
-    windows = streams.translate_windows(translator, lines, chosen, interactive=interactive)
-    streams.write_lines((text for window in windows for text in window), None)
+    with _file_bar("translating", file, shown=output is not None) as advance:
+        if output:
+            bulk.translate_file(
+                translator, lines, chosen, output, resume=resume, say=_say, advance=advance
+            )
+        else:
+            windows = streams.translate_windows(
+                translator, lines, chosen, interactive=interactive, advance=advance
+            )
+            streams.write_lines((text for window in windows for text in window), None)
+    if summary := translator.short.summary():
+        _say(
+            f"{summary}; --warn-short names each, --split-sentences translates each sentence of a "
+            "line by itself"
+        )
 
 
 @app.command()
@@ -607,8 +637,9 @@ def score(
     [loaded] = _load_models([model], device, dtype, threads)
     budget = batch_tokens or loaded.config.decode.batch_tokens
     totals = Totals()
-    pairs = score_pairs(loaded, read_lines(src), read_lines(tgt), budget)
-    write_lines(render(pairs, totals, as_json), None)
+    with _file_bar("scoring", src) as advance:
+        pairs = score_pairs(loaded, read_lines(src), read_lines(tgt), budget, advance)
+        write_lines(render(pairs, totals, as_json), None)
     _say(str(totals))
 
 
@@ -811,6 +842,7 @@ def _translator(
     *,
     interactive: bool = False,
     alignments: bool = False,
+    warn_short: bool = False,
     **options: Any,
 ) -> Translator:
     """Load the models of an ensemble; options that are None are as the first one's config says."""
@@ -833,24 +865,36 @@ def _translator(
         runs = Networks(models) if processes == 1 else Workers(Networks(models), processes)
         aligner = Aligner(models) if alignments else None
     chosen = TranslateOptions.from_config(runs.models[0].config.decode, **options)
-    return Translator(runs, chosen, warn=_say, aligner=aligner)
+    say_short = _say if warn_short else None
+    return Translator(runs, chosen, warn=_say, aligner=aligner, say_short=say_short)
 
 
 def _translated(translator: Translator, lines: list[str]) -> list[str]:
     """Translate all lines, showing on a terminal how far it is."""
-    from rich.progress import track
+    from nmt.progress import progress_bar
 
-    from nmt.console import Console
+    with progress_bar("translating", len(lines)) as advance:
+        found = [translation.text for translation in translator.translate(lines, advance=advance)]
+    if summary := translator.short.summary():
+        _say(summary)
+    return found
 
-    translations = track(
-        translator.translate(lines),
-        "translating",
-        total=len(lines),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-    return [translation.text for translation in translations]
+
+def _file_bar(
+    what: str, file: Path | None, *, shown: bool = False
+) -> AbstractContextManager[Advance]:
+    """Show a bar for work on the lines of a file.
+
+    Args:
+        what: what is being done.
+        file: the input; its lines are counted first.
+        shown: although the results go to a terminal or a pipe, where a bar would be in the way.
+    """
+    from nmt.data.corpus import count_lines
+    from nmt.progress import is_unwatched, progress_bar
+
+    shown = sys.stderr.isatty() and (shown or is_unwatched(1))
+    return progress_bar(what, count_lines(file) if shown else None, shown=shown)
 
 
 def _say(text: str) -> None:

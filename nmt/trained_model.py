@@ -14,10 +14,12 @@ from nmt.checkpoint import (
     find_run,
     load_run_config,
     load_tensors,
+    read_json,
     verify,
     verify_tokenizer,
 )
 from nmt.config import Config
+from nmt.data.lengths import LengthModel
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, FileError
 from nmt.model.build import network_with_weights
@@ -34,12 +36,14 @@ class TrainedModel:
         tokenizers: source and target side.
         network: in evaluation mode, on its device.
         weights: the directory that the weights came from.
+        lengths: how long translations should be, if that is known.
     """
 
     config: Config
     tokenizers: Tokenizers
     network: Network[Any]
     weights: Path
+    lengths: LengthModel | None = None
 
     def transformer(self, purpose: str) -> Transformer:
         """Give the network to what looks into its layers.
@@ -82,7 +86,24 @@ def load_model(
     network = network_with_weights(
         load_tensors(weights, "weights"), str(weights), config.model, *tokenizers.sizes
     )
-    return TrainedModel(config, tokenizers, network.to(device, dtype).eval(), weights)
+    network = network.to(device, dtype).eval()
+    return TrainedModel(config, tokenizers, network, weights, read_lengths(run))
+
+
+def read_lengths(directory: Path) -> LengthModel | None:
+    """Read from a model's data.json how long its translations should be.
+
+    Returns:
+        None if it does not say, or is missing or damaged: no translation depends on it, and
+        `nmt info` names the damage.
+    """
+    path = directory / "data.json"
+    if path.is_symlink() or not path.is_file():
+        return None
+    try:
+        return LengthModel.from_description(read_json(path))
+    except FileError:
+        return None
 
 
 def _verify(weights: Path, run: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -398,3 +399,84 @@ def test_help_does_not_import_torch() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.rstrip().endswith("[]")
+
+
+@pytest.fixture
+def strict_run(trained_run: Path, tmp_path: Path) -> Path:
+    """A run that believes translations to be three times as long as they are."""
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    data = json.loads((run / "data.json").read_text("utf-8"))
+    data["lengths"] = {"ratio": 3.0, "deviation": 0.5}
+    (run / "data.json").write_text(json.dumps(data), "utf-8")
+    return run
+
+
+def test_translations_that_are_too_short_are_named(
+    trained_run: Path, strict_run: Path, tmp_path: Path
+) -> None:
+    assert "short" not in translate(trained_run).stderr
+    once = translate(strict_run, "--output", str(tmp_path / "out"))
+    [warning] = [line for line in once.stderr.split("\n") if "short" in line]
+    assert warning.startswith(
+        "warning: 3 of 5 translations are suspiciously short for their source: lines 1, 3, 5; "
+    )
+    each = translate(strict_run, "--warn-short").stderr
+    for number in (1, 3, 5):
+        assert f"line {number}: the translation is suspiciously short" in each
+
+
+def test_json_says_which_translations_are_too_short(strict_run: Path) -> None:
+    text = "".join(json.dumps({"src": line}) + "\n" for line in ("a.", "the cat sat on a mat."))
+    result = translate(strict_run, "--format", "jsonl", "--warn-short", text=text)
+    assert [json.loads(line)["short"] for line in lines_of(result)][1] is True
+    result = translate(strict_run, "--format", "jsonl", text=text)
+    assert "short" not in json.loads(lines_of(result)[1])
+
+
+def test_sentences_by_themselves_in_every_format(trained_run: Path) -> None:
+    sentences = ["the cat sat.", "the dog ran home."]
+    alone = lines_of(translate(trained_run, text="\n".join(sentences)))
+    joined = " ".join(sentences)
+    assert lines_of(translate(trained_run, "--split-sentences", text=joined)) == [" ".join(alone)]
+    every = ("--split-sentences", "--scores", "--nbest", "2", "--alignments")
+    rows = [row.split("\t") for row in lines_of(translate(trained_run, *every, text=joined))]
+    assert [row[0] for row in rows] == ["1", "1"]
+    assert rows[0][2] == " ".join(alone)
+    record = json.dumps({"src": joined})
+    result = translate(trained_run, *every, "--format", "jsonl", text=record)
+    assert json.loads(lines_of(result)[0])["translation"] == " ".join(alone)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["translate", "RUN", "IN", "--output", "OUT"],
+        ["evaluate", "RUN"],
+        ["score", "RUN", "--src", "IN", "--tgt", "IN"],
+        ["report", "RUN", "-o", "OUT"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_long_work_shows_a_bar_on_a_terminal(
+    trained_run: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    names = {"RUN": trained_run, "IN": tmp_path / "in", "OUT": tmp_path / "out"}
+    (tmp_path / "in").write_text(TEXT, "utf-8")
+    controller, terminal = os.openpty()
+    try:
+        with (tmp_path / "stdout").open("wb") as stdout:
+            command = [*COMMAND[:-1], *(str(names.get(word, word)) for word in arguments)]
+            environment = os.environ | {"TERM": "xterm", "COLUMNS": "80"}
+            done = subprocess.run(
+                command, stdout=stdout, stderr=terminal, env=environment, timeout=120
+            )
+        shown = os.read(controller, 1 << 16).decode("utf-8")
+    finally:
+        os.close(controller)
+        os.close(terminal)
+    assert done.returncode == 0, shown
+    total = 30 if arguments[0] in ("evaluate", "report") else 5
+    assert re.search(rf"\d+/{total}\b", shown)
+    assert "left" in shown
+    assert b"left" not in (tmp_path / "stdout").read_bytes()

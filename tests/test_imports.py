@@ -20,6 +20,7 @@ LAYERS: list[set[str]] = [
     {"nmt"},  # __init__: the version
     {"errors", "html_page", "signals"},
     {"console", "device", "files"},
+    {"progress"},
     {"config"},
     {"config_file"},
     {"data", "model"},

@@ -65,7 +65,8 @@ def test_all_that_is_said_is_so(run: Path) -> None:
         "the newest checkpoint",
     )
     assert info.versions["torch"] == torch.__version__
-    assert info.data == json.loads((run / "data.json").read_text("utf-8"))
+    data = json.loads((run / "data.json").read_text("utf-8"))
+    assert info.data == {part: data[part] for part in ("train", "valid")}
     assert info.bytes == sum(len(content) for content, _ in before.values())
     assert info.verified == ["tokenizer", "step-00000060"]
     assert info.faults == []

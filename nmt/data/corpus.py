@@ -138,6 +138,25 @@ def read_lines(
             yield line.raw.decode("utf-8", errors="replace").removeprefix(_BOM)
 
 
+def count_lines(path: str | Path | None) -> int | None:
+    """Count the lines that `read_lines` would give, without reading a stream that cannot seek.
+
+    Returns:
+        None for the standard input, a pipe or a device, and for a file that cannot be read.
+    """
+    if path is None or not Path(path).is_file():
+        return None
+    lines, last = 0, b"\n"
+    try:
+        with _opened(path) as file:
+            while block := file.read(1 << 20):
+                lines += block.count(b"\n")
+                last = block[-1:]
+    except (OSError, EOFError, zlib.error):
+        return None
+    return lines + (last != b"\n")
+
+
 def replace_controls(text: str) -> tuple[str, int]:
     """Replace each control character by a space.
 

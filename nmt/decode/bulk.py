@@ -36,6 +36,7 @@ from nmt.decode.streams import as_file_error, replacing, translate_windows
 from nmt.decode.translator import Translator
 from nmt.errors import ConfigError, DataError, FileError, Interrupted
 from nmt.files import MAX_JSON_BYTES, read_bounded
+from nmt.progress import Advance
 from nmt.signals import hangup_signals
 
 _NOTHING_SHA256 = hashlib.sha256().hexdigest()
@@ -73,6 +74,7 @@ def translate_file(
     *,
     resume: bool,
     say: Callable[[str], None],
+    advance: Advance = lambda lines: None,
 ) -> None:
     """Translate lines into a file, which gets its name only when it is whole.
 
@@ -84,6 +86,8 @@ def translate_file(
         resume: go on with what an earlier call has left behind; the output is then the same as
             without the interruption. Otherwise, and if there is nothing, start anew.
         say: tells the user where it begins, and when it is cut short.
+        advance: called with a number of lines whenever so many more are done, those of an
+            earlier call included.
 
     Raises:
         ConfigError: what is there was translated by another model or with other options.
@@ -106,7 +110,7 @@ def translate_file(
         output = _Output(path, file, journal)
         source = _Source(lines, journal)
         try:
-            _translate(translator, source, layout, output)
+            _translate(translator, source, layout, output, advance)
             output.finish()
         except _SourceChanged:
             raise
@@ -115,13 +119,16 @@ def translate_file(
             raise
 
 
-def _translate(translator: Translator, source: _Source, layout: Layout, output: _Output) -> None:
+def _translate(
+    translator: Translator, source: _Source, layout: Layout, output: _Output, advance: Advance
+) -> None:
     """Translate what is missing; what is there goes through the translator's memory alone."""
     num_known = output.journal.lines
     with output.lines() as lines:
         known = itertools.islice(layout.parsed(lines), num_known)
         done = 0
-        for window in translate_windows(translator, source, layout, known=known):
+        windows = translate_windows(translator, source, layout, known=known, advance=advance)
+        for window in windows:
             new = window[max(0, num_known - done) :]
             done += len(window)
             if new:

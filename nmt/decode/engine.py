@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nmt.config import Config, DecodeConfig
+from nmt.data.lengths import LengthModel
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, FileError
 from nmt.model.network import Network
@@ -53,6 +54,8 @@ class TranslateOptions:
     """Translations to give of each line, at most beam_size."""
     sampling: Sampling | None = None
     """Draw translations instead of searching the best."""
+    split_sentences: bool = False
+    """Translate each sentence of a line by itself."""
     max_input_length: int | None = None
     """Longest input in tokens, end mark included; a longer one is divided. Without it, what the
     models were trained on."""
@@ -62,6 +65,10 @@ class TranslateOptions:
             raise ConfigError(
                 f"length_penalty must be from 0 to {_MAX_LENGTH_PENALTY}, but it is "
                 f"{self.length_penalty}"
+            )
+        if self.split_sentences and self.trees:
+            raise ConfigError(
+                "--split-sentences does not go with decode.trees: a line has one parse"
             )
         if self.nbest > 1 and self.sampling:
             raise ConfigError("nbest and sampling do not go together: sampling draws one")
@@ -110,6 +117,10 @@ class Model(Protocol):
     @property
     def weights(self) -> Path:
         """The directory that its weights came from."""
+
+    @property
+    def lengths(self) -> LengthModel | None:
+        """How long its translations should be, if that is known."""
 
 
 class Engine(Protocol):

@@ -115,12 +115,14 @@ class JsonLayout:
         scores: add `score` and `token_log_probs`.
         alignments: add `alignment`, a list of pairs of word numbers, and the words that they
             count: `src_words` and `tgt_words`.
+        short: add `short`, whether the translation is suspiciously short for its source.
     """
 
     key: str
     nbest: bool = False
     scores: bool = False
     alignments: bool = False
+    short: bool = False
 
     def item(self, line: str, number: int) -> Item:
         """Read an object.
@@ -157,6 +159,8 @@ class JsonLayout:
         if self.alignments:
             # The words of what was translated: the translator replaces control characters.
             record["src_words"] = split_words(replace_controls(item.text)[0])
+        if self.short:
+            record["short"] = translation.is_short
         if self.nbest:
             record["nbest"] = [self._fields(best, True) for best in translation.hypotheses]
         text = json.dumps(record, ensure_ascii=False)
@@ -171,12 +175,14 @@ class JsonLayout:
         for line in lines:
             if not line:
                 yield Translation([ScoredText("", 0.0, [])])
-            elif self.nbest:
-                yield Translation(
-                    [self._hypothesis(fields, True) for fields in json.loads(line)["nbest"]]
-                )
-            else:
-                yield Translation([self._hypothesis(json.loads(line), self.scores)])
+                continue
+            record = json.loads(line)
+            found = (
+                [self._hypothesis(fields, True) for fields in record["nbest"]]
+                if self.nbest
+                else [self._hypothesis(record, self.scores)]
+            )
+            yield Translation(found, self.short and record["short"])
 
     def _fields(self, best: ScoredText, scores: bool) -> dict[str, Any]:
         fields: dict[str, Any] = {"translation": best.text}

@@ -23,6 +23,13 @@ _ENDS = [
     re.compile(r"\s+"),
 ]
 
+# What a full stop belongs to without ending a sentence: "J.", "Mr.", "3." (as in "am 3. Mai").
+_ABBREVIATION = re.compile(
+    r"(?:^|[\s(\[\"'„“‘«-])"  # noqa: RUF001
+    r"(?:[^\W\d_]|\d{1,2}|Mr|Mrs|Ms|Dr|Prof|St|No|Nr|vs|Jr|Sr|bzw|ca|[eEzZuUdD]\.\s?[a-zA-Z])\.$"
+)
+_LONGEST_ABBREVIATION = 8
+
 
 def full_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
     """Group lines into windows of at least `size` characters."""
@@ -85,16 +92,47 @@ def prompt_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
         raise end.error
 
 
-def split_line(text: str, tokenizer: Tokenizer, limit: int) -> list[list[Token]]:
+def sentence_starts(text: str) -> list[int]:
+    """Find where the sentences of a text begin, the first one left out.
+
+    A full stop after an initial, a title, or a number of one or two digits ends no sentence, nor
+    does one before a lower-case letter, unless the whole text is in lower case.
+    """
+    has_case = text != text.lower()
+    starts = []
+    for match in _ENDS[0].finditer(text):
+        start = match.end()
+        before = text[max(0, match.start() - _LONGEST_ABBREVIATION) : match.start()]
+        is_inside = has_case and text[start : start + 1].islower()
+        if start < len(text) and not is_inside and not _ABBREVIATION.search(before):
+            starts.append(start)
+    return starts
+
+
+def split_line(
+    text: str, tokenizer: Tokenizer, limit: int, *, each_sentence: bool = False
+) -> list[list[Token]]:
     """Divide a text into parts of at most `limit` tokens.
 
     As many sentences as fit make a part. A sentence that alone is too long is divided after
     clauses in the same way, a clause after words, a word after so many tokens.
 
+    Args:
+        text: the text.
+        tokenizer: of its language.
+        limit: tokens, EOS not counted.
+        each_sentence: make every sentence a part of its own.
+
     Returns:
         The tokens of the parts, with their places in the whole text.
     """
-    return [part for part in _split(text, 0, tokenizer, limit, 0) if part]
+    starts = [0, *(sentence_starts(text) if each_sentence else [])]
+    return [
+        part
+        for start, end in itertools.pairwise([*starts, len(text)])
+        for part in _split(text[start:end], start, tokenizer, limit, 0)
+        if part
+    ]
 
 
 def _split(

@@ -14,6 +14,7 @@ from nmt.data.corpus import replace_controls
 from nmt.decode.engine import not_finite, padded
 from nmt.decode.translator import length_batches
 from nmt.errors import DataError
+from nmt.progress import Advance
 from nmt.trained_model import TrainedModel
 
 _PAIRS_AHEAD = 2000
@@ -32,7 +33,11 @@ class PairScore:
 
 
 def score_pairs(
-    model: TrainedModel, src_lines: Iterable[str], tgt_lines: Iterable[str], batch_tokens: int
+    model: TrainedModel,
+    src_lines: Iterable[str],
+    tgt_lines: Iterable[str],
+    batch_tokens: int,
+    advance: Advance = lambda pairs: None,
 ) -> Iterator[PairScore]:
     """Score each target line as a translation of its source line.
 
@@ -44,6 +49,7 @@ def score_pairs(
         src_lines: source text, read lazily.
         tgt_lines: target text.
         batch_tokens: budget of a batch on either side, padding counted.
+        advance: called with a number of pairs whenever so many more are scored.
 
     Yields:
         A score a pair, in order.
@@ -66,6 +72,7 @@ def score_pairs(
         for batch in length_batches(lengths, batch_tokens):
             found = _score_batch(model, [sources[i] for i in batch], [targets[i] for i in batch])
             scores |= zip(batch, found, strict=True)
+            advance(len(batch))
         yield from (scores[place] for place in range(len(window)))
         first_number += len(window)
 

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from nmt.decode.layouts import Item, Layout
 from nmt.decode.translator import Translation, Translator
 from nmt.errors import FileError
+from nmt.progress import Advance
 
 
 def translate_windows(
@@ -25,6 +26,7 @@ def translate_windows(
     *,
     interactive: bool = False,
     known: Iterable[Translation] = (),
+    advance: Advance = lambda lines: None,
 ) -> Iterator[list[str]]:
     """Translate lines of any layout, a window at a time.
 
@@ -32,7 +34,7 @@ def translate_windows(
         translator: what translates.
         lines: read lazily.
         layout: of input and output.
-        interactive, known: as in `Translator.windows`.
+        interactive, known, advance: as in `Translator.windows`.
 
     Yields:
         For each line of a window what is written for it, which may be several lines.
@@ -49,7 +51,8 @@ def translate_windows(
             yield item.text
 
     numbers = itertools.count(1)
-    for window in translator.windows(texts(), interactive=interactive, known=known):
+    windows = translator.windows(texts(), interactive=interactive, known=known, advance=advance)
+    for window in windows:
         yield [
             layout.written(next(numbers), waiting.popleft(), translation) for translation in window
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -14,10 +15,12 @@ import torch
 from nmt.data.corpus import replace_controls
 from nmt.decode.alignment import Aligner, Links, link_words, split_words, word_numbers
 from nmt.decode.engine import Engine, Networks, TranslateOptions
-from nmt.decode.lines import full_windows, prompt_windows, split_line
+from nmt.decode.lines import full_windows, prompt_windows, sentence_starts, split_line
 from nmt.decode.memo import Memo
+from nmt.decode.short import ShortLines
 from nmt.device import is_out_of_memory
 from nmt.errors import DataError
+from nmt.progress import Advance
 from nmt.search.hypothesis import Hypothesis, normalized_score
 from nmt.trained_model import TrainedModel
 
@@ -47,6 +50,8 @@ class Translation:
 
     hypotheses: list[ScoredText]
     """The nbest best, best first: at least one, and fewer only if the model has no more."""
+    is_short: bool = False
+    """Whether the best one, or a part of it, is suspiciously short for its source."""
 
     @property
     def text(self) -> str:
@@ -86,8 +91,10 @@ class Translator:
         poll: called before each batch; an exception that it raises ends the work, which is how
             a signal gets through.
         aligner: of the same models; gives the translations their alignment.
+        say_short: called with a message for each translation that is suspiciously short.
 
     Attributes:
+        short: counts those.
         engine: what runs the model.
         config: of the first model.
         options: in use.
@@ -104,6 +111,7 @@ class Translator:
         warn: Callable[[str], object] = warnings.warn,
         poll: Callable[[], None] = lambda: None,
         aligner: Aligner | None = None,
+        say_short: Callable[[str], object] | None = None,
     ) -> None:
         self.engine = Networks(engine) if isinstance(engine, Sequence) else engine
         models = self.engine.models
@@ -111,13 +119,19 @@ class Translator:
         self.options = options or TranslateOptions.from_config(self.config.decode)
         self._src, self._tgt = models[0].tokenizers
         self._warn, self._poll, self._aligner = warn, poll, aligner
+        self._lengths = models[0].lengths
+        self.short = ShortLines(say_short)
         trained_on = min(model.config.data.max_length for model in models)
         max_input = self.options.max_input_length or trained_on
         self.max_input = min(max_input, self.engine.max_positions)
         self._memory_ran_out = False
 
     def translate(
-        self, lines: Iterable[str], *, interactive: bool = False
+        self,
+        lines: Iterable[str],
+        *,
+        interactive: bool = False,
+        advance: Advance = lambda lines: None,
     ) -> Iterator[Translation]:
         """Translate lines, reading ahead no more than some batches' worth of them.
 
@@ -130,6 +144,8 @@ class Translator:
             lines: text without line ends; read lazily.
             interactive: `lines` may come slowly (somebody types them): read them in a background
                 thread and translate what is there, instead of waiting for more.
+            advance: called with a number of lines whenever so many more are done, which is
+                before they are yielded.
 
         Yields:
             A translation a line, in order.
@@ -137,7 +153,8 @@ class Translator:
         Raises:
             DataError: a line does not fit into memory even alone.
         """
-        return itertools.chain.from_iterable(self.windows(lines, interactive=interactive))
+        windows = self.windows(lines, interactive=interactive, advance=advance)
+        return itertools.chain.from_iterable(windows)
 
     def windows(
         self,
@@ -145,6 +162,7 @@ class Translator:
         *,
         interactive: bool = False,
         known: Iterable[Translation] = (),
+        advance: Advance = lambda lines: None,
     ) -> Iterator[list[Translation]]:
         """Translate as `translate` does, a window of lines at a time.
 
@@ -153,6 +171,7 @@ class Translator:
             known: translations of the first lines, from another run. If they end with a window,
                 the rest are translated exactly as in that run: what is searched together, and
                 with it the rounding, depends on the lines before.
+            advance: called with a number of lines whenever so many more are done.
 
         Yields:
             The translations of the lines read since the last window.
@@ -166,13 +185,21 @@ class Translator:
             numbered = list(enumerate(texts, number))
             found = list(itertools.islice(known, len(texts)))
             if self.options.sampling:  # every line draws its own
-                yield found + self._translate_lines(numbered[len(found) :])
+                advance(len(found))
+                translations = found + self._translate_lines(numbered[len(found) :], advance)
             else:
-                yield self._translate_new(numbered, found, memo)
+                translations = self._translate_new(numbered, found, memo, advance)
+            for place, translation in enumerate(translations, number):
+                self.short.add(place, translation.is_short)
+            yield translations
             number += len(texts)
 
     def _translate_new(
-        self, lines: list[tuple[int, str]], known: list[Translation], memo: Memo[Translation]
+        self,
+        lines: list[tuple[int, str]],
+        known: list[Translation],
+        memo: Memo[Translation],
+        advance: Advance,
     ) -> list[Translation]:
         """Translate the lines that are neither known, nor remembered, nor there before."""
         texts = [text for _, text in lines]
@@ -181,12 +208,15 @@ class Translator:
         for number, text in lines:
             if text not in found:
                 new.setdefault(text, number)
-        translations = self._translate_lines([(number, text) for text, number in new.items()])
+        advance(len(lines) - len(new))
+        translations = self._translate_lines(
+            [(number, text) for text, number in new.items()], advance
+        )
         found |= zip(new, translations, strict=True)
         memo.use({text: found[text] for text in texts})
         return [found[text] for text in texts]
 
-    def _translate_lines(self, lines: list[tuple[int, str]]) -> list[Translation]:
+    def _translate_lines(self, lines: list[tuple[int, str]], advance: Advance) -> list[Translation]:
         """Translate lines, which come with their numbers, in batches of similar length."""
         encoded = self._src.encode([text for _, text in lines])
         parts = [
@@ -201,13 +231,27 @@ class Translator:
             batch_tokens = min(batch_tokens, 1 + sum(lengths) // self.engine.num_beside)
         batches = list(length_batches(lengths, batch_tokens))
         searched = self._search_batches([[parts[place] for place in batch] for batch in batches])
+        left = Counter(part.line for part in parts)
+        advance(len(lines) - len(left))  # the blank ones
         for batch, texts_of_batch in zip(batches, searched, strict=True):
+            left.subtract(parts[place].line for place in batch)
+            advance(len({parts[place].line for place in batch if not left[parts[place].line]}))
             for place, texts in zip(batch, texts_of_batch, strict=True):
                 found[place] = texts
         parts_of_line: dict[int, list[list[ScoredText]]] = {number: [] for number, _ in lines}
+        short_lines = set()
         for part, texts in zip(parts, found, strict=True):
             parts_of_line[part.line].append(texts)
-        return [self._joined(texts) for texts in parts_of_line.values()]
+            if self._is_short(part, texts[0]):
+                short_lines.add(part.line)
+        return [
+            self._joined(texts, number in short_lines) for number, texts in parts_of_line.items()
+        ]
+
+    def _is_short(self, part: _Part, best: ScoredText) -> bool:
+        if self._lengths is None:
+            return False
+        return self._lengths.is_short(len(part.src_ids), len(best.token_log_probs))
 
     def _search_batches(self, batches: list[list[_Part]]) -> Iterator[list[list[ScoredText]]]:
         """Search batches, as many at a time as the engine takes, and return them in order."""
@@ -278,15 +322,21 @@ class Translator:
     def _divided(self, line: str, ids: list[int], number: int) -> list[tuple[list[int], list[int]]]:
         """Give ids and words of a line's parts: none if it is blank, one unless it is too long."""
         limit = max(1, self.max_input - 1)
-        if len(ids) <= limit:
+        each_sentence = self.options.split_sentences
+        num_sentences = 1 + len(sentence_starts(line)) if each_sentence else 1
+        if len(ids) <= limit and num_sentences == 1:
             words = word_numbers(line, self._src.tokens(line)) if self._aligner else []
             return [(ids, words)] if ids else []
-        parts = split_line(line, self._src, limit)
-        self._warn(
-            f"line {number}: {len(ids)} tokens are more than the {limit} that the model takes: "
-            f"translated in {len(parts)} parts"
-        )
+        parts = split_line(line, self._src, limit, each_sentence=each_sentence)
+        if len(parts) > num_sentences or not each_sentence:
+            self._warn_of_division(number, len(ids), limit, len(parts))
         return [([token.id for token in part], word_numbers(line, part)) for part in parts]
+
+    def _warn_of_division(self, number: int, num_tokens: int, limit: int, num_parts: int) -> None:
+        self._warn(
+            f"line {number}: {num_tokens} tokens are more than the {limit} that the model takes: "
+            f"translated in {num_parts} parts"
+        )
 
     def _texts(self, found: list[list[Hypothesis]]) -> list[list[ScoredText]]:
         """Detokenize the hypotheses of a batch."""
@@ -296,17 +346,17 @@ class Translator:
             for hypotheses in found
         ]
 
-    def _joined(self, parts: list[list[ScoredText]]) -> Translation:
+    def _joined(self, parts: list[list[ScoredText]], is_short: bool) -> Translation:
         """Join the n-th best translations of a line's parts to the line's n-th best."""
         if len(parts) < 2:
-            return Translation(parts[0]) if parts else _BLANK
+            return Translation(parts[0], is_short) if parts else _BLANK
         joined = []
         for hypotheses in zip(*parts, strict=False):
             log_probs = [log_prob for h in hypotheses for log_prob in h.token_log_probs]
             score = normalized_score(sum(log_probs), len(log_probs), self.options.length_penalty)
             text = " ".join(h.text for h in hypotheses if h.text)
             joined.append(ScoredText(text, score, log_probs, _joined_links(hypotheses)))
-        return Translation(joined)
+        return Translation(joined, is_short)
 
 
 def _joined_links(parts: Sequence[ScoredText]) -> Links:

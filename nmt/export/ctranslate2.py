@@ -7,11 +7,14 @@ The directory is self-contained:
                                target_vocabulary.json when the vocabularies are separate)
     spm.model                  the SentencePiece model (src.model and tgt.model)
     config.yaml                the configuration of the run
+    data.json                  how long translations are on average, if that is known
     manifest.json              sizes and checksums
 """
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -68,6 +71,9 @@ def export_ctranslate2(model: TrainedModel, output: Path, quantization: str | No
         spec.save(str(folder))
         model.tokenizers.save(folder)
         (folder / "config.yaml").write_text(dump_config(model.config), encoding="utf-8")
+        if model.lengths:
+            described = json.dumps({"lengths": asdict(model.lengths)})
+            (folder / "data.json").write_text(described, encoding="utf-8")
 
     try:
         if output.exists() and (not output.is_dir() or any(output.iterdir())):

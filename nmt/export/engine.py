@@ -11,11 +11,13 @@ import torch
 
 from nmt.checkpoint import faults, load_run_config
 from nmt.config import Config
+from nmt.data.lengths import LengthModel
 from nmt.data.tokenizer import Tokenizers
 from nmt.decode.engine import TranslateOptions
 from nmt.errors import ConfigError, FileError
 from nmt.export.ctranslate2 import is_exported, num_positions, require_ctranslate2, vocabulary
 from nmt.search.hypothesis import Hypothesis, normalized_score
+from nmt.trained_model import read_lengths
 
 # Larger batches are divided, so that every thread has work; 32 to 64 is also where CTranslate2
 # is fastest on a CPU.
@@ -29,6 +31,7 @@ class ExportedModel:
     config: Config
     tokenizers: Tokenizers
     weights: Path
+    lengths: LengthModel | None
 
 
 class CTranslate2Engine:
@@ -71,7 +74,10 @@ class CTranslate2Engine:
         for fault in faults(directory):
             raise FileError(fault)
         model = ExportedModel(
-            load_run_config(directory), Tokenizers.load(directory), weights=directory
+            load_run_config(directory),
+            Tokenizers.load(directory),
+            weights=directory,
+            lengths=read_lengths(directory),
         )
         self.models = [model]
         self.max_positions = num_positions(model.config)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
-
-from rich.markup import escape as escape_markup
-from rich.progress import track
+from typing import TYPE_CHECKING, Any, Literal
 
 import nmt
 from nmt import checkpoint
 from nmt.config import Config
 from nmt.console import Console
-from nmt.errors import ConfigError, NmtError, escape
+from nmt.errors import ConfigError, NmtError
+from nmt.progress import Advance, progress_bar
 from nmt.report.curves import Curves, read_curves
 
 if TYPE_CHECKING:
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
     from nmt.evaluate import EvaluationData
     from nmt.report.quality import Quality
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -266,13 +263,11 @@ class _Tracked:
     name: str
     console: Console
 
-    def __call__(self, items: Iterable[T], what: str, total: int) -> Iterable[T]:
+    def __call__(self, what: str, total: int) -> AbstractContextManager[Advance]:
         said = f"{self.name}: {what}"
-        if self.console.is_terminal:
-            shown = escape_markup(escape(said))
-            return track(items, shown, total=total, console=self.console, transient=True)
-        self.console.say(f"{said}, {total:,} sentences")
-        return items
+        if not self.console.is_terminal:
+            self.console.say(f"{said}, {total:,} sentences")
+        return progress_bar(said, total, self.console)
 
 
 # ---------------------------------------------------------------- values

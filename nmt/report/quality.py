@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import bisect
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from nmt.decode.scorer import PairScore, Totals, score_pairs
 from nmt.decode.translator import Translator
 from nmt.errors import DataError
 from nmt.evaluate import EvaluateOptions, EvaluationData, Score, evaluate
+from nmt.progress import Advance
 from nmt.trained_model import TrainedModel
-
-T = TypeVar("T")
 
 SAMPLES = 20
 """Sentences of the largest loss that are shown."""
@@ -26,9 +26,9 @@ _UNSPACED = ("zh", "ja", "th", "lo", "km", "my")
 
 
 class Track(Protocol):
-    """Passes items on, showing the progress."""
+    """Shows the progress of work on so many sentences; gives what to call as they are done."""
 
-    def __call__(self, items: Iterable[T], what: str, total: int) -> Iterable[T]: ...
+    def __call__(self, what: str, total: int) -> AbstractContextManager[Advance]: ...
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,11 @@ def measure(
     if not data.src:
         raise DataError(f"{text}: there is no sentence in it")
     translator = Translator([model], warn=warn)
-    translated = track(translator.translate(data.src), "translating", len(data.src))
-    hypotheses = [translation.text for translation in translated]
+    with track("translating", len(data.src)) as advance:
+        translated = translator.translate(data.src, advance=advance)
+        hypotheses = [translation.text for translation in translated]
+    if summary := translator.short.summary():
+        warn(summary)
     options = EvaluateOptions(("bleu", "chrf"), tgt_lang=data.tgt_lang, confidence=True)
     losses, ppl = _losses(model, data, track, warn)
     unit = "characters" if model.config.data.src_lang.startswith(_UNSPACED) else "words"
@@ -186,10 +189,10 @@ def _losses(
     totals = Totals()
     scores = []
     try:
-        pairs = score_pairs(model, data.src, data.refs[0], budget)
-        for score in track(pairs, "scoring the references", len(data.src)):
-            totals.add(score)
-            scores.append(score)
+        with track("scoring the references", len(data.src)) as advance:
+            for score in score_pairs(model, data.src, data.refs[0], budget, advance):
+                totals.add(score)
+                scores.append(score)
     except DataError as error:
         warn(f"no losses of sentences: {error}")
         return [], None

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from nmt import checkpoint, trained_model
 from nmt.config import AnyCorpus, Config, TrainConfig
 from nmt.config_file import dump_config
 from nmt.console import Console
+from nmt.data.lengths import LengthModel
 from nmt.data.prepare import Prepared, prepare, render
 from nmt.data.tokenizer import Tokenizers, train_tokenizers
 from nmt.device import choose_device
@@ -180,7 +182,8 @@ def _describe_data(train: Prepared, valid: Prepared | None) -> str:
         ]
         for part, corpora in reports.items()
     }
-    return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
+    lengths = asdict(LengthModel.of(train.src_lengths, train.tgt_lengths))
+    return json.dumps({**described, "lengths": lengths}, indent=1, ensure_ascii=False) + "\n"
 
 
 def _check_same_run(config: Config, run: Path) -> None:

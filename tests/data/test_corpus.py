@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from nmt.data.corpus import (
     INVALID_UTF8,
     Tallies,
     corpus_name,
+    count_lines,
     fingerprint,
     origin,
     read_lines,
@@ -294,3 +296,20 @@ def test_names_and_origins() -> None:
     assert origin(corpus_of(jsonl="a/b.jsonl"), 3) == "a/b.jsonl:3"
     assert corpus_name(corpus_of(dataset="u/d", name="de-en")) == "u/d de-en train"
     assert corpus_name(corpus_of(demo="valid")) == "demo valid"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"one", b"one\n", b"one\n\ntwo", b"one\r\n\xe2\x80\xa8\n"]
+)
+def test_lines_are_counted_as_they_are_read(tmp_path: Path, content: bytes) -> None:
+    for name, data in (("plain", content), ("packed.gz", gzip.compress(content))):
+        path = tmp_path / name
+        path.write_bytes(data)
+        assert count_lines(path) == len(list(read_lines(path)))
+
+
+def test_lines_of_what_cannot_be_read_twice_are_not_counted(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "damaged.gz").write_bytes(gzip.compress(b"one\n")[:-3])
+    for path in (None, "-", tmp_path / "pipe", tmp_path / "damaged.gz", tmp_path / "missing"):
+        assert count_lines(path) is None

@@ -119,7 +119,7 @@ LAYOUTS = [
     JsonLayout("src"),
     JsonLayout("src", scores=True),
     JsonLayout("src", nbest=True, scores=True),
-    JsonLayout("src", nbest=True),
+    JsonLayout("src", nbest=True, short=True),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 import math
 import threading
@@ -13,9 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from nmt.data.lengths import LengthModel
 from nmt.data.tokenizer import Tokenizer
 from nmt.decode.engine import TranslateOptions
-from nmt.decode.lines import split_line
+from nmt.decode.lines import sentence_starts, split_line
 from nmt.decode.translator import ScoredText, Translation, Translator, length_batches
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.search.beam import beam_search
@@ -409,6 +411,97 @@ def test_parts_hold_as_many_sentences_as_fit(tokenizer: Tokenizer) -> None:
     assert tokenizer.decode(found) == ["the cat sat. the cat ran.", "the cat."]
     found = split_ids(" ".join(sentences), tokenizer, sizes[0] + sizes[1] - 1)
     assert tokenizer.decode(found) == ["the cat sat.", "the cat ran. the cat."]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("The cat sat. The dog ran! Did it?", ["The cat sat.", "The dog ran!", "Did it?"]),
+        ("the cat sat. the dog ran.", ["the cat sat.", "the dog ran."]),
+        ("One sentence.  ", ["One sentence.  "]),
+        ("Mr. Smith met J. R. Doe on 3. May.", ["Mr. Smith met J. R. Doe on 3. May."]),
+        ("It is e.g. Monday. He (Dr. No) left.", ["It is e.g. Monday.", "He (Dr. No) left."]),
+        ("It cost approx. two. Well.", ["It cost approx. two.", "Well."]),
+        ('"Go." He went.', ['"Go."', "He went."]),
+        ("猫。犬。", ["猫。", "犬。"]),
+        ("", [""]),
+    ],
+)
+def test_where_sentences_begin(text: str, sentences: list[str]) -> None:
+    cuts = [0, *sentence_starts(text), len(text)]
+    found = [text[start:end] for start, end in itertools.pairwise(cuts)]
+    assert [part.strip() for part in found] == [part.strip() for part in sentences]
+
+
+def test_sentences_can_be_translated_by_themselves(
+    model: TrainedModel, tokenizer: Tokenizer
+) -> None:
+    sentences = ["the cat sat.", "the dog ran home!", "a mat?"]
+    lines = [" ".join(sentences), "", sentences[1]]
+    options = {"nbest": 2, "split_sentences": True}
+    found = translate(model, lines, **options)
+    alone = translate(model, sentences, nbest=2)
+    for place in range(2):
+        of_parts = [one.hypotheses[place] for one in alone]
+        joined = found[0].hypotheses[place]
+        assert joined.text == " ".join(one.text for one in of_parts)
+        log_probs = [value for one in of_parts for value in one.token_log_probs]
+        assert joined.token_log_probs == pytest.approx(log_probs, abs=1e-4)
+    assert found[1] == BLANK
+    assert_same([found[2]], [alone[1]])
+
+
+def test_a_sentence_that_is_too_long_is_divided_and_named(model: TrainedModel) -> None:
+    messages: list[str] = []
+    options = TranslateOptions(max_input_length=8, split_sentences=True)
+    translator = Translator([model], options, messages.append)
+    short, long = "the cat. the cat. the cat.", "the cat. " + "the dog ran home " * 4
+    list(translator.translate([short, long]))
+    assert [message[:7] for message in messages] == ["line 2:"]
+
+
+def test_sentences_of_parses_are_not_translated_by_themselves() -> None:
+    with pytest.raises(ConfigError, match="--split-sentences does not go"):
+        TranslateOptions(split_sentences=True, trees=True)
+
+
+@pytest.mark.parametrize("sampling", [None, Sampling(seed=1)])
+def test_translations_that_are_too_short_are_counted(
+    model: TrainedModel, lines: list[str], sampling: Sampling | None
+) -> None:
+    """By a model of lengths to which all but the shortest lines are too short."""
+    strict = dataclasses.replace(model, lengths=LengthModel(ratio=3.0, deviation=0.5))
+    said: list[str] = []
+    translator = Translator(
+        [strict], TranslateOptions(sampling=sampling), print, say_short=said.append
+    )
+    mixed = ["a.", "", *lines[:3], lines[0]]
+    found = list(translator.translate(mixed))
+    flags = [translation.is_short for translation in found]
+    assert flags[1] is False
+    assert any(flags)
+    assert len(said) == sum(flags)
+    assert f"{sum(flags)} of {len(mixed)} translations" in translator.short.summary()
+    usual = Translator([dataclasses.replace(model, lengths=LengthModel(1.0, 0.7))])
+    assert not any(translation.is_short for translation in usual.translate(lines))
+    assert usual.short.summary() == ""
+
+
+def test_progress_counts_every_line_once(model: TrainedModel, lines: list[str]) -> None:
+    mixed = [*with_blanks(lines), *lines[:5], "the cat. the dog. a mat."]
+    for options in (
+        TranslateOptions(batch_tokens=30, split_sentences=True),
+        TranslateOptions(batch_tokens=30, sampling=Sampling(seed=1)),
+    ):
+        done: list[int] = []
+        list(Translator([model], options).translate(mixed, advance=done.append))
+        assert sum(done) == len(mixed)
+        assert max(done) < len(mixed) / 2
+        known = list(Translator([model], options).translate(mixed))[:20]
+        done.clear()
+        windows = Translator([model], options).windows(mixed, known=known, advance=done.append)
+        list(windows)
+        assert sum(done) == len(mixed)
 
 
 @pytest.mark.parametrize(

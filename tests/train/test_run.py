@@ -49,6 +49,9 @@ def test_what_the_data_was_is_kept(make_config: MakeConfig, tiny_run: MakeRun) -
     data, again = (json.loads((run.path / "data.json").read_text("utf-8")) for run in runs)
     assert data == again
     [train], [valid] = data["train"], data["valid"]
+    lengths = data["lengths"]  # a target is its source backwards
+    assert lengths["ratio"] == pytest.approx(1)
+    assert lengths["deviation"] == pytest.approx(0, abs=1e-6)
     assert train["sha256"] == fingerprint(config.data.train[0]) != valid["sha256"]
     assert (train["name"], train["pairs_read"]) == ("train.src + train.tgt", 200)
     assert train["pairs_kept"] + sum(train["dropped"].values()) == 200
