@@ -20,7 +20,6 @@ that is loaded can run code.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import importlib.metadata
 import json
 import math
@@ -40,7 +39,7 @@ import nmt
 from nmt.config import Config
 from nmt.config_file import load_model_config
 from nmt.errors import ConfigError, FileError
-from nmt.files import MAX_JSON_BYTES, open_lock, open_plain, read_bounded, refuse_link
+from nmt.files import MAX_JSON_BYTES, measure, open_lock, open_plain, read_bounded, refuse_link
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,7 +90,7 @@ def save_directory(directory: Path, fill: Callable[[Path], object]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         fill(temporary)
-        files = {path.name: _measure(path) for path in sorted(temporary.iterdir())}
+        files = {path.name: measure(path) for path in sorted(temporary.iterdir())}
         manifest = temporary / "manifest.json"
         _write_json(manifest, {"format": FORMAT, **_versions(), "files": files})
         # safetensors makes its files for the owner alone, whatever the umask says.
@@ -184,7 +183,7 @@ def faults(directory: Path) -> Iterator[str]:
         try:
             if Path(name).name != name or path.is_symlink() or not path.is_file():
                 yield f"{path}: missing, or not a plain file of the model directory"
-            elif _measure(path) != expected:
+            elif measure(path) != expected:
                 yield (
                     f"{path}: damaged, it differs from its manifest: copy it again, "
                     "or name another checkpoint"
@@ -630,15 +629,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise FileError(f"{path}: not a JSON object")
     return value
-
-
-def _measure(path: Path) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    with open_plain(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return {"size": size, "sha256": digest.hexdigest()}
 
 
 def _fsync(path: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from nmt.errors import FileError
 
@@ -81,6 +82,20 @@ def read_bounded(path: Path, limit: int, *, plain: bool = True) -> bytes:
     if len(content) > limit:
         raise FileError(f"{path}: cannot be read: it has more than {limit:,} bytes")
     return content
+
+
+def measure(path: Path) -> dict[str, Any]:
+    """Return the size and the SHA-256 of a plain file, as a manifest has them.
+
+    Raises:
+        FileError: it is not a plain file.
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with open_plain(path) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+        return {"size": file.tell(), "sha256": digest.hexdigest()}
 
 
 def refuse_link(path: Path) -> None:

@@ -13,6 +13,9 @@ from typing import Any
 
 from nmt.config import DataConfig
 from nmt.errors import FileError
+from nmt.files import MAX_JSON_BYTES, measure, read_bounded
+
+_CHECKSUMS_FILE = "checksums.json"
 
 
 def directory(data: DataConfig) -> Path:
@@ -28,8 +31,13 @@ def key(**parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def entry(data: DataConfig, name: str, build: Callable[[Path], None]) -> Path:
-    """Return the directory of a cached thing, after making it if it is not there.
+def entry(
+    data: DataConfig,
+    name: str,
+    build: Callable[[Path], None],
+    warn: Callable[[str], object] | None = None,
+) -> Path:
+    """Return the directory of a cached thing, after making it if it is not there or is damaged.
 
     It appears under its name at once and complete, or not at all: `build` fills a directory
     beside it, which is renamed. Of two processes that make the same thing, the one that ends
@@ -39,17 +47,25 @@ def entry(data: DataConfig, name: str, build: Callable[[Path], None]) -> Path:
         data: says where the cache is.
         name: name of the directory, which holds the key of its content.
         build: writes files into the directory that it is given.
+        warn: told of what is damaged and made again.
 
     Raises:
         FileError: the cache cannot be written.
     """
     target = directory(data) / name
     if target.is_dir():
-        return target
+        fault = _fault(target)
+        if not fault:
+            return target
+        if warn:
+            warn(f"warning: {fault}; it is made again")
+        _discard(target)
     work = target.with_name(f".{name}.{secrets.token_hex(4)}")
     try:
         work.mkdir(parents=True)
         build(work)
+        sums = {path.name: measure(path) for path in sorted(work.iterdir())}
+        (work / _CHECKSUMS_FILE).write_text(json.dumps(sums), "utf-8")
         for path in work.iterdir():
             _sync(path)
         _rename(work, target)
@@ -61,6 +77,32 @@ def entry(data: DataConfig, name: str, build: Callable[[Path], None]) -> Path:
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return target
+
+
+def _fault(directory: Path) -> str:
+    """Compare the files of a cached thing with their checksums; say what is wrong, if anything."""
+    try:
+        sums = json.loads(read_bounded(directory / _CHECKSUMS_FILE, MAX_JSON_BYTES))
+        for name, expected in sums.items():
+            if measure(directory / name) != expected:
+                return f"{directory / name}: damaged, it differs from its checksum"
+    except OSError as error:
+        return f"{error.filename}: cannot be read: {error.strerror}"
+    except (FileError, ValueError, AttributeError) as error:
+        return f"{directory}: damaged: {error}"
+    return ""
+
+
+def _discard(directory: Path) -> None:
+    """Delete a damaged thing at once, unless another process has done so."""
+    doomed = directory.with_name(f".{directory.name}.{secrets.token_hex(4)}")
+    try:
+        directory.rename(doomed)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise FileError(f"{directory}: damaged, and cannot be removed: {error.strerror}") from error
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

@@ -13,7 +13,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ REASONS = (INVALID_UTF8, EMPTY_SIDE, DUPLICATE, TOO_LONG, LENGTH_RATIO)
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 
-_CACHE_VERSION = 2
+_CACHE_VERSION = 3
 _PAIRS_PER_CHUNK = 4096
 _CHARACTERS_PER_CHUNK = 1 << 21
 _CHUNKS_AHEAD = 2
@@ -215,6 +215,7 @@ def prepare(
     *,
     filtered: bool,
     progress: Progress | None = None,
+    warn: Callable[[str], object] | None = None,
 ) -> Prepared:
     """Tokenise corpora into the cache, unless they are there already, and map the result.
 
@@ -227,6 +228,7 @@ def prepare(
             either case.
         progress: called after every chunk with the name of the corpus and its pairs so far. What
             it raises ends the preparation, and nothing half-made stays behind.
+        warn: told when what is cached is damaged, and prepared again.
 
     Raises:
         DataError: the text cannot be used, or no pair is left.
@@ -241,7 +243,7 @@ def prepare(
         ]
     )
     build = functools.partial(_build, config.data, tokenizers, corpora, filtered, report, progress)
-    return Prepared(cache.entry(config.data, name, build), corpora)
+    return Prepared(cache.entry(config.data, name, build, warn), corpora)
 
 
 def render(report: FilterReport) -> Table:

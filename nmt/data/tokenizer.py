@@ -28,7 +28,7 @@ Progress = Callable[[str, int], None]
 """Called every now and then with what is being done and the number of pairs done so far. An
 exception that it raises ends the work, which is how a signal gets through."""
 
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 _MAX_TRAINING_LINE_BYTES = 1 << 16
 _POLL_SECONDS = 0.2
 _PAIRS_PER_REPORT = 10_000
@@ -247,7 +247,11 @@ class Tokenizers(NamedTuple):
         return [("src.model", self.src), ("tgt.model", self.tgt)]
 
 
-def train_tokenizers(config: Config, progress: Progress | None = None) -> Tokenizers:
+def train_tokenizers(
+    config: Config,
+    progress: Progress | None = None,
+    warn: Callable[[str], object] | None = None,
+) -> Tokenizers:
     """Load the models that the configuration names, or train on the training corpora.
 
     Trained models are cached by the content of the corpora and the settings. Training takes a
@@ -257,6 +261,7 @@ def train_tokenizers(config: Config, progress: Progress | None = None) -> Tokeni
         config: `tokenizer` says what to do.
         progress: called while pairs are read and, with the same number again and again, while
             SentencePiece trains.
+        warn: told when the cached models are damaged, and trained again.
 
     Raises:
         ConfigError: SentencePiece cannot work with the settings, such as a vocabulary smaller
@@ -281,7 +286,7 @@ def train_tokenizers(config: Config, progress: Progress | None = None) -> Tokeni
         trained.save(directory)
 
     name = f"tokenizer-{_cache_key(config)}"
-    return Tokenizers.load(cache.entry(config.data, name, build))
+    return Tokenizers.load(cache.entry(config.data, name, build, warn))
 
 
 def _cache_key(config: Config) -> str:

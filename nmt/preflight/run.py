@@ -78,9 +78,16 @@ def check(config: Config, console: Console) -> Report:
     """
     device = set_up_device(config.train)
     with StopFlag() as stop, preparing(console, stop) as progress:
-        tokenizers = train_tokenizers(config, progress)
+        tokenizers = train_tokenizers(config, progress, console.say)
         parts = {
-            name: prepare(config, tokenizers, wanted, filtered=name == "train", progress=progress)
+            name: prepare(
+                config,
+                tokenizers,
+                wanted,
+                filtered=name == "train",
+                progress=progress,
+                warn=console.say,
+            )
             for name in ("train", "valid", "test")
             if (wanted := getattr(config.data, name))
         }

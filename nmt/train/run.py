@@ -144,7 +144,7 @@ def _tokenizers(config: Config, run: Path, console: Console, stop: StopFlag) -> 
     directory = run / "tokenizer"
     if not directory.is_dir():
         with preparing(console, stop) as progress:
-            tokenizers = train_tokenizers(config, progress)
+            tokenizers = train_tokenizers(config, progress, console.say)
         try:
             checkpoint.save_directory(directory, tokenizers.save)
         except OSError as error:
@@ -161,7 +161,14 @@ def _prepared(
     stop: StopFlag,
 ) -> Prepared:
     with preparing(console, stop) as progress:
-        return prepare(config, tokenizers, corpora, filtered=filtered, progress=progress)
+        return prepare(
+            config,
+            tokenizers,
+            corpora,
+            filtered=filtered,
+            progress=progress,
+            warn=console.say,
+        )
 
 
 def _describe_data(train: Prepared, valid: Prepared | None) -> str:

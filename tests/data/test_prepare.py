@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -254,13 +256,56 @@ def test_two_at_once(setup: Any, tmp_path: Path) -> None:
     assert len([p for p in (tmp_path / "cache").iterdir() if "pairs" in p.name]) == 1
 
 
-def test_a_damaged_entry_is_named(setup: Any, tmp_path: Path) -> None:
-    made = setup()
-    prepared(made)
+def flip(path: Path) -> None:
+    """Flip one bit in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def overwrite(path: Path) -> None:
+    """Put 64 bytes of 0xff into the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 64] = b"\xff" * 64
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["pairs.arrow", "report.json", "checksums.json"])
+@pytest.mark.parametrize(
+    "damage", [flip, overwrite, lambda path: os.truncate(path, 100), os.unlink]
+)
+def test_a_damaged_entry_is_prepared_again(
+    setup: Any, tmp_path: Path, name: str, damage: Callable[[Path], object]
+) -> None:
+    config, tokenizers = setup()
+    warnings: list[str] = []
+    use = functools.partial(
+        prepare, config, tokenizers, config.data.train, filtered=True, warn=warnings.append
+    )
+    use()
     [entry] = (tmp_path / "cache").glob("pairs-*")
-    os.truncate(entry / "pairs.arrow", 1000)
-    with pytest.raises(FileError, match=f"{entry}: damaged; remove it"):
-        prepared(made)
+    sound = {path.name: path.read_bytes() for path in entry.iterdir()}
+    assert use().report.corpora[0].kept == len(SRC)
+    assert warnings == []
+    damage(entry / name)
+    use()
+    [warning] = warnings
+    assert warning.startswith(f"warning: {entry}")
+    assert warning.endswith("; it is made again")
+    assert {path.name: path.read_bytes() for path in entry.iterdir()} == sound
+    assert len([p for p in (tmp_path / "cache").iterdir() if "pairs" in p.name]) == 1
+
+
+def test_a_damaged_tokenizer_is_trained_again(setup: Any, tmp_path: Path) -> None:
+    config, _ = setup()
+    [entry] = (tmp_path / "cache").glob("tokenizer-*")
+    sound = (entry / "spm.model").read_bytes()
+    flip(entry / "spm.model")
+    warnings: list[str] = []
+    assert train_tokenizers(config, None, warnings.append).src.serialized() == sound
+    assert warnings == [
+        f"warning: {entry / 'spm.model'}: damaged, it differs from its checksum; it is made again"
+    ]
 
 
 def test_a_cache_that_cannot_be_written(setup: Any, tmp_path: Path) -> None:
