@@ -1,9 +1,7 @@
-"""Reading and writing configuration files, and saying what is wrong with one."""
+"""Reading and writing configuration files; `nmt.config_explain` says what is wrong with one."""
 
 from __future__ import annotations
 
-import difflib
-import functools
 import itertools
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from nmt.config import CORPUS_KINDS, MODELS, Config, TransformerConfig
+from nmt.config import MODELS, Config, TransformerConfig
+from nmt.config_explain import explain
 from nmt.errors import ConfigError, FileError
 from nmt.files import MAX_YAML_BYTES, read_bounded
 
@@ -230,100 +229,10 @@ def _validated(
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        explained = (_explain(fault, path, origins) for fault in error.errors())
+        explained = (explain(fault, path, origins) for fault in error.errors())
         faults = list(dict.fromkeys([*faults, *explained]))
     if len(faults) > 1:
         raise ConfigError(f"{path}: the configuration has {len(faults)} faults", *faults)
     if faults:
         raise ConfigError(f"{path}: {faults[0]}")
     return config
-
-
-def _explain(error: Any, path: str, origins: dict[str, str]) -> str:
-    """Say where one of pydantic's errors is and what to do; name another file than `path`."""
-    parts, model_kind = _location(error)
-    key = ".".join(parts)
-    # What stands in a list comes from the file of the list.
-    origin = origins.get(".".join(itertools.takewhile(lambda part: not part.isdecimal(), parts)))
-    where = f" (in {origin})" if origin not in (None, path) else ""
-    return (f"{key}: " if key else "") + _message(error, parts, model_kind) + where
-
-
-def _location(error: Any) -> tuple[list[str], str]:
-    """List the keys that lead to where one of pydantic's errors is; name the kind of the model."""
-    # Pydantic puts the tag of a union member into the location, after the index of the corpus or
-    # the section of the model.
-    corpus_kinds = set(CORPUS_KINDS.values())
-    model_kind, parts = "transformer", []
-    for before, part in zip((None, *error["loc"]), error["loc"], strict=False):
-        if before == "model" and part in MODELS:
-            model_kind = part
-        elif not (isinstance(before, int) and part in corpus_kinds):
-            parts.append(str(part))
-    if error["type"] == "model_kind":  # found where the section is, not the key in it
-        return [*parts, "kind"], model_kind
-    if error["type"] == "extra_forbidden":
-        return parts, model_kind
-    members = ("constrained-int", "int", "str")
-    if _starred(parts[:-1]) in _known_keys(model_kind) and parts[-1] in members:
-        parts.pop()  # it is the member of a union that did not fit
-    return parts, model_kind
-
-
-def _message(error: Any, parts: list[str], model_kind: str) -> str:
-    """Say what is wrong at a place and what to do."""
-    if error["type"] == "extra_forbidden":
-        return f"unknown key{_suggestion(parts, model_kind)}"
-    if error["type"] == "missing":
-        return "required, but not there"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    given = error.get("input")
-    if isinstance(given, str | int | float | bool):
-        message += f", but it is {given!r}"
-    return message
-
-
-def _suggestion(parts: list[str], model_kind: str) -> str:
-    """Name the key that was probably meant: alike and in the same section, or elsewhere."""
-    known = _known_keys(model_kind)
-    parent, name = _starred(parts[:-1]), parts[-1]
-    siblings = [key.rpartition(".")[2] for key in known if key.rpartition(".")[0] == parent]
-    if parent.endswith("*") and name in CORPUS_KINDS:
-        return ": it belongs to another kind of corpus; replace the corpus whole, as in " + (
-            f"{'.'.join(parts[:-1])}='{{src: FILE, tgt: FILE}}'"
-        )
-    if others := [kind for kind in MODELS if _starred(parts) in _known_keys(kind)]:
-        return f": it belongs to model.kind {' and '.join(others)}"
-    if moved := [key for key in known if key.rpartition(".")[2] == name]:
-        return f": did you mean {moved[0]}?"
-    if close := difflib.get_close_matches(name, siblings, n=1):
-        return f": did you mean {close[0]}?"
-    return f"; known are {', '.join(sorted(set(siblings)))}" if siblings else ""
-
-
-def _starred(parts: list[str]) -> str:
-    """Join the parts of a key as `_known_keys` has them."""
-    return ".".join("*" if part.isdecimal() else part for part in parts)
-
-
-@functools.cache
-def _known_keys(model_kind: str) -> list[str]:
-    """List every key of the schema for a kind of model with dots, `*` standing for an index."""
-    schema = Config.model_json_schema()
-
-    def walk(node: dict[str, Any], prefix: str) -> list[str]:
-        if "$ref" in node:
-            node = schema["$defs"][node["$ref"].rpartition("/")[2]]
-        if node.get("properties", {}).get("kind", {}).get("const", model_kind) != model_kind:
-            return []
-        found = []
-        for name, child in node.get("properties", {}).items():
-            found += [f"{prefix}{name}", *walk(child, f"{prefix}{name}.")]
-        for child in node.get("oneOf", []) + node.get("anyOf", []) + node.get("allOf", []):
-            found += walk(child, prefix)
-        if "items" in node:
-            found += walk(node["items"], f"{prefix}*.")
-        return found
-
-    return list(dict.fromkeys(walk(schema, "")))

@@ -365,7 +365,7 @@ def test_a_dumped_configuration_is_read_back_to_the_same(load: Callable[..., Con
         (["decode.trees=true"], "decode.trees needs brackets with labels among tokenizer.user"),
         (["model.kind=lstm"], "model.kind: it is one of transformer, rnn, conv"),
         (["model.kind=[a]"], "model.kind: it is one of transformer, rnn, conv"),
-        (["model=7"], "model.kind: it is one of transformer, rnn, conv"),
+        (["model=7"], "model: it takes a section, with keys such as kind, d_model"),
         (["model.kind=rnn", "model.dropout=2"], "model.dropout: input should be less than 1"),
         (["tokenizer.src_model=a"], "tokenizer: src_model and tgt_model go together"),
         (

@@ -22,6 +22,7 @@ LAYERS: list[set[str]] = [
     {"console", "device", "files"},
     {"progress"},
     {"config"},
+    {"config_explain"},
     {"config_file"},
     {"data", "model"},
     {"checkpoint"},
