@@ -68,7 +68,7 @@ def messages(*arguments: str) -> str:
     [
         ({EVIL: 1}, "unknown key"),
         ({"data": {"src_lang": "en", "tgt_lang": "de", "train": {"tsv": EVIL}}}, "cannot read"),
-        ({"extends": EVIL}, "cannot read"),
+        ({"extends": EVIL}, "be read"),
         ({"train": {"metric": EVIL}, "model": {"norm": EVIL}}, "norm"),
     ],
 )
