@@ -19,7 +19,6 @@ that is loaded can run code.
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import json
 import math
@@ -28,7 +27,7 @@ import platform
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,8 +37,20 @@ import safetensors
 import nmt
 from nmt.config import Config
 from nmt.config_file import load_model_config
+from nmt.data.corpus import files_of as corpus_files
 from nmt.errors import ConfigError, FileError
-from nmt.files import MAX_JSON_BYTES, measure, open_lock, open_plain, read_bounded, refuse_link
+from nmt.files import (
+    MAX_JSON_BYTES,
+    as_file_error,
+    lock,
+    measure,
+    open_lock,
+    open_plain,
+    read_bounded,
+    reason,
+    refuse_link,
+    temporary_name,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +64,9 @@ VERSIONS = ("nmt", "torch", "sentencepiece", "python")
 _WEIGHTS = frozenset({"weights.safetensors", "state.json"})
 _TOKENIZERS = ({"spm.model"}, {"src.model", "tgt.model"})
 _TEMPORARY = re.compile(
-    r"(?:(?:tokenizer|averaged|step-\d+)(?:\.old)?|config\.yaml|data\.json|finished)\.tmp"
+    r"(?:tokenizer|averaged|step-\d+)(?:\.old)?\.tmp|"
+    r"\.(?:tokenizer|averaged|step-\d+|config\.yaml|data\.json|finished|metrics\.jsonl)"
+    r"\.[0-9a-f]{8}\.tmp"
 )
 
 
@@ -85,9 +98,8 @@ def save_directory(directory: Path, fill: Callable[[Path], object]) -> None:
     Raises:
         OSError: it cannot be written; what was there before is whole.
     """
-    temporary = directory.with_name(directory.name + ".tmp")
+    temporary = temporary_name(directory)
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         fill(temporary)
         files = {path.name: measure(path) for path in sorted(temporary.iterdir())}
@@ -133,7 +145,7 @@ def save_checkpoint(
     except (OSError, safetensors.SafetensorError) as error:
         size = sum(t.nbytes for named in tensors.values() for t in named.values())
         raise FileError(
-            f"{directory}: cannot save the checkpoint ({_reason(error)}); it needs "
+            f"{directory}: cannot save the checkpoint ({reason(error)}); it needs "
             f"{size / 1e6:.0f} MB. Make room or choose another --run-dir; the checkpoints saved "
             "before are whole and the same command goes on from them"
         ) from error
@@ -189,7 +201,7 @@ def faults(directory: Path) -> Iterator[str]:
                     "or name another checkpoint"
                 )
         except OSError as error:
-            yield f"{path}: cannot be read: {_reason(error)}"
+            yield f"{path}: cannot be read: {reason(error)}"
 
 
 def verify(directory: Path) -> None:
@@ -249,7 +261,7 @@ def load_tensors(directory: Path, name: str) -> dict[str, Tensor]:
         open_plain(path).close()
         return load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
-        raise FileError(f"{path}: cannot be loaded: {_reason(error)}") from error
+        raise FileError(f"{path}: cannot be loaded: {reason(error)}") from error
 
 
 def read_shapes(directory: Path, name: str) -> dict[str, list[int]]:
@@ -264,7 +276,7 @@ def read_shapes(directory: Path, name: str) -> dict[str, list[int]]:
         with safetensors.safe_open(path, "np") as file:
             return {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
     except (OSError, safetensors.SafetensorError) as error:
-        raise FileError(f"{path}: cannot be loaded: {_reason(error)}") from error
+        raise FileError(f"{path}: cannot be loaded: {reason(error)}") from error
 
 
 def read_state(directory: Path) -> dict[str, Any]:
@@ -410,7 +422,7 @@ def clear_up(run: Path) -> None:
     Raises:
         FileError: it cannot be renamed or deleted.
     """
-    with _or_file_error(run, "cannot be cleared up"):
+    with as_file_error(run, "cannot be cleared up"):
         for path in [*run.glob("*.tmp"), *run.glob("checkpoints/*.tmp")]:
             if not _TEMPORARY.fullmatch(path.name):
                 continue  # the user's
@@ -434,7 +446,7 @@ def clear_failed_start(run: Path) -> None:
     for path in (tokenizer, *texts):
         if path.exists() and not (tokenizer / "manifest.json").is_file():
             raise FileError(f"{path}: is in the way, and of no training; choose another --run-dir")
-    with _or_file_error(run, "cannot be cleared up"):
+    with as_file_error(run, "cannot be cleared up"):
         for path in texts:
             path.unlink(missing_ok=True)
         # Renamed first: half of it would be of no training.
@@ -465,17 +477,17 @@ def locked(run: Path, advice: str = "wait for it or choose another --run-dir") -
     Raises:
         FileError: another training holds it, or it cannot be written or locked.
     """
-    with _or_file_error(run, "cannot be written"):
+    with as_file_error(run):
         run.mkdir(parents=True, exist_ok=True)
         file = open_lock(run / "lock")
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file)
         except BlockingIOError as error:
             raise FileError(f"{run}: another training is running in it; {advice}") from error
         except OSError as error:
             raise FileError(
-                f"{run}: cannot be locked: {_reason(error)}; choose a directory on another disk"
+                f"{run}: cannot be locked: {reason(error)}; choose a directory on another disk"
             ) from error
         yield
 
@@ -517,6 +529,27 @@ def refuse_links(run: Path) -> None:
     for path in (run / "checkpoints").glob("step-*"):
         if not path.name.endswith(".tmp"):  # those are deleted, whatever they are
             refuse_link(path)
+
+
+def files_of(model: Path) -> list[Path]:
+    """List the files that make a model, trained or exported, and those it was trained on.
+
+    No output may take their place. What cannot be read is left out.
+    """
+    try:
+        run = find_run(model)
+    except FileError:
+        return []
+    found = [run / name for name in ("config.yaml", "data.json", "metrics.jsonl", "finished")]
+    folders = [run / "tokenizer", run / "averaged", *(run / "checkpoints").glob("*")]
+    found += [path for folder in folders for path in folder.glob("*")]
+    with suppress(FileError):  # an exported model's manifest is beside its configuration
+        found += [run / "manifest.json", *(run / name for name in read_manifest(run)["files"])]
+    with suppress(FileError):
+        data = load_run_config(run).data
+        corpora = [*data.train, *(data.valid or []), *(data.test or [])]
+        found += [path for corpus in corpora for path in corpus_files(corpus)]
+    return found
 
 
 def choose_weights(run: Path, metric: str) -> Path:
@@ -573,19 +606,6 @@ def finished_step(run: Path) -> int:
         return 0
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace a small text file whole.
-
-    Raises:
-        FileError: it cannot be written.
-    """
-    temporary = path.with_name(path.name + ".tmp")
-    with _or_file_error(path, "cannot be written"):
-        temporary.write_text(text, encoding="utf-8")
-        _fsync(temporary)
-        temporary.replace(path)
-
-
 def _versions() -> dict[str, str]:
     """Name the `VERSIONS` at work."""
     libraries = {name: importlib.metadata.version(name) for name in ("torch", "sentencepiece")}
@@ -595,18 +615,20 @@ def _versions() -> dict[str, str]:
 def _replace_directory(temporary: Path, directory: Path) -> None:
     """Give a complete directory its name; a directory of that name makes way first."""
     old = directory.with_name(directory.name + ".old.tmp")
-    shutil.rmtree(old, ignore_errors=True)
-    if directory.exists():
+    replaces = directory.exists()
+    if replaces:
+        shutil.rmtree(old, ignore_errors=True)
         directory.rename(old)
     temporary.rename(directory)
-    shutil.rmtree(old, ignore_errors=True)
+    if replaces:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _delete(directory: Path) -> None:
     """Delete a directory of weights; cut short, it leaves nothing that looks like one."""
     doomed = directory.with_name(directory.name + ".tmp")
     shutil.rmtree(doomed, ignore_errors=True)
-    with _or_file_error(directory, "cannot be deleted"):
+    with as_file_error(directory, "cannot be deleted"):
         directory.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
 
@@ -637,15 +659,3 @@ def _fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _or_file_error(path: Path, what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise FileError(f"{path}: {what}: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

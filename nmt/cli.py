@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stderr, suppress
 from enum import Enum
 from pathlib import Path
@@ -354,9 +355,13 @@ Threads = Annotated[
 Output = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", dir_okay=False, help="Write the translations there (.gz is compressed)."
+        metavar="FILE",
+        dir_okay=False,
+        help="Write the translations there (.gz is compressed; - is the standard output).",
     ),
 ]
+_STANDARD = Path("-")
+"""As an output, the standard output."""
 
 
 @app.command()
@@ -456,10 +461,15 @@ def translate(
     """
     from nmt.data.corpus import read_lines
     from nmt.decode import bulk, layouts, streams
+    from nmt.files import write_lines
     from nmt.search.sample import Sampling
 
+    if output == _STANDARD:
+        output = None
     if resume and output is None:
         raise ConfigError("--resume goes on with a file: name it with --output")
+    models = [model, *(ensemble or [])]
+    _check_output(bulk.written_files(output) if output else [None], [file], models)
     if resume and output and bulk.finished(output):
         _say(f"{output}: there already; leave out --resume to translate anew")
         return
@@ -473,7 +483,7 @@ def translate(
         raise ConfigError("--seed needs sampling: --temperature, --top-k or --top-p")
     interactive = output is None and streams.comes_slowly(file)
     translator = _translator(
-        [model, *(ensemble or [])],
+        models,
         device,
         dtype,
         threads,
@@ -505,7 +515,7 @@ def translate(
             windows = streams.translate_windows(
                 translator, lines, chosen, interactive=interactive, advance=advance
             )
-            streams.write_lines((text for window in windows for text in window), None)
+            write_lines((text for window in windows for text in window), None)
     if summary := translator.short.summary():
         _say(
             f"{summary}; --warn-short names each, --split-sentences translates each sentence of a "
@@ -569,8 +579,8 @@ def evaluate(
     from dataclasses import replace
 
     from nmt.data.corpus import read_lines
-    from nmt.decode.streams import write_lines
     from nmt.evaluate import EvaluateOptions, evaluate, gold_trees, read_test_data, render
+    from nmt.files import write_lines
     from nmt.parsing.evalb_parameters import COLLINS, read_parameters
 
     if (model is None) == (hyp is None):
@@ -590,10 +600,14 @@ def evaluate(
         confidence=confidence,
         evalb=read_parameters(evalb_params) if evalb_params else COLLINS,
     )
+    models = [model, *(ensemble or [])] if model else []
+    if output:
+        inputs = [path for path in (src, *(ref or []), evalb_params) if path]
+        _check_output([output], inputs, models)
     files: dict[str, Any] = {"src": src, "refs": ref or [], "test_set": test_set, "langs": langs}
     if model:
         translator = _translator(
-            [model, *(ensemble or [])],
+            models,
             device,
             dtype,
             threads,
@@ -611,7 +625,11 @@ def evaluate(
     if output:
         write_lines(hypotheses, output)
     scores = evaluate(hypotheses, data.refs, replace(options, tgt_lang=data.tgt_lang))
-    write_lines(render(scores, as_json), None)
+    if output == _STANDARD:  # which has a line for a line
+        for line in "\n".join(render(scores, as_json)).split("\n"):
+            _say(line)
+    else:
+        write_lines(render(scores, as_json), None)
 
 
 @app.command()
@@ -632,8 +650,9 @@ def score(
     """
     from nmt.data.corpus import read_lines
     from nmt.decode.scorer import Totals, render, score_pairs
-    from nmt.decode.streams import write_lines
+    from nmt.files import write_lines
 
+    _check_output([None], [src, tgt], [model])
     [loaded] = _load_models([model], device, dtype, threads)
     budget = batch_tokens or loaded.config.decode.batch_tokens
     totals = Totals()
@@ -671,11 +690,11 @@ def attend(
     """
     if output is None and not as_json:
         raise ConfigError("name the page with --output, as in -o attention.html, or ask for --json")
-    _check_folder(output)
+    _check_output([output], [], [model])
 
     from nmt.attend.page import render_page
     from nmt.attend.pair import pair_attention
-    from nmt.decode.streams import write_lines
+    from nmt.files import write_lines
 
     [loaded] = _load_models([model], device, dtype, threads)
     pair = pair_attention(loaded, src, tgt)
@@ -737,8 +756,8 @@ def report(
     Several runs are overlaid. The page is one file, which needs no network; a run may be
     training meanwhile.
     """
-    from nmt.checkpoint import write_text
     from nmt.console import Console
+    from nmt.files import write_lines
     from nmt.report.gather import Text, gather
     from nmt.report.page import render
 
@@ -748,18 +767,15 @@ def report(
         raise ConfigError("say either --corpus, or --src and --ref")
     if output is None and not as_json:
         output = Path("report.html")
-    _check_folder(output)
+    _check_output([output], [path for path in (src, *(ref or [])) if path], runs)
     if threads:
         import torch
 
         torch.set_num_threads(threads)
     text = Text(corpus.value if corpus else None, src, ref or []) if translate else None
     found = gather(runs, text, Console(stderr=True), device=device)
-    page = found.to_json() if as_json else render(found)
-    if output is None:
-        typer.echo(page)
-    else:
-        write_text(output, page)
+    write_lines([found.to_json() if as_json else render(found)], output)
+    if output not in (None, _STANDARD):
         _say(f"{output}: written")
 
 
@@ -775,18 +791,41 @@ def export(
     ] = None,
 ) -> None:
     """Write a model for another engine, as one directory with all that translation needs."""
+    from nmt.checkpoint import find_run
     from nmt.export.ctranslate2 import export_ctranslate2, require_ctranslate2
+    from nmt.files import refuse_inside
 
+    if output == _STANDARD:
+        raise ConfigError("--output names a new directory: it cannot be the standard output")
+    refuse_inside(output, find_run(model))
     require_ctranslate2()  # before the model is loaded; --to has no other value yet
     [loaded] = _load_models([model], "cpu", Dtype.float32, None)
     export_ctranslate2(loaded, output, quantization.value if quantization else None)
     _say(f"{output}: nmt translate {output} runs it")
 
 
-def _check_folder(output: Path | None) -> None:
-    """Refuse now what could not be written after minutes of work."""
-    if output and not output.parent.is_dir():
-        raise FileError(f"{output}: there is no directory {output.parent}")
+def _check_output(
+    outputs: Sequence[Path | None], inputs: Sequence[Path | None], models: Sequence[Path]
+) -> None:
+    """Refuse now what cannot be written after minutes of work, and what is read.
+
+    Args:
+        outputs: files that the command writes; None and `-` are the standard output.
+        inputs: files that it reads; None where there is none, or it is the standard input.
+        models: directories that it reads.
+
+    Raises:
+        ConfigError: an output is an input, or of a model.
+        FileError: an output's directory is not there.
+    """
+    from nmt import checkpoint, files
+
+    named = [output for output in outputs if output and not files.is_standard(output)]
+    of_models = [path for model in models if named for path in checkpoint.files_of(model)]
+    files.refuse_inputs(outputs, [*inputs, *of_models])
+    for output in named:
+        if not output.parent.is_dir():
+            raise FileError(f"{output}: there is no directory {output.parent}")
 
 
 def _load_models(

@@ -650,24 +650,6 @@ def test_missing_and_foreign_weights_are_refused(run: Path) -> None:
         copy_weights(model.network, weights, "here")
 
 
-# ---------------------------------------------------------------- small files
-
-
-def test_a_text_that_cannot_be_written_leaves_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "config.yaml"
-    checkpoint.write_text(path, "old\n")
-
-    def full(file: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(FileError, match=r"config\.yaml: cannot be written: No space"):
-        checkpoint.write_text(path, "new\n")
-    assert path.read_text("utf-8") == "old\n"
-
-
 def test_files_have_the_mode_of_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:

@@ -74,6 +74,23 @@ def test_options_of_the_search_count(trained_run: Path, tmp_path: Path) -> None:
     assert outputs[0].count("\n") == outputs[1].count("\n") == 30
 
 
+def test_what_is_read_is_not_replaced(trained_run: Path, src: Path, ref: Path) -> None:
+    before = src.read_bytes(), ref.read_bytes()
+    files = ("--src", src, "--ref", ref)
+    for output in (src, ref, trained_run / "config.yaml"):
+        for arguments in (files, ()):  # without them both files are data.test of the model
+            result = run_nmt("evaluate", trained_run, *arguments, "--output", output)
+            assert result.exit_code == 2
+            assert f"{output}: the same file as" in result.stderr
+    assert (src.read_bytes(), ref.read_bytes()) == before
+
+
+def test_translations_on_the_standard_output(trained_run: Path, src: Path) -> None:
+    result = run_nmt("evaluate", trained_run, "--output", "-")
+    assert out_of(result) == out_of(run_nmt("translate", trained_run, src))
+    assert result.stderr.startswith("BLEU|")
+
+
 def test_existing_translations(src: Path, ref: Path) -> None:
     [bleu] = json.loads(out_of(run_nmt("evaluate", "--hyp", src, "--ref", ref, "--metrics=bleu",
                                        "--lowercase", "--confidence", "--tokenize=char",

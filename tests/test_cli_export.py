@@ -66,6 +66,25 @@ def test_the_same_formats(trained_run: Path, exported: Path, tmp_path: Path) -> 
         assert len(record["token_log_probs"]) > 1
 
 
+@pytest.mark.parametrize("output", ["", "averaged", "checkpoints/step-7", "../run/new"])
+def test_nothing_is_exported_into_a_run(trained_run: Path, output: str) -> None:
+    before = sorted(trained_run.rglob("*"))
+    result = run("export", trained_run, "--to", "ctranslate2", "-o", trained_run / output)
+    assert result.exit_code == 2
+    assert "choose another output" in result.stderr
+    assert sorted(trained_run.rglob("*")) == before
+
+
+def test_an_export_touches_nothing_beside_it(trained_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.tmp").mkdir()
+    (tmp_path / "model.tmp" / "notes").write_text("the user's")
+    (tmp_path / "model").mkdir()
+    result = run("export", trained_run, "--to", "ctranslate2", "-o", tmp_path / "model")
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "model.tmp" / "notes").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model.tmp"]
+
+
 def test_into_a_file_with_resume(exported: Path, tmp_path: Path) -> None:
     engine = ["--engine=ctranslate2", "--output", str(tmp_path / "out"), "--resume"]
     assert translate(exported, tmp_path, *engine) == [""]

@@ -19,7 +19,6 @@ from typer.testing import CliRunner, Result
 
 from nmt.cli import app
 from nmt.data.tokenizer import Tokenizers
-from nmt.decode.streams import write_lines
 
 TEXT = "the cat sat.\n\nthe dog ran home on a mat.\n   \ncafé über naïve.\n"
 COMMAND = [sys.executable, "-c", "from nmt.cli import app; app(prog_name='nmt')", "translate"]
@@ -75,18 +74,76 @@ def test_a_pipe_stays_a_pipe(trained_run: Path, tmp_path: Path) -> None:
     result = translate(trained_run, "--output", str(pipe))
     assert result.exit_code == 4
     assert f"{pipe}: not a file" in result.stderr
-    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
-        write_lines(["a", "b"], pipe)
-        assert reader.communicate(timeout=60)[0] == b"a\nb\n"
     assert pipe.is_fifo()
 
 
-def test_a_link_is_followed(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("what was there before")
-    (tmp_path / "link").symlink_to("file")
-    write_lines(["a"], tmp_path / "link")
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "file").read_text() == "a\n"
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A file to translate, with other names for it: a link, a hard link, another path."""
+    path = tmp_path / "in"
+    path.write_text(TEXT, encoding="utf-8")
+    (tmp_path / "link").symlink_to("in")
+    (tmp_path / "hard").hardlink_to(path)
+    (tmp_path / "folder").mkdir()
+    return path
+
+
+@pytest.mark.parametrize("output", ["in", "link", "hard", "folder/../in"])
+@pytest.mark.parametrize("resume", [(), ("--resume",)])
+def test_the_source_is_not_replaced(
+    trained_run: Path, source: Path, output: str, resume: tuple[str, ...]
+) -> None:
+    output = str(source.parent / output)
+    result = translate(trained_run, "--output", output, *resume, file=source)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"nmt: {Path(output)}: the same file as {source}, which is read: choose another output\n"
+    )
+    assert source.read_text("utf-8") == TEXT
+    assert len(list(source.parent.iterdir())) == 4
+
+
+def test_what_is_written_beside_the_output_is_not_read(trained_run: Path, tmp_path: Path) -> None:
+    for end in ("partial", "journal"):
+        source = tmp_path / f"out.{end}"
+        source.write_text(TEXT, encoding="utf-8")
+        result = translate(trained_run, "--output", str(tmp_path / "out"), file=source)
+        assert result.exit_code == 2
+        assert source.read_text("utf-8") == TEXT
+
+
+def test_no_file_of_a_model_is_replaced(trained_run: Path, source: Path) -> None:
+    before = {path: path.read_bytes() for path in trained_run.rglob("*") if path.is_file()}
+    weights = next(trained_run.glob("checkpoints/*/weights.safetensors"))
+    (source.parent / "config").symlink_to(trained_run / "config.yaml")
+    corpus = trained_run.parent / "train.src"
+    for output in (trained_run / "metrics.jsonl", weights, source.parent / "config", corpus):
+        result = translate(trained_run, "--output", str(output), file=source)
+        assert result.exit_code == 2
+        assert "which is read" in result.stderr
+    assert before == {path: path.read_bytes() for path in before}
+    # Anything else may go into a run directory, again and again.
+    for _ in range(2):
+        translate(trained_run, "--output", str(trained_run / "out"), file=source)
+    assert (trained_run / "out").read_bytes().count(b"\n") == 5
+    (trained_run / "out").unlink()
+
+
+def test_a_standard_stream_may_be_the_file(trained_run: Path, source: Path) -> None:
+    for line in ("nmt translate $1 --output $2 <$2", "nmt translate $1 $2 >>$2"):
+        done = shell(line, trained_run, source)
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        assert "which is read" in done.stderr
+        assert source.read_text("utf-8") == TEXT
+
+
+def test_a_dash_is_the_standard_output(
+    trained_run: Path, best: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert lines_of(translate(trained_run, "--output", "-")) == best
+    assert translate(trained_run, "--output", "-", "--resume").exit_code == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def shell(line: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -1,22 +1,159 @@
-"""Reading what somebody else may have made."""
+"""Files that are read with bounds, and written whole and never through a link nobody named."""
 
 from __future__ import annotations
 
+import gzip
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from nmt.errors import FileError
-from nmt.files import open_lock, read_bounded
+from nmt import files
+from nmt.errors import ConfigError, FileError
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def full(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_text_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.yaml"
+    files.write_text(path, "old\n")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(FileError, match=r"config\.yaml: cannot be written: No space"):
+        files.write_text(path, "new\n")
+    assert path.read_text("utf-8") == "old\n"
+    assert names(tmp_path) == ["config.yaml"]
+
+
+def test_a_file_of_nmt_replaces_a_link(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "out").symlink_to(victim)
+    files.write_text(tmp_path / "out", "new")
+    assert victim.read_text() == "precious"
+    assert not (tmp_path / "out").is_symlink()
+
+
+def test_a_file_that_the_user_names_is_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").write_text("what was there before")
+    for target in ("there/file", "there/new"):
+        link = tmp_path / "link"
+        link.symlink_to(target)
+        files.write_lines(["a"], link)
+        assert link.is_symlink()
+        assert (tmp_path / target).read_text() == "a\n"
+        link.unlink()
+    assert names(tmp_path / "there") == ["file", "new"]
+
+
+def test_an_output_that_ends_in_gz_is_compressed(tmp_path: Path) -> None:
+    for name in ("a.gz", "b.gz"):
+        files.write_lines(["a", "ü"], tmp_path / name)
+    assert gzip.decompress((tmp_path / "a.gz").read_bytes()).decode() == "a\nü\n"
+    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
+
+
+def interrupted() -> Iterator[str]:
+    yield "half"
+    raise KeyboardInterrupt
+
+
+def test_an_output_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+    for name in ("out", "out.gz"):
+        (tmp_path / name).write_text("old")
+        with pytest.raises(KeyboardInterrupt):
+            files.write_lines(interrupted(), tmp_path / name)
+        assert (tmp_path / name).read_text() == "old"
+    assert names(tmp_path) == ["out", "out.gz"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes")
+def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        files.write_lines(["a", "b"], pipe)
+        assert reader.communicate(timeout=60)[0] == b"a\nb\n"
+    assert pipe.is_fifo()
+
+
+def test_no_file_with_the_name_of_a_temporary_one_is_touched(tmp_path: Path) -> None:
+    for name in ("out.tmp", ".out.tmp", ".out.1234.tmp"):
+        (tmp_path / name).write_text("the user's")
+    (tmp_path / ".out.0123abcd.tmp").write_text("left by a process that died")
+    files.write_text(tmp_path / "out", "new")
+    files.clear_temporaries(tmp_path / "out")
+    assert names(tmp_path) == [".out.1234.tmp", ".out.tmp", "out", "out.tmp"]
+
+
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path) -> None:
+    path = tmp_path / ("ü" * 127)
+    files.write_text(path, "new")
+    assert path.read_text() == "new"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no links and pipes")
+@pytest.mark.parametrize("kind", ["link", "dangling", "hard", "pipe", "folder"])
+def test_what_is_in_the_way_of_a_file_of_nmt(tmp_path: Path, kind: str) -> None:
+    path, victim = tmp_path / "out.partial", tmp_path / "victim"
+    if kind != "dangling":
+        victim.write_text("precious")
+    match kind:
+        case "link" | "dangling":
+            path.symlink_to(victim)
+        case "hard":
+            path.hardlink_to(victim)
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+    with pytest.raises((FileError, OSError)):
+        files.open_own(path)
+    assert victim.exists() == (kind != "dangling")
+    assert kind == "dangling" or victim.read_text() == "precious"
+
+
+def test_an_output_is_no_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    read = tmp_path / "read"
+    read.write_text("x")
+    (tmp_path / "link").symlink_to("read")
+    (tmp_path / "other").write_text("x")
+    files.refuse_inputs([Path("other"), Path("new")], [read, Path("missing")])
+    files.refuse_inputs([Path("/dev/null")], [Path("/dev/null")])
+    for output in ("read", "./link", read):
+        with pytest.raises(ConfigError, match=r"the same file as .*read, which is read"):
+            files.refuse_inputs([Path("other"), Path(output)], [Path("other2"), read])
+
+
+def test_an_output_is_not_in_an_input(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    (model / "averaged").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(model)
+    files.refuse_inside(tmp_path / "model2", model)
+    files.refuse_inside(tmp_path / "new" / "model", model)
+    for output in ("model", "model/new/er", "link", "link/x", "model/averaged", "x/../model/a"):
+        with pytest.raises(ConfigError, match="inside of"):
+            files.refuse_inside(tmp_path / output, model)
 
 
 def test_a_file_is_read_whole_up_to_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"four")
-    assert read_bounded(path, 4) == b"four"
+    assert files.read_bounded(path, 4) == b"four"
     with pytest.raises(FileError, match="file: cannot be read: it has more than 3 bytes"):
-        read_bounded(path, 3)
+        files.read_bounded(path, 3)
 
 
 def test_what_is_no_plain_file_is_refused_or_bounded(tmp_path: Path) -> None:
@@ -30,10 +167,10 @@ def test_what_is_no_plain_file_is_refused_or_bounded(tmp_path: Path) -> None:
         Path("/dev/zero"): "a device",
     }.items():
         with pytest.raises(FileError, match=f"{path}: {kind}, not a plain file"):
-            read_bounded(path, 9)
-    assert read_bounded(tmp_path / "link", 9, plain=False) == b"x"
+            files.read_bounded(path, 9)
+    assert files.read_bounded(tmp_path / "link", 9, plain=False) == b"x"
     with pytest.raises(FileError, match="more than 9 bytes"):
-        read_bounded(Path("/dev/zero"), 9, plain=False)
+        files.read_bounded(Path("/dev/zero"), 9, plain=False)
 
 
 def test_a_lock_follows_no_link_and_waits_for_no_pipe(tmp_path: Path) -> None:
@@ -41,5 +178,5 @@ def test_a_lock_follows_no_link_and_waits_for_no_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name in ("link", "pipe"):
         with pytest.raises((FileError, OSError)):
-            open_lock(tmp_path / name)
+            files.open_lock(tmp_path / name)
     assert not (tmp_path / "made").exists()

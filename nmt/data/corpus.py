@@ -197,26 +197,34 @@ def fingerprint(corpus: AnyCorpus) -> str:
         FileError: a file or dataset that cannot be read.
     """
     digest = hashlib.sha256()
+    paths = files_of(corpus)
     match corpus:
-        case FilesCorpus():
-            paths = [Path(corpus.src), Path(corpus.tgt)]
         case DatasetCorpus() if Path(corpus.dataset).is_dir():
-            directory = Path(corpus.dataset)
-            paths = sorted(path for path in directory.rglob("*") if path.is_file())
-            digest.update("\n".join(str(p.relative_to(directory)) for p in paths).encode())
+            names = [str(path.relative_to(corpus.dataset)) for path in paths]
+            digest.update("\n".join(names).encode())
         case DatasetCorpus():
             return hashlib.sha256(_load_dataset(corpus)._fingerprint.encode()).hexdigest()
         case DemoCorpus():
-            paths = []
             for pair in read_pairs(
                 corpus, DataConfig(src_lang="en", tgt_lang="de", train=[corpus])
             ):
                 digest.update(f"{pair.src}\n{pair.tgt}\n".encode())
-        case _:
-            paths = [Path(_location(corpus))]
     for path in paths:
         digest.update(_file_digest(path))
     return digest.hexdigest()
+
+
+def files_of(corpus: AnyCorpus) -> list[Path]:
+    """List the local files that a corpus is read from."""
+    match corpus:
+        case FilesCorpus():
+            return [Path(corpus.src), Path(corpus.tgt)]
+        case DatasetCorpus():
+            return sorted(path for path in Path(corpus.dataset).rglob("*") if path.is_file())
+        case DemoCorpus():
+            return []
+        case _:
+            return [Path(_location(corpus))]
 
 
 def content_key(corpus: AnyCorpus) -> dict[str, Any]:

@@ -13,7 +13,6 @@ translator's memory of lines is not kept: it is made again from the input and th
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import io
 import itertools
@@ -29,16 +28,17 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 import nmt
-from nmt.checkpoint import write_text
+from nmt import files
 from nmt.decode.engine import Model
 from nmt.decode.layouts import Layout
-from nmt.decode.streams import as_file_error, replacing, translate_windows
+from nmt.decode.streams import translate_windows
 from nmt.decode.translator import Translator
 from nmt.errors import ConfigError, DataError, FileError, Interrupted
 from nmt.files import MAX_JSON_BYTES, read_bounded
 from nmt.progress import Advance
 from nmt.signals import hangup_signals
 
+_MAX_JOURNAL_BYTES = 1 << 30
 _NOTHING_SHA256 = hashlib.sha256().hexdigest()
 
 
@@ -66,6 +66,11 @@ def finished(path: Path) -> bool:
     return True
 
 
+def written_files(path: Path) -> list[Path]:
+    """Name all the files that a translation into a file writes."""
+    return [path, _partial(path), _journal(path)]
+
+
 def translate_file(
     translator: Translator,
     lines: Iterable[str],
@@ -82,7 +87,7 @@ def translate_file(
         translator: what translates.
         lines: all of the input, read lazily.
         layout: of input and output.
-        path: the output, gzip if it ends in .gz.
+        path: the output, or a link to it; gzip if it ends in .gz.
         resume: go on with what an earlier call has left behind; the output is then the same as
             without the interruption. Otherwise, and if there is nothing, start anew.
         say: tells the user where it begins, and when it is cut short.
@@ -186,7 +191,7 @@ class _Output:
     def __init__(self, path: Path, file: io.FileIO, journal: _Journal) -> None:
         self.path, self.journal = path, journal
         self._file = file
-        with as_file_error(path):
+        with files.as_file_error(path):
             self._digest = _sha256(_partial(path), journal.size)
             if self._digest.hexdigest() != journal.output_sha256:
                 raise FileError(
@@ -205,7 +210,7 @@ class _Output:
     def add(self, texts: Iterable[str], source: _Source) -> None:
         """Append what is written for the lines that the source has given since the last time."""
         data = "".join(f"{text}\n" for text in texts).encode("utf-8")
-        with as_file_error(self.path):
+        with files.as_file_error(self.path):
             rest = memoryview(data)
             while rest:
                 rest = rest[self._file.write(rest) :]
@@ -224,13 +229,13 @@ class _Output:
         """Give the output its name; the journal goes last."""
         partial = _partial(self.path)
         if self.path.suffix == ".gz":
-            with replacing(self.path) as zipped, open(partial, "rb") as file:
+            with files.writing(self.path) as zipped, open(partial, "rb") as file:
                 shutil.copyfileobj(file, zipped)
-        with as_file_error(self.path):
+        with files.as_file_error(self.path):
             if self.path.suffix == ".gz":
                 partial.unlink()
             else:
-                partial.replace(self.path)
+                partial.replace(files.target_of(self.path))
             _journal(self.path).unlink()
 
     def put_down(self, say: Callable[[str], None]) -> None:
@@ -245,7 +250,7 @@ class _Output:
             _partial(self.path).unlink(missing_ok=True)
 
     def _write_journal(self) -> None:
-        write_text(_journal(self.path), self.journal.model_dump_json(indent=1) + "\n")
+        files.write_text(_journal(self.path), self.journal.model_dump_json(indent=1) + "\n")
 
 
 def _read_journal(path: Path) -> _Journal | None:
@@ -254,14 +259,14 @@ def _read_journal(path: Path) -> _Journal | None:
     Raises:
         FileError: it cannot be used.
     """
-    try:
-        return _Journal.model_validate_json(_journal(path).read_bytes())
-    except FileNotFoundError:
+    journal = _journal(path)
+    if not os.path.lexists(journal):
         return None
-    except (OSError, ValueError) as error:
+    try:
+        return _Journal.model_validate_json(files.read_bounded(journal, _MAX_JOURNAL_BYTES))
+    except (FileError, ValueError) as error:
         raise FileError(
-            f"{_journal(path)}: cannot be read, or is no journal of nmt: "
-            "leave out --resume to start anew"
+            f"{journal}: cannot be read, or is no journal of nmt: leave out --resume to start anew"
         ) from error
 
 
@@ -306,11 +311,16 @@ def _sha256(path: Path, size: int) -> hashlib._Hash:
 
 
 def _partial(path: Path) -> Path:
-    return path.with_name(path.name + ".partial")
+    return _beside(path, "partial")
 
 
 def _journal(path: Path) -> Path:
-    return path.with_name(path.name + ".journal")
+    return _beside(path, "journal")
+
+
+def _beside(path: Path, end: str) -> Path:
+    target = files.target_of(path)  # what a rename cannot reach would have to be copied
+    return target.with_name(f"{target.name}.{end}")
 
 
 @contextlib.contextmanager
@@ -320,16 +330,25 @@ def _locked(path: Path) -> Iterator[io.FileIO]:
     Raises:
         FileError: another process has it, or it cannot be written.
     """
+    partial = _partial(path)
     with contextlib.ExitStack() as stack:
-        with as_file_error(path):
-            file = stack.enter_context(open(_partial(path), "ab", buffering=0))
+        with files.as_file_error(path):
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                while True:
+                    file = stack.enter_context(files.open_own(partial))
+                    files.lock(file)
+                    # Meanwhile the process that had it may have given it its final name.
+                    if partial.exists() and os.path.samestat(
+                        os.fstat(file.fileno()), partial.lstat()
+                    ):
+                        break
             except BlockingIOError as error:
                 raise FileError(
                     f"{path}: another process is translating into it: wait for it, "
                     "or choose another --output"
                 ) from error
+            for own in (files.target_of(path), _journal(path)):
+                files.clear_temporaries(own)
         yield file
 
 

@@ -78,6 +78,8 @@ def export_ctranslate2(model: TrainedModel, output: Path, quantization: str | No
     try:
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
             raise FileError(f"{output}: is there already: name a new directory")
+        if output.is_dir():
+            output.rmdir()
         save_directory(output, fill)
     except OSError as error:
         raise FileError(f"{output}: cannot be written: {error.strerror or error}") from error

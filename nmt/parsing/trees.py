@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, chain, dropwhile
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from nmt.data.corpus import read_lines
-from nmt.errors import ConfigError, DataError, FileError
+from nmt.errors import DataError
+from nmt.files import refuse_inputs, writing
 
 ANY_TAG = "XX"
 """What stands for every part-of-speech tag (Vinyals et al. 2015)."""
@@ -352,33 +352,17 @@ def write_pairs(files: Sequence[str | Path], prefix: str | Path, leaves: Leaves 
         FileError: a file cannot be read or written.
     """
     targets = [Path(f"{prefix}.{end}") for end in ("src", "tgt", "trees")]
-    read = {Path(file).resolve() for file in files}
-    for target in targets:
-        if target.resolve() in read:
-            raise ConfigError(f"{target} is to be read and written: choose another PREFIX")
-    try:
-        with tempfile.TemporaryDirectory(prefix=".treebank-", dir=targets[0].parent) as folder:
-            drafts = [Path(folder) / target.name for target in targets]
-            number = _write_lines(chain.from_iterable(map(read_trees, files)), drafts, leaves)
-            if not number:
-                raise DataError(f"there is no tree in {', '.join(map(str, files))}")
-            for draft, target in zip(drafts, targets, strict=True):
-                draft.replace(target)
-    except OSError as error:
-        raise FileError(f"{prefix}: cannot write it: {error.strerror or error}") from error
-    return number
-
-
-def _write_lines(trees: Iterable[Tree], paths: Iterable[Path], leaves: Leaves) -> int:
+    refuse_inputs(targets, map(Path, files))
+    trees = map(normalised, chain.from_iterable(map(read_trees, files)))
     number = 0
     with contextlib.ExitStack() as stack:
-        src, tgt, gold = (
-            stack.enter_context(open(path, "w", encoding="utf-8", newline="\n")) for path in paths
-        )
-        for tree in map(normalised, trees):
+        src, tgt, gold = (stack.enter_context(writing(target)) for target in targets)
+        for tree in trees:
             if tree.leaves:
-                src.write(f"{sentence(tree)}\n")
-                tgt.write(f"{linearise(tree, leaves)}\n")
-                gold.write(f"{bracketed(tree)}\n")
+                src.write(f"{sentence(tree)}\n".encode())
+                tgt.write(f"{linearise(tree, leaves)}\n".encode())
+                gold.write(f"{bracketed(tree)}\n".encode())
                 number += 1
+        if not number:
+            raise DataError(f"there is no tree in {', '.join(map(str, files))}")
     return number

@@ -12,10 +12,9 @@ from types import MappingProxyType, TracebackType
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from nmt.checkpoint import write_text
 from nmt.console import Console, plain
 from nmt.errors import FileError, Interrupted
-from nmt.files import MAX_METRICS_BYTES, read_bounded
+from nmt.files import MAX_METRICS_BYTES, read_bounded, write_text
 from nmt.signals import StopFlag
 
 # The time left is estimated from the steps of this time: long enough for slow steps, and to count

@@ -21,6 +21,7 @@ from nmt.data.prepare import Prepared, prepare, render
 from nmt.data.tokenizer import Tokenizers, train_tokenizers
 from nmt.device import choose_device
 from nmt.errors import ConfigError, FileError
+from nmt.files import write_text
 from nmt.signals import StopFlag
 from nmt.train.monitor import preparing
 from nmt.train.trainer import Trainer
@@ -108,10 +109,10 @@ def train(
                 console.say(line)
         trainer = Trainer(config, run, tokenizers, train_data, valid_data, console)
         # Not before the trainer has found that the run's checkpoints go with it.
-        checkpoint.write_text(run / "config.yaml", dump_config(config))
-        checkpoint.write_text(run / "data.json", _describe_data(train_data, valid_data))
+        write_text(run / "config.yaml", dump_config(config))
+        write_text(run / "data.json", _describe_data(train_data, valid_data))
         trainer.train(stop, stop_after)
-        checkpoint.write_text(run / "finished", f"{trainer.progress.step}\n")
+        write_text(run / "finished", f"{trainer.progress.step}\n")
         minutes, seconds = divmod(round(trainer.progress.seconds), 60)
         console.say(
             f"{run}: {trainer.progress.step} steps in {minutes}:{seconds:02d}; it translates with "

@@ -10,6 +10,8 @@ import latency
 import training
 import translation
 
+from nmt import files
+from nmt.checkpoint import files_of
 from nmt.errors import FileError, NmtError
 
 
@@ -27,7 +29,21 @@ def main() -> None:
         module.add_options(command)
         command.set_defaults(run=module.run)
     options = parser.parse_args()
+    _check_outputs(options)
     options.run(options)
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Refuse outputs that are read, or both the same file."""
+    given = vars(options)
+    output, plot = given.get("output"), given.get("svg")
+    inputs = [path for name in ("src", "ref") if (path := given.get(name))]
+    if folder := given.get("data"):
+        inputs += folder.glob("*")
+    if model := given.get("model"):
+        inputs += files_of(model)
+    files.refuse_inputs([output] if output else [], [*inputs, *([plot] if plot else [])])
+    files.refuse_inputs([plot] if plot else [], inputs)
 
 
 try:

@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from runs import Case, Figures, ask_worker, interleaved
 
+from nmt.files import write_lines
 from report import Report
 
 # Operations of a layer as in Table 1: n the length, d the width, k the size of the kernel.
@@ -125,7 +126,7 @@ def run(options: argparse.Namespace) -> None:
     measured = [_medians(layer, options.lengths, repeats) for layer, repeats in found.items()]
     crossings = _report_fits(report, measured)
     if options.svg:
-        options.svg.write_text(_drawn(options, measured, crossings), encoding="utf-8")
+        write_lines([_drawn(options, measured, crossings)], options.svg)
 
 
 def _measure(options: argparse.Namespace, layer: str) -> Figures:

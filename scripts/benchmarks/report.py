@@ -13,18 +13,21 @@ from rich.console import Console
 from rich.table import Table
 from runs import Case, Figures
 
+from nmt.files import is_standard
+
 
 class Report:
     """Collects the figures of a command.
 
     Args:
         command: its name, which is in every line.
-        output: where the lines go; None is the standard output.
+        output: where the lines go; None and `-` are the standard output.
     """
 
     def __init__(self, command: str, output: Path | None) -> None:
         self._command = command
-        self._file = output.open("w", encoding="utf-8") if output else sys.stdout
+        to_file = output and not is_standard(output)
+        self._file = output.open("w", encoding="utf-8") if to_file else sys.stdout
         self._figures: dict[str, tuple[Case, list[Figures]]] = {}
 
     def write(self, kind: str, record: dict[str, Any]) -> None:

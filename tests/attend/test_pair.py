@@ -121,11 +121,16 @@ def test_the_command(trained_run: Path, pair: PairAttention, tmp_path: Path) -> 
     assert out.read_text("utf-8") == render_page(pair) + "\n"
     done = attend(trained_run, *given, "--json")
     assert json.loads(done.stdout) == json.loads(pair.to_json())
+    done = attend(trained_run, *given, "-o", "-")
+    assert done.stdout == render_page(pair) + "\n"
     done = attend(trained_run, *given, "--json", "-o", str(tmp_path / "a.json"))
     assert json.loads((tmp_path / "a.json").read_text("utf-8")) == json.loads(pair.to_json())
 
 
 def test_what_the_command_refuses(trained_run: Path, tmp_path: Path) -> None:
+    done = attend(trained_run, "--src", "the cat.", "-o", str(trained_run / "config.yaml"))
+    assert done.exit_code == 2
+    assert "config.yaml: the same file as" in done.stderr
     done = attend(trained_run, "--src", "the cat.")
     assert (done.exit_code, done.stdout) == (2, "")
     assert "-o attention.html" in done.stderr

@@ -349,6 +349,33 @@ def test_two_at_once(job: Job, text: list[str]) -> None:
     job.run(text, resume=False)
 
 
+@pytest.mark.parametrize("end", ["partial", "journal"])
+@pytest.mark.parametrize("resume", [True, False])
+def test_links_lead_no_writing_elsewhere(
+    job: Job, text: list[str], tmp_path: Path, end: str, resume: bool
+) -> None:
+    (tmp_path / "victim").write_text("precious")
+    job.beside(end).symlink_to("victim")
+    if end == "partial" or resume:
+        with pytest.raises(FileError, match=rf"out\.{end}: "):
+            job.run(text, resume=resume)
+    else:  # the journal is replaced
+        job.run(text, resume=resume)
+    assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_an_output_that_is_a_link(job: Job, text: list[str], tmp_path: Path) -> None:
+    whole = job.run(text, resume=False)
+    job.path.rename(tmp_path / "target")
+    job.path.symlink_to("target")
+    with pytest.raises(KeyboardInterrupt):
+        job.run(text[::-1], resume=False, stop=interrupt)
+    assert job.files() == ["out", "target", "target.journal", "target.partial"]
+    assert job.run(text, resume=False) == whole
+    assert job.path.is_symlink()
+    assert job.files() == ["out", "target"]
+
+
 # How it is stopped
 
 
@@ -375,7 +402,7 @@ def test_a_full_disk(job: Job, text: list[str], monkeypatch: pytest.MonkeyPatch)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(NmtError, match="out: cannot write it: No space") as caught:
+        with pytest.raises(NmtError, match="out: cannot be written: No space") as caught:
             job.run(text, resume=False)
     assert caught.value.exit_code == 4
     assert "--resume goes on" in job.said[0]

@@ -15,6 +15,7 @@ import deadly
 import torch
 
 import nmt.decode.translator
+import nmt.files
 from nmt.decode.bulk import finished, translate_file
 from nmt.decode.engine import TranslateOptions
 from nmt.decode.layouts import JsonLayout, Layout, TextLayout
@@ -26,7 +27,7 @@ OPERATIONS = [
     deadly.Operation(os, "fsync"),
     deadly.Operation(Path, "replace"),
     deadly.Operation(Path, "unlink"),
-    deadly.WRITE_TEXT,
+    deadly.Operation(nmt.files, "write_text"),
 ]
 
 

@@ -99,7 +99,7 @@ def test_fault_35_bulk_translation_is_killed(folder: Folder, translate: Translat
     sizes = []
     for fault in (
         before_call(4, "nmt.decode.bulk:_Output.add", kill),
-        before_call(3, "nmt.decode.bulk:write_text", kill),
+        before_call(3, "nmt.files:write_text", kill),
         before_call(1, "nmt.decode.bulk:_Output.add", timer)
         + before_call(3, "nmt.decode.bulk:_Output.add", "time.sleep(60)"),
     ):

@@ -358,10 +358,11 @@ def test_what_is_read_is_not_replaced(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     Path("ok.trees").write_text(JOHN, "utf-8")
     Path("linked").symlink_to("ok.trees")
-    for name in ("ok.trees", tmp_path / "ok.trees", "linked"):
-        with pytest.raises(ConfigError, match=r"ok\.trees is to be read and written"):
+    Path("hard").hardlink_to("ok.trees")
+    for name in ("ok.trees", tmp_path / "ok.trees", "linked", "hard"):
+        with pytest.raises(ConfigError, match=r"ok\.trees: the same file as .*, which is read"):
             write_pairs([name], "ok")
-    assert {path.name for path in tmp_path.iterdir()} == {"ok.trees", "linked"}
+    assert {path.name for path in tmp_path.iterdir()} == {"ok.trees", "linked", "hard"}
     assert Path("ok.trees").read_text("utf-8") == JOHN
 
 

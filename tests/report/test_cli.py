@@ -53,6 +53,9 @@ def test_json_instead(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (["--device", "abacus"], 2, "abacus"),
         (["-o", "gone/report.html"], 4, "there is no directory gone"),
         (["gone"], 4, "gone: no such model directory"),
+        (["-o", "run/metrics.jsonl"], 2, "metrics.jsonl: the same file as"),
+        (["-o", "run/tokenizer/spm.model"], 2, "spm.model: the same file as"),
+        (["--src", "a", "--ref", "b", "-o", "b"], 2, "b: the same file as b"),
     ],
 )
 def test_what_is_refused(
@@ -68,6 +71,14 @@ def test_what_is_refused(
     assert result.exit_code == code
     assert message in result.stderr
     assert not (tmp_path / "report.html").exists()
+
+
+def test_the_standard_output(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = nmt_report(run, "-o", "-", "--no-translate")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("<!doctype html>")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_curves_do_not_wait_for_torch(run: Path) -> None:

@@ -10,8 +10,9 @@ from multiprocessing import active_children
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from worker import Answer, Request, check_lengths, peak_memory, peak_resident, serve
+
+from nmt.console import Console
 
 if TYPE_CHECKING:
     from nmt.decode.translator import Translator
