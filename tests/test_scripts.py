@@ -103,7 +103,7 @@ def test_the_phrasebook_as_files(tmp_path: Path) -> None:
         ("alignment-error", ["nodir"], 4, "scripts/alignment-error: nodir"),
         ("demo-text", ["test"], 2, "arguments are required: PREFIX"),
         ("demo-text", ["tests", "x"], 2, "invalid choice: 'tests'"),
-        ("demo-text", ["test", "nodir/x"], 4, "scripts/demo-text: nodir/x.en: cannot be written: No such"),
+        ("demo-text", ["test", "nodir/x"], 4, "nodir/x.en: cannot be written: No such"),
         ("bench-prepare", ["x"], 2, "arguments are required: TGT"),
         ("bench-prepare", ["nodir/x", "nodir/y"], 4, "scripts/bench-prepare: nodir/x"),
         ("bench-prepare", ["x", "y", "data.a=1"], 2, "scripts/bench-prepare: "),
