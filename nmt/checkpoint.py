@@ -79,12 +79,17 @@ class Checkpoint:
         step: optimizer steps taken.
         scores: validation scores of these weights by name, empty if they were not validated.
         fault: why the state cannot be read; empty if it can.
+        only_to_resume: whether it is there because training was interrupted, and so has no part
+            in averages, the choice of weights or what `prune` keeps: a run that was interrupted
+            must end like one that was not. Versions before this mark left none, and their
+            checkpoints all count.
     """
 
     path: Path
     step: int
     scores: dict[str, float]
     fault: str = ""
+    only_to_resume: bool = False
 
 
 def save_directory(directory: Path, fill: Callable[[Path], object]) -> None:
@@ -159,16 +164,24 @@ def checkpoints(run: Path) -> list[Checkpoint]:
             continue
         step = int(path.name.removeprefix("step-"))
         try:
-            found.append(Checkpoint(path, step, dict(read_state(path)["scores"])))
+            state = read_state(path)
         except FileError as error:
             if path.exists():  # else a training has just deleted it
                 found.append(Checkpoint(path, step, {}, str(error)))
+            continue
+        only_to_resume = state.get("only_to_resume") is True
+        found.append(Checkpoint(path, step, dict(state["scores"]), "", only_to_resume))
     return sorted(found, key=lambda checkpoint: checkpoint.step)
 
 
 def checkpoint_path(run: Path, step: int) -> Path:
     """Name the directory of the checkpoint of a step."""
     return run / "checkpoints" / f"step-{step:08d}"
+
+
+def lasting(found: Iterable[Checkpoint]) -> list[Checkpoint]:
+    """Leave out the checkpoints that are only there to resume from."""
+    return [one for one in found if not one.only_to_resume]
 
 
 def best_first(found: Iterable[Checkpoint], metric: str) -> list[Checkpoint]:
@@ -322,7 +335,7 @@ def choose_to_average(run: Path, which: str, count: int, metric: str) -> list[Ch
     Raises:
         FileError: which are the best cannot be told, as the state of one cannot be read.
     """
-    found = checkpoints(run)
+    found = lasting(checkpoints(run))
     if which == "best":
         _refuse_faults(found, "it may be one of the best. Copy it again, or delete it")
     chosen = found[-count:] if which == "last" else best_first(found, metric)[:count]
@@ -406,11 +419,14 @@ def load_run_config(run: Path) -> Config:
 def prune(run: Path, keep_last: int, keep_best: int, metric: str) -> None:
     """Delete all checkpoints but the newest and, by `metric`, the best.
 
+    One that is only there to resume from goes as soon as there is a newer one.
+
     Raises:
         FileError: one cannot be deleted.
     """
     found = checkpoints(run)
-    kept = found[-keep_last:] + best_first(found, metric)[:keep_best]
+    counted = lasting(found)
+    kept = found[-1:] + counted[-keep_last:] + best_first(counted, metric)[:keep_best]
     for checkpoint in found:
         if checkpoint not in kept:
             _delete(checkpoint.path)
@@ -555,8 +571,9 @@ def files_of(model: Path) -> list[Path]:
 def choose_weights(run: Path, metric: str) -> Path:
     """Name the weights that a run translates with.
 
-    The averaged ones if there are any, else the checkpoint that validated best, else the newest.
-    Damage changes nothing about the choice: no other weights take the place of damaged ones.
+    The averaged ones if there are any, else the checkpoint that validated best, else the newest;
+    one that an interruption made only if there is no other. Damage changes nothing about the
+    choice: no other weights take the place of damaged ones.
 
     Raises:
         FileError: the run has no weights, or which are the best cannot be told, as the state of
@@ -567,6 +584,7 @@ def choose_weights(run: Path, metric: str) -> Path:
     found = checkpoints(run)
     if not found:
         raise FileError(f"{run}: no checkpoint in it yet")
+    found = lasting(found) or found
     if len(found) > 1:
         _refuse_faults(found, f"it may be the best. {choosing_advice(run)}")
     return (best_first(found, metric) or found[::-1])[0].path

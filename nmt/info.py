@@ -33,6 +33,7 @@ class Weights:
         signatures: sacreBLEU's, of the scores that are its.
         averaged_steps: the checkpoints that they are the mean of, if they are a mean.
         bytes: size on disk.
+        only_to_resume: whether an interruption made them; they are in no average.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Weights:
     signatures: dict[str, str]
     averaged_steps: list[int]
     bytes: int
+    only_to_resume: bool = False
 
 
 @dataclass
@@ -151,6 +153,7 @@ def _weights(directory: Path, run: Path) -> Weights:
         _only(str, signatures) if isinstance(signatures, dict) else {},
         [step for step in steps if isinstance(step, int)] if isinstance(steps, list) else [],
         _size(directory),
+        state.get("only_to_resume") is True,
     )
 
 
@@ -287,6 +290,8 @@ def render(info: ModelInfo) -> Iterator[str]:
     if info.checkpoints:
         yield ""
         yield from _checkpoint_table(info)
+    to_resume = ", ".join(row.name for row in info.checkpoints if row.only_to_resume)
+    yield from _entry("to resume", f"{to_resume}: of an interruption" if to_resume else "")
     for name, signature in info.weights.signatures.items() if info.weights else ():
         yield from _entry(name, signature)
     yield ""
@@ -319,6 +324,8 @@ def _weights_line(info: ModelInfo) -> str:
         return info.reason or "none yet"
     steps = ", ".join(map(str, info.weights.averaged_steps))
     reason = f"the mean of steps {steps}" if steps else info.reason
+    if steps and not info.weights.scores:
+        reason += "; not validated"
     return f"{info.weights.name}: {reason}"
 
 

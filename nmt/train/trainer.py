@@ -103,6 +103,7 @@ class Trainer:
         )
         self.progress = Progress()
         self._saved = Progress()
+        self._saved_only_to_resume = False
         self.console = console
         self.saver = BackgroundSaver()
         self._resume()
@@ -268,9 +269,10 @@ class Trainer:
             if progress.scores:
                 self.monitor.log("valid", progress.step, progress.scores)
                 self._note_best()
-        last = last or self._out_of_patience()
-        if last or stop or progress.step % config.save_every == 0 or self._is_among_best():
-            self._save()
+        due = last or self._out_of_patience() or progress.step % config.save_every == 0
+        due = due or self._is_among_best()
+        if due or stop:
+            self._save(only_to_resume=not due)
 
     def _note_best(self) -> None:
         progress = self.progress
@@ -287,14 +289,17 @@ class Trainer:
             return False
         self.saver.wait()
         here = checkpoint.Checkpoint(Path(), self.progress.step, self.progress.scores)
-        ranked = checkpoint.best_first([*checkpoint.checkpoints(self.run), here], config.metric)
+        others = checkpoint.lasting(checkpoint.checkpoints(self.run))
+        others = [one for one in others if one.step != here.step]
+        ranked = checkpoint.best_first([*others, here], config.metric)
         return here in ranked[: config.keep_best]
 
-    def _save(self) -> None:
-        if self._saved == self.progress:
+    def _save(self, *, only_to_resume: bool) -> None:
+        if self._saved == self.progress and (only_to_resume or not self._saved_only_to_resume):
             return
         path = checkpoint.checkpoint_path(self.run, self.progress.step)
         state = asdict(self.progress) | {"data": self.train_data.key}
+        state["only_to_resume"] = only_to_resume
         config = self.config.train
 
         def write(tensors: Tensors) -> None:
@@ -303,6 +308,7 @@ class Trainer:
 
         self.saver.start(write, self.learner.tensors())
         self._saved = replace(self.progress)
+        self._saved_only_to_resume = only_to_resume
 
     def _average(self, stop: StopFlag) -> None:
         """Average the checkpoints that the configuration names; keep it if it is no worse."""
@@ -362,6 +368,7 @@ class Trainer:
                 "written by another version of nmt"
             ) from error
         self._saved = replace(self.progress)
+        self._saved_only_to_resume = found.only_to_resume
         if found != checkpoint.checkpoints(self.run)[-1]:  # which the user was told of before
             self._say(f"{self.run}: resuming from step {self.progress.step} instead")
 

@@ -69,6 +69,22 @@ def test_fault_02_verify_resume(whole: Folder) -> None:
     assert failed.out == b""
 
 
+def test_fault_02_verify_resume_compares_what_is_kept(folder: Folder) -> None:
+    """A mark that is lost lets the checkpoint of an interruption enter the average."""
+    valid = "data.valid={src: train.src, tgt: train.tgt}"
+    average = ["train.average=last", "train.average_count=2", valid]
+    command = ["train", "tiny.yaml", *average, "train.max_steps=9", "--verify-resume", "9"]
+    folder.nmt(*command).succeeded()
+    folder.write("sitecustomize.py", "import nmt.checkpoint as c; c.lasting = list")
+    failed = folder.nmt(*command, env={"PYTHONPATH": folder_first(folder)})
+    failed.refused(5, "resuming is not exact", "the checkpoints kept and their scores are")
+
+
+def folder_first(folder: Folder) -> str:
+    """A PYTHONPATH that begins with the folder, for its sitecustomize.py."""
+    return os.pathsep.join([str(folder.path), os.environ.get("PYTHONPATH", "")])
+
+
 def test_fault_02_verify_resume_says_which_signal_killed_a_training(folder: Folder) -> None:
     folder.write(
         "sitecustomize.py",

@@ -271,6 +271,47 @@ def test_a_signal_at_the_last_step_does_not_lose_the_average(
     assert checkpoint.read_state(run.path / "averaged")["averaged_steps"] == [2, 4, 6]
 
 
+def test_an_interruption_leaves_no_trace(
+    make_config: MakeConfig,
+    tiny_run: MakeRun,
+    monkeypatch: pytest.MonkeyPatch,
+    signal_at: Callable[..., None],
+) -> None:
+    """Steps 3 and 7 are only saved to resume from, 7 with the score of a validation."""
+    losses = {0: 1, 1: 9, 2: 2, 3: 8, 4: 5, 5: 6, 6: 7, 7: 2.5, 8: 6, 9: 7, 10: 5}
+    scored(monkeypatch, losses)
+    keys = {"save_every": 4, "keep_last": 3, "average": "last", "average_count": 3}
+    config = make_config(valid=True, max_steps=10, validate_every=1, **keys)
+    whole, cut = tiny_run("whole").train(config), tiny_run("cut")
+    for step in (3, 7):
+        signal_at(step)
+        with pytest.raises(Interrupted):
+            cut.train(config)
+        assert checkpoint.checkpoints(cut.path)[-1].only_to_resume
+        assert checkpoint.choose_weights(cut.path, "loss").name == "step-00000002"
+    assert 3 not in cut.steps()
+    cut.train(config)
+    assert checkpoint.checkpoints(cut.path) == [
+        dataclasses.replace(one, path=cut.path / one.path.relative_to(whole.path))
+        for one in checkpoint.checkpoints(whole.path)
+    ]
+    for run in (whole, cut):
+        assert checkpoint.read_state(run.path / "averaged")["averaged_steps"] == [4, 8, 10]
+
+
+def test_a_checkpoint_to_resume_from_counts_once_it_is_due(
+    make_config: MakeConfig, tiny_run: MakeRun, signal_at: Callable[..., None]
+) -> None:
+    run = tiny_run()
+    signal_at(3)
+    with pytest.raises(Interrupted):
+        run.train(make_config(max_steps=6))
+    assert checkpoint.choose_weights(run.path, "loss").name == "step-00000003"  # the only one
+    run.train(make_config(max_steps=3))
+    [found] = checkpoint.checkpoints(run.path)
+    assert not found.only_to_resume
+
+
 def scored(monkeypatch: pytest.MonkeyPatch, scores: dict[int, float]) -> None:
     """Let validation give the weights of a step this loss and BLEU; the average has step 0."""
 
@@ -316,7 +357,7 @@ def test_patience_counts_over_interruptions(
         with pytest.raises(Interrupted):
             run.train(config)
     run.train(config)
-    assert run.steps() == [1, 2, 3, 4]
+    assert run.steps() == [1, 4]  # those of the interruptions are superseded
 
 
 def test_the_best_and_the_newest_checkpoints_are_kept(
