@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import importlib
 import io
 import os
 import re
@@ -22,10 +23,17 @@ from typing import IO, Any, BinaryIO
 
 from nmt.errors import ConfigError, FileError
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+
+def _imported(name: str) -> Any:
+    """Import a module that only some systems have; without it, None."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+_fcntl, _msvcrt = _imported("fcntl"), _imported("msvcrt")
+_LOCKED_BYTE = 1 << 40  # Windows keeps others from reading a byte that is locked
 
 MAX_YAML_BYTES = 1 << 20
 MAX_JSON_BYTES = 1 << 24
@@ -294,13 +302,17 @@ def lock(file: IO[Any] | io.RawIOBase) -> None:
         BlockingIOError: another process holds the lock.
         OSError: the file cannot be locked.
     """
-    if sys.platform == "win32":
+    if _fcntl is not None:
+        _fcntl.flock(file, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
+    elif _msvcrt is not None:
+        position = file.tell()
+        file.seek(_LOCKED_BYTE)
         try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            _msvcrt.locking(file.fileno(), _msvcrt.LK_NBLCK, 1)
         except PermissionError as error:
             raise BlockingIOError(*error.args) from error
-    else:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            file.seek(position)
 
 
 # ---------------------------------------------------------------- outputs that are read

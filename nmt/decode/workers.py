@@ -24,7 +24,8 @@ from nmt.errors import DataError
 from nmt.search.hypothesis import Hypothesis
 from nmt.signals import hangup_signals
 
-CAN_FORK = sys.platform == "linux"  # elsewhere libraries do not survive it, or it is not there
+# Elsewhere libraries do not survive it, or it is not there.
+CAN_FORK = sys.platform == "linux" and hasattr(os, "fork")
 
 
 class Workers:

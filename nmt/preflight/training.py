@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -137,7 +136,7 @@ class _Stopwatch:
 
 def _measure(subject: Subject, device: torch.device, learner: Learner) -> Measured:
     config, plan, train = subject.config, subject.plan, subject.parts["train"]
-    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    load = os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 0.0
     rate = learning_rate(1, config.train, config.model.d_model)
     watch = _Stopwatch(learner, device, rate, started=time.monotonic())
     order = BatchOrder.of(train, config.train.batch_tokens, config.train.seed)
@@ -268,17 +267,27 @@ def _peak_bytes(device: torch.device) -> int:
     try:
         status = Path("/proc/self/status").read_text("ascii")
     except OSError:
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        return _peak_bytes_without_proc()
     [kilobytes] = [line.split()[1] for line in status.split("\n") if line.startswith("VmHWM:")]
     return int(kilobytes) * 1024
+
+
+def _peak_bytes_without_proc() -> int:
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _total_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
+    # Windows does not say; only findings depend on it.
+    known = hasattr(os, "sysconf")
     return min(
-        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else sys.maxsize,
         *_container_limits("/sys/fs/cgroup/memory.max"),
         *_container_limits("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
     )
