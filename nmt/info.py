@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from nmt import checkpoint
 from nmt.config import Config, TransformerConfig
+from nmt.ctranslate2_file import read_variables
 from nmt.errors import FileError, escape
 
 _EMBEDDINGS = ("src_embedding", "tgt_embedding", "projection", "src_positions", "tgt_positions")
@@ -63,6 +64,7 @@ class ModelInfo:
         data: of `train` and `valid`, what the corpora were, as in data.json.
         versions: what made the weights.
         bytes: size of the run directory on disk.
+        stored: of an export to CTranslate2, the numbers of its weights by their type.
         files: of an export to CTranslate2, their sizes in bytes.
         verified: the directories whose files are as their manifests say.
         faults: what is damaged, a message each.
@@ -81,6 +83,7 @@ class ModelInfo:
     data: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     bytes: int = 0
+    stored: dict[str, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
     verified: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -200,6 +203,31 @@ def _describe_export(info: ModelInfo, directory: Path) -> None:
     if not info.faults:
         info.versions = _versions(checkpoint.read_manifest(directory))
         info.verified.append(directory.absolute().name)
+        _describe_stored(info, directory / "model.bin")
+
+
+def _describe_stored(info: ModelInfo, path: Path) -> None:
+    """Count the parameters of an export by part and by type, as they are stored."""
+    try:
+        variables = read_variables(path)
+    except FileError as error:
+        info.faults.append(": ".join(error.args))
+        return
+    sizes: dict[str, int] = {}
+    info.parameters = {"total": 0, "embeddings": 0, "encoder": 0, "decoder": 0}
+    for variable in variables:
+        side, _, rest = variable.name.partition("/")
+        # The scales of quantised weights and the tables of positions are not parameters.
+        if variable.shape and not rest.endswith(("_scale", "position_encodings/encodings")):
+            size = math.prod(variable.shape)
+            part = "embeddings" if rest.startswith(("embeddings", "projection")) else side
+            info.parameters["total"] += size
+            info.parameters[part] = info.parameters.get(part, 0) + size
+            info.stored[variable.type] = info.stored.get(variable.type, 0) + size
+        if rest.startswith(("embeddings", "projection")) and rest.endswith("/weight"):
+            sizes["src" if side == "encoder" else "tgt"] = variable.shape[0]
+    # Embeddings that are one matrix are there once.
+    info.vocabulary = {"src": sizes.get("src", sizes.get("tgt", 0)), "tgt": sizes.get("tgt", 0)}
 
 
 def _describe_training(info: ModelInfo, newest: Path | None) -> None:
@@ -283,6 +311,8 @@ def render(info: ModelInfo) -> Iterator[str]:
     if info.parameters:
         parts = (f"{part} {size:,}" for part, size in info.parameters.items() if part != "total")
         yield from _entry("parameters", f"{info.parameters['total']:,}: {', '.join(parts)}")
+    stored = sorted(info.stored.items(), key=lambda item: -item[1])
+    yield from _entry("stored as", ", ".join(f"{n} {size:,}" for n, size in stored))
     yield from _entry("training", _training_line(info))
     yield from _entry("made by", ", ".join(f"{n} {v}" for n, v in info.versions.items()))
     yield from _entry("size", _megabytes(info.bytes))

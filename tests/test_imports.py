@@ -25,7 +25,7 @@ LAYERS: list[set[str]] = [
     {"config_explain"},
     {"config_file"},
     {"data", "model"},
-    {"checkpoint"},
+    {"checkpoint", "ctranslate2_file"},
     {"trained_model", "info"},
     {"search"},
     {"parsing"},

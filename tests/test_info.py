@@ -235,14 +235,14 @@ def test_a_checkpoint_replaced_meanwhile_is_no_damage(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Any] = []
-    measure = checkpoint._measure
+    measure = checkpoint.measure
 
     def replaced_before(path: Path) -> dict[str, Any]:
         calls.append(path)
         measured = measure(path)
         return measured if len(calls) > 1 else {**measured, "size": 0}
 
-    monkeypatch.setattr(checkpoint, "_measure", replaced_before)
+    monkeypatch.setattr(checkpoint, "measure", replaced_before)
     assert inspect(run).faults == []
 
 
@@ -266,6 +266,12 @@ def test_an_export(trained_run: Path, tmp_path: Path) -> None:
     assert info.config == inspect(trained_run).config
     assert info.files == {file.name: file.stat().st_size for file in path.iterdir()}
     assert info.bytes == sum(info.files.values())
+    original = inspect(trained_run)
+    assert info.parameters == original.parameters
+    assert info.vocabulary == original.vocabulary
+    assert sum(info.stored.values()) == info.parameters["total"]
+    assert info.stored.keys() == {"int8", "float32"}
+    assert info.stored["int8"] > info.stored["float32"]  # which norms and biases are
     end = nmt(str(path))
     assert end.exit_code == 0
     assert "weights exported to CTranslate2 " in " ".join(end.stdout.split())
