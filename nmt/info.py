@@ -315,8 +315,8 @@ def render(info: ModelInfo) -> Iterator[str]:
     yield from _entry("stored as", ", ".join(f"{n} {size:,}" for n, size in stored))
     yield from _entry("training", _training_line(info))
     yield from _entry("made by", ", ".join(f"{n} {v}" for n, v in info.versions.items()))
-    yield from _entry("size", _megabytes(info.bytes))
-    yield from _entry("files", ", ".join(f"{n} {_megabytes(v)}" for n, v in info.files.items()))
+    yield from _entry("size", _size_text(info.bytes))
+    yield from _entry("files", ", ".join(f"{n} {_size_text(v)}" for n, v in info.files.items()))
     if info.checkpoints:
         yield ""
         yield from _checkpoint_table(info)
@@ -412,7 +412,7 @@ def _checkpoint_table(info: ModelInfo) -> Iterator[str]:
     for row in rows.values():
         mark = "*" if row.name == used else " "
         cells = (f"{row.scores[n]:9.4g}" if n in row.scores else " " * 9 for n in names)
-        yield f"{mark} {escape(row.name):<26}{''.join(cells)}{_megabytes(row.bytes):>11}"
+        yield f"{mark} {escape(row.name):<26}{''.join(cells)}{_size_text(row.bytes):>11}"
 
 
 def _corpus_line(corpus: dict[str, Any]) -> str:
@@ -424,5 +424,5 @@ def _corpus_line(corpus: dict[str, Any]) -> str:
     )
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"
+def _size_text(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"

@@ -274,6 +274,7 @@ def test_an_export(trained_run: Path, tmp_path: Path) -> None:
     assert info.stored["int8"] > info.stored["float32"]  # which norms and biases are
     end = nmt(str(path))
     assert end.exit_code == 0
+    assert "0.0 MB" not in end.stdout
     assert "weights exported to CTranslate2 " in " ".join(end.stdout.split())
     (path / "model.bin").write_bytes((path / "model.bin").read_bytes()[:-1])
     end = nmt(str(path))
