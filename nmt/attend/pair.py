@@ -14,7 +14,7 @@ from nmt.data.tokenizer import Token, Tokenizer, Tokenizers
 from nmt.decode.alignment import NO_WORD, word_numbers
 from nmt.decode.engine import Networks, TranslateOptions
 from nmt.errors import DataError
-from nmt.model.observing import forced_attention
+from nmt.model.observe import forced_attention
 from nmt.model.transformer import Transformer
 from nmt.trained_model import TrainedModel
 

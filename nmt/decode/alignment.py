@@ -22,7 +22,7 @@ from torch import Tensor
 from nmt.data.tokenizer import Token
 from nmt.decode.engine import padded
 from nmt.errors import ConfigError
-from nmt.model.observing import observed
+from nmt.model.observe import recorded_weights
 from nmt.trained_model import TrainedModel
 
 NO_WORD = -1
@@ -76,7 +76,7 @@ class Aligner:
         for network in self._networks:
             attention = network.decoder_layers[self._place].cross_attention
             # Who observes an attention sees what it does in other threads too.
-            with self._lock, observed([attention]) as weights:
+            with self._lock, recorded_weights([attention]) as weights:
                 network.decode(tgt_in_BT, *network.encode(src_BS))
             [weights_BHTS] = weights
             found.append(weights_BHTS.float().mean(1))

@@ -23,7 +23,7 @@ def scaled_dot_product_attention(
         q_BHLK: queries.
         k_BHMK: keys, of the same width as the queries.
         v_BHMK: values; their width may differ.
-        mask: bool, broadcastable to [B, H, L, M]; every query must be allowed one key.
+        mask: bool, broadcastable to [B, H, L, M]; allows at least one key for every query.
         dropout_p: dropout on the attention weights.
 
     Returns:
@@ -41,9 +41,9 @@ def attention_weights(q_BHLK: Tensor, k_BHMK: Tensor, mask: Tensor | None) -> Te
         q_BHLK, k_BHMK, mask: as in `scaled_dot_product_attention`.
 
     Returns:
-        [B, H, L, M]; rows sum to 1, and what is not allowed is 0.
+        [B, H, L, M]; rows sum to 1, and masked keys have weight 0.
     """
-    # Contiguous keys: the product would copy transposed ones element by element.
+    # Without contiguous(), the product copies the transposed keys element by element.
     scores_BHLM = (q_BHLK * q_BHLK.shape[-1] ** -0.5) @ k_BHMK.contiguous().transpose(-2, -1)
     if mask is not None:
         scores_BHLM = scores_BHLM.masked_fill(~mask, torch.finfo(scores_BHLM.dtype).min)
@@ -53,8 +53,8 @@ def attention_weights(q_BHLK: Tensor, k_BHMK: Tensor, mask: Tensor | None) -> Te
 class MultiHeadAttention(nn.Module):
     """MultiHead(Q, K, V) = Concat(head_1, ..., head_h) W^O (paper, section 3.2.2).
 
-    The projections have no bias, as in the paper. W^Q, W^K and W^V of all heads are one
-    matrix, so self-attention needs one product.
+    The projections have no bias, as in the paper. W^Q, W^K and W^V of all heads form one
+    matrix, so that self-attention needs a single product.
 
     Args:
         d_model: width of input and output.
@@ -67,7 +67,7 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, d_model: int, num_heads: int, d_k: int, d_v: int, dropout_p: float) -> None:
         super().__init__()
         self.num_heads = num_heads
-        # Of the queries, the keys and the values of all heads.
+        # Total widths of queries, keys and values over all heads.
         self.widths = [num_heads * d_k, num_heads * d_k, num_heads * d_v]
         self.dropout_p = dropout_p
         self.qkv_weight = nn.Parameter(torch.empty(sum(self.widths), d_model))
@@ -84,19 +84,19 @@ class MultiHeadAttention(nn.Module):
         past: Past | None = None,
         start: int = 0,
     ) -> Tensor:
-        """Attend from a sequence to a memory or, without one, to the sequence itself.
+        """Attend from a sequence to a memory, or to the sequence itself if there is none.
 
         Args:
             x_BLD: the sequence; with `past`, its newest positions.
             mask: bool, broadcastable to [B, H, L, M]; None allows everything.
-            memory: from `keys_values` of the sequence to attend to.
-            past: keys and values of earlier positions, to which those of x_BLD are added.
-            start: the slot of `past` where they go.
+            memory: what `keys_values` returns for the sequence to attend to.
+            past: cache of earlier positions; the keys and values of x_BLD are written to it.
+            start: first slot of `past` to write.
 
         Returns:
             [B, L, d_model].
         """
-        q_BHLK, keys_values = self._projected(x_BLD, memory)
+        q_BHLK, keys_values = self._project(x_BLD, memory)
         if past is not None:
             past.write(keys_values, start)
             keys_values = past
@@ -117,7 +117,7 @@ class MultiHeadAttention(nn.Module):
         Args:
             x_BLD, mask, memory: as in `forward`.
         """
-        q_BHLK, keys_values = self._projected(x_BLD, memory)
+        q_BHLK, keys_values = self._project(x_BLD, memory)
         return attention_weights(q_BHLK, keys_values.k_BHMK, mask)
 
     def empty_past(self, batch_size: int) -> Past:
@@ -129,17 +129,17 @@ class MultiHeadAttention(nn.Module):
         return Past(*empty)
 
     def keys_values(self, memory_BMD: Tensor) -> KeyValues:
-        """Project a memory to the keys and values that `forward` attends to."""
+        """Return the keys and values of a memory, for `forward` to attend to."""
         kv_BMX = F.linear(memory_BMD, self.qkv_weight[self.widths[0] :])
-        return KeyValues(*map(self._heads, torch.split(kv_BMX, self.widths[1:], dim=-1)))
+        return KeyValues(*map(self._split_heads, torch.split(kv_BMX, self.widths[1:], dim=-1)))
 
-    def _projected(self, x_BLD: Tensor, memory: KeyValues | None) -> tuple[Tensor, KeyValues]:
-        """Return the queries of a sequence, and the keys and values for them."""
+    def _project(self, x_BLD: Tensor, memory: KeyValues | None) -> tuple[Tensor, KeyValues]:
+        """Return the queries of a sequence, and the keys and values they attend to."""
         if memory is not None:
-            return self._heads(F.linear(x_BLD, self.qkv_weight[: self.widths[0]])), memory
+            return self._split_heads(F.linear(x_BLD, self.qkv_weight[: self.widths[0]])), memory
         qkv_BLX = F.linear(x_BLD, self.qkv_weight)
-        q_BHLK, k_BHLK, v_BHLK = map(self._heads, torch.split(qkv_BLX, self.widths, dim=-1))
+        q_BHLK, k_BHLK, v_BHLK = map(self._split_heads, torch.split(qkv_BLX, self.widths, dim=-1))
         return q_BHLK, KeyValues(k_BHLK, v_BHLK)
 
-    def _heads(self, x_BLX: Tensor) -> Tensor:
+    def _split_heads(self, x_BLX: Tensor) -> Tensor:
         return x_BLX.view(*x_BLX.shape[:2], self.num_heads, -1).transpose(1, 2)

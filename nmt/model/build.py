@@ -1,4 +1,4 @@
-"""From a model's configuration to a network, newly initialised or with given weights."""
+"""Build a network from its configuration, newly initialised or with given weights."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def make_network(
     """Return a newly initialised network.
 
     Args:
-        config: kind and shape.
+        config: kind and sizes.
         src_vocab_size: rows of the source embedding.
         tgt_vocab_size: rows of the target embedding and of the output projection.
-        src_pad_id: the source id that is padding.
+        src_pad_id: padding id of the source vocabulary.
     """
     cpu.tune_process()
     network: Network[Any] = _KINDS[config.kind](config, src_vocab_size, tgt_vocab_size, src_pad_id)
@@ -50,17 +50,17 @@ def network_with_weights(
     """Return a network that owns the given weights, without initialising it first.
 
     Args:
-        weights: by the names of `Network.named_parameters`.
-        origin: where they come from, for the message.
+        weights: tensors by the names of `Network.named_parameters`.
+        origin: where they come from, for error messages.
         config, src_vocab_size, tgt_vocab_size, src_pad_id: as in `make_network`.
 
     Raises:
-        FileError: the weights do not fit the network.
+        FileError: if the weights do not fit the network.
     """
     with torch.device("meta"):
         network = make_network(config, src_vocab_size, tgt_vocab_size, src_pad_id)
     _check_shapes(network, weights, origin)
-    # Matrices that the network shares have several names, of which `weights` has the first.
+    # A shared matrix has several names in the network; `weights` has only the first.
     first_names: dict[nn.Parameter, str] = {}
     parameters = {name: nn.Parameter(weight) for name, weight in weights.items()}
     state = {
@@ -72,10 +72,10 @@ def network_with_weights(
 
 
 def copy_weights(network: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
-    """Copy named weights into a network, whose parameters stay the same objects.
+    """Copy named weights into the parameters of a network, in place.
 
     Raises:
-        FileError: the weights do not fit the network; the message names `origin`.
+        FileError: if the weights do not fit the network; the message names `origin`.
     """
     _check_shapes(network, weights, origin)
     with torch.no_grad():
@@ -86,9 +86,9 @@ def copy_weights(network: nn.Module, weights: Mapping[str, Tensor], origin: str)
 def _check_shapes(network: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
     expected = {name: parameter.shape for name, parameter in network.named_parameters()}
     given = {name: weight.shape for name, weight in weights.items()}
-    wrong = [name for name in {*expected, *given} if expected.get(name) != given.get(name)]
-    if wrong:
+    mismatched = [name for name in {*expected, *given} if expected.get(name) != given.get(name)]
+    if mismatched:
         raise FileError(
-            f"{origin}: the weights are not of the model that config.yaml and the tokenizer "
-            f"describe; {min(wrong)} is the first of {len(wrong)} that differ"
+            f"{origin}: the weights do not fit the model that config.yaml and the tokenizer "
+            f"describe; {min(mismatched)} is the first of {len(mismatched)} that differ"
         )

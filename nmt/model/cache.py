@@ -1,4 +1,4 @@
-"""What decoding keeps from one step to the next: keys and values, and whose they are."""
+"""The decoding cache of the Transformer: keys, values and the hypotheses they belong to."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ class KeyValues:
 class Past(KeyValues):
     """Keys and values of the positions decoded so far, with room for more.
 
-    Attention reads the whole buffers, since a product with a part of them would copy it first.
-    The mask has to exclude the slots that are not filled.
+    Attention reads the whole buffers, because a product with a slice would copy it first. The
+    mask must exclude unfilled slots.
     """
 
     def make_room(self, size: int) -> None:
-        """Grow to at least `size` slots; new ones are zero."""
+        """Grow to at least `size` slots; new slots are zero."""
         more = size - self.k_BHMK.shape[2]
         if more > 0:
             self.k_BHMK = F.pad(self.k_BHMK, (0, 0, 0, more))
             self.v_BHMK = F.pad(self.v_BHMK, (0, 0, 0, more))
 
     def write(self, new: KeyValues, start: int) -> None:
-        """Fill the slots from `start` on."""
+        """Write keys and values to the slots from `start` on."""
         slots = slice(start, start + new.k_BHMK.shape[2])
         self.k_BHMK[:, :, slots] = new.k_BHMK
         self.v_BHMK[:, :, slots] = new.v_BHMK
@@ -52,16 +52,16 @@ class Past(KeyValues):
 class DecoderState:
     """The state of a Transformer's decoder: W hypotheses for each of B sentences.
 
-    The tokens that the hypotheses of a sentence have read share one row of the cache, in the order
-    in which they were read. A mask says which of them are in the history of which hypothesis. So
-    nothing moves when hypotheses change places in the beam, and they share the source.
+    All hypotheses of a sentence keep the tokens they have read in one row of the cache, in reading
+    order. A mask marks which tokens belong to the history of which hypothesis. Reordering the beam
+    therefore moves no keys or values, and the hypotheses share the source.
 
     Attributes:
         position: index of the next position.
-        used: slots of the cache that are filled.
-        past: keys and values of the tokens read, one per decoder layer.
-        history_BWM: bool; whether a cached token is in the history of a hypothesis.
-        memory: keys and values of the source, one per layer.
+        used: number of filled slots in the cache.
+        past: keys and values of the tokens read so far, one per decoder layer.
+        history_BWM: bool, whether a cached token is in the history of a hypothesis.
+        memory: keys and values of the source, one per decoder layer.
         src_mask: bool [B, 1, 1, S].
     """
 
@@ -81,11 +81,11 @@ class DecoderState:
         self.history_BWM = self.history_BWM[sentences_N[:, None], beams_NW]
 
     def make_room(self) -> None:
-        """Add one token to the history of each hypothesis; the caller advances `used`."""
+        """Add a slot to the history of each hypothesis; the caller advances `used`."""
         width, size = self.history_BWM.shape[1:]
         end = self.used + width
         if end > size:
-            # Grow by eight positions at a time: kernels are built for every size there is.
+            # Grow by eight positions at a time: kernels are built for each new size.
             size = self.used + 8 * width
             for past in self.past:
                 past.make_room(size)
@@ -95,7 +95,7 @@ class DecoderState:
 
 
 def is_all(indices_N: Tensor, size: int) -> bool:
-    """Return whether indices select everything in its present order."""
+    """Return whether the indices select everything in its present order."""
     return len(indices_N) == size and torch.equal(
         indices_N, torch.arange(size, device=indices_N.device)
     )

@@ -1,13 +1,14 @@
 """ConvS2S, convolutional sequence to sequence learning (Gehring et al. 2017).
 
-What differs from the paper:
+Differences from the paper:
 
-- No weight normalisation. It lets plain gradient descent choose the scale of a weight apart from
-  its direction; here Adam scales every weight's step, and the initial scales are the paper's.
+- There is no weight normalisation. It separates the scale of a weight from its direction for plain
+  gradient descent; here Adam scales the step of every weight, and the initial scales are the
+  paper's.
 - The gradients of the encoder are not divided by the number of attentions: Adam's steps do not
   depend on a constant factor.
-- As in the authors' code, every sum of two is scaled by sqrt(0.5), also those inside the attention,
-  and a linear map takes a context back to the channels of the convolutions.
+- As in the authors' code, every sum of two terms is scaled by sqrt(0.5), including those inside the
+  attention, and a linear map projects a context back to the channels of the convolutions.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from nmt.config import ConvolutionalConfig
 from nmt.model.attention import scaled_dot_product_attention
 from nmt.model.cache import KeyValues, is_all
 from nmt.model.dropout import Dropout
-from nmt.model.network import Network, make_matrices
+from nmt.model.network import Network, make_embeddings
 from nmt.model.positions import LearnedPositions
 
 _SQRT_HALF = math.sqrt(0.5)
@@ -34,27 +35,27 @@ _EMBEDDING_STD = 0.1
 class GatedConvolution(nn.Module):
     """A convolution with gated linear units: A * sigmoid(B) (Dauphin et al. 2017; section 3.2).
 
-    It is one product with all inputs of a window side by side, which is as fast as a convolution
-    and the same whether the windows come from a sequence or from a cache.
+    It is computed as one product with the concatenated inputs of each window, which is as fast as
+    a convolution and works the same for windows from a sequence or from a cache.
 
     Args:
-        channels: of input and output.
+        channels: channels of input and output.
         kernel_size: positions in a window.
-        dropout_p: of the dropout that the input has been through, for the initial scale.
+        dropout_p: dropout already applied to the input; sets the initial scale.
     """
 
     def __init__(self, channels: int, kernel_size: int, dropout_p: float) -> None:
         super().__init__()
-        # Gates halve the signal: four times the variance (section 3.5).
+        # The gates halve the signal, so the weights have four times the variance (section 3.5).
         self.linear = _linear(kernel_size * channels, 2 * channels, 4 * (1 - dropout_p))
 
     def forward(self, windows_BLX: Tensor) -> Tensor:
-        """Map windows of kernel_size inputs, the first one first, to [B, L, channels]."""
+        """Map windows [B, L, kernel_size * channels], inputs in order, to [B, L, channels]."""
         return F.glu(self.linear(windows_BLX), dim=-1)
 
 
 class EncoderBlock(nn.Module):
-    """A gated convolution of what is around a position, with a residual connection."""
+    """A gated convolution centred on each position, with a residual connection."""
 
     def __init__(self, channels: int, kernel_size: int, dropout_p: float) -> None:
         super().__init__()
@@ -64,12 +65,12 @@ class EncoderBlock(nn.Module):
         self.convolution = GatedConvolution(channels, kernel_size, dropout_p)
 
     def forward(self, x_BSC: Tensor, src_mask_BS1: Tensor) -> Tensor:
-        """Encode one layer further.
+        """Apply the block, [B, S, C] to [B, S, C].
 
         Args:
-            x_BSC: the source.
-            src_mask_BS1: bool, True at tokens, False at padding, which is seen as zeros, like
-                what is beyond the ends.
+            x_BSC: source representations.
+            src_mask_BS1: bool, True at tokens, False at padding; padding counts as zeros, like
+                positions beyond the ends.
         """
         inputs_BSC = self.dropout(x_BSC).masked_fill(~src_mask_BS1, 0.0)
         h_BSC = self.convolution(_windows(inputs_BSC, self.before, self.after))
@@ -79,26 +80,27 @@ class EncoderBlock(nn.Module):
 
 @dataclass
 class Memory:
-    """The encoded source, as the attentions of all decoder layers read it.
+    """The encoded source that the attentions of all decoder layers read.
 
     Attributes:
-        sums: keys, the encoder's outputs z_j, and values, their sums z_j + e_j with the embeddings.
+        keys_values: keys z_j, the encoder outputs, and values z_j + e_j, their sums with the
+            embeddings.
         src_mask_B11S: bool, True at tokens.
     """
 
-    sums: KeyValues
+    keys_values: KeyValues
     src_mask_B11S: Tensor
 
     def attend(self, query_BLD: Tensor) -> Tensor:
-        """Sum values by the softmax of the products of query and keys, [B, L, D].
+        """Return the contexts of queries, [B, L, D].
 
-        m vectors are averaged; scaled by m * sqrt(1/m), the sum keeps their variance if they are
-        averaged evenly (section 3.4).
+        A context averages the m source vectors. The factor m * sqrt(1/m) keeps their variance if
+        the attention weights are uniform (section 3.4).
         """
-        # The paper does not divide the products by sqrt(d).
+        # Undo the division by sqrt(d), which this paper does not have.
         query_B1LD = query_BLD[:, None] * math.sqrt(query_BLD.shape[-1])
         context_B1LD = scaled_dot_product_attention(
-            query_B1LD, self.sums.k_BHMK, self.sums.v_BHMK, self.src_mask_B11S
+            query_B1LD, self.keys_values.k_BHMK, self.keys_values.v_BHMK, self.src_mask_B11S
         )
         scale_B11 = self.src_mask_B11S[:, 0].sum(dim=-1, keepdim=True).sqrt()
         return context_B1LD[:, 0] * scale_B11.to(context_B1LD.dtype)
@@ -106,12 +108,12 @@ class Memory:
     def select(self, sentences_N: Tensor) -> None:
         """Keep these sentences, in this order."""
         if not is_all(sentences_N, len(self.src_mask_B11S)):
-            self.sums.select(sentences_N)
+            self.keys_values.select(sentences_N)
             self.src_mask_B11S = self.src_mask_B11S.index_select(0, sentences_N)
 
 
 class DecoderBlock(nn.Module):
-    """A gated convolution of what is before a position, attention and a residual connection."""
+    """A gated convolution of each position and those before it, attention, and a residual."""
 
     def __init__(self, config: ConvolutionalConfig) -> None:
         super().__init__()
@@ -122,19 +124,19 @@ class DecoderBlock(nn.Module):
         self.context = _linear(config.d_model, config.d_hidden)
 
     def windows(self, x_BTC: Tensor) -> Tensor:
-        """Give each position its own input and those before it, [B, T, kernel_size * C]."""
+        """Return the input of each position after those before it, [B, T, kernel_size * C]."""
         return _windows(self.dropout(x_BTC), self.before, 0)
 
     def forward(
         self, x_BTC: Tensor, windows_BTX: Tensor, embedded_BTD: Tensor, memory: Memory
     ) -> Tensor:
-        """Decode one layer further.
+        """Apply the block, [B, T, C] to [B, T, C].
 
         Args:
-            x_BTC: the target.
-            windows_BTX: what `windows` makes of it.
-            embedded_BTD: the embedded target tokens g_i.
-            memory: of the source.
+            x_BTC: target representations.
+            windows_BTX: their windows, from the method `windows` or from a cache.
+            embedded_BTD: embedded target tokens g_i.
+            memory: the encoded source.
         """
         h_BTC = self.convolution(windows_BTX)
         query_BTD = (self.query(h_BTC) + embedded_BTD) * _SQRT_HALF
@@ -145,12 +147,12 @@ class DecoderBlock(nn.Module):
 
 @dataclass
 class ConvolutionalState:
-    """What decoding keeps between two steps: W hypotheses for each of B sentences.
+    """The state of incremental decoding: W hypotheses for each of B sentences.
 
     Attributes:
         position: index of the next position.
-        past_BWX: of each decoder layer its last kernel_size - 1 inputs, side by side.
-        memory: of the source.
+        past_BWX: last kernel_size - 1 inputs of each decoder layer, concatenated.
+        memory: the encoded source.
     """
 
     position: int
@@ -164,13 +166,13 @@ class ConvolutionalState:
 
 
 class ConvolutionalNetwork(Network[ConvolutionalState]):
-    """Stacks of gated convolutions, those of the decoder with an attention each.
+    """Stacks of gated convolutions; each decoder layer has its own attention.
 
     Args:
-        config: its shape.
+        config: model configuration.
         src_vocab_size: rows of the source embedding.
         tgt_vocab_size: rows of the target embedding and of the output projection.
-        src_pad_id: the source id that is padding.
+        src_pad_id: padding id of the source vocabulary.
     """
 
     def __init__(
@@ -180,7 +182,7 @@ class ConvolutionalNetwork(Network[ConvolutionalState]):
         self.src_pad_id = src_pad_id
         self.max_length = config.positions.max_length
         d_model, d_hidden, keep = config.d_model, config.d_hidden, 1 - config.dropout
-        self.src_embedding, self.tgt_embedding, self.projection = make_matrices(
+        self.src_embedding, self.tgt_embedding, self.projection = make_embeddings(
             config, src_vocab_size, tgt_vocab_size, _EMBEDDING_STD
         )
         self.src_positions = LearnedPositions(d_model, self.max_length)
@@ -200,7 +202,7 @@ class ConvolutionalNetwork(Network[ConvolutionalState]):
         self.decoder_output = _linear(d_hidden, d_model)
 
     def hidden(self, src_BS: Tensor, tgt_in_BT: Tensor) -> Tensor:
-        """Decode all positions at once, each seeing itself and those before it."""
+        """Decode all positions at once; each sees itself and those before it."""
         memory = self.encode(src_BS)
         positions_TD = self.tgt_positions(0, tgt_in_BT.shape[1])
         embedded_BTD = self.dropout(self.tgt_embedding(tgt_in_BT) + positions_TD)
@@ -210,11 +212,11 @@ class ConvolutionalNetwork(Network[ConvolutionalState]):
         return self._output(x_BTC)
 
     def start_decoding(self, src_BS: Tensor) -> ConvolutionalState:
-        """Encode the source; what is before the first position is zeros."""
+        """Encode the source; inputs before the first position are zeros."""
         memory = self.encode(src_BS)
         channels = self.decoder_input.out_features
         past = [
-            memory.sums.k_BHMK.new_zeros(len(src_BS), 1, block.before * channels)
+            memory.keys_values.k_BHMK.new_zeros(len(src_BS), 1, block.before * channels)
             for block in self.decoder_layers
         ]
         return ConvolutionalState(0, past, memory)
@@ -224,16 +226,16 @@ class ConvolutionalNetwork(Network[ConvolutionalState]):
         position_1D = self.tgt_positions(state.position, 1)
         embedded_BWD = self.dropout(self.tgt_embedding(tokens_BW) + position_1D)
         x_BWC = self.decoder_input(embedded_BWD)
-        for number, block in enumerate(self.decoder_layers):
-            windows_BWX = torch.cat([state.past_BWX[number], x_BWC], dim=-1)
-            state.past_BWX[number] = windows_BWX[..., x_BWC.shape[-1] :]
-            # The hypotheses of a sentence are like positions of one sequence.
+        for layer, block in enumerate(self.decoder_layers):
+            windows_BWX = torch.cat([state.past_BWX[layer], x_BWC], dim=-1)
+            state.past_BWX[layer] = windows_BWX[..., x_BWC.shape[-1] :]
+            # The hypotheses of a sentence are treated as positions of one sequence.
             x_BWC = block(x_BWC, windows_BWX, embedded_BWD, state.memory)
         state.position += 1
         return self._output(x_BWC)
 
     def encode(self, src_BS: Tensor) -> Memory:
-        """Encode the source: keys and values of every attention."""
+        """Encode the source to the keys and values that every attention shares."""
         src_mask_BS1 = (src_BS != self.src_pad_id)[:, :, None]
         positions_SD = self.src_positions(0, src_BS.shape[1])
         embedded_BSD = self.dropout(self.src_embedding(src_BS) + positions_SD)
@@ -242,8 +244,8 @@ class ConvolutionalNetwork(Network[ConvolutionalState]):
             x_BSC = block(x_BSC, src_mask_BS1)
         keys_BSD = self.encoder_output(x_BSC)
         values_BSD = (keys_BSD + embedded_BSD) * _SQRT_HALF
-        sums = KeyValues(keys_BSD[:, None], values_BSD[:, None])
-        return Memory(sums, src_mask_BS1[:, None, None, :, 0])
+        keys_values = KeyValues(keys_BSD[:, None], values_BSD[:, None])
+        return Memory(keys_values, src_mask_BS1[:, None, None, :, 0])
 
     def _output(self, x_BTC: Tensor) -> Tensor:
         out_BTD: Tensor = self.dropout(self.decoder_output(x_BTC))
@@ -251,7 +253,7 @@ class ConvolutionalNetwork(Network[ConvolutionalState]):
 
 
 def _windows(x_BLC: Tensor, before: int, after: int) -> Tensor:
-    """Put the inputs around each position side by side, zeros beyond the ends."""
+    """Concatenate the inputs around each position, with zeros beyond the ends."""
     length = x_BLC.shape[1]
     padded_BMC = F.pad(x_BLC, (0, 0, before, after))
     shifted = [padded_BMC[:, start : start + length] for start in range(before + 1 + after)]
@@ -259,7 +261,7 @@ def _windows(x_BLC: Tensor, before: int, after: int) -> Tensor:
 
 
 def _linear(width: int, out: int, gain: float = 1.0) -> nn.Linear:
-    """Make a linear map with weights of variance gain / width and bias zero (section 3.5)."""
+    """Return a linear map with weights of variance gain / width and zero bias (section 3.5)."""
     linear = nn.Linear(width, out)
     nn.init.normal_(linear.weight, std=math.sqrt(gain / width))
     nn.init.zeros_(linear.bias)

@@ -21,12 +21,12 @@ def dropout(x: Tensor, p: float) -> Tensor:
 
 
 class Dropout(nn.Module):
-    """`dropout` in training, the identity in evaluation."""
+    """`dropout` in training mode, the identity in evaluation mode."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x with elements dropped, of the same shape."""
+        """Return x with dropout applied; the shape stays the same."""
         return dropout(x, self.p if self.training else 0.0)

@@ -1,4 +1,4 @@
-"""Position encodings, added to the embeddings (paper, section 3.5) or concatenated to them."""
+"""Position encodings, added to the embeddings (paper, section 3.5) or concatenated with them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from nmt.config import TransformerConfig
 
 
 def sinusoids(start: int, length: int, d_model: int) -> Tensor:
-    """Compute PE(pos, 2i) = sin(pos / 10000^(2i/d_model)) and PE(pos, 2i+1) = cos(same).
+    """Return PE(pos, 2i) = sin(pos / 10000^(2i/d_model)) and PE(pos, 2i+1) = cos(same).
 
-    Wavelengths go from 2*pi to 10000 * 2*pi (paper, section 3.5).
+    Wavelengths range from 2*pi to 10000 * 2*pi (paper, section 3.5).
 
     Args:
-        start: the first position, from 0.
+        start: first position, counting from 0.
         length: number of positions.
-        d_model: width, even.
+        d_model: width; even.
 
     Returns:
         float32, [length, d_model].
     """
-    # float64: at position 5000 the argument in float32 is already off in the fourth decimal.
+    # float64, because at position 5000 a float32 angle is already off in the fourth decimal.
     position_T1 = torch.arange(start, start + length, dtype=torch.float64, device="cpu")[:, None]
     exponent = torch.arange(0, d_model, 2, dtype=torch.float64, device="cpu") / d_model
     angle_TI = position_T1 / 10000.0**exponent
@@ -29,14 +29,14 @@ def sinusoids(start: int, length: int, d_model: int) -> Tensor:
 
 
 class SinusoidalPositions(nn.Module):
-    """The paper's sines and cosines, for positions without limit."""
+    """The paper's sines and cosines, for any number of positions."""
 
     max_length: int | None = None
     table_MD: Tensor
 
     def __init__(self, d_model: int) -> None:
         super().__init__()
-        # Not a weight: it can be computed again, so it is not saved, and it grows when needed.
+        # Not saved with the weights: it can be recomputed, and it grows when needed.
         self.register_buffer("table_MD", sinusoids(0, 512, d_model), persistent=False)
 
     def forward(self, start: int, length: int) -> Tensor:
@@ -45,16 +45,16 @@ class SinusoidalPositions(nn.Module):
         size, d_model = table_MD.shape
         if start + length > size:
             table_MD = sinusoids(0, max(start + length, 2 * size), d_model).to(table_MD)
-            self.table_MD = table_MD  # not read again: another thread may put a shorter one there
+            self.table_MD = table_MD  # not read back: another thread may store a shorter table
         return table_MD[start : start + length]
 
 
 class LearnedPositions(nn.Module):
-    """One learned vector a position (paper, Table 3, row E).
+    """One learned vector per position (paper, Table 3, row E).
 
     Args:
         d_model: width.
-        max_length: number of positions; asking for more is an error of the caller.
+        max_length: number of positions; the caller must not ask for more.
     """
 
     def __init__(self, d_model: int, max_length: int) -> None:
@@ -70,18 +70,18 @@ class LearnedPositions(nn.Module):
 
 
 class NoPositions(nn.Module):
-    """Zeros: a source is words in no order, and of a target the decoder's mask tells it."""
+    """Zeros: the encoder sees an unordered source; the decoder sees order through its mask."""
 
     max_length: int | None = None
     zeros_1D: Tensor
 
     def __init__(self, d_model: int) -> None:
         super().__init__()
-        # A buffer, so as to be on the device and in the dtype of the embeddings.
+        # A buffer, so that it follows the embeddings to their device and dtype.
         self.register_buffer("zeros_1D", torch.zeros(1, d_model, device="cpu"), persistent=False)
 
     def forward(self, start: int, length: int) -> Tensor:
-        """Return [length, d_model], wherever they start."""
+        """Return zeros, [length, d_model]."""
         return self.zeros_1D.expand(length, -1)
 
 
@@ -89,20 +89,20 @@ Positions = SinusoidalPositions | LearnedPositions | NoPositions
 
 
 def make_positions(config: TransformerConfig) -> Positions:
-    """Make the kind of positions that the configuration names, of the width that it gives them."""
+    """Return positions of the configured kind and width."""
     width = config.position_width
     if config.positions.kind == "learned":
         return LearnedPositions(width, config.positions.max_length)
     return NoPositions(width) if config.positions.kind == "none" else SinusoidalPositions(width)
 
 
-def place(x_BLE: Tensor, positions_LP: Tensor, combine: str) -> Tensor:
-    """Tell embeddings their positions.
+def with_positions(x_BLE: Tensor, positions_LP: Tensor, combine: str) -> Tensor:
+    """Add position encodings to embeddings, or concatenate them.
 
     Args:
         x_BLE: scaled embeddings.
-        positions_LP: what `Positions` give for the L places, or for one that all have.
-        combine: `add`, for which E and P are d_model, or `concat`, for which they sum up to it.
+        positions_LP: encodings of the L positions, or of a single position that all share.
+        combine: `add`, where E and P are d_model, or `concat`, where they sum to d_model.
 
     Returns:
         [B, L, d_model].

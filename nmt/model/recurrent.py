@@ -1,15 +1,15 @@
 """The attentional encoder-decoder of Bahdanau, Cho and Bengio (2015), "RNNsearch".
 
-Numbers of equations are those of the paper's appendix A. What differs from it:
+Section numbers refer to the paper's appendix A. Differences from the paper:
 
-- The deep output reads the new state s_i, as the paper's equation 4 says and its authors' code
-  does; the appendix has s_{i-1}.
-- The reset gate acts on the product U s rather than on s, as in torch.nn.GRU (Cho et al. 2014,
-  fourth version), so that one product serves all gates.
-- Where the paper starts from N(0, 0.01^2), matrices start as Glorot and Bengio (2010) say; those
-  from state to state are orthogonal, as in the paper.
-- The maxout units are as many as the embeddings are wide, and the projection has no bias, so that
-  it can be tied to the embeddings.
+- The deep output reads the new state s_i, as in the paper's equation 4 and its authors' code; the
+  appendix has s_{i-1}.
+- The reset gate is applied to the product U s rather than to s, as in torch.nn.GRU (Cho et al.
+  2014, fourth version), so that one product serves all gates.
+- Matrices are initialised as in Glorot and Bengio (2010) where the paper draws from N(0, 0.01^2);
+  those from state to state are orthogonal, as in the paper.
+- There are d_model maxout units and the projection has no bias, so that it can be tied to the
+  embeddings.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from nmt.config import RecurrentConfig
 from nmt.model.cache import is_all
 from nmt.model.dropout import Dropout
-from nmt.model.network import Network, make_matrices
+from nmt.model.network import Network, make_embeddings
 
-# Products that the gates of a cell need.
+# Number of gates per cell, counting the candidate state.
 _GATES = {"gru": 3, "lstm": 4}
 
 
@@ -32,10 +32,10 @@ class RecurrentEncoder(nn.Module):
     """A bidirectional recurrent network (A.2.1).
 
     Args:
-        width: of the input.
-        d_hidden: width of a state of either direction.
+        width: width of the input.
+        d_hidden: width of a state in each direction.
         cell: `gru` or `lstm`.
-        num_layers: one on top of the other.
+        num_layers: number of stacked layers.
         dropout_p: dropout between layers.
     """
 
@@ -49,38 +49,41 @@ class RecurrentEncoder(nn.Module):
         self.dropout = Dropout(dropout_p)
 
     def forward(self, x_BSD: Tensor, src_mask_BS: Tensor) -> Tensor:
-        """Encode tokens in the light of those before and after them.
+        """Encode each token with its left and right context.
 
         Args:
-            x_BSD: the source.
+            x_BSD: source embeddings.
             src_mask_BS: bool, True at tokens, False at padding, which comes last.
 
         Returns:
-            [B, S, 2 * d_hidden], the states of both directions, of no meaning at padding.
+            The states of both directions, [B, S, 2 * d_hidden]; meaningless at padding.
         """
-        # The way back begins at the last token: turned round, padding comes last there too, and
-        # no token's state has seen it. Packed sequences would do the same, but on a CPU their
-        # backward pass takes time that grows with the square of the length.
+        # The backward direction reads the tokens reversed, with padding still last, so that no
+        # state of a token depends on padding. Packed sequences would do the same, but on a CPU the
+        # time of their backward pass grows with the square of the length.
         last_B1 = src_mask_BS.sum(dim=1, keepdim=True) - 1
         places_S = torch.arange(src_mask_BS.shape[1], device=x_BSD.device)
-        turned_BS1 = torch.where(src_mask_BS, last_B1 - places_S, places_S)[:, :, None]
-        for number, (forth, back) in enumerate(zip(self.forth, self.back, strict=True)):
-            x_BSD = self.dropout(x_BSD) if number else x_BSD
+        reversed_BS1 = torch.where(src_mask_BS, last_B1 - places_S, places_S)[:, :, None]
+        for layer, (forth, back) in enumerate(zip(self.forth, self.back, strict=True)):
+            x_BSD = self.dropout(x_BSD) if layer else x_BSD
             states_BSH, _ = forth(x_BSD)
-            turned_BSH, _ = back(x_BSD.take_along_dim(turned_BS1, dim=1))
-            x_BSD = torch.cat([states_BSH, turned_BSH.take_along_dim(turned_BS1, dim=1)], dim=-1)
+            reversed_BSH, _ = back(x_BSD.take_along_dim(reversed_BS1, dim=1))
+            x_BSD = torch.cat(
+                [states_BSH, reversed_BSH.take_along_dim(reversed_BS1, dim=1)], dim=-1
+            )
         return x_BSD
 
 
 @dataclass
 class Memory:
-    """The encoded source, and what of it is the same in all steps of the decoder.
+    """The encoded source and the products of it that all decoder steps share.
 
     Attributes:
         encoded_BSX: states of the encoder, the annotations h_j.
-        keys_BSA: U_a h_j, for the attention.
-        values_BSG: what an annotation adds to the gates, C h_j. A context is a weighted sum of
-            annotations: so is its product with C one of these, which spares a product a step.
+        keys_BSA: U_a h_j, the attention keys.
+        values_BSG: C h_j, the contribution of an annotation to the gates. A context is a weighted
+            sum of annotations, so its product with C is the same sum of these, which saves a
+            matrix product per step.
         src_mask_B1S: bool, True at tokens.
     """
 
@@ -90,7 +93,7 @@ class Memory:
     src_mask_B1S: Tensor
 
     def select(self, sentences_N: Tensor) -> Memory:
-        """Give these sentences, in this order."""
+        """Return these sentences, in this order."""
         if is_all(sentences_N, len(self.encoded_BSX)):
             return self
         parts = {name: part.index_select(0, sentences_N) for name, part in vars(self).items()}
@@ -99,11 +102,11 @@ class Memory:
 
 @dataclass
 class RecurrentState:
-    """What decoding keeps between two steps: W hypotheses for each of B sentences.
+    """The state of incremental decoding: W hypotheses for each of B sentences.
 
     Attributes:
-        cells_BWC: the decoder's state; of an LSTM, hidden state and cell.
-        memory: of the source.
+        cells_BWC: decoder states; for an LSTM, hidden state and cell concatenated.
+        memory: the encoded source.
     """
 
     cells_BWC: Tensor
@@ -116,13 +119,13 @@ class RecurrentState:
 
 
 class RecurrentNetwork(Network[RecurrentState]):
-    """A bidirectional encoder, and a recurrent decoder that attends to it in every step.
+    """A bidirectional encoder and a recurrent decoder that attends to it at every step.
 
     Args:
-        config: its shape.
+        config: model configuration.
         src_vocab_size: rows of the source embedding.
         tgt_vocab_size: rows of the target embedding and of the output projection.
-        src_pad_id: the source id that is padding.
+        src_pad_id: padding id of the source vocabulary.
     """
 
     max_length = None
@@ -135,7 +138,7 @@ class RecurrentNetwork(Network[RecurrentState]):
         d_model, d_hidden, num_gates = config.d_model, config.d_hidden, _GATES[config.cell]
         self.d_hidden = d_hidden
         self.cell = _lstm if config.cell == "lstm" else _gru
-        self.src_embedding, self.tgt_embedding, self.projection = make_matrices(
+        self.src_embedding, self.tgt_embedding, self.projection = make_embeddings(
             config, src_vocab_size, tgt_vocab_size, std=d_model**-0.5
         )
         self.dropout = Dropout(config.dropout)
@@ -147,7 +150,7 @@ class RecurrentNetwork(Network[RecurrentState]):
         self.decoder_input = _linear(d_model, gates, parts=num_gates)
         self.decoder_context = _linear(2 * d_hidden, gates, parts=num_gates, bias=False)
         self.decoder_keys = _linear(2 * d_hidden, d_hidden, bias=False)
-        # Of the query and of the gates, W_a and the matrices U: one product of the state.
+        # W_a for the query and U for the gates: one product with the state.
         self.decoder_recurrent = nn.Linear(d_hidden, d_hidden + gates, bias=False)
         _initialise(self.decoder_recurrent.weight[:d_hidden])
         _initialise(self.decoder_recurrent.weight[d_hidden:], num_gates, recurrent=True)
@@ -155,7 +158,7 @@ class RecurrentNetwork(Network[RecurrentState]):
         self.decoder_output = _linear(d_hidden + d_model + 2 * d_hidden, 2 * d_model)
 
     def hidden(self, src_BS: Tensor, tgt_in_BT: Tensor) -> Tensor:
-        """Decode all positions; only what depends on the step before is done step by step."""
+        """Decode all positions; only the recurrence and its attention run step by step."""
         state = self.start_decoding(src_BS)
         embedded_BTD = self.dropout(self.tgt_embedding(tgt_in_BT))
         cells_B1C, steps = state.cells_BWC, []
@@ -166,11 +169,11 @@ class RecurrentNetwork(Network[RecurrentState]):
         return self._deep_output(cells_BTC, embedded_BTD, weights_BTS, state.memory)
 
     def start_decoding(self, src_BS: Tensor) -> RecurrentState:
-        """Encode the source; the decoder starts from the encoder's way back, at the first token."""
+        """Encode the source; the decoder starts from the backward state at the first token."""
         memory = self.encode(src_BS)
         back_BH = memory.encoded_BSX[:, 0, self.d_hidden :]
         cells_BC = self.decoder_start(back_BH).tanh()
-        # Autocast makes products of bf16; a state that sums them up is kept as exact as weights.
+        # Under autocast products are bf16, but the state accumulates them in the weights' dtype.
         return RecurrentState(cells_BC[:, None].to(self.decoder_start.weight.dtype), memory)
 
     def decode_step(self, tokens_BW: Tensor, state: RecurrentState) -> Tensor:
@@ -181,7 +184,7 @@ class RecurrentNetwork(Network[RecurrentState]):
         return self._deep_output(state.cells_BWC, embedded_BWD, weights_BWS, state.memory)
 
     def encode(self, src_BS: Tensor) -> Memory:
-        """Encode the source, and do with it what the steps of the decoder have in common."""
+        """Encode the source and compute the products that all decoder steps share."""
         src_mask_BS = src_BS != self.src_pad_id
         x_BSD = self.dropout(self.src_embedding(src_BS))
         encoded_BSX = self.dropout(self.encoder_layers(x_BSD, src_mask_BS))
@@ -193,15 +196,15 @@ class RecurrentNetwork(Network[RecurrentState]):
         )
 
     def _step(self, inputs_BWG: Tensor, cells_BWC: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Attend by the state before, and go on to the next state (A.2.2).
+        """Attend with the previous state and compute the next one (A.2.2).
 
         Args:
-            inputs_BWG: what the newest tokens add to the gates.
-            cells_BWC: the states before.
-            memory: of the source.
+            inputs_BWG: contributions of the newest tokens to the gates.
+            cells_BWC: previous states.
+            memory: the encoded source.
 
         Returns:
-            the new states, and the attention weights [B, W, S].
+            The new states [B, W, C] and the attention weights [B, W, S].
         """
         products_BWX = self.decoder_recurrent(cells_BWC[..., : self.d_hidden])
         query_BWA, recurrent_BWG = products_BWX.tensor_split([self.d_hidden], dim=-1)
@@ -216,7 +219,7 @@ class RecurrentNetwork(Network[RecurrentState]):
     def _deep_output(
         self, cells_BTC: Tensor, embedded_BTD: Tensor, weights_BTS: Tensor, memory: Memory
     ) -> Tensor:
-        """Join state, token before and context by maxout units (Goodfellow et al. 2013)."""
+        """Combine state, previous token and context in maxout units (Goodfellow et al. 2013)."""
         contexts_BTX = weights_BTS @ memory.encoded_BSX
         hidden_BTH = cells_BTC[..., : self.d_hidden]
         pairs_BTX = self.decoder_output(torch.cat([hidden_BTH, embedded_BTD, contexts_BTX], dim=-1))
@@ -225,23 +228,23 @@ class RecurrentNetwork(Network[RecurrentState]):
 
 
 def _gru(inputs_BWG: Tensor, recurrent_BWG: Tensor, hidden_BWH: Tensor) -> Tensor:
-    """Go one step with gated recurrent units.
+    """Return the next state of gated recurrent units.
 
     Args:
-        inputs_BWG: what token and context add to reset gate, update gate and proposal.
-        recurrent_BWG: what the state adds to them.
-        hidden_BWH: the state.
+        inputs_BWG: contributions of token and context to reset gate, update gate and candidate.
+        recurrent_BWG: contributions of the state to the same.
+        hidden_BWH: the current state.
     """
     reset_BWH, update_BWH, new_BWH = inputs_BWG.chunk(3, dim=-1)
-    of_reset_BWH, of_update_BWH, of_new_BWH = recurrent_BWG.chunk(3, dim=-1)
-    reset_BWH = torch.sigmoid(reset_BWH + of_reset_BWH)
-    update_BWH = torch.sigmoid(update_BWH + of_update_BWH)
-    new_BWH = torch.tanh(new_BWH + reset_BWH * of_new_BWH)
+    state_reset_BWH, state_update_BWH, state_new_BWH = recurrent_BWG.chunk(3, dim=-1)
+    reset_BWH = torch.sigmoid(reset_BWH + state_reset_BWH)
+    update_BWH = torch.sigmoid(update_BWH + state_update_BWH)
+    new_BWH = torch.tanh(new_BWH + reset_BWH * state_new_BWH)
     return hidden_BWH + update_BWH * (new_BWH - hidden_BWH)
 
 
 def _lstm(inputs_BWG: Tensor, recurrent_BWG: Tensor, cells_BWC: Tensor) -> Tensor:
-    """Go one step with long short-term memory: hidden state and cell, one after the other."""
+    """Return the next state of long short-term memory: hidden state and cell, concatenated."""
     cell_BWH = cells_BWC.chunk(2, dim=-1)[1]
     gates = (inputs_BWG + recurrent_BWG).chunk(4, dim=-1)
     in_BWH, forget_BWH, out_BWH = map(torch.sigmoid, gates[:3])
@@ -250,7 +253,7 @@ def _lstm(inputs_BWG: Tensor, recurrent_BWG: Tensor, cells_BWC: Tensor) -> Tenso
 
 
 def _recurrence(width: int, d_hidden: int, cell: str) -> nn.Module:
-    """Make one layer in one direction."""
+    """Return one recurrent layer in one direction."""
     kind = nn.LSTM if cell == "lstm" else nn.GRU
     layer = kind(width, d_hidden, batch_first=True)
     for name, weight in layer.named_parameters():
@@ -262,7 +265,7 @@ def _recurrence(width: int, d_hidden: int, cell: str) -> nn.Module:
 
 
 def _linear(width: int, out: int, *, parts: int = 1, bias: bool = True) -> nn.Linear:
-    """Make a linear map from a number of parts, each initialised on its own, its bias zero."""
+    """Return a linear map whose outputs are `parts` blocks, initialised separately; zero bias."""
     linear = nn.Linear(width, out, bias=bias)
     _initialise(linear.weight, parts)
     if bias:

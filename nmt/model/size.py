@@ -1,4 +1,4 @@
-"""How many parameters a model has, told from its configuration without making it."""
+"""The number of parameters of a model, computed from its configuration."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ ModelConfig = TransformerConfig | RecurrentConfig | ConvolutionalConfig
 
 
 def num_parameters(config: ModelConfig, src_vocab_size: int, tgt_vocab_size: int) -> int:
-    """Count the parameters of the network of a configuration, shared ones once.
+    """Return the number of parameters of a network; shared ones count once.
 
-    It is a formula, since `nmt config` prints the number and does not wait for torch.
+    This is a formula so that `nmt config` can print the number without importing torch.
 
     Args:
-        config: the model.
+        config: model configuration.
         src_vocab_size: rows of the source embedding.
         tgt_vocab_size: rows of the target embedding and of the output projection.
     """
@@ -26,7 +26,7 @@ def num_parameters(config: ModelConfig, src_vocab_size: int, tgt_vocab_size: int
 
 
 def _embeddings(config: ModelConfig, src_vocab_size: int, tgt_vocab_size: int) -> int:
-    """Count the embeddings of both sides and the output projection."""
+    """Return the number of parameters in both embeddings and the output projection."""
     width = config.embedding_width if config.kind == "transformer" else config.d_model
     projection = tgt_vocab_size * config.d_model
     if config.tie_embeddings == "all":
@@ -37,7 +37,7 @@ def _embeddings(config: ModelConfig, src_vocab_size: int, tgt_vocab_size: int) -
 
 
 def _transformer(config: TransformerConfig) -> int:
-    """Count the positions and layers of `nmt.model.transformer.Transformer`."""
+    """Return the number of parameters in the positions and layers of `Transformer`."""
     positions = 0
     if config.positions.kind == "learned":
         positions = 2 * config.positions.max_length * config.position_width
@@ -56,7 +56,7 @@ def _transformer(config: TransformerConfig) -> int:
 
 
 def _attention(config: TransformerConfig) -> int:
-    """Count the projections to queries, keys and values, and back."""
+    """Return the number of parameters in the four projections of a sub-layer."""
     width = config.d_model // config.num_heads
     d_k, d_v = config.d_k or width, config.d_v or width
     return config.d_model * config.num_heads * (2 * d_k + 2 * d_v)
@@ -69,11 +69,11 @@ def _feed_forward(config: TransformerConfig) -> int:
 
 
 def _recurrent(config: RecurrentConfig) -> int:
-    """Count the layers of `nmt.model.recurrent.RecurrentNetwork`."""
+    """Return the number of parameters in the layers of `RecurrentNetwork`."""
     d_model, d_hidden = config.d_model, config.d_hidden
     num_gates, num_states = (4, 2) if config.cell == "lstm" else (3, 1)
     gates, annotation = num_gates * d_hidden, 2 * d_hidden
-    # Of an encoder layer, two directions with two biases, as torch.nn has them.
+    # Each layer has two directions, each with two bias vectors, as in torch.nn.
     encoder = sum(
         2 * gates * (width + d_hidden + 2)
         for width in [d_model] + [annotation] * (config.encoder_layers - 1)
@@ -86,13 +86,13 @@ def _recurrent(config: RecurrentConfig) -> int:
 
 
 def _convolutional(config: ConvolutionalConfig) -> int:
-    """Count the positions and layers of `nmt.model.convolutional.ConvolutionalNetwork`."""
+    """Return the number of parameters in the positions and layers of `ConvolutionalNetwork`."""
     d_model, channels = config.d_model, config.d_hidden
     to_model, to_channels = (channels + 1) * d_model, (d_model + 1) * channels
     convolution = (config.kernel_size * channels + 1) * 2 * channels
     positions = 2 * config.positions.max_length * d_model
     encoder = to_channels + config.encoder_layers * convolution + to_model
-    # Each layer of the decoder maps to the width of the attention and back.
+    # Each decoder layer projects to the width of the attention and back.
     decoder = (
         to_channels + config.decoder_layers * (convolution + to_model + to_channels) + to_model
     )

@@ -15,7 +15,7 @@ from nmt.model.attention import MultiHeadAttention
 from nmt.model.cache import DecoderState, KeyValues, Past
 from nmt.model.dropout import Dropout
 from nmt.model.network import Network
-from nmt.model.positions import make_positions, place
+from nmt.model.positions import make_positions, with_positions
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -46,7 +46,7 @@ class FeedForward(nn.Module):
                 nn.init.zeros_(bias)
 
     def forward(self, x_BLD: Tensor) -> Tensor:
-        """Map each position independently, [B, L, D] to [B, L, D]."""
+        """Transform each position independently, [B, L, D] to [B, L, D]."""
         h_BLF = self.inner(x_BLD)
         if self.gated:
             gate_BLF, h_BLF = h_BLF.chunk(2, dim=-1)
@@ -60,7 +60,7 @@ class FeedForward(nn.Module):
 class Residual(nn.Module):
     """LayerNorm(x + Dropout(Sublayer(x))) (paper, section 5.4).
 
-    With `norm: pre` it is x + Dropout(Sublayer(LayerNorm(x))) (Xiong et al. 2020).
+    With `norm: pre` this is x + Dropout(Sublayer(LayerNorm(x))) (Xiong et al. 2020).
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -103,7 +103,7 @@ class EncoderLayer(nn.Module):
         """Apply the layer, [B, S, D] to [B, S, D].
 
         Args:
-            x_BSD: the source.
+            x_BSD: source representations.
             src_mask: bool [B, 1, 1, S], True at tokens, False at padding.
         """
         attend, feed = self.residuals
@@ -134,8 +134,8 @@ class DecoderLayer(nn.Module):
         """Apply the layer, [B, T, D] to [B, T, D].
 
         Args:
-            x_BTD: the target; with `past`, its newest positions.
-            tgt_mask: bool, broadcastable to [B, H, T, T]; with `past`, to [B, H, T, its size].
+            x_BTD: target representations; with `past`, those of the newest positions.
+            tgt_mask: bool, broadcastable to [B, H, T, T]; with `past`, to [B, H, T, size of past].
             memory: keys and values of the encoder's output, from `cross_attention.keys_values`.
             src_mask: bool [B, 1, 1, S], True at tokens, False at padding.
             past, start: as in `MultiHeadAttention.forward`.
@@ -150,15 +150,15 @@ class DecoderLayer(nn.Module):
 class Transformer(Network[DecoderState]):
     """The encoder-decoder model of the paper.
 
+    Embeddings are scaled by sqrt(d_model) and share a matrix with the output projection as set by
+    `config.tie_embeddings` (paper, section 3.4). Embeddings with concatenated positions are
+    narrower, and scaled by the square root of their own width.
+
     Args:
-        config: its shape.
+        config: model configuration.
         src_vocab_size: rows of the source embedding.
         tgt_vocab_size: rows of the target embedding and of the output projection.
-        src_pad_id: the source id that is padding.
-
-    Embeddings are scaled by sqrt(d_model) and share one matrix with the output projection as
-    `config.tie_embeddings` says (paper, section 3.4). Embeddings with concatenated positions are
-    narrower, and scaled by the root of their own width.
+        src_pad_id: padding id of the source vocabulary.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class Transformer(Network[DecoderState]):
         self.tgt_embedding = (
             self.src_embedding if tied == "all" else _embedding(tgt_vocab_size, width)
         )
-        # Without memory, on the meta device: its weight is replaced right away.
+        # On the meta device, without memory: its weight is replaced right away.
         self.projection = nn.Linear(config.d_model, tgt_vocab_size, bias=False, device="meta")
         if tied == "none":
             self.projection.weight = nn.Parameter(torch.empty(tgt_vocab_size, config.d_model))
@@ -191,7 +191,7 @@ class Transformer(Network[DecoderState]):
         )
         decoder_layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
         self.decoder_layers = cast("list[DecoderLayer]", decoder_layers)  # ModuleList is untyped
-        # With pre-norm, the sum of the last residual has not been normalised yet.
+        # With pre-norm, the output of the last residual is not normalised yet.
         pre_norm = config.norm == "pre"
         self.encoder_norm = nn.LayerNorm(config.d_model) if pre_norm else nn.Identity()
         self.decoder_norm = nn.LayerNorm(config.d_model) if pre_norm else nn.Identity()
@@ -215,7 +215,7 @@ class Transformer(Network[DecoderState]):
         return memory_BSD, src_mask
 
     def decode(self, tgt_in_BT: Tensor, memory_BSD: Tensor, src_mask: Tensor) -> Tensor:
-        """Decode all positions at once, each attending to itself and earlier ones; [B, T, D]."""
+        """Decode all positions at once under a causal mask; return [B, T, D]."""
         length = tgt_in_BT.shape[1]
         causal_TT = torch.ones(length, length, dtype=torch.bool, device=tgt_in_BT.device).tril()
         x_BTD = self._embed(tgt_in_BT, self.tgt_embedding, self.tgt_positions(0, length))
@@ -244,7 +244,7 @@ class Transformer(Network[DecoderState]):
         position_1P = self.tgt_positions(state.position, 1)
         x_BWD = self._embed(tokens_BW, self.tgt_embedding, position_1P)
         for layer, past, memory in zip(self.decoder_layers, state.past, state.memory, strict=True):
-            # The hypotheses of a sentence act as positions of one sequence.
+            # The hypotheses of a sentence are treated as positions of one sequence.
             history_B1WM = state.history_BWM[:, None]
             x_BWD = layer(x_BWD, history_B1WM, memory, state.src_mask, past, state.used)
         state.used += tokens_BW.shape[1]
@@ -254,13 +254,13 @@ class Transformer(Network[DecoderState]):
 
     def _embed(self, ids_BL: Tensor, embedding: nn.Embedding, positions_LP: Tensor) -> Tensor:
         x_BLE = embedding(ids_BL) * self.embedding_scale
-        out_BLD: Tensor = self.dropout(place(x_BLE, positions_LP, self.combine_positions))
+        out_BLD: Tensor = self.dropout(with_positions(x_BLE, positions_LP, self.combine_positions))
         return out_BLD
 
 
 def _embedding(vocab_size: int, width: int) -> nn.Embedding:
     embedding = nn.Embedding(vocab_size, width)
-    # Variance 1 / width: scaled by sqrt(width), an embedding is as large as a position encoding,
-    # and as the output projection it gives logits of variance 1.
+    # With variance 1 / width, embeddings scaled by sqrt(width) are as large as position encodings,
+    # and a tied output projection gives logits of variance 1.
     nn.init.normal_(embedding.weight, std=width**-0.5)
     return embedding

@@ -19,7 +19,7 @@ from nmt.decode.alignment import split_words
 from nmt.decode.translator import Translator
 from nmt.errors import ConfigError, DataError
 from nmt.model.build import make_network
-from nmt.model.observing import forced_attention
+from nmt.model.observe import forced_attention
 from nmt.trained_model import TrainedModel, load_model
 
 SRC, TGT = "the naïve cat sat </script>", "THE CAT <!-- SAT."
@@ -158,4 +158,4 @@ def test_translate_prints_alignments(trained_run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out").read_text("utf-8").split("\n") == rows
     refused = translate("--alignments", "--engine", "ctranslate2")
     assert refused.exit_code == 2
-    assert "--alignments needs --engine nmt" in refused.stderr
+    assert "--alignments needs a run" in refused.stderr

@@ -214,7 +214,7 @@ def test_a_configuration_of_a_huge_network_is_refused_before_it_is_made(model: P
     config = model / "config.yaml"
     text = config.read_text("utf-8")
     config.write_text(text.replace("encoder_layers: 1", "encoder_layers: 300"), "utf-8")
-    with pytest.raises(FileError, match="the weights are not of the model"):
+    with pytest.raises(FileError, match="the weights do not fit the model"):
         load_model(model)
 
 

@@ -35,11 +35,11 @@ NETWORKS = {
     "rnn-gru": {"kind": "rnn"},
     "rnn-lstm": {"kind": "rnn", "cell": "lstm", "encoder_layers": 2},
     "conv-3": {"kind": "conv"},
-    # Of an even window one input more is after the position than before it.
+    # An even window has one more input after the position than before it.
     "conv-4": {"kind": "conv", "kernel_size": 4, "d_hidden": 16},
     "conv-1": {"kind": "conv", "kernel_size": 1},
 }
-"""What tests of all kinds make, by its name."""
+"""Settings of the networks that the tests of every kind run on, by name."""
 
 every_network = pytest.mark.parametrize("settings", NETWORKS.values(), ids=NETWORKS)
 
@@ -47,7 +47,7 @@ every_network = pytest.mark.parametrize("settings", NETWORKS.values(), ids=NETWO
 def make_network(
     settings: dict[str, Any], sizes: tuple[int, int] = (VOCAB, VOCAB), **changes: Any
 ) -> Network[Any]:
-    """Make a network in float64, so that equal means equal but for the last digits."""
+    """Return a float64 network, so that comparisons are exact up to rounding."""
     shape = {"d_model": 16, "dropout": 0.0, **SIZES[settings["kind"]]}
     config = TypeAdapter(AnyModel).validate_python({**shape, **settings, **changes})
     return CLASSES[config.kind](config, *sizes, PAD).double().eval()

@@ -37,7 +37,7 @@ def _torch_attention(ours: MultiHeadAttention) -> nn.MultiheadAttention:
 
 
 def _torch_mask(mask: Tensor | None, batch_size: int, length: int) -> Tensor | None:
-    """Turn True = allowed, broadcastable, into True = forbidden, [B * H, L, M]."""
+    """Convert a broadcastable mask of allowed keys to torch's of forbidden keys, [B * H, L, M]."""
     if mask is None:
         return None
     forbidden_BHLM = ~mask.expand(batch_size, HEADS, length, mask.shape[-1])
@@ -49,14 +49,14 @@ def _random(*shape: int) -> Tensor:
 
 
 def test_attention_of_a_2x2_example_computed_by_hand() -> None:
-    # d_k = 4, so scores are divided by 2: query 0 scores (ln 3, 0) and weighs the values 3/4 and
-    # 1/4; query 1 scores (0, 0) and weighs them equally.
+    # d_k = 4, so scores are divided by 2. Query 0 has scores (ln 3, 0) and weights 3/4 and 1/4;
+    # query 1 has scores (0, 0) and equal weights.
     q = torch.tensor([[[[2 * math.log(3.0), 0.0, 0.0, 0.0], [0.0, 0.0, 5.0, 0.0]]]])
     k = torch.tensor([[[[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]]])
     v = torch.tensor([[[[8.0, 0.0], [0.0, 4.0]]]])
     expected = torch.tensor([[[[6.0, 1.0], [4.0, 2.0]]]])
     assert_close(scaled_dot_product_attention(q, k, v, None), expected)
-    # Under a causal mask the first query sees the first value alone.
+    # Under a causal mask the first query sees only the first value.
     causal = torch.ones(2, 2, dtype=torch.bool).tril()
     expected[0, 0, 0] = torch.tensor([8.0, 0.0])
     assert_close(scaled_dot_product_attention(q, k, v, causal), expected)
@@ -66,7 +66,7 @@ def test_attention_of_a_2x2_example_computed_by_hand() -> None:
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 2e-2)]
 )
-def test_equals_the_kernel_of_torch(
+def test_equals_torch_scaled_dot_product_attention(
     mask: Tensor | None, dtype: torch.dtype, tolerance: float
 ) -> None:
     q, k = (torch.randn(2, HEADS, 4, 8).to(dtype) for _ in range(2))
@@ -114,7 +114,7 @@ def test_cross_attention_equals_torch(mask: Tensor | None) -> None:
 
 
 @pytest.mark.parametrize(("d_k", "d_v"), [(2, 7), (9, 4), (4, 1)])
-def test_widths_of_keys_and_values_free_of_the_model(d_k: int, d_v: int) -> None:
+def test_key_and_value_widths_are_independent_of_d_model(d_k: int, d_v: int) -> None:
     ours = _attention(d_k, d_v)
     x, memory = _random(2, 3, D_MODEL), _random(2, 4, D_MODEL)
     w_q, w_k, w_v = ours.qkv_weight.split([HEADS * d_k, HEADS * d_k, HEADS * d_v])
@@ -149,7 +149,7 @@ def test_masked_keys_get_no_gradient() -> None:
         assert torch.count_nonzero(gradient[1, :, :2]) == gradient[1, :, :2].numel()
 
 
-def test_keys_and_values_kept_over_steps_equal_one_pass() -> None:
+def test_cached_steps_equal_one_pass() -> None:
     ours = _attention(2, 5)
     x = _random(2, 4, D_MODEL)
     past = ours.empty_past(2)
@@ -161,7 +161,7 @@ def test_keys_and_values_kept_over_steps_equal_one_pass() -> None:
     assert_close(torch.cat(steps, dim=1), ours(x, CAUSAL))
 
 
-def test_room_is_made_without_a_loss() -> None:
+def test_growing_the_cache_keeps_its_contents() -> None:
     ours = _attention()
     past = ours.empty_past(2)
     past.make_room(3)
@@ -186,7 +186,7 @@ def test_select_keeps_sentences() -> None:
     assert_close(kept.v_BHMK, expected.v_BHMK)
 
 
-def test_dropout_is_on_the_attention_weights_in_training_only() -> None:
+def test_dropout_applies_to_the_attention_weights_in_training_only() -> None:
     ours = _attention(dropout_p=0.5)
     x = _random(2, 4, D_MODEL)
     q, k, v = (
@@ -203,7 +203,7 @@ def test_dropout_is_on_the_attention_weights_in_training_only() -> None:
         assert_close(out, F.linear(heads.transpose(1, 2).flatten(2), ours.out_weight))
 
 
-def test_each_projection_is_initialised_for_its_own_shape() -> None:
+def test_each_projection_is_initialised_by_its_own_shape() -> None:
     attention = MultiHeadAttention(512, 8, d_k=8, d_v=64, dropout_p=0.0)
     for weight in [*attention.qkv_weight.split([64, 64, 512]), attention.out_weight]:
         bound = math.sqrt(6.0 / sum(weight.shape))  # Glorot and Bengio 2010

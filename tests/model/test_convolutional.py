@@ -1,4 +1,4 @@
-"""The convolutional network against its formulas, written out position by position."""
+"""The convolutional network against its formulas, computed one position at a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ C, D = 12, 16
 
 
 def gated(convolution: GatedConvolution, inputs: list[Tensor]) -> Tensor:
-    """A * sigmoid(B) with [A; B] = sum over the window of W_i x_i, plus b."""
+    """Return A * sigmoid(B), where [A; B] is the sum of W_i x_i over the window, plus b."""
     w_GX, bias_G = convolution.linear.weight, convolution.linear.bias
     size = w_GX.shape[1] // len(inputs)
     both_G = bias_G + sum(
@@ -33,18 +33,18 @@ def gated(convolution: GatedConvolution, inputs: list[Tensor]) -> Tensor:
     return a / (1 + (-b).exp())
 
 
-def random_block(block: EncoderBlock | DecoderBlock) -> None:
+def randomise(block: EncoderBlock | DecoderBlock) -> None:
     for parameter in block.parameters():
         torch.nn.init.normal_(parameter, std=0.4)
 
 
 @torch.inference_mode()
-def test_an_encoder_block_by_hand() -> None:
+def test_an_encoder_block_computed_by_hand() -> None:
     torch.manual_seed(1)
     block = EncoderBlock(C, 3, 0.0).double()
-    random_block(block)
+    randomise(block)
     x_SC = torch.randn(4, C, dtype=torch.float64)
-    # The last position is padding: the one before it sees zeros in its place.
+    # The last position is padding, which the one before it sees as zeros.
     out_SC = block(x_SC[None], torch.tensor([[True, True, True, False]])[:, :, None])[0]
     zero = torch.zeros(C, dtype=torch.float64)
     seen = [zero, x_SC[0], x_SC[1], x_SC[2], zero]
@@ -54,12 +54,12 @@ def test_an_encoder_block_by_hand() -> None:
 
 
 @torch.inference_mode()
-def test_a_decoder_block_by_hand() -> None:
+def test_a_decoder_block_computed_by_hand() -> None:
     torch.manual_seed(1)
     network = make_network({"kind": "conv"})
     assert isinstance(network, ConvolutionalNetwork)
     block = network.decoder_layers[0]
-    random_block(block)
+    randomise(block)
     x_TC, g_TD = (torch.randn(4, width, dtype=torch.float64) for width in (C, D))
     z_SD, v_SD = torch.randn(2, 3, D, dtype=torch.float64)
     # Three source positions, two of them tokens.
@@ -84,18 +84,20 @@ def test_a_decoder_block_by_hand() -> None:
 
 
 @torch.inference_mode()
-def test_values_are_outputs_of_the_encoder_and_embeddings() -> None:
+def test_values_are_encoder_outputs_plus_embeddings() -> None:
     torch.manual_seed(1)
     network = make_network({"kind": "conv"})
     memory = network.encode(sources())
     embedded = network.src_embedding(sources()) + network.src_positions(0, 5)
-    assert_close(memory.sums.v_BHMK, (memory.sums.k_BHMK + embedded[:, None]) * 0.5**0.5)
+    assert_close(
+        memory.keys_values.v_BHMK, (memory.keys_values.k_BHMK + embedded[:, None]) * 0.5**0.5
+    )
     assert torch.equal(memory.src_mask_B11S[:, 0, 0], sources() != PAD)
 
 
 @torch.inference_mode()
-def test_the_signal_keeps_its_variance_through_the_layers() -> None:
-    """What the scales and the initial weights are for (sections 3.4 and 3.5)."""
+def test_the_variance_is_preserved_through_the_layers() -> None:
+    """Scales and initial weights are chosen for this (sections 3.4 and 3.5)."""
     torch.manual_seed(1)
     settings = {"kind": "conv", "d_model": 128, "d_hidden": 128, "positions": {"max_length": 64}}
     network = make_network(settings, (500, 500), encoder_layers=12, decoder_layers=12)
@@ -106,7 +108,7 @@ def test_the_signal_keeps_its_variance_through_the_layers() -> None:
         block.register_forward_hook(lambda _, inputs, out: seen.append(out.std() / inputs[0].std()))
     network(src_BS, src_BS)
     assert len(seen) == 24
-    # Without the factor of sqrt(0.5), twelve layers would each add a half to the variance.
+    # Without the factor sqrt(0.5), each of the twelve layers would raise the variance by half.
     assert all(0.5 < ratio < 1.3 for ratio in seen)
     assert 0.05 < math.prod(seen[:12]) < 2.0
 

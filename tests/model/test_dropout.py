@@ -1,4 +1,4 @@
-"""Dropout: rates and scale by statistics, gradient and identity exactly."""
+"""Dropout: rates and scale are tested statistically, gradient and identity exactly."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch.testing import assert_close
 from nmt.model.dropout import Dropout, dropout
 
 SIZE = 1_000_000
-# A rate estimated from n draws is off by more than 5 of its standard deviations once in two
-# million runs; the seed is fixed, so that a run that passes once passes always.
+# A rate estimated from n draws is off by more than 5 standard deviations once in two million
+# runs. The seed is fixed, so a test that passes once always passes.
 SIGMAS = 5.0
 
 
@@ -35,19 +35,19 @@ def test_rate_scale_and_expectation(p: float) -> None:
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5])
-def test_the_four_lanes_of_a_word_are_alike_and_independent(p: float) -> None:
+def test_the_four_lanes_of_a_word_are_identical_and_independent(p: float) -> None:
     dropped = (dropout(torch.ones(SIZE), p) == 0.0).view(-1, 4).double()
     rates = dropped.mean(dim=0)
     assert (rates - p).abs().max() < _deviation(p, SIZE // 4)
     # The correlation of independent lanes has a standard deviation of 1 / sqrt(n).
     correlation = torch.corrcoef(dropped.T) - torch.eye(4, dtype=torch.float64)
     assert correlation.abs().max() < SIGMAS / math.sqrt(SIZE // 4)
-    # Nor does a word depend on the one before it.
+    # Consecutive words are independent as well.
     neighbours = torch.corrcoef(torch.stack([dropped[:-1].flatten(), dropped[1:].flatten()]))
     assert abs(neighbours[0, 1].item()) < SIGMAS / math.sqrt(SIZE)
 
 
-def test_an_element_is_zeroed_or_scaled_never_changed_otherwise() -> None:
+def test_elements_are_either_zeroed_or_scaled() -> None:
     x = torch.randn(50, 33)
     out = dropout(x, 0.25)
     dropped = out == 0.0
@@ -55,13 +55,13 @@ def test_an_element_is_zeroed_or_scaled_never_changed_otherwise() -> None:
     assert_close(out[~dropped], x[~dropped] / 0.75)
 
 
-def test_rate_zero_returns_the_very_tensor() -> None:
+def test_rate_zero_returns_the_same_tensor() -> None:
     x = torch.randn(5)
     assert dropout(x, 0.0) is x
 
 
 @pytest.mark.parametrize("p", [0.99999, 0.9999999])
-def test_rate_next_to_one_stays_finite(p: float) -> None:
+def test_rates_close_to_one_stay_finite(p: float) -> None:
     assert dropout(torch.ones(SIZE // 10), p).isfinite().all()
 
 
@@ -72,7 +72,7 @@ def test_any_shape(shape: tuple[int, ...]) -> None:
     assert set(out.flatten().tolist()) <= {0.0, 2.0}
 
 
-def test_a_tensor_that_is_not_contiguous() -> None:
+def test_a_non_contiguous_tensor() -> None:
     x = torch.arange(1.0, 13.0).view(3, 4).t()
     out = dropout(x, 0.5)
     assert_close(out, torch.where(out == 0.0, 0.0, 2.0 * x))
@@ -86,7 +86,7 @@ def test_gradient_is_the_mask_times_the_scale() -> None:
     assert_close(x.grad, expected, rtol=2e-5, atol=0.0)
 
 
-def test_the_seed_decides_the_mask() -> None:
+def test_the_seed_determines_the_mask() -> None:
     def draw(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
         return dropout(torch.ones(1000), 0.5)
@@ -94,11 +94,13 @@ def test_the_seed_decides_the_mask() -> None:
     first, again, other = draw(3), draw(3), draw(4)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    assert not torch.equal(again, dropout(torch.ones(1000), 0.5)), "the second mask of a seed"
+    assert not torch.equal(again, dropout(torch.ones(1000), 0.5)), (
+        "each draw advances the generator"
+    )
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 4e-3), (torch.float64, 2e-5)])
-def test_keeps_the_dtype(dtype: torch.dtype, tolerance: float) -> None:
+def test_the_dtype_is_kept(dtype: torch.dtype, tolerance: float) -> None:
     out = dropout(torch.ones(10_000, dtype=dtype), 0.1)
     assert out.dtype == dtype
     kept = out[out != 0.0]
@@ -106,7 +108,7 @@ def test_keeps_the_dtype(dtype: torch.dtype, tolerance: float) -> None:
     assert_close(kept, torch.full_like(kept, 1.0 / 0.9), rtol=tolerance, atol=0.0)
 
 
-def test_the_module_drops_in_training_only() -> None:
+def test_the_module_applies_dropout_in_training_only() -> None:
     module, x = Dropout(0.5), torch.randn(100)
     assert not torch.equal(module.train()(x), x)
     assert module.eval()(x) is x

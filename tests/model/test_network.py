@@ -1,4 +1,4 @@
-"""What holds of a network of any kind."""
+"""Invariants of networks of every kind."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def _seed() -> None:
 
 
 def check_cached_decoding(network: Network[Any]) -> None:
-    """Decode step by step, with beams that change places and sentences that leave."""
+    """Decode step by step while hypotheses are reordered and sentences leave the batch."""
     state = network.start_decoding(sources())
-    # What the hypotheses of each sentence in the state have read.
+    # Tokens read so far by the hypotheses of each sentence in the state.
     sentences = torch.arange(3)
     prefixes = torch.empty(3, 1, 0, dtype=torch.int64)
-    # Before each step: the sentences kept, and of each the hypotheses to go on from.
+    # For each step: the sentences kept, and the hypotheses continued in each.
     kept = [
         ([0, 1, 2], [[0], [0], [0]]),
         ([0, 1, 2], [[0, 0], [0, 0], [0, 0]]),
@@ -67,7 +67,7 @@ def test_the_cache_grows(settings: Settings) -> None:
 
 
 @every_network
-def test_forward_projects_what_is_hidden(settings: Settings) -> None:
+def test_forward_is_the_projection_of_hidden(settings: Settings) -> None:
     network = make_network(settings)
     hidden = network.hidden(sources(), targets())
     assert hidden.shape == (3, 5, 16)
@@ -78,7 +78,7 @@ def test_forward_projects_what_is_hidden(settings: Settings) -> None:
 
 
 def check_padding(network: Network[Any]) -> None:
-    """Compute a padded pair of sentences, and the same alone."""
+    """Compare a padded pair of sentences in a batch with the same pair alone."""
     padded = targets()
     padded[1, 3:] = PAD
     together = network(sources(), padded)
@@ -98,14 +98,16 @@ def test_rows_of_a_batch_are_independent(settings: Settings) -> None:
     assert_close(network(sources()[order], targets()[order]), logits[order])
 
 
-# A position sees so many before it, itself counted: of three layers and windows of k inputs,
-# 3 * (k - 1) + 1; without a limit the others.
 def reach(settings: Settings) -> int:
+    """Return how many positions a change affects, up to the 5 of `targets`.
+
+    Three convolutional layers with windows of k inputs reach 3 * (k - 1) + 1 positions.
+    """
     return 3 * (settings.get("kernel_size", 3) - 1) + 1 if settings["kind"] == "conv" else 5
 
 
 @every_network
-def test_a_position_sees_itself_and_those_before_it_and_no_later_one(settings: Settings) -> None:
+def test_a_position_depends_on_itself_and_earlier_positions_only(settings: Settings) -> None:
     network, changed = make_network(settings), targets()
     before = network(sources(), changed)
     changed[:, 2] = 18
@@ -117,7 +119,7 @@ def test_a_position_sees_itself_and_those_before_it_and_no_later_one(settings: S
 
 
 @every_network
-def test_every_source_token_and_its_place_matter_to_every_position(settings: Settings) -> None:
+def test_every_target_position_depends_on_source_tokens_and_their_order(settings: Settings) -> None:
     network, changed = make_network(settings), sources()
     before = network(changed, targets())[0]
     for place in range(5):
@@ -165,7 +167,7 @@ def test_dropout_is_random_in_training_and_off_in_evaluation(settings: Settings)
 
 
 @every_network
-def test_the_seed_decides_the_weights(settings: Settings) -> None:
+def test_the_seed_determines_the_weights(settings: Settings) -> None:
     def weights(seed: int) -> Tensor:
         torch.manual_seed(seed)
         return torch.cat([p.flatten() for p in make_network(settings).parameters()])
@@ -176,7 +178,9 @@ def test_the_seed_decides_the_weights(settings: Settings) -> None:
 
 @every_network
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_every_weight_learns_in_either_precision(settings: Settings, dtype: torch.dtype) -> None:
+def test_every_weight_gets_a_gradient_in_either_precision(
+    settings: Settings, dtype: torch.dtype
+) -> None:
     network = make_network(settings).float().train()
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         logits = network(sources(), targets())
@@ -184,12 +188,12 @@ def test_every_weight_learns_in_either_precision(settings: Settings, dtype: torc
     for name, weight in network.named_parameters():
         assert weight.grad is not None, name
         assert weight.grad.isfinite().all(), name
-        # The first positions alone have been looked at; the weights of other tokens are not used.
+        # Only the sum: weights of unused tokens and positions have zero gradient.
         assert weight.grad.abs().sum() > 0, name
 
 
 @every_network
-def test_weights_of_half_precision_compute(settings: Settings) -> None:
+def test_half_precision_weights(settings: Settings) -> None:
     exact = make_network(settings).float()
     half = make_network(settings)
     half.load_state_dict(exact.state_dict())

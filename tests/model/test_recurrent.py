@@ -1,4 +1,4 @@
-"""The recurrent network against its formulas, written out number by number."""
+"""The recurrent network against its formulas, computed one unit at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def network_of(cell: str) -> Any:
     torch.manual_seed(1)
     network = make_network({"kind": "rnn", "cell": cell})
     assert isinstance(network, RecurrentNetwork)
-    for parameter in network.parameters():  # biases included
+    for parameter in network.parameters():  # biases too
         torch.nn.init.normal_(parameter, std=0.5)
     return network
 
@@ -50,13 +50,13 @@ def lstm(x_G: Tensor, u_G: Tensor, state_C: Tensor) -> Tensor:
 
 @pytest.mark.parametrize(("cell", "step"), [("gru", gru), ("lstm", lstm)])
 @torch.inference_mode()
-def test_the_decoder_is_that_of_the_paper(cell: str, step: Any) -> None:
-    """One sentence, one unit at a time; the context goes into the recurrence as a vector."""
+def test_the_decoder_follows_the_paper(cell: str, step: Any) -> None:
+    """Compute one sentence one unit at a time, with the context as an explicit vector."""
     network = network_of(cell)
     h_SX = network.encoder_layers(
         network.src_embedding(torch.tensor([SRC])), torch.ones(1, S, dtype=torch.bool)
     )[0]
-    # s_0 = tanh(W_s h_1 of the way back)
+    # s_0 = tanh(W_s h_1), with h_1 of the backward direction
     state_C = torch.tanh(network.decoder_start.weight @ h_SX[0, H:] + network.decoder_start.bias)
     w_a, u_gates = network.decoder_recurrent.weight.split([H, len(network.decoder_input.weight)])
     v_a, u_a = network.decoder_energy.weight[0], network.decoder_keys.weight
@@ -70,7 +70,7 @@ def test_the_decoder_is_that_of_the_paper(cell: str, step: Any) -> None:
         x_G = network.decoder_input.weight @ y_D + network.decoder_input.bias
         x_G = x_G + network.decoder_context.weight @ c_X
         state_C = step(x_G, u_gates @ s_H, state_C)
-        # t~ = U_o s + V_o y + C_o c, t = its maxima of two
+        # t~ = U_o s + V_o y + C_o c, t = maxima of pairs of t~
         joined = torch.cat([state_C[:H], y_D, c_X])
         t_X = network.decoder_output.weight @ joined + network.decoder_output.bias
         t_D = torch.stack([torch.maximum(t_X[unit], t_X[D + unit]) for unit in range(D)])
@@ -80,7 +80,7 @@ def test_the_decoder_is_that_of_the_paper(cell: str, step: Any) -> None:
 
 
 @torch.inference_mode()
-def test_the_encoder_reads_both_ways() -> None:
+def test_the_encoder_reads_in_both_directions() -> None:
     torch.manual_seed(1)
     encoder = RecurrentEncoder(3, H, "gru", 1, 0.0).double()
     x_BSD = torch.randn(1, S, 3, dtype=torch.float64)
@@ -102,14 +102,14 @@ def test_the_encoder_reads_both_ways() -> None:
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_state_matrices_start_orthogonal(cell: str) -> None:
+def test_recurrent_matrices_are_initially_orthogonal(cell: str) -> None:
     torch.manual_seed(1)
     network = make_network({"kind": "rnn", "cell": cell})
-    of_decoder = network.decoder_recurrent.weight[H:]
-    of_encoder = network.encoder_layers.back[0].weight_hh_l0
-    for part in [*of_decoder.split(H), *of_encoder.split(H)]:
+    decoder = network.decoder_recurrent.weight[H:]
+    encoder = network.encoder_layers.back[0].weight_hh_l0
+    for part in [*decoder.split(H), *encoder.split(H)]:
         assert_close(part @ part.t(), torch.eye(H, dtype=torch.float64), atol=1e-6, rtol=0.0)
 
 
-def test_no_sentence_is_too_long() -> None:
+def test_length_is_unlimited() -> None:
     assert make_network({"kind": "rnn"}).max_length is None

@@ -1,4 +1,4 @@
-"""The formula against the parameters of real networks."""
+"""The computed number of parameters against real networks."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     ],
     ids=str,
 )
-def test_the_formula_counts_what_there_is(changes: dict[str, Any]) -> None:
+def test_the_formula_equals_the_count(changes: dict[str, Any]) -> None:
     shape = SHAPES[changes.get("kind", "transformer")]
     config = TypeAdapter(AnyModel).validate_python({"d_model": 16, **shape, **changes})
     for src_vocab_size, tgt_vocab_size in {(19, 19), (19, 30)}:

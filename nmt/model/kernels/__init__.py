@@ -1,1 +1,1 @@
-"""What is there only because a processor likes it; each piece computes what a plain line would."""
+"""Faster equivalents of simple expressions, one module per kind of processor."""

@@ -1,4 +1,4 @@
-"""Faster ways to compute on a GPU what the model says plainly."""
+"""Faster GPU equivalents of simple expressions in the model."""
 
 from __future__ import annotations
 

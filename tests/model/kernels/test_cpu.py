@@ -1,4 +1,4 @@
-"""Each kernel computes what its plain twin does."""
+"""Each kernel computes the same as the plain expression it replaces."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MATMUL = getattr(torch.backends.mkldnn, "matmul", None)
 
 
 @pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
+def _restore_precision() -> Iterator[None]:
     before = MATMUL.fp32_precision if MATMUL else None
     yield
     if MATMUL:
@@ -24,7 +24,7 @@ def _restored() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("rows", [1, 7, 300])
-def test_products_are_exact_whichever_library_is_chosen(rows: int) -> None:
+def test_products_are_accurate_with_either_library(rows: int) -> None:
     cpu.prefer_onednn.cache_clear()
     cpu.prefer_onednn()
     x, weight = torch.randn(rows, 512), torch.randn(200, 512)
@@ -60,8 +60,8 @@ def test_softmax_of_short_and_long_rows(size: int, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
-def test_memory_that_is_freed_is_there_for_the_next_tensor() -> None:
-    """Page faults are counted in a process of its own: malloc's settings are for a whole one."""
+def test_freed_memory_is_reused_by_the_next_tensor() -> None:
+    """Count page faults in a separate process, because malloc settings are process-wide."""
     code = (
         "import resource, torch\n"
         "from nmt.model.kernels.cpu import keep_freed_memory\n"
