@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from nmt import __version__
-from nmt.errors import ConfigError, FileError, NmtError, escape
+from nmt.errors import ConfigError, DataError, FileError, NmtError, escape
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -56,6 +56,9 @@ class _Commands(TyperGroup):
                 raise typer.Exit(141) from error  # 128 + SIGPIPE, as in a shell
             _say(f"nmt: standard output: cannot write it: {error.strerror}")
             raise typer.Exit(FileError.exit_code) from error
+        except MemoryError as error:
+            _say("nmt: memory ran out: give it less text at a time")
+            raise typer.Exit(DataError.exit_code) from error
         except KeyboardInterrupt as error:
             _say("nmt: interrupted")
             raise typer.Exit(130) from error
@@ -578,7 +581,7 @@ def evaluate(
     """Score translations with sacreBLEU, or parses with bracket-f1: a model's, or a file's."""
     from dataclasses import replace
 
-    from nmt.data.corpus import read_lines
+    from nmt.data.corpus import BOM, read_lines
     from nmt.evaluate import EvaluateOptions, evaluate, gold_trees, read_test_data, render
     from nmt.files import write_lines
     from nmt.parsing.evalb_parameters import COLLINS, read_parameters
@@ -621,7 +624,12 @@ def evaluate(
         hypotheses = _translated(translator, data.src)
     else:
         data = read_test_data(None, **files)
-        hypotheses = list(read_lines(hyp))
+        hypotheses = list(read_lines(hyp, keep_bom=True))
+    if any(lines[:1] and lines[0].startswith(BOM) for lines in (hypotheses, *data.refs)):
+        _say(
+            "warning: the byte-order mark at the start of the translations or references counts "
+            "as text, as it does for sacreBLEU: remove it"
+        )
     if output:
         write_lines(hypotheses, output)
     scores = evaluate(hypotheses, data.refs, replace(options, tgt_lang=data.tgt_lang))

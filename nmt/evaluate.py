@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.config import Config
-from nmt.data.corpus import read_lines, read_pairs
+from nmt.data.corpus import BOM, read_lines, read_pairs
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.parsing import brackets
 from nmt.parsing.evalb_parameters import COLLINS, EvalbParameters
@@ -130,11 +130,16 @@ def evaluate(
     references = [[line.rstrip() for line in lines] for lines in references]
     gold = gold_trees(references, options)
     return [
-        _bracket_f1(hypotheses, gold, options)
+        _bracket_f1(_without_bom(hypotheses), gold, options)
         if name == "bracket-f1"
         else _score(name, hypotheses, references, options)
         for name in options.metrics
     ]
+
+
+def _without_bom(lines: Sequence[str]) -> list[str]:
+    """Drop a byte-order mark, which sacreBLEU takes for content, and no tree begins with."""
+    return [line.removeprefix(BOM) if not number else line for number, line in enumerate(lines)]
 
 
 def gold_trees(references: Sequence[Sequence[str]], options: EvaluateOptions) -> list[Tree]:
@@ -147,7 +152,7 @@ def gold_trees(references: Sequence[Sequence[str]], options: EvaluateOptions) ->
         return []
     if len(references) != 1:
         raise DataError(f"bracket-f1 compares with one reference, but there are {len(references)}")
-    return brackets.read_references(references[0])
+    return brackets.read_references(_without_bom(references[0]))
 
 
 def _bracket_f1(hypotheses: Sequence[str], gold: list[Tree], options: EvaluateOptions) -> Score:
@@ -256,7 +261,7 @@ def find_test_set(name: str, langs: str) -> tuple[list[str], list[list[str]]]:
             f"`sacrebleu --download {name} --language-pair {langs}` fetches it into the folder "
             "that the environment variable SACREBLEU names (~/.sacrebleu), which can be copied"
         ) from error
-    return list(read_lines(src)), [list(read_lines(ref)) for ref in refs]
+    return list(read_lines(src)), [list(read_lines(ref, keep_bom=True)) for ref in refs]
 
 
 @dataclass(frozen=True)
@@ -305,7 +310,7 @@ def read_test_data(
     if refs:
         if config and not src:
             raise ConfigError("--ref needs --src with the text to translate")
-        references = [list(read_lines(ref)) for ref in refs]
+        references = [list(read_lines(ref, keep_bom=True)) for ref in refs]
         sources = list(read_lines(src)) if src else []
         for ref, lines in zip(refs, references, strict=True):
             if src and len(lines) != len(sources):  # now, not after an hour of translating

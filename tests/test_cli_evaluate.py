@@ -91,6 +91,22 @@ def test_translations_on_the_standard_output(trained_run: Path, src: Path) -> No
     assert result.stderr.startswith("BLEU|")
 
 
+@pytest.mark.parametrize("marked", ["hyp", "ref", "both"])
+def test_a_byte_order_mark_is_text_as_it_is_for_sacrebleu(tmp_path: Path, marked: str) -> None:
+    for name, last in (("hyp", "today"), ("ref", "now")):
+        mark = "\ufeff" if marked in (name, "both") else ""
+        text = f"{mark}the cat sat on a mat.\na dog ran home {last}.\n"
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    hyp, ref = tmp_path / "hyp", tmp_path / "ref"
+    result = run_nmt("evaluate", "--hyp", hyp, "--ref", ref, "--metrics=bleu,chrf,ter")
+    command = [sys.executable, "-m", "sacrebleu", str(ref), "-i", str(hyp), "--format", "text"]
+    theirs = subprocess.run(
+        [*command, "--metrics", "bleu", "chrf", "ter"], capture_output=True, check=True
+    ).stdout.decode()
+    assert out_of(result).split() == theirs.split()
+    assert "byte-order mark" in result.stderr
+
+
 def test_existing_translations(src: Path, ref: Path) -> None:
     [bleu] = json.loads(out_of(run_nmt("evaluate", "--hyp", src, "--ref", ref, "--metrics=bleu",
                                        "--lowercase", "--confidence", "--tokenize=char",

@@ -137,6 +137,16 @@ def test_a_standard_stream_may_be_the_file(trained_run: Path, source: Path) -> N
         assert source.read_text("utf-8") == TEXT
 
 
+def test_a_line_without_an_end(trained_run: Path, tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.gz"
+    with gzip.open(bomb, "wb", 1) as file:
+        file.write(b"the cat.\n")
+        file.write(bytes(20_000_000))
+    result = translate(trained_run, "--output", str(tmp_path / "out"), file=bomb)
+    assert result.exit_code == 3
+    assert f"{bomb}:2: a line of more than 10,000,000 bytes" in result.stderr
+
+
 def test_a_dash_is_the_standard_output(
     trained_run: Path, best: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

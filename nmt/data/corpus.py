@@ -13,11 +13,13 @@ import hashlib
 import io
 import itertools
 import json
+import os
 import re
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, cast
 
@@ -31,7 +33,7 @@ from nmt.config import (
     ParquetCorpus,
     TsvCorpus,
 )
-from nmt.errors import DataError, FileError
+from nmt.errors import ConfigError, DataError, FileError
 
 if TYPE_CHECKING:
     import datasets
@@ -39,10 +41,12 @@ if TYPE_CHECKING:
 INVALID_UTF8 = "invalid UTF-8"
 CONTROL_CHARACTERS = "control characters"
 
-_BOM = "\ufeff"
+BOM = "\ufeff"
 _GZIP_MAGIC = b"\x1f\x8b"
 _CONTROLS = re.compile("[\x00-\x1f\x7f]")
 _RECORDS_AT_ONCE = 1000
+_MAX_LINE_BYTES = 10_000_000
+_LIMIT_NAME = "NMT_MAX_LINE_BYTES"
 
 
 class Pair(NamedTuple):
@@ -114,7 +118,10 @@ def read_pairs(
 
 
 def read_lines(
-    path: str | Path | None, invalid: Literal["error", "replace"] = "error"
+    path: str | Path | None,
+    invalid: Literal["error", "replace"] = "error",
+    *,
+    keep_bom: bool = False,
 ) -> Iterator[str]:
     """Read the lines of a UTF-8 text file, plain or gzip, without their ends.
 
@@ -124,18 +131,20 @@ def read_lines(
     Args:
         path: the file; None or `-` is the standard input.
         invalid: whether bytes that are not UTF-8 are an error or become U+FFFD.
+        keep_bom: a byte-order mark is content, too.
 
     Raises:
-        DataError: invalid UTF-8, or damaged gzip.
+        ConfigError: the limit in the environment is not a number.
+        DataError: invalid UTF-8, damaged gzip, or a line longer than `max_line_bytes`.
         FileError: the file cannot be read.
     """
-    for line in _decoded_lines(path):
+    for line in _decoded_lines(path, keep_bom=keep_bom):
         if not isinstance(line, _Invalid):
             yield line
         elif invalid == "error":
             raise _invalid_error(line, "as with iconv or recode")
         else:
-            yield line.raw.decode("utf-8", errors="replace").removeprefix(_BOM)
+            yield line.raw.decode("utf-8", errors="replace").removeprefix(BOM)
 
 
 def count_lines(path: str | Path | None) -> int | None:
@@ -252,7 +261,23 @@ def _invalid_error(line: _Invalid, advice: str) -> DataError:
     return DataError(f"{line.where}: not valid UTF-8; convert the file, {advice}")
 
 
-def _decoded_lines(path: str | Path | None) -> Iterator[str | _Invalid]:
+def max_line_bytes() -> int:
+    """Return the bytes that a line may have, so that no file can fill the memory with one line.
+
+    Raises:
+        ConfigError: the environment variable `NMT_MAX_LINE_BYTES` is not a positive number.
+    """
+    text = os.environ.get(_LIMIT_NAME, "")
+    if not text:
+        return _MAX_LINE_BYTES
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:20]) < 1 << 62):
+        raise ConfigError(
+            f"the environment variable {_LIMIT_NAME}={text:.30}: not a number of bytes above 0"
+        )
+    return int(text)
+
+
+def _decoded_lines(path: str | Path | None, *, keep_bom: bool = False) -> Iterator[str | _Invalid]:
     name = "standard input" if path is None or str(path) == "-" else str(path)
     for number, raw in enumerate(_byte_lines(path, name), 1):
         end = -2 if raw.endswith(b"\r\n") else -1 if raw.endswith(b"\n") else None
@@ -261,14 +286,22 @@ def _decoded_lines(path: str | Path | None) -> Iterator[str | _Invalid]:
         except UnicodeDecodeError as error:
             yield _Invalid(f"{name}:{number}:{error.start + 1}", raw[:end])
             continue
-        yield line.removeprefix(_BOM) if number == 1 else line
+        yield line.removeprefix(BOM) if number == 1 and not keep_bom else line
 
 
 def _byte_lines(path: str | Path | None, name: str) -> Iterator[bytes]:
     """Yield the lines of a file with their line feeds."""
+    limit = max_line_bytes()
     try:
         with _opened(path) as file:
-            yield from file
+            # Of a line that is too long, no more is read than shows that it is.
+            for number, line in enumerate(iter(partial(file.readline, limit + 1), b""), 1):
+                if len(line) > limit and not line.endswith(b"\n"):
+                    raise DataError(
+                        f"{name}:{number}: a line of more than {limit:,} bytes; if it is meant to "
+                        f"be there, set the environment variable {_LIMIT_NAME} to a larger number"
+                    )
+                yield line
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{name}: damaged gzip, cut short perhaps: {error}") from error
     except OSError as error:
@@ -294,6 +327,8 @@ def _opened(path: str | Path | None) -> Iterator[BinaryIO]:
 def _file_digest(path: Path) -> bytes:
     digest = hashlib.sha256()
     try:
+        if not (path.is_file() or path.is_dir()) and path.exists():  # a pipe, a device
+            raise DataError(f"{path}: not a file: a corpus is read more than once")
         with open(path, "rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)

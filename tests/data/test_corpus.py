@@ -24,7 +24,7 @@ from nmt.data.corpus import (
     read_pairs,
     replace_controls,
 )
-from nmt.errors import DataError, FileError
+from nmt.errors import ConfigError, DataError, FileError
 
 
 def corpus_of(**keys: Any) -> AnyCorpus:
@@ -313,3 +313,58 @@ def test_lines_of_what_cannot_be_read_twice_are_not_counted(tmp_path: Path) -> N
     (tmp_path / "damaged.gz").write_bytes(gzip.compress(b"one\n")[:-3])
     for path in (None, "-", tmp_path / "pipe", tmp_path / "damaged.gz", tmp_path / "missing"):
         assert count_lines(path) is None
+
+
+# ---------------------------------------------------------------- lines without an end
+
+
+def test_a_line_may_be_as_long_as_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NMT_MAX_LINE_BYTES", "8")
+    path = tmp_path / "text"
+    path.write_bytes(b"1234\n12345678\n12345678")
+    assert list(read_lines(path)) == ["1234", "12345678", "12345678"]
+    for content in (b"1234\n123456789\n", b"1234\n123456789"):
+        for name, data in (("text", content), ("text.gz", gzip.compress(content))):
+            (tmp_path / name).write_bytes(data)
+            with pytest.raises(
+                DataError, match=rf"{name}:2: a line of more than 8 bytes; .* NMT_MAX_LINE_BYTES"
+            ):
+                list(read_lines(tmp_path / name))
+    monkeypatch.setenv("NMT_MAX_LINE_BYTES", "9")
+    assert list(read_lines(path)) == ["1234", "123456789"]
+
+
+def test_every_corpus_of_lines_has_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NMT_MAX_LINE_BYTES", "30")
+    (tmp_path / "short").write_text("a\tb\n", "utf-8")
+    (tmp_path / "long").write_text('{"en": "a", "de": "b", "other": "a b c d e"}\n', "utf-8")
+    short, long = str(tmp_path / "short"), str(tmp_path / "long")
+    for corpus in (
+        corpus_of(src=short, tgt=long),
+        corpus_of(tsv=long, src_column=0, tgt_column=1),
+        corpus_of(jsonl=long),
+    ):
+        assert "long:1: a line of more than 30 bytes" in refusal(corpus)
+
+
+@pytest.mark.parametrize("text", ["x", "0", "-1", "1e6", "9" * 30, "²"])
+def test_the_limit_must_be_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("NMT_MAX_LINE_BYTES", text)
+    with pytest.raises(ConfigError, match="NMT_MAX_LINE_BYTES"):
+        list(read_lines(tmp_path / "text"))
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero")
+def test_input_without_an_end(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="/dev/zero:1: a line of more than 10,000,000 bytes"):
+        list(read_lines("/dev/zero"))
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/zero", str(tmp_path / "pipe")):
+        with pytest.raises(DataError, match="not a file: a corpus is read more than once"):
+            fingerprint(corpus_of(src=path, tgt=path))
