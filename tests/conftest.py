@@ -22,7 +22,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run directory; its data.test is beside it in test.src and test.tgt."""
-    from nmt.config import Config
+    from nmt.config.schema import Config
     from nmt.console import Console
     from nmt.train.run import train
 

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from nmt.cli import app
-from nmt.config import Config, DatasetCorpus
-from nmt.config_file import load_config
+from nmt.config.load import load_config
+from nmt.config.schema import Config, DatasetCorpus
 
 PAPER = Path(__file__).parents[1] / "configs" / "paper"
 

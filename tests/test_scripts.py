@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from nmt.data.phrasebook import pairs
-from nmt.trained_model import load_model
+from nmt.runs.model import load_model
 
 BENCH = Path(__file__).parents[1] / "scripts" / "benchmarks"
 

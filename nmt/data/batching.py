@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nmt.config import Config
+from nmt.config.schema import Config
 from nmt.data.prefetch import prefetch
 from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizer, Tokenizers

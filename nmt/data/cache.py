@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nmt.config import DataConfig
+from nmt.config.schema import DataConfig
 from nmt.errors import FileError
 from nmt.files import MAX_JSON_BYTES, measure, read_bounded
 

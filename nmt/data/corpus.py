@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, cast
 
-from nmt.config import (
+from nmt.config.schema import (
     AnyCorpus,
     DataConfig,
     DatasetCorpus,

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from nmt.config import AnyCorpus, Config, DataConfig
+from nmt.config.schema import AnyCorpus, Config, DataConfig
 from nmt.data import cache
 from nmt.data.corpus import (
     CONTROL_CHARACTERS,

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 
 import sentencepiece
 
-from nmt.config import Config, TokenizerConfig
+from nmt.config.schema import Config, TokenizerConfig
 from nmt.data import cache
 from nmt.data.corpus import Pair, content_key, read_pairs, replace_controls
 from nmt.data.model_file import ModelType, parse, parse_text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nmt.config import ConvolutionalConfig, RecurrentConfig, TransformerConfig
+from nmt.config.schema import ConvolutionalConfig, RecurrentConfig, TransformerConfig
 
 ModelConfig = TransformerConfig | RecurrentConfig | ConvolutionalConfig
 

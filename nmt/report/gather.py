@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import nmt
-from nmt import checkpoint
-from nmt.config import Config
+from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.errors import ConfigError, NmtError
 from nmt.progress import Advance, progress_bar
 from nmt.report.curves import Curves, read_curves
+from nmt.runs import checkpoint
 
 if TYPE_CHECKING:
     import torch
 
-    from nmt.evaluate import EvaluationData
+    from nmt.evaluate.metrics import EvaluationData
     from nmt.report.quality import Quality
 
 
@@ -203,7 +203,7 @@ def _named_data(text: Text) -> EvaluationData | None:
         return None
     if text.src is None or not text.refs:
         raise ConfigError("--src and --ref go together: the text to translate and its translation")
-    from nmt.evaluate import read_test_data
+    from nmt.evaluate.metrics import read_test_data
 
     return read_test_data(None, src=text.src, refs=text.refs)
 
@@ -218,7 +218,7 @@ def _translated(
 ) -> RunReport:
     """Add what the run's model makes of a text, or a note why there is nothing to add."""
     from nmt.report.quality import measure
-    from nmt.trained_model import load_model
+    from nmt.runs.model import load_model
 
     notes = list(run.notes)
     tracked = _Tracked(run.name, console)
@@ -243,7 +243,7 @@ def _own_data(config: Config, part: str | None) -> tuple[EvaluationData, str]:
         ConfigError: the configuration has none.
     """
     from nmt.data.corpus import corpus_name, read_pairs
-    from nmt.evaluate import EvaluationData
+    from nmt.evaluate.metrics import EvaluationData
 
     part = part or ("test" if config.data.test else "valid")
     corpora = config.data.test if part == "test" else config.data.valid

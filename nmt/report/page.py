@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nmt.html_page import fill_page
 from nmt.report.gather import Report
+from nmt.report.html_page import fill_page
 
 
 def render(report: Report) -> str:

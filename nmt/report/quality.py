@@ -9,12 +9,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from nmt.decode.scorer import PairScore, Totals, score_pairs
-from nmt.decode.translator import Translator
 from nmt.errors import DataError
-from nmt.evaluate import EvaluateOptions, EvaluationData, Score, evaluate
+from nmt.evaluate.metrics import EvaluateOptions, EvaluationData, Score, evaluate
 from nmt.progress import Advance
-from nmt.trained_model import TrainedModel
+from nmt.runs.model import TrainedModel
+from nmt.translate.score import PairScore, Totals, score_pairs
+from nmt.translate.translator import Translator
 
 SAMPLES = 20
 """Sentences of the largest loss that are shown."""

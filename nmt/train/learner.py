@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nmt.config import Config, TrainConfig
+from nmt.config.schema import Config, TrainConfig
 from nmt.data.batching import Batch
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import autocast, is_out_of_memory

@@ -12,9 +12,8 @@ from typing import Any
 
 import torch
 
-from nmt import checkpoint, trained_model
-from nmt.config import AnyCorpus, Config, TrainConfig
-from nmt.config_file import dump_config
+from nmt.config.load import dump_config
+from nmt.config.schema import AnyCorpus, Config, TrainConfig
 from nmt.console import Console
 from nmt.data.lengths import LengthModel
 from nmt.data.prepare import Prepared, prepare, render
@@ -22,6 +21,8 @@ from nmt.data.tokenizer import Tokenizers, train_tokenizers
 from nmt.device import choose_device
 from nmt.errors import ConfigError, FileError
 from nmt.files import write_text
+from nmt.runs import checkpoint
+from nmt.runs import model as trained_model
 from nmt.signals import StopFlag
 from nmt.train.monitor import preparing
 from nmt.train.trainer import Trainer

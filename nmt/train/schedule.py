@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nmt.config import TrainConfig
+from nmt.config.schema import TrainConfig
 
 
 def learning_rate(step: int, config: TrainConfig, d_model: int) -> float:

@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from nmt import checkpoint
-from nmt.config import Config
+from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.data.batching import Batch, BatchOrder, batches
 from nmt.data.prepare import Prepared
@@ -23,6 +22,7 @@ from nmt.data.tokenizer import Tokenizers
 from nmt.device import choose_device
 from nmt.errors import ConfigError, FileError, Interrupted, TrainingError
 from nmt.model.build import network_with_weights
+from nmt.runs import checkpoint
 from nmt.signals import StopFlag
 from nmt.train.learner import Learner, StepFigures
 from nmt.train.monitor import Monitor

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from nmt.config import Config
+from nmt.config.schema import Config
 from nmt.data.batching import BatchOrder, batches
 from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizers
-from nmt.decode.engine import TranslateOptions
-from nmt.decode.translator import Translator
 from nmt.device import autocast
 from nmt.errors import DataError
-from nmt.evaluate import EvaluateOptions, evaluate
+from nmt.evaluate.metrics import EvaluateOptions, evaluate
 from nmt.model.network import Network
+from nmt.runs.model import TrainedModel
 from nmt.signals import StopFlag
 from nmt.train.loss import batch_loss
-from nmt.trained_model import TrainedModel
+from nmt.translate.engine import TranslateOptions
+from nmt.translate.translator import Translator
 
 
 class Validator:

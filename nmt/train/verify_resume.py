@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nmt import checkpoint
-from nmt.config import Config
+from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.errors import ConfigError, Interrupted, NmtError, TrainingError
+from nmt.runs import checkpoint
 from nmt.signals import StopFlag
 from nmt.train.run import train
 

@@ -11,8 +11,8 @@ import training
 import translation
 
 from nmt import files
-from nmt.checkpoint import files_of
 from nmt.errors import FileError, NmtError
+from nmt.runs.checkpoint import files_of
 
 
 def main() -> None:

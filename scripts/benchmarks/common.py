@@ -12,9 +12,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from runs import ask_worker
-
 from report import Report
+from runs import ask_worker
 
 SIZES: dict[str, dict[str, int]] = {
     "big": {"d_model": 1024, "d_ff": 4096, "num_heads": 16, "layers": 6},
@@ -34,9 +33,9 @@ def make_config(options: argparse.Namespace, size: str, cache: Path, **train: An
         train: what differs from the defaults of training.
 
     Returns:
-        an `nmt.config.Config`.
+        an `nmt.config.schema.Config`.
     """
-    from nmt.config import Config
+    from nmt.config.schema import Config
 
     shape = dict(SIZES[size])
     layers = shape.pop("layers")

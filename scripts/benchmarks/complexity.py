@@ -24,10 +24,10 @@ from common import describe_machine, device, positive
 from plot import Curve, Panel, render
 from rich.console import Console
 from rich.table import Table
-from runs import Case, Figures, ask_worker, interleaved
 
 from nmt.files import write_lines
 from report import Report
+from runs import Case, Figures, ask_worker, interleaved
 
 # Operations of a layer as in Table 1: n the length, d the width, k the size of the kernel.
 PAPER = {"self-attention": "O(n²·d)", "recurrent": "O(n·d²)", "convolutional": "O(k·n·d²)"}

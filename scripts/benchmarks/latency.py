@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from common import add_common_options, describe_machine, find_pythons
-from runs import WORKERS, Case, Figures, ask_worker, interleaved
 from translation import Task, add_model_options, make_task
 from workers.worker import peak_resident
 
 from report import Report
+from runs import WORKERS, Case, Figures, ask_worker, interleaved
 
 _WARM_UP = 5
 

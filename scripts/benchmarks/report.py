@@ -11,9 +11,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from runs import Case, Figures
 
 from nmt.files import is_standard
+from runs import Case, Figures
 
 
 class Report:

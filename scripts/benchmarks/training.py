@@ -26,9 +26,9 @@ from common import (
     positive,
     some_of,
 )
-from runs import Case, Figures, ask_worker, interleaved
 
 from report import Report
+from runs import Case, Figures, ask_worker, interleaved
 
 # Small enough not to diverge, post-norm and bf16 included, and the loss falls from the first step.
 _PEAK_RATE, _WARMUP_STEPS = 7e-4, 100
@@ -132,7 +132,7 @@ def _figures(answer: Figures, plan: Plan, peak: float | None) -> Figures:
 
 def _plan(options: argparse.Namespace, size: str, folder: Path) -> Plan:
     """Prepare the corpus and write down the batches that nmt will make."""
-    from nmt.config_file import dump_config
+    from nmt.config.load import dump_config
     from nmt.data.batching import BatchOrder, batches
     from nmt.data.prepare import prepare
     from nmt.data.tokenizer import train_tokenizers

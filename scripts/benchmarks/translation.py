@@ -27,12 +27,12 @@ from common import (
     make_config,
     positive,
 )
-from runs import Case, Figures, ask_worker, interleaved
 
 from report import Report
+from runs import Case, Figures, ask_worker, interleaved
 
 if TYPE_CHECKING:
-    from nmt.trained_model import TrainedModel
+    from nmt.runs.model import TrainedModel
 
 _BEAM_SIZE = 4
 # Of what is computed in, the matrix product to compare with; of other types none is measured.
@@ -94,7 +94,7 @@ class Task:
 
     def bleu(self, texts: Sequence[str]) -> float | None:
         """Score translations; those of random weights have no score."""
-        from nmt.evaluate import EvaluateOptions, evaluate
+        from nmt.evaluate.metrics import EvaluateOptions, evaluate
 
         if self.num_tokens or not self.references:
             return None
@@ -118,9 +118,9 @@ class Task:
 
 def make_task(options: argparse.Namespace, folder: Path, exporting: bool) -> Task:
     """Load or make the model, and read the text."""
+    from nmt.convert.ctranslate2 import export_ctranslate2
     from nmt.data.corpus import read_lines
-    from nmt.export.ctranslate2 import export_ctranslate2
-    from nmt.trained_model import load_model
+    from nmt.runs.model import load_model
 
     paths = [options.src, options.ref]
     if options.data:
@@ -321,10 +321,10 @@ def _make_random_run(options: argparse.Namespace, folder: Path) -> Path:
     """Make a run directory of random weights that never choose the end mark."""
     import torch
 
-    from nmt.checkpoint import save_average, save_directory
-    from nmt.config_file import dump_config
+    from nmt.config.load import dump_config
     from nmt.data.tokenizer import train_tokenizers
     from nmt.model.build import make_network
+    from nmt.runs.checkpoint import save_average, save_directory
 
     config = make_config(options, options.random, folder / "cache")
     tokenizers = train_tokenizers(config)

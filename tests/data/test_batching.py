@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from nmt.config import Config
+from nmt.config.schema import Config
 from nmt.data.batching import Batch, BatchOrder, batches, collate
 from nmt.data.prefetch import prefetch
 from nmt.data.prepare import Prepared, prepare

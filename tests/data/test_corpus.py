@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from nmt.config import AnyCorpus, DataConfig
+from nmt.config.schema import AnyCorpus, DataConfig
 from nmt.data.corpus import (
     CONTROL_CHARACTERS,
     INVALID_UTF8,

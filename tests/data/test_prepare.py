@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt.config import Config
+from nmt.config.schema import Config
 from nmt.data import prepare as module
 from nmt.data.corpus import CONTROL_CHARACTERS, INVALID_UTF8
 from nmt.data.prepare import (

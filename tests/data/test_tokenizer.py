@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sentencepiece
 
-from nmt.config import Config
+from nmt.config.schema import Config
 from nmt.data import tokenizer as module
 from nmt.data.tokenizer import Tokenizer, Tokenizers, train_tokenizers
 from nmt.errors import ConfigError, DataError, FileError

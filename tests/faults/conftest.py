@@ -22,7 +22,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt import checkpoint
+from nmt.runs import checkpoint
 
 WORDS = ["ab", "bad", "cab", "dab", "fed", "gab", "head", "jade", "keg", "lab"]
 TIMEOUT_SECONDS = 120

@@ -14,13 +14,13 @@ from pathlib import Path
 import deadly
 import torch
 
-import nmt.decode.translator
 import nmt.files
-from nmt.decode.bulk import finished, translate_file
-from nmt.decode.engine import TranslateOptions
-from nmt.decode.layouts import JsonLayout, Layout, TextLayout
-from nmt.decode.translator import Translator
-from nmt.trained_model import load_model
+import nmt.translate.translator
+from nmt.runs.model import load_model
+from nmt.translate.engine import TranslateOptions
+from nmt.translate.formats import JsonLayout, Layout, TextLayout
+from nmt.translate.resume import finished, translate_file
+from nmt.translate.translator import Translator
 
 WORDS = ["the", "cat", "dog", "sat", "on", "a", "mat", "ran", "home", ""]
 OPERATIONS = [
@@ -56,7 +56,7 @@ def resume_until_done(translator: Translator, layout: Layout, path: Path, death:
 def main() -> None:
     torch.set_num_threads(1)
     # Windows of ten lines or so, whose batches hold several: other batches would round otherwise.
-    nmt.decode.translator._BATCHES_AHEAD = 1
+    nmt.translate.translator._BATCHES_AHEAD = 1
     models = [load_model(sys.argv[1])]
     translator = Translator(models, TranslateOptions(batch_tokens=50, beam_size=2, nbest=2))
     draw = random.Random(0)

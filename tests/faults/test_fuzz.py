@@ -22,15 +22,15 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nmt.checkpoint import average_checkpoints
-from nmt.config import DataConfig
-from nmt.config_file import load_config
+from nmt.config.load import load_config
+from nmt.config.schema import DataConfig
 from nmt.data.corpus import read_pairs
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import NmtError
-from nmt.info import inspect, render
+from nmt.runs.checkpoint import average_checkpoints
+from nmt.runs.info import inspect, render
+from nmt.runs.model import load_model
 from nmt.train.monitor import Monitor
-from nmt.trained_model import load_model
 
 DOCUMENTED = {2, 3, 4, 5}
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from nmt.checkpoint import average_checkpoints
 from nmt.console import Console
 from nmt.errors import FileError
-from nmt.info import ModelInfo, inspect
 from nmt.report.gather import Text, gather
-from nmt.trained_model import load_model
+from nmt.runs.checkpoint import average_checkpoints
+from nmt.runs.info import ModelInfo, inspect
+from nmt.runs.model import load_model
 
 from .conftest import Folder
 

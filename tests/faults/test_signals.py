@@ -35,7 +35,7 @@ def test_fault_15_sigterm_to_one_process(folder: Folder) -> None:
     """
     steps = ["train.max_steps=8", "train.save_every=4", "model.dropout=0.3"]
     folder.train(*steps, run="whole").succeeded()
-    fault = before_call(1, "nmt.checkpoint:save_checkpoint", f"{SIGTERM}; time.sleep(1)")
+    fault = before_call(1, "nmt.runs.checkpoint:save_checkpoint", f"{SIGTERM}; time.sleep(1)")
     cut = folder.train(*steps, fault=fault)
     assert cut.code == 143
     last = folder.steps()[-1]
@@ -66,7 +66,7 @@ def test_fault_14_sigterm_before_the_training(folder: Folder, fault: str) -> Non
 
 @pytest.mark.parametrize(
     "function",
-    ["nmt.train.validate:batch_loss", "nmt.decode.engine:beam_search"],
+    ["nmt.train.validate:batch_loss", "nmt.translate.engine:beam_search"],
     ids=["loss", "translation"],
 )
 def test_fault_14_sigterm_during_validation(folder: Folder, function: str) -> None:
@@ -87,7 +87,7 @@ def test_fault_16_sigint_twice(folder: Folder) -> None:
     sigint = send(signal.SIGINT)
     fault = before_call(1, "nmt.train.learner:batch_loss", sigint)
     late = f"time.sleep(1.1); {sigint}; time.sleep(60)"
-    fault += before_call(1, "nmt.checkpoint:_replace_directory", late)
+    fault += before_call(1, "nmt.runs.checkpoint:_replace_directory", late)
     end = folder.train(fault=fault).refused(130, "nmt: interrupted")
     assert "saving …; Ctrl-C again to abandon" in end.err
     assert folder.steps() == [2]

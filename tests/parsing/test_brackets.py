@@ -22,7 +22,7 @@ from typer.testing import CliRunner, Result
 from nmt import __version__
 from nmt.cli import app
 from nmt.errors import DataError
-from nmt.evaluate import EvaluateOptions, Score, evaluate
+from nmt.evaluate.metrics import EvaluateOptions, Score, evaluate
 from nmt.parsing.brackets import Comparison, Status, bootstrap, compare, read_references
 from nmt.parsing.evalb_parameters import COLLINS, EvalbParameters, read_parameters
 from nmt.parsing.trees import Leaves, Tree, bracketed, linearise, normalised, parse_tree
@@ -546,7 +546,7 @@ def test_the_command_with_a_parameter_file(tmp_path: Path) -> None:
 def test_references_are_looked_at_before_a_model_translates(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nmt.cli._translated", lambda *arguments: pytest.fail("it translates"))
+    monkeypatch.setattr("nmt.cli.main._translated", lambda *arguments: pytest.fail("it translates"))
     result = run_nmt(trained_run, "--metrics", "bracket-f1")
     assert result.exit_code == 3
     assert "line 1 of the reference is not a tree" in result.stderr

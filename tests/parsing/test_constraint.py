@@ -11,18 +11,18 @@ import sentencepiece
 import torch
 from torch import Tensor
 
-from nmt.config import DecodeConfig
+from nmt.config.schema import DecodeConfig
 from nmt.data.tokenizer import Tokenizer, Tokenizers
-from nmt.decode.engine import Networks, TranslateOptions
-from nmt.decode.translator import Translator
 from nmt.errors import ConfigError
 from nmt.model.build import make_network
 from nmt.parsing.constraint import TreeConstraint, TreeGrammar
 from nmt.parsing.trees import parse_linearised
+from nmt.runs.model import TrainedModel, load_model
 from nmt.search.beam import beam_search
 from nmt.search.constraints import ConstrainedStepper
 from nmt.search.hypothesis import Hypothesis
-from nmt.trained_model import TrainedModel, load_model
+from nmt.translate.engine import Networks, TranslateOptions
+from nmt.translate.translator import Translator
 
 SENTENCES = ["the cat sat", "on a ( mat ) .", "dogs", "the dogs sat on the cat :("]
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.config_file import load_config
+from nmt.config.load import load_config
 from nmt.data.corpus import read_lines, read_pairs
 from nmt.data.tokenizer import train_tokenizers
 from nmt.errors import ConfigError, DataError, FileError

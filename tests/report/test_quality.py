@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from nmt.decode.scorer import PairScore, score_pairs
-from nmt.decode.translator import Translator
 from nmt.errors import DataError
-from nmt.evaluate import EvaluateOptions, EvaluationData, evaluate
+from nmt.evaluate.metrics import EvaluateOptions, EvaluationData, evaluate
 from nmt.progress import Advance
 from nmt.report.quality import SAMPLES, bleu_by_length, hardest, measure
-from nmt.trained_model import TrainedModel, load_model
+from nmt.runs.model import TrainedModel, load_model
+from nmt.translate.score import PairScore, score_pairs
+from nmt.translate.translator import Translator
 
 
 @contextmanager

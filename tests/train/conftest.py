@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.config import Config
+from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.train.run import train
 

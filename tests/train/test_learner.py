@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config import Config
+from nmt.config.schema import Config
 from nmt.data.batching import Batch, BatchOrder, batches
 from nmt.data.prepare import prepare
 from nmt.data.tokenizer import train_tokenizers

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.config import Config
+from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.errors import FileError
 from nmt.signals import StopFlag

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from nmt import checkpoint, trained_model
-from nmt.config import Config
-from nmt.config_file import load_config
+from nmt.config.load import load_config
+from nmt.config.schema import Config
 from nmt.data import corpus
 from nmt.data.corpus import fingerprint
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, DataError, FileError
+from nmt.runs import checkpoint
+from nmt.runs import model as trained_model
 from nmt.train import run as run_module
 
 from .conftest import TinyRun

@@ -17,8 +17,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from nmt import checkpoint, trained_model
-from nmt.config import AnyModel, Config
+from nmt.config.schema import AnyModel, Config
 from nmt.data.batching import Batch
 from nmt.data.prepare import prepare
 from nmt.data.tokenizer import train_tokenizers
@@ -28,6 +27,8 @@ from nmt.model.convolutional import ConvolutionalNetwork
 from nmt.model.network import Network
 from nmt.model.recurrent import RecurrentNetwork
 from nmt.model.transformer import Transformer
+from nmt.runs import checkpoint
+from nmt.runs import model as trained_model
 from nmt.signals import StopFlag
 from nmt.train import learner as learner_module
 from nmt.train import trainer as trainer_module

@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from nmt import cli
+from nmt.cli import app as cli
 
 if TYPE_CHECKING:
-    from nmt.decode.translator import Translator
+    from nmt.translate.translator import Translator
 
 num_tokens = int(sys.argv.pop(1))
 make = cli._translator

@@ -15,7 +15,7 @@ from worker import Answer, Request, check_lengths, peak_memory, peak_resident, s
 from nmt.console import Console
 
 if TYPE_CHECKING:
-    from nmt.decode.translator import Translator
+    from nmt.translate.translator import Translator
 
 
 def train_nmt(request: Request) -> Answer:
@@ -24,7 +24,7 @@ def train_nmt(request: Request) -> Answer:
     Making batches is in the time, as it always is; so is the copy of the weights for the last
     checkpoint in the peak of memory.
     """
-    from nmt.config_file import load_config
+    from nmt.config.load import load_config
     from nmt.train.run import train
 
     config = load_config(Path(request["config"]), request["options"])
@@ -51,7 +51,7 @@ class _LoadedError(BaseException):
 
 def load_translator(arguments: list[str]) -> Translator:
     """Make the translator of `nmt translate ARGUMENTS`: all its options work here."""
-    from nmt import cli
+    from nmt.cli import app as cli
 
     make = cli._translator
 

@@ -1,0 +1,1 @@
+"""nmt check: findings about data, settings, time and memory before training."""

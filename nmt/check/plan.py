@@ -1,0 +1,82 @@
+"""How training will go through the data, told without taking a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.config.schema import Config
+from nmt.data.batching import BatchOrder
+from nmt.data.prepare import Prepared
+from nmt.data.tokenizer import Tokenizers
+from nmt.model.size import num_parameters
+
+Int64s = npt.NDArray[np.int64]
+
+_SAMPLED_PAIRS = 1000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the training pairs are divided.
+
+    Attributes:
+        parameters: of the model; shared ones count once.
+        tokens: of the training pairs, both sides together, end marks included.
+        batches_per_epoch: about; each epoch is cut in its own way, and sampled segmentations
+            are longer than the plain ones.
+        epochs: in `train.max_steps`.
+        padding: share of padding in the batches, both sides together.
+        padded_tokens: of a batch on average, both sides together, padding included.
+        largest_batch: pairs, and the source and target lengths that they are padded to.
+    """
+
+    parameters: int
+    tokens: int
+    batches_per_epoch: int
+    epochs: float
+    padding: float
+    padded_tokens: float
+    largest_batch: tuple[int, int, int]
+
+
+def make_plan(config: Config, tokenizers: Tokenizers, prepared: Prepared) -> Plan:
+    """Divide the training pairs into batches as the first epoch will."""
+    epoch = BatchOrder.of(prepared, config.train.batch_tokens, config.train.seed).epoch(0)
+    shapes = [shape(prepared, rows) for rows in epoch]
+    padded = sum(pairs * (src + tgt) for pairs, src, tgt in shapes)
+    rows = np.concatenate(epoch)
+    tokens = int(prepared.src_lengths[rows].sum() + prepared.tgt_lengths[rows].sum())
+    number = max(1, round(len(epoch) * _growth(config, tokenizers, prepared, rows)))
+    return Plan(
+        parameters=num_parameters(
+            config.model, tokenizers.src.vocab_size, tokenizers.tgt.vocab_size
+        ),
+        tokens=int(prepared.src_lengths.sum() + prepared.tgt_lengths.sum()),
+        batches_per_epoch=number,
+        epochs=config.train.max_steps * config.train.accumulate / number,
+        padding=1 - tokens / padded,
+        padded_tokens=padded / len(epoch),
+        largest_batch=max(shapes, key=lambda shape: shape[0] * (shape[1] + shape[2])),
+    )
+
+
+def shape(prepared: Prepared, rows: Int64s) -> tuple[int, int, int]:
+    """Return the pairs of a batch and the lengths that its sides are padded to."""
+    return len(rows), int(prepared.src_lengths[rows].max()), int(prepared.tgt_lengths[rows].max())
+
+
+def _growth(config: Config, tokenizers: Tokenizers, prepared: Prepared, rows_N: Int64s) -> float:
+    """Estimate how many times longer pairs are when their segmentation is sampled."""
+    alpha, nbest = config.tokenizer.sampling_alpha, config.tokenizer.sampling_nbest
+    if not alpha:
+        return 1.0
+    rows_N = np.random.default_rng(config.train.seed).choice(rows_N, _SAMPLED_PAIRS)
+    sampled = [
+        np.array([len(ids) + 1 for ids in tokenizer.sample(texts, alpha, nbest, seed=0)])
+        for tokenizer, texts in zip(tokenizers, prepared.texts(rows_N), strict=True)
+    ]
+    plain = prepared.src_lengths[rows_N], prepared.tgt_lengths[rows_N]
+    return float(np.maximum(*sampled).sum() / np.maximum(*plain).sum())

@@ -1,0 +1,188 @@
+"""A report for the terminal, readable at 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from nmt.check import corpora
+from nmt.check.run import Report
+from nmt.config.schema import Config
+
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+_BAR = 16
+_BUSY = 1.5  # processes a processor; the preparation itself makes it 1
+
+
+def render(report: Report, config: Config) -> Iterator[RenderableType]:
+    """Lay out a report, part by part."""
+    langs = config.data.src_lang, config.data.tgt_lang
+    yield _corpora(report, langs)
+    yield _lengths(report.lengths, langs)
+    yield _text_figures(report, langs)
+    yield _training_figures(report, config.train.max_steps)
+    yield _findings(report)
+
+
+def _corpora(report: Report, langs: tuple[str, str]) -> Table:
+    table = _table("Pairs")
+    table.add_column("corpus", overflow="fold")
+    for name in ("read", "dropped", *(f"{lang} tokens" for lang in langs), "unknown"):
+        table.add_column(name, justify="right")
+    for part, reports in report.data.items():
+        for one in reports:
+            table.add_row(
+                f"{part}: {one.name}",
+                f"{one.read:,}",
+                f"{one.read - one.kept:,}",
+                f"{one.src_tokens:,}",
+                f"{one.tgt_tokens:,}",
+                _percent(one.src_unknown + one.tgt_unknown, one.src_tokens + one.tgt_tokens),
+            )
+    return table
+
+
+def _lengths(lengths: corpora.Lengths, langs: tuple[str, str]) -> Table:
+    table = _table("Training pairs by tokens, end mark included")
+    table.add_column("tokens", justify="right")
+    for lang in langs:
+        table.add_column(lang, justify="right")
+        table.add_column("", width=_BAR)
+    most = max(*lengths.src, *lengths.tgt)
+    longest = max(lengths.src_percentiles[-1], lengths.tgt_percentiles[-1])
+    ends = [*(start - 1 for start in lengths.starts[1:]), longest]
+    for start, end, src, tgt in zip(lengths.starts, ends, lengths.src, lengths.tgt, strict=True):
+        label = str(start) if start == end else f"{start}-{end}"
+        table.add_row(label, f"{src:,}", _bar(src / most), f"{tgt:,}", _bar(tgt / most))
+    return table
+
+
+def _text_figures(report: Report, langs: tuple[str, str]) -> Table:
+    src_lang, tgt_lang = langs
+    table = _grid("Text")
+    lengths = zip(
+        corpora.PERCENTILES,
+        report.lengths.src_percentiles,
+        report.lengths.tgt_percentiles,
+        strict=True,
+    )
+    table.add_row(
+        "lengths",
+        "; ".join(
+            f"{'all' if percent == 100 else f'{percent} %'} up to {src} + {tgt}"
+            for percent, src, tgt in lengths
+        ),
+    )
+    for name, alignments in report.alignment.items():
+        for one in alignments:
+            related = "" if one.correlation is None else f"correlation {one.correlation:.2f}, "
+            table.add_row(
+                f"{name} sides",
+                (f"{one.corpus}: " if len(alignments) > 1 else "")
+                + f"{tgt_lang}/{src_lang} {one.ratio:.2f} tokens, {related}"
+                f"{one.outliers:,} pairs of unlikely lengths",
+            )
+    twice = report.duplicates
+    table.add_row(
+        "repeated",
+        f"{twice.pairs:,} pairs; {twice.ambiguous:,} sources with several targets; "
+        f"{twice.copies:,} pairs of equal sides",
+    )
+    for name, overlap in report.overlap.items():
+        table.add_row(
+            f"{name} in train",
+            f"sources {overlap.src:,}, targets {overlap.tgt:,}, pairs {overlap.pairs:,} "
+            f"of {overlap.sentences:,}",
+        )
+    words = report.vocabulary
+    used = f"{src_lang} uses {words.src_used:,}, {tgt_lang} {words.tgt_used:,}"
+    table.add_row(
+        "vocabulary",
+        f"{words.src_pieces:,} + {words.tgt_pieces:,} pieces; {used}"
+        if words.used is None
+        else f"{words.src_pieces:,} pieces; {used}, both {words.used:,}",
+    )
+    return table
+
+
+def _training_figures(report: Report, max_steps: int) -> Table:
+    table = _grid("Training")
+    plan, measured = report.plan, report.measured
+    table.add_row("model", f"{plan.parameters:,} parameters")
+    table.add_row(
+        "epoch",
+        f"{plan.batches_per_epoch:,} batches, {100 * plan.padding:.1f} % padding; "
+        f"{max_steps:,} steps are {plan.epochs:.1f} epochs",
+    )
+    pairs, src, tgt = plan.largest_batch
+    table.add_row("largest batch", f"{pairs:,} pairs of {src} + {tgt} tokens")
+    if measured is None:
+        return table
+    table.add_row("memory", f"{_bytes(measured.peak_bytes)} ({measured.peak_is})")
+    where = f"{measured.device}, {measured.precision}"
+    if measured.device == "cpu":
+        where += f", {measured.threads} thread{'' if measured.threads == 1 else 's'}"
+    steps = "a step" if measured.steps == 1 else f"{measured.steps} steps"
+    table.add_row(
+        "speed",
+        f"{measured.tgt_tokens_per_second:,.0f} target tokens a second on {where}: "
+        f"{measured.step_seconds:.3g} s a step, over {steps}",
+    )
+    busy = "; less when the machine is less busy" if measured.load > _BUSY else ""
+    table.add_row(
+        "time",
+        f"{_duration(measured.total_seconds)} for {max_steps:,} steps, without validation{busy}",
+    )
+    return table
+
+
+def _findings(report: Report) -> RenderableType:
+    if not report.findings:
+        return Text("Nothing stands out.")
+    table = _grid("Findings")
+    for finding in report.findings:
+        table.add_row(
+            Text(finding.severity, style=_STYLES[finding.severity]),
+            f"{finding.about}: {finding.message}",
+        )
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+
+
+def _grid(title: str) -> Table:
+    """Make a table without a head."""
+    table = _table(title)
+    table.show_header = False
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def _bar(part: float) -> str:
+    """Draw a bar in eighths of a character; what is not nothing shows."""
+    eighths = max(round(part * _BAR * 8), 1 if part else 0)
+    return ("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8]).rstrip()
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / max(whole, 1):.2f} %"
+
+
+def _bytes(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return "under two minutes"
+    if minutes < 120:
+        return f"about {minutes} minutes"
+    hours = round(minutes / 60)
+    return f"about {hours} hours" if hours < 72 else f"about {hours / 24:.1f} days"

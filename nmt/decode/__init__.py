@@ -1,1 +1,0 @@
-"""Search, translation and forced scoring."""

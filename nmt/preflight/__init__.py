@@ -1,1 +1,0 @@
-"""What can be told about a training before it begins: `nmt check`."""

@@ -1,0 +1,1 @@
+"""The page about the attention of a sentence pair."""

@@ -1,0 +1,428 @@
+"""What a model directory holds, read without changing it and without waiting for torch."""
+
+from __future__ import annotations
+
+import json
+import math
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nmt.runs import checkpoint
+from nmt.config.schema import Config, TransformerConfig
+from nmt.runs.ctranslate2_file import read_variables
+from nmt.errors import FileError, escape
+
+_EMBEDDINGS = ("src_embedding", "tgt_embedding", "projection", "src_positions", "tgt_positions")
+_COUNTS = ("pairs_read", "pairs_kept", "src_tokens", "tgt_tokens")
+_LABEL_WIDTH = 12
+_WIDTH = 80
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A directory of weights.
+
+    Attributes:
+        name: its path inside the run directory.
+        step: optimizer steps taken; None when its state cannot be read.
+        scores: on the validation pairs; empty if they were not validated.
+        signatures: sacreBLEU's, of the scores that are its.
+        averaged_steps: the checkpoints that they are the mean of, if they are a mean.
+        bytes: size on disk.
+        only_to_resume: whether an interruption made them; they are in no average.
+    """
+
+    name: str
+    step: int | None
+    scores: dict[str, float]
+    signatures: dict[str, str]
+    averaged_steps: list[int]
+    bytes: int
+    only_to_resume: bool = False
+
+
+@dataclass
+class ModelInfo:
+    """What a model directory holds; None and empty where it does not say.
+
+    Attributes:
+        path: as it was named.
+        run: the run directory.
+        weights: those that the model translates with.
+        reason: why these.
+        config: the configuration.
+        parameters: numbers by part: `embeddings`, `encoder`, `decoder` and their `total`.
+        vocabulary: number of ids by side.
+        epoch: the epoch under way at the newest checkpoint, from 0.
+        seconds: time spent in training steps until then.
+        checkpoints: of the run, oldest first.
+        data: of `train` and `valid`, what the corpora were, as in data.json.
+        versions: what made the weights.
+        bytes: size of the run directory on disk.
+        stored: of an export to CTranslate2, the numbers of its weights by their type.
+        files: of an export to CTranslate2, their sizes in bytes.
+        verified: the directories whose files are as their manifests say.
+        faults: what is damaged, a message each.
+    """
+
+    path: str
+    run: str
+    weights: Weights | None = None
+    reason: str = ""
+    config: Config | None = None
+    parameters: dict[str, int] = field(default_factory=dict)
+    vocabulary: dict[str, int] = field(default_factory=dict)
+    epoch: int | None = None
+    seconds: float | None = None
+    checkpoints: list[Weights] = field(default_factory=list)
+    data: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    bytes: int = 0
+    stored: dict[str, int] = field(default_factory=dict)
+    files: dict[str, int] = field(default_factory=dict)
+    verified: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """Write it as JSON; scores that are not finite are null."""
+        values = asdict(self)
+        values["config"] = self.config and self.config.model_dump(mode="json")
+        for weights in filter(None, (values["weights"], *values["checkpoints"])):
+            scores = weights["scores"].items()
+            weights["scores"] = {n: v if math.isfinite(v) else None for n, v in scores}
+        return json.dumps(values, indent=1, allow_nan=False)
+
+
+def inspect(path: Path) -> ModelInfo:
+    """Find out what a model directory holds, and verify all of it.
+
+    A training may be running in it: what that replaces meanwhile is no damage.
+
+    Args:
+        path: a run directory, one directory of weights in it (`RUN/checkpoints/step-N`), or an
+            export to CTranslate2.
+
+    Raises:
+        FileError: it is no model. Damage is no error but among `faults`.
+    """
+    run = checkpoint.find_run(path)
+    info = ModelInfo(str(path), str(run))
+    try:
+        info.config = checkpoint.load_run_config(run)
+    except FileError as error:
+        info.faults.append(": ".join(error.args))
+    if (path / "model.bin").is_file():
+        _describe_export(info, path)
+        return info
+    metric = info.config.train.metric if info.config else "loss"
+    found = checkpoint.checkpoints(run)
+    info.checkpoints = [_weights(one.path, run) for one in found]
+    if run != path:
+        _describe_weights(info, run, path, "the ones named")
+    elif found or (run / "averaged").is_dir():
+        _describe_choice(info, run, metric, found)
+    _describe_training(info, path if run != path else found[-1].path if found else None)
+    _describe_data(info, run / "data.json")
+    info.bytes = _size(run)
+    _verify(info, run, path)
+    return info
+
+
+def _describe_choice(
+    info: ModelInfo, run: Path, metric: str, found: list[checkpoint.Checkpoint]
+) -> None:
+    try:
+        chosen = checkpoint.choose_weights(run, metric)
+    except FileError:
+        info.reason = "cannot be told: a checkpoint is damaged"  # the verification names it
+        return
+    scored = any(one.path == chosen and one.scores for one in found)
+    best = f"the checkpoint with the best {metric}" if scored else "the newest checkpoint"
+    _describe_weights(info, run, chosen, "averaged" if chosen.name == "averaged" else best)
+
+
+def _weights(directory: Path, run: Path) -> Weights:
+    state = _state(directory)
+    signatures, steps = state.get("signatures"), state.get("averaged_steps")
+    return Weights(
+        str(directory.absolute().relative_to(run.absolute())),
+        state.get("step"),
+        state.get("scores", {}),
+        _only(str, signatures) if isinstance(signatures, dict) else {},
+        [step for step in steps if isinstance(step, int)] if isinstance(steps, list) else [],
+        _size(directory),
+        state.get("only_to_resume") is True,
+    )
+
+
+def _only(kind: type[T], values: Mapping[str, Any]) -> dict[str, T]:
+    return {name: value for name, value in values.items() if isinstance(value, kind)}
+
+
+def _state(directory: Path) -> dict[str, Any]:
+    """Read a state; a damaged one, which the verification names, says nothing."""
+    try:
+        return checkpoint.read_state(directory)
+    except FileError:
+        return {}
+
+
+def _describe_weights(info: ModelInfo, run: Path, directory: Path, reason: str) -> None:
+    info.weights = _weights(directory, run)
+    info.reason = reason
+    try:
+        manifest = checkpoint.read_manifest(directory)
+        shapes = checkpoint.read_shapes(directory, "weights")
+    except FileError:
+        return  # the verification names it
+    info.versions = _versions(manifest)
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    info.parameters = {"total": sum(sizes.values()), "embeddings": 0, "encoder": 0, "decoder": 0}
+    for name, size in sizes.items():
+        part = "embeddings" if name.startswith(_EMBEDDINGS) else name.partition("_")[0]
+        info.parameters[part] = info.parameters.get(part, 0) + size
+    src = shapes.get("src_embedding.weight")
+    tgt = shapes.get("tgt_embedding.weight", src)  # not there where they are one matrix
+    info.vocabulary = {s: shape[0] for s, shape in (("src", src), ("tgt", tgt)) if shape}
+
+
+def _versions(manifest: dict[str, Any]) -> dict[str, str]:
+    versions = _only(str, manifest)
+    return {name: versions[name] for name in checkpoint.VERSIONS if name in versions}
+
+
+def _describe_export(info: ModelInfo, directory: Path) -> None:
+    info.bytes = _size(directory)
+    info.files = {path.name: path.lstat().st_size for path in sorted(directory.iterdir())}
+    info.faults += checkpoint.faults(directory)
+    if not info.faults:
+        info.versions = _versions(checkpoint.read_manifest(directory))
+        info.verified.append(directory.absolute().name)
+        _describe_stored(info, directory / "model.bin")
+
+
+def _describe_stored(info: ModelInfo, path: Path) -> None:
+    """Count the parameters of an export by part and by type, as they are stored."""
+    try:
+        variables = read_variables(path)
+    except FileError as error:
+        info.faults.append(": ".join(error.args))
+        return
+    sizes: dict[str, int] = {}
+    info.parameters = {"total": 0, "embeddings": 0, "encoder": 0, "decoder": 0}
+    for variable in variables:
+        side, _, rest = variable.name.partition("/")
+        # The scales of quantised weights and the tables of positions are not parameters.
+        if variable.shape and not rest.endswith(("_scale", "position_encodings/encodings")):
+            size = math.prod(variable.shape)
+            part = "embeddings" if rest.startswith(("embeddings", "projection")) else side
+            info.parameters["total"] += size
+            info.parameters[part] = info.parameters.get(part, 0) + size
+            info.stored[variable.type] = info.stored.get(variable.type, 0) + size
+        if rest.startswith(("embeddings", "projection")) and rest.endswith("/weight"):
+            sizes["src" if side == "encoder" else "tgt"] = variable.shape[0]
+    # Embeddings that are one matrix are there once.
+    info.vocabulary = {"src": sizes.get("src", sizes.get("tgt", 0)), "tgt": sizes.get("tgt", 0)}
+
+
+def _describe_training(info: ModelInfo, newest: Path | None) -> None:
+    state = _state(newest) if newest else {}
+    epoch, seconds = state.get("epoch"), state.get("seconds")
+    info.epoch = epoch if isinstance(epoch, int) else None
+    finite = isinstance(seconds, float) and math.isfinite(seconds)
+    info.seconds = seconds if finite else None
+
+
+def _describe_data(info: ModelInfo, path: Path) -> None:
+    try:
+        data = checkpoint.read_json(path)
+    except FileError as error:
+        info.faults.append(": ".join(error.args))
+        return
+    try:
+        info.data = {part: [_corpus(each) for each in data[part]] for part in ("train", "valid")}
+    except (KeyError, TypeError, ValueError):
+        info.faults.append(f"{path}: not a description of corpora")
+
+
+def _corpus(value: dict[str, Any]) -> dict[str, Any]:
+    corpus: dict[str, Any] = {name: str(value[name]) for name in ("name", "sha256")}
+    corpus |= {name: int(value[name]) for name in _COUNTS}
+    return corpus | {"dropped": {reason: int(n) for reason, n in dict(value["dropped"]).items()}}
+
+
+def _verify(info: ModelInfo, run: Path, path: Path) -> None:
+    tokenizer = run / "tokenizer"
+    weights = [one.path for one in checkpoint.checkpoints(run)]
+    weights += [folder for folder in (run / "averaged",) if folder.is_dir()]
+    if path.absolute() not in {folder.absolute() for folder in (run, *weights)}:
+        weights.append(path)
+    for directory in (tokenizer, *weights):
+        faults = _faults(directory, is_tokenizer=directory == tokenizer)
+        if not faults:
+            info.verified.append(directory.absolute().name)
+        elif directory == tokenizer or directory.is_dir():  # else a training has deleted it
+            info.faults += faults
+
+
+def _faults(directory: Path, is_tokenizer: bool) -> list[str]:
+    for _ in range(2):  # a training may have replaced the directory while it was read
+        try:
+            if is_tokenizer:
+                checkpoint.verify_tokenizer(directory.parent)
+            else:
+                checkpoint.verify(directory)
+        except FileError as error:
+            fault = ": ".join(error.args)
+        else:
+            return []
+    return list(checkpoint.faults(directory)) or [fault]
+
+
+def _size(directory: Path) -> int:
+    total = 0
+    for path in directory.rglob("*"):
+        try:
+            total += path.lstat().st_size if path.is_file() else 0
+        except OSError:  # a training has deleted it meanwhile
+            continue
+    return total
+
+
+def render(info: ModelInfo) -> Iterator[str]:
+    """Lay out what a model directory holds as lines of text for a terminal of 80 columns."""
+    yield from _entry("model", info.path)
+    yield from _entry("weights", _weights_line(info))
+    if info.config:
+        data, tokenizer = info.config.data, info.config.tokenizer
+        yield from _entry("languages", f"{data.src_lang} → {data.tgt_lang}")
+        yield from _entry("network", _network_line(info.config))
+        kind = "an existing model" if tokenizer.model or tokenizer.src_model else tokenizer.type
+        yield from _entry("tokenizer", kind + (", joint" if tokenizer.joint else ", one a side"))
+    if info.vocabulary:
+        sizes = [f"{size:,}" for size in info.vocabulary.values()]
+        joint = info.config is not None and info.config.tokenizer.joint
+        yield from _entry("vocabulary", sizes[0] if joint else " + ".join(sizes))
+    if info.parameters:
+        parts = (f"{part} {size:,}" for part, size in info.parameters.items() if part != "total")
+        yield from _entry("parameters", f"{info.parameters['total']:,}: {', '.join(parts)}")
+    stored = sorted(info.stored.items(), key=lambda item: -item[1])
+    yield from _entry("stored as", ", ".join(f"{n} {size:,}" for n, size in stored))
+    yield from _entry("training", _training_line(info))
+    yield from _entry("made by", ", ".join(f"{n} {v}" for n, v in info.versions.items()))
+    yield from _entry("size", _size_text(info.bytes))
+    yield from _entry("files", ", ".join(f"{n} {_size_text(v)}" for n, v in info.files.items()))
+    if info.checkpoints:
+        yield ""
+        yield from _checkpoint_table(info)
+    to_resume = ", ".join(row.name for row in info.checkpoints if row.only_to_resume)
+    yield from _entry("to resume", f"{to_resume}: of an interruption" if to_resume else "")
+    for name, signature in info.weights.signatures.items() if info.weights else ():
+        yield from _entry(name, signature)
+    yield ""
+    for part, corpora in info.data.items():
+        for corpus in corpora:
+            yield from _entry(part, _corpus_line(corpus))
+            yield from _entry("", f"sha256 {corpus['sha256']}", indent=_WIDTH - 71)
+    yield ""
+    yield from _entry("verified", ", ".join(info.verified) or "nothing")
+    for fault in info.faults:
+        yield from _entry("DAMAGED", fault)
+
+
+def _entry(label: str, text: str, indent: int = _LABEL_WIDTH) -> Iterator[str]:
+    if text:
+        yield from textwrap.wrap(
+            escape(text),  # a name in somebody else's model must not steer the terminal
+            _WIDTH,
+            initial_indent=escape(label).ljust(indent),
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+
+def _weights_line(info: ModelInfo) -> str:
+    if info.files:
+        return "exported to CTranslate2"
+    if info.weights is None:
+        return info.reason or "none yet"
+    steps = ", ".join(map(str, info.weights.averaged_steps))
+    reason = f"the mean of steps {steps}" if steps else info.reason
+    if steps and not info.weights.scores:
+        reason += "; not validated"
+    return f"{info.weights.name}: {reason}"
+
+
+def _network_line(config: Config) -> str:
+    model = config.model
+    if model.kind == "rnn":
+        return (
+            f"recurrent, {model.cell}, {model.encoder_layers} + 1 layers, "
+            f"d_model {model.d_model}, d_hidden {model.d_hidden}, "
+            f"tied embeddings: {model.tie_embeddings}"
+        )
+    if model.kind == "conv":
+        return (
+            f"convolutional, {model.encoder_layers} + {model.decoder_layers} layers, "
+            f"kernel {model.kernel_size}, d_model {model.d_model}, d_hidden {model.d_hidden}, "
+            f"{model.positions.max_length} positions, tied embeddings: {model.tie_embeddings}"
+        )
+    return (
+        f"Transformer, {model.norm}-norm, {model.encoder_layers} + {model.decoder_layers} layers, "
+        f"d_model {model.d_model}, {model.num_heads} heads, d_ff {model.d_ff}, "
+        f"{model.activation}, {_positions(model)}, "
+        f"tied embeddings: {model.tie_embeddings}"
+    )
+
+
+def _positions(model: TransformerConfig) -> str:
+    kind = model.positions.kind
+    if kind == "none":
+        return "no positions"
+    if model.positions.combine == "add":
+        return f"{kind} positions"
+    return f"{model.position_width} concatenated dimensions of {kind} positions"
+
+
+def _training_line(info: ModelInfo) -> str:
+    parts = []
+    if info.weights and info.weights.step is not None:
+        parts.append(f"{info.weights.step:,} steps")
+    if info.epoch is not None:
+        parts.append(f"epoch {info.epoch}")
+    if info.seconds is not None:
+        minutes, seconds = divmod(round(info.seconds), 60)
+        parts.append(f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}")
+    return ", ".join(parts)
+
+
+def _checkpoint_table(info: ModelInfo) -> Iterator[str]:
+    rows = {row.name: row for row in info.checkpoints}
+    used = info.weights.name if info.weights else None
+    if info.weights:
+        rows[info.weights.name] = info.weights
+    names = list(dict.fromkeys(name for row in rows.values() for name in row.scores))
+    yield f"  {'':<26}" + "".join(f"{escape(name):>9.8}" for name in names) + f"{'size':>11}"
+    for row in rows.values():
+        mark = "*" if row.name == used else " "
+        cells = (f"{row.scores[n]:9.4g}" if n in row.scores else " " * 9 for n in names)
+        yield f"{mark} {escape(row.name):<26}{''.join(cells)}{_size_text(row.bytes):>11}"
+
+
+def _corpus_line(corpus: dict[str, Any]) -> str:
+    dropped = "".join(f", {reason} {count}" for reason, count in corpus["dropped"].items())
+    return (
+        f"{corpus['name']}: {corpus['pairs_read']:,} pairs read{dropped}, "
+        f"{corpus['pairs_kept']:,} kept; "
+        f"{corpus['src_tokens']:,} + {corpus['tgt_tokens']:,} tokens"
+    )
+
+
+def _size_text(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"

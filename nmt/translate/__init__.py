@@ -1,0 +1,1 @@
+"""Text to text: engines, batches, formats."""

@@ -1,0 +1,158 @@
+"""Forced scoring: how probable a model finds given translations."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+
+from nmt.data.corpus import replace_controls
+from nmt.errors import DataError
+from nmt.progress import Advance
+from nmt.runs.model import TrainedModel
+from nmt.translate.engine import not_finite, padded
+from nmt.translate.translator import length_batches
+
+_PAIRS_AHEAD = 2000
+
+
+@dataclass(frozen=True)
+class PairScore:
+    """How probable a target sentence is, given its source."""
+
+    log_prob: float
+    """Natural logarithm of the probability: the sum of token_log_probs."""
+    token_log_probs: list[float]
+    """Of each target token and the end mark."""
+    pieces: list[str]
+    """The target tokens and the end mark, as text."""
+
+
+def score_pairs(
+    model: TrainedModel,
+    src_lines: Iterable[str],
+    tgt_lines: Iterable[str],
+    batch_tokens: int,
+    advance: Advance = lambda pairs: None,
+) -> Iterator[PairScore]:
+    """Score each target line as a translation of its source line.
+
+    Nothing is divided or dropped: a pair longer than those of the training is scored as it is,
+    and a blank line is a sentence without tokens.
+
+    Args:
+        model: the model.
+        src_lines: source text, read lazily.
+        tgt_lines: target text.
+        batch_tokens: budget of a batch on either side, padding counted.
+        advance: called with a number of pairs whenever so many more are scored.
+
+    Yields:
+        A score a pair, in order.
+
+    Raises:
+        DataError: one side has more lines, or a pair has more tokens than the model has
+            positions.
+        FileError: the model's probabilities are not finite.
+    """
+    first_number = 1
+    pairs = _paired(src_lines, tgt_lines)
+    while window := list(itertools.islice(pairs, _PAIRS_AHEAD)):
+        sources, targets = (
+            [[*ids, tokenizer.eos_id] for ids in tokenizer.encode(lines)]
+            for tokenizer, lines in zip(model.tokenizers, zip(*window, strict=True), strict=True)
+        )
+        lengths = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
+        _check_lengths(lengths, first_number, model.network.max_length)
+        scores: dict[int, PairScore] = {}
+        for batch in length_batches(lengths, batch_tokens):
+            found = _score_batch(model, [sources[i] for i in batch], [targets[i] for i in batch])
+            scores |= zip(batch, found, strict=True)
+            advance(len(batch))
+        yield from (scores[place] for place in range(len(window)))
+        first_number += len(window)
+
+
+@dataclass
+class Totals:
+    """Sums over the pairs of a text."""
+
+    pairs: int = 0
+    tokens: int = 0
+    """Target tokens, end marks included."""
+    log_prob: float = 0.0
+
+    @property
+    def perplexity(self) -> float:
+        """Perplexity a target token; NaN for no pairs."""
+        return math.exp(min(-self.log_prob / self.tokens, 700.0)) if self.tokens else math.nan
+
+    def add(self, score: PairScore) -> None:
+        """Count a pair."""
+        self.pairs += 1
+        self.tokens += len(score.token_log_probs)
+        self.log_prob += score.log_prob
+
+    def __str__(self) -> str:
+        return f"perplexity {self.perplexity:.4f} ({self.pairs} pairs, {self.tokens} tokens)"
+
+
+def render(scores: Iterable[PairScore], totals: Totals, as_json: bool) -> Iterator[str]:
+    """Write each score as a line: its log_prob, or an object with all of it.
+
+    Args:
+        scores: of pairs.
+        totals: counts the pairs that went through; the last line of JSON gives them.
+        as_json: write objects; the perplexity of no pairs is null.
+    """
+    for score in scores:
+        totals.add(score)
+        yield json.dumps(asdict(score), ensure_ascii=False) if as_json else f"{score.log_prob:.6f}"
+    if as_json:
+        perplexity = totals.perplexity if totals.tokens else None
+        yield json.dumps({**asdict(totals), "perplexity": perplexity}, allow_nan=False)
+
+
+@torch.inference_mode()
+def _score_batch(
+    model: TrainedModel, sources: Sequence[list[int]], targets: Sequence[list[int]]
+) -> list[PairScore]:
+    src, tgt = model.tokenizers
+    device = next(model.network.parameters()).device
+    tgt_in = [[tgt.bos_id, *ids[:-1]] for ids in targets]
+    logits_BTV = model.network(
+        padded(sources, src.pad_id).to(device), padded(tgt_in, tgt.pad_id).to(device)
+    ).float()
+    tgt_out_BT1 = padded(targets, tgt.pad_id).to(device)[:, :, None]
+    log_probs_BT = logits_BTV.gather(2, tgt_out_BT1)[:, :, 0] - logits_BTV.logsumexp(2)
+    scores = []
+    for ids, row in zip(targets, log_probs_BT.tolist(), strict=True):
+        log_probs = row[: len(ids)]
+        log_prob = sum(log_probs)
+        if not math.isfinite(log_prob):
+            raise not_finite(model.weights)
+        scores.append(PairScore(log_prob, log_probs, tgt.pieces(ids)))
+    return scores
+
+
+def _paired(src_lines: Iterable[str], tgt_lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    lines = itertools.zip_longest(src_lines, tgt_lines)
+    for number, (src, tgt) in enumerate(lines, 1):
+        if src is None or tgt is None:
+            raise DataError(
+                f"the {'target' if tgt is None else 'source'} side ends after line {number - 1}, "
+                "the other goes on: line n of one must be the translation of line n of the other"
+            )
+        yield replace_controls(src)[0], replace_controls(tgt)[0]
+
+
+def _check_lengths(lengths: Sequence[int], first_number: int, limit: int | None) -> None:
+    for number, length in enumerate(lengths, first_number):
+        if limit is not None and length > limit:
+            raise DataError(
+                f"line {number}: {length} tokens, but the model has learned only {limit} positions"
+            )

@@ -1,0 +1,390 @@
+"""Text to text: lines in, translations out, in order and one for one."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import torch
+
+from nmt.data.corpus import replace_controls
+from nmt.device import is_out_of_memory
+from nmt.errors import DataError
+from nmt.progress import Advance
+from nmt.runs.model import TrainedModel
+from nmt.search.hypothesis import Hypothesis, normalized_score
+from nmt.translate.align import Aligner, Links, link_words, split_words, word_numbers
+from nmt.translate.engine import Engine, Networks, TranslateOptions
+from nmt.translate.memo import Memo
+from nmt.translate.short import ShortLines
+from nmt.translate.split import full_windows, prompt_windows, sentence_starts, split_line
+
+_BATCHES_AHEAD = 16
+_CHARACTERS_PER_TOKEN = 4
+# Of source text; with the translations and their probabilities that is about 100 MB.
+_CHARACTERS_REMEMBERED = 8_000_000
+
+
+@dataclass(frozen=True)
+class ScoredText:
+    """A translation and what the model thinks of it."""
+
+    text: str
+    score: float
+    """Length-normalised log-probability, what hypotheses are ranked by; 0 for a blank line."""
+    token_log_probs: list[float]
+    """Natural logarithms, of the target tokens and the end mark (of each part of a divided
+    line)."""
+    alignment: Links = field(default_factory=list)
+    """Which words of the source and of the text belong together, if there is an aligner."""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What became of a line."""
+
+    hypotheses: list[ScoredText]
+    """The nbest best, best first: at least one, and fewer only if the model has no more."""
+    is_short: bool = False
+    """Whether the best one, or a part of it, is suspiciously short for its source."""
+
+    @property
+    def text(self) -> str:
+        """The best translation."""
+        return self.hypotheses[0].text
+
+
+_BLANK = Translation([ScoredText("", 0.0, [])])
+
+
+class _Part(NamedTuple):
+    """A line, or a part of one that is too long, ready for the search."""
+
+    line: int
+    """Number of its line in the input."""
+    part: int
+    src_ids: list[int]
+    """With the end mark."""
+    words: list[int]
+    """Of the line, the number of the word of each token; empty without an aligner."""
+
+    @property
+    def key(self) -> str:
+        """What it is sampled by."""
+        return f"{self.line}.{self.part}"
+
+
+class Translator:
+    """Translates lines with a model, or with the average of several.
+
+    Args:
+        engine: what runs the model, or models for nmt's own: with the same tokenizers and on the
+            same device.
+        options: without them, those of the first model's configuration.
+        warn: called with a message for each line that has to be divided, and when memory runs
+            out for the first time.
+        poll: called before each batch; an exception that it raises ends the work, which is how
+            a signal gets through.
+        aligner: of the same models; gives the translations their alignment.
+        say_short: called with a message for each translation that is suspiciously short.
+
+    Attributes:
+        short: counts those.
+        engine: what runs the model.
+        config: of the first model.
+        options: in use.
+        max_input: tokens that an input may have before it is divided, end mark included.
+
+    Raises:
+        ConfigError: the models' tokenizers differ.
+    """
+
+    def __init__(
+        self,
+        engine: Engine | Sequence[TrainedModel],
+        options: TranslateOptions | None = None,
+        warn: Callable[[str], object] = warnings.warn,
+        poll: Callable[[], None] = lambda: None,
+        aligner: Aligner | None = None,
+        say_short: Callable[[str], object] | None = None,
+    ) -> None:
+        self.engine = Networks(engine) if isinstance(engine, Sequence) else engine
+        models = self.engine.models
+        self.config = models[0].config
+        self.options = options or TranslateOptions.from_config(self.config.decode)
+        self._src, self._tgt = models[0].tokenizers
+        self._warn, self._poll, self._aligner = warn, poll, aligner
+        self._lengths = models[0].lengths
+        self.short = ShortLines(say_short)
+        trained_on = min(model.config.data.max_length for model in models)
+        max_input = self.options.max_input_length or trained_on
+        self.max_input = min(max_input, self.engine.max_positions)
+        self._memory_ran_out = False
+
+    def translate(
+        self,
+        lines: Iterable[str],
+        *,
+        interactive: bool = False,
+        advance: Advance = lambda lines: None,
+    ) -> Iterator[Translation]:
+        """Translate lines, reading ahead no more than some batches' worth of them.
+
+        A line that has no text gives a blank translation. One that is too long is divided at
+        sentence ends, or if need be between clauses, words or tokens, and its translated parts
+        are joined by spaces. One that has come before is not searched again, unless that was
+        long ago, or translations are sampled.
+
+        Args:
+            lines: text without line ends; read lazily.
+            interactive: `lines` may come slowly (somebody types them): read them in a background
+                thread and translate what is there, instead of waiting for more.
+            advance: called with a number of lines whenever so many more are done, which is
+                before they are yielded.
+
+        Yields:
+            A translation a line, in order.
+
+        Raises:
+            DataError: a line does not fit into memory even alone.
+        """
+        windows = self.windows(lines, interactive=interactive, advance=advance)
+        return itertools.chain.from_iterable(windows)
+
+    def windows(
+        self,
+        lines: Iterable[str],
+        *,
+        interactive: bool = False,
+        known: Iterable[Translation] = (),
+        advance: Advance = lambda lines: None,
+    ) -> Iterator[list[Translation]]:
+        """Translate as `translate` does, a window of lines at a time.
+
+        Args:
+            lines, interactive: as in `translate`.
+            known: translations of the first lines, from another run. If they end with a window,
+                the rest are translated exactly as in that run: what is searched together, and
+                with it the rounding, depends on the lines before.
+            advance: called with a number of lines whenever so many more are done.
+
+        Yields:
+            The translations of the lines read since the last window.
+        """
+        window_size = _BATCHES_AHEAD * self.options.batch_tokens * _CHARACTERS_PER_TOKEN
+        memo: Memo[Translation] = Memo(_CHARACTERS_REMEMBERED // self.options.nbest)
+        known = iter(known)
+        number = 1
+        for window in (prompt_windows if interactive else full_windows)(lines, window_size):
+            texts = [replace_controls(line)[0] for line in window]
+            numbered = list(enumerate(texts, number))
+            found = list(itertools.islice(known, len(texts)))
+            if self.options.sampling:  # every line draws its own
+                advance(len(found))
+                translations = found + self._translate_lines(numbered[len(found) :], advance)
+            else:
+                translations = self._translate_new(numbered, found, memo, advance)
+            for place, translation in enumerate(translations, number):
+                self.short.add(place, translation.is_short)
+            yield translations
+            number += len(texts)
+
+    def _translate_new(
+        self,
+        lines: list[tuple[int, str]],
+        known: list[Translation],
+        memo: Memo[Translation],
+        advance: Advance,
+    ) -> list[Translation]:
+        """Translate the lines that are neither known, nor remembered, nor there before."""
+        texts = [text for _, text in lines]
+        found = memo.find(texts) | dict(zip(texts, known, strict=False))
+        new: dict[str, int] = {}
+        for number, text in lines:
+            if text not in found:
+                new.setdefault(text, number)
+        advance(len(lines) - len(new))
+        translations = self._translate_lines(
+            [(number, text) for text, number in new.items()], advance
+        )
+        found |= zip(new, translations, strict=True)
+        memo.use({text: found[text] for text in texts})
+        return [found[text] for text in texts]
+
+    def _translate_lines(self, lines: list[tuple[int, str]], advance: Advance) -> list[Translation]:
+        """Translate lines, which come with their numbers, in batches of similar length."""
+        encoded = self._src.encode([text for _, text in lines])
+        parts = [
+            _Part(number, part, [*ids, self._src.eos_id], words)
+            for (number, text), ids_of_line in zip(lines, encoded, strict=True)
+            for part, (ids, words) in enumerate(self._divided(text, ids_of_line, number))
+        ]
+        found: list[list[ScoredText]] = [[] for _ in parts]
+        lengths = [len(part.src_ids) for part in parts]
+        batch_tokens = self.options.batch_tokens
+        if self.engine.num_beside > 1:  # there is something to do for each, if there is little
+            batch_tokens = min(batch_tokens, 1 + sum(lengths) // self.engine.num_beside)
+        batches = list(length_batches(lengths, batch_tokens))
+        searched = self._search_batches([[parts[place] for place in batch] for batch in batches])
+        left = Counter(part.line for part in parts)
+        advance(len(lines) - len(left))  # the blank ones
+        for batch, texts_of_batch in zip(batches, searched, strict=True):
+            left.subtract(parts[place].line for place in batch)
+            advance(len({parts[place].line for place in batch if not left[parts[place].line]}))
+            for place, texts in zip(batch, texts_of_batch, strict=True):
+                found[place] = texts
+        parts_of_line: dict[int, list[list[ScoredText]]] = {number: [] for number, _ in lines}
+        short_lines = set()
+        for part, texts in zip(parts, found, strict=True):
+            parts_of_line[part.line].append(texts)
+            if self._is_short(part, texts[0]):
+                short_lines.add(part.line)
+        return [
+            self._joined(texts, number in short_lines) for number, texts in parts_of_line.items()
+        ]
+
+    def _is_short(self, part: _Part, best: ScoredText) -> bool:
+        if self._lengths is None:
+            return False
+        return self._lengths.is_short(len(part.src_ids), len(best.token_log_probs))
+
+    def _search_batches(self, batches: list[list[_Part]]) -> Iterator[list[list[ScoredText]]]:
+        """Search batches, as many at a time as the engine takes, and return them in order."""
+
+        def search(batch: list[_Part]) -> list[list[ScoredText]]:
+            self._poll()
+            return self._search_fitting(batch)
+
+        if self.engine.num_beside == 1:
+            yield from map(search, batches)
+        else:
+            with ThreadPoolExecutor(self.engine.num_beside) as threads:
+                yield from threads.map(search, batches)
+
+    def _search_fitting(self, parts: list[_Part]) -> list[list[ScoredText]]:
+        """Search a batch, in halves if it does not fit into memory."""
+        try:
+            return self._search(parts)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # Out here the error is gone, and with it the tensors that its traceback held.
+        torch.cuda.empty_cache()
+        if len(parts) == 1:
+            raise DataError(
+                f"line {parts[0].line}: {len(parts[0].src_ids)} tokens, searched with beam size "
+                f"{self.options.beam_size}, do not fit into memory: choose a smaller "
+                "--beam-size, or divide the line"
+            )
+        if not self._memory_ran_out:
+            self._memory_ran_out = True
+            self._warn(
+                f"line {parts[0].line}: memory ran out in its batch of {len(parts)}: such batches "
+                "are translated in halves; a smaller --batch-tokens saves trying"
+            )
+        middle = len(parts) // 2
+        return self._search_fitting(parts[:middle]) + self._search_fitting(parts[middle:])
+
+    def _search(self, parts: list[_Part]) -> list[list[ScoredText]]:
+        sources = [part.src_ids for part in parts]
+        found = self.engine.search(sources, [part.key for part in parts], self.options)
+        best = [hypotheses[: self.options.nbest] for hypotheses in found]
+        texts = self._texts(best)
+        return self._aligned(self._aligner, parts, best, texts) if self._aligner else texts
+
+    def _aligned(
+        self,
+        aligner: Aligner,
+        parts: list[_Part],
+        best: list[list[Hypothesis]],
+        texts: list[list[ScoredText]],
+    ) -> list[list[ScoredText]]:
+        """Give the texts of a batch their alignment."""
+        rows = [
+            (part, hypothesis, text.text)
+            for part, *row in zip(parts, best, texts, strict=True)
+            for hypothesis, text in zip(*row, strict=True)
+        ]
+        weights = aligner.weights(
+            [part.src_ids for part, _, _ in rows], [h.ids for _, h, _ in rows]
+        )
+        links = iter(
+            link_words(of_row, part.words, word_numbers(text, self._tgt.decoded_tokens(h.ids)))
+            for (part, h, text), of_row in zip(rows, weights, strict=True)
+        )
+        return [[replace(text, alignment=next(links)) for text in row] for row in texts]
+
+    def _divided(self, line: str, ids: list[int], number: int) -> list[tuple[list[int], list[int]]]:
+        """Give ids and words of a line's parts: none if it is blank, one unless it is too long."""
+        limit = max(1, self.max_input - 1)
+        each_sentence = self.options.split_sentences
+        num_sentences = 1 + len(sentence_starts(line)) if each_sentence else 1
+        if len(ids) <= limit and num_sentences == 1:
+            words = word_numbers(line, self._src.tokens(line)) if self._aligner else []
+            return [(ids, words)] if ids else []
+        parts = split_line(line, self._src, limit, each_sentence=each_sentence)
+        if len(parts) > num_sentences or not each_sentence:
+            self._warn_of_division(number, len(ids), limit, len(parts))
+        return [([token.id for token in part], word_numbers(line, part)) for part in parts]
+
+    def _warn_of_division(self, number: int, num_tokens: int, limit: int, num_parts: int) -> None:
+        self._warn(
+            f"line {number}: {num_tokens} tokens are more than the {limit} that the model takes: "
+            f"translated in {num_parts} parts"
+        )
+
+    def _texts(self, found: list[list[Hypothesis]]) -> list[list[ScoredText]]:
+        """Detokenize the hypotheses of a batch."""
+        texts = iter(self._tgt.decode([h.ids for hypotheses in found for h in hypotheses]))
+        return [
+            [ScoredText(next(texts), h.score, h.token_log_probs) for h in hypotheses]
+            for hypotheses in found
+        ]
+
+    def _joined(self, parts: list[list[ScoredText]], is_short: bool) -> Translation:
+        """Join the n-th best translations of a line's parts to the line's n-th best."""
+        if len(parts) < 2:
+            return Translation(parts[0], is_short) if parts else _BLANK
+        joined = []
+        for hypotheses in zip(*parts, strict=False):
+            log_probs = [log_prob for h in hypotheses for log_prob in h.token_log_probs]
+            score = normalized_score(sum(log_probs), len(log_probs), self.options.length_penalty)
+            text = " ".join(h.text for h in hypotheses if h.text)
+            joined.append(ScoredText(text, score, log_probs, _joined_links(hypotheses)))
+        return Translation(joined, is_short)
+
+
+def _joined_links(parts: Sequence[ScoredText]) -> Links:
+    """Join the alignments of parts, whose target words are counted anew."""
+    links = []
+    words_before = 0
+    for part in parts:
+        links += [(src, tgt + words_before) for src, tgt in part.alignment]
+        words_before += len(split_words(part.text))
+    return sorted(links)
+
+
+def length_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Group items of similar length, longest first.
+
+    Args:
+        lengths: tokens of each item.
+        batch_tokens: largest number of items times the longest of them; an item longer than
+            that is a batch alone.
+
+    Yields:
+        Places in `lengths`; all of them together are each place once.
+    """
+    batch: list[int] = []
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch

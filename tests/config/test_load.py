@@ -1,0 +1,283 @@
+"""Configurations that extend others: what is merged, and which file a message names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt.config.load import dump_config, load_config
+from nmt.config.schema import Config
+from nmt.errors import ConfigError, FileError, NmtError
+
+BASE = """\
+data:
+  src_lang: en
+  tgt_lang: de
+  train: [{src: a.en, tgt: a.de, weight: 2}, {src: b.en, tgt: b.de}]
+  valid: {demo: valid}
+model:
+  d_model: 64
+  positions: {kind: learned, max_length: 300}
+tokenizer: {user_defined_symbols: [x, y]}
+train: {seed: 7, betas: [0.8, 0.9]}
+"""
+
+Load = Callable[..., Config]
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """(text, *overrides, other=text): load `c.yaml`, which stands beside `other.yaml`."""
+    monkeypatch.chdir(tmp_path)
+
+    def from_texts(text: str, *overrides: str, **others: str) -> Config:
+        for name, content in {"c": text, "base": BASE, **others}.items():
+            Path(f"{name}.yaml").write_text(content, "utf-8")
+        return load_config("c.yaml", list(overrides))
+
+    return from_texts
+
+
+@pytest.fixture
+def fault(load: Load) -> Callable[..., str]:
+    """The same, for what must be refused: the message."""
+
+    def message(text: str, *overrides: str, error: type[NmtError] = ConfigError, **o: str) -> str:
+        with pytest.raises(error) as caught:
+            load(text, *overrides, **o)
+        return str(caught.value)
+
+    return message
+
+
+def value(config: Config, path: str) -> Any:
+    node: Any = config.model_dump()
+    for part in path.split("."):
+        node = node[part]
+    return node
+
+
+# ---------------------------------------------------------------- merging
+
+
+def test_what_a_file_does_not_say_is_as_in_the_one_it_extends(load: Load) -> None:
+    assert load("extends: base.yaml") == load(BASE)
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "expected"),
+    [
+        ("train: {seed: 8}", "train.seed", 8),
+        ("train: {seed: 8}", "train.betas", (0.8, 0.9)),  # a section is merged
+        ("train: {betas: [0.1, 0.2]}", "train.betas", (0.1, 0.2)),
+        ("train: {patience: 3}", "train.seed", 7),
+        ("train: {}", "train.seed", 7),
+        ("model: {d_ff: 8}", "model.d_model", 64),
+        ("model: {positions: {max_length: 400}}", "model.positions.kind", "learned"),
+        ("model: {positions: {kind: sinusoidal}}", "model.positions.kind", "sinusoidal"),
+        ("tokenizer: {user_defined_symbols: [z]}", "tokenizer.user_defined_symbols", ["z"]),
+        ("decode: {beam_size: 1}", "decode.beam_size", 1),  # a section that is new
+        ("data: {tgt_lang: fr}", "data.src_lang", "en"),
+        ("data: {valid: []}", "data.valid", []),
+        # One corpus, or a list of them, takes the place of all: keys of two would be of no kind.
+        ("data: {train: {tsv: f}}", "data.train", [{"tsv": "f"}]),
+        ("data: {train: [{jsonl: f, src_key: k}]}", "data.train", [{"jsonl": "f", "src_key": "k"}]),
+        ("data: {valid: {src: v, tgt: w}}", "data.valid", [{"src": "v", "tgt": "w"}]),
+    ],
+)
+def test_sections_are_merged_and_the_rest_is_replaced(
+    load: Load, text: str, path: str, expected: Any
+) -> None:
+    found = value(load(f"extends: base.yaml\n{text}"), path)
+    if isinstance(expected, list) and expected and isinstance(expected[0], dict):
+        [corpus], [said] = found, expected
+        assert said.items() <= corpus.items()
+        assert corpus["weight"] == 1.0
+    else:
+        assert found == expected
+
+
+def test_an_empty_value_is_the_default_again(load: Load) -> None:
+    base = BASE.replace("d_model: 64", "d_k: 9")
+    assert load("extends: base.yaml", base=base).model.d_k == 9
+    assert load("extends: base.yaml\nmodel: {d_k: }", base=base).model.d_k is None
+
+
+def test_a_chain_applies_from_its_far_end(load: Load) -> None:
+    config = load(
+        "extends: one.yaml\ntrain: {seed: 9}",
+        one="extends: two.yaml\ntrain: {seed: 8, max_steps: 88}",
+        two="extends: base.yaml\ntrain: {max_steps: 77, warmup_steps: 66}",
+    )
+    train = config.train
+    assert (train.seed, train.max_steps, train.warmup_steps) == (9, 88, 66)
+    assert config.model.d_model == 64
+
+
+def test_overrides_apply_last(load: Load) -> None:
+    config = load("extends: base.yaml\ntrain: {seed: 8}", "train.seed=9", "data.train.1.weight=3")
+    assert config.train.seed == 9
+    assert [corpus.weight for corpus in config.data.train] == [2.0, 3.0]
+
+
+def test_paths_are_relative_to_the_file_that_says_them(tmp_path: Path) -> None:
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "base.yaml").write_text(BASE, "utf-8")
+    (tmp_path / "deep" / "middle.yaml").write_text("extends: ../base.yaml", "utf-8")
+    leaf = tmp_path / "deep" / "er" / "leaf.yaml"
+    leaf.write_text("extends: ../middle.yaml", "utf-8")
+    assert load_config(leaf).train.seed == 7
+    leaf.write_text(f"extends: {tmp_path / 'base.yaml'}", "utf-8")
+    assert load_config(leaf).train.seed == 7
+
+
+def test_what_is_written_out_extends_nothing(load: Load, tmp_path: Path) -> None:
+    config = load("extends: base.yaml\ntrain: {seed: 8}")
+    assert "extends" not in dump_config(config)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "config.yaml").write_text(dump_config(config), "utf-8")
+    assert load_config(tmp_path / "elsewhere" / "config.yaml") == config
+
+
+CONV = BASE.replace("positions: {kind: learned,", "kind: conv\n  positions: {")
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "expected"),
+    [
+        # Of the same kind, whether both files say it, one or none: key by key, to the bottom.
+        ("kind: transformer, d_ff: 8", BASE, {"d_model": 64, "d_ff": 8}),
+        ("d_hidden: 8", CONV, {"kind": "conv", "d_model": 64, "d_hidden": 8}),
+        ("kind: conv, positions: {}", CONV, {"d_model": 64, "positions": {"max_length": 300}}),
+        ("kind: conv, kernel_size: 5", CONV, {"d_model": 64, "kernel_size": 5}),
+        # Of another kind: nothing stays, not even keys that both have.
+        ("kind: rnn", BASE, {"kind": "rnn", "d_model": 620}),
+        ("kind: transformer, dropout: 0.2", CONV, {"kind": "transformer", "d_model": 512}),
+        ("kind: conv, d_hidden: 8", BASE, {"d_model": 512, "positions": {"max_length": 512}}),
+    ],
+)
+def test_a_model_of_another_kind_takes_the_place_of_the_one_before(
+    load: Load, text: str, base: str, expected: dict[str, Any]
+) -> None:
+    found = load(f"extends: base.yaml\nmodel: {{{text}}}", base=base).model.model_dump()
+    assert expected.items() <= found.items()
+
+
+def test_a_kind_that_there_is_not_is_refused_in_either_file(fault: Callable[..., str]) -> None:
+    expected = "model.kind: it is one of transformer, rnn, conv"
+    lstm = CONV.replace("kind: conv", "kind: lstm")
+    for base in (BASE, CONV, lstm):
+        assert expected in fault("extends: base.yaml\nmodel: {kind: lstm}", base=base)
+        assert expected in fault("extends: base.yaml\nmodel: {kind: [a]}", base=base)
+    assert f"{expected} (in base" in fault("extends: base.yaml\nmodel: {dropout: 0.2}", base=lstm)
+
+
+def test_a_key_of_another_kind_names_its_file(fault: Callable[..., str]) -> None:
+    base = CONV.replace("d_model: 64", "num_heads: 4")
+    message = fault("extends: base.yaml\nmodel: {d_ff: 8}", base=base)
+    assert "model.num_heads: unknown key: it belongs to model.kind transformer (in base" in message
+    assert "model.d_ff: unknown key: it belongs to model.kind transformer\n" in message + "\n"
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+def test_circles_are_refused_with_their_files(fault: Callable[..., str]) -> None:
+    message = fault("extends: one.yaml", one="extends: two.yaml", two="extends: ./one.yaml")
+    expected = "c.yaml extends one.yaml extends two.yaml extends one.yaml"
+    assert message == f"c.yaml: extends goes round in a circle: {expected}"
+    assert "c.yaml extends c.yaml" in fault("extends: c.yaml")
+
+
+def test_a_circle_through_a_link(fault: Callable[..., str]) -> None:
+    os.symlink("c.yaml", "link.yaml")
+    assert "c.yaml extends link.yaml" in fault("extends: link.yaml")
+
+
+@pytest.mark.parametrize("name", ["missing.yaml", "."])
+def test_what_cannot_be_read_is_named_with_the_file_that_wants_it(
+    fault: Callable[..., str], name: str
+) -> None:
+    message = fault("extends: one.yaml", one=f"extends: {name}", error=FileError)
+    assert message.startswith(f"{name}: cannot be read: ")
+    assert message.endswith(" (one.yaml extends it)")
+
+
+def test_a_path_that_is_none(fault: Callable[..., str]) -> None:
+    message = fault('extends: "a\\0b"', error=FileError)
+    assert "cannot be read: embedded null byte (c.yaml extends it)" in message
+
+
+@pytest.mark.parametrize("written", ["[base.yaml]", "3", "{base: yaml}"])
+def test_only_one_path_can_be_extended(fault: Callable[..., str], written: str) -> None:
+    message = fault(f"extends: {written}")
+    assert message == "c.yaml: extends: it takes the path of one file"
+
+
+def test_only_a_file_extends_and_only_at_its_top(fault: Callable[..., str]) -> None:
+    assert "extends: only a file can say it" in fault(BASE, "extends=base.yaml")
+    message = fault("extends: base.yaml\nmodel: {extends: base.yaml}")
+    assert "model.extends: unknown key: did you mean extends?" in message
+
+
+@pytest.mark.parametrize("text", ["", "- a"])
+def test_what_is_extended_must_be_a_configuration(fault: Callable[..., str], text: str) -> None:
+    message = fault("extends: other.yaml", other=text)
+    assert message.startswith("other.yaml: the configuration must be a mapping")
+
+
+def test_yaml_that_is_none_is_named_with_its_line(fault: Callable[..., str]) -> None:
+    assert fault("extends: other.yaml", other="a: 1\na: 2").startswith("other.yaml:2:1: not valid")
+
+
+# ---------------------------------------------------------------- which file a fault is in
+
+
+def test_an_unknown_key_that_is_named_like_a_type(fault: Callable[..., str]) -> None:
+    assert "train.int: unknown key" in fault(BASE.replace("{seed: 7", "{int: 7"))
+
+
+def test_a_fault_names_the_file_it_is_in(fault: Callable[..., str]) -> None:
+    base = BASE + "decode: {beem_size: 3, max_extra_len: -1, batch_tokens: 0, length_penalty: -1}"
+    message = fault(
+        "extends: base.yaml\ndecode: {batch_tokens: -2}\ntrian: {}",
+        "decode.length_penalty=-3",
+        base=base.replace("betas: [0.8, 0.9]", "betas: [0.8, 1.0]").replace("demo", "dem"),
+    )
+    lines = message.split("\n")
+    assert lines[0] == "c.yaml: the configuration has 7 faults"
+    expected = {
+        "decode.beem_size: unknown key: did you mean beam_size? (in base.yaml)",
+        "train.betas.1: input should be less than 1, but it is 1.0 (in base.yaml)",
+        "decode.batch_tokens: input should be greater than 0, but it is -2",  # its own
+        "trian: unknown key: did you mean train?",
+        "decode.length_penalty: input should be greater than or equal to 0, but it is -3",
+    }
+    assert expected <= {line.strip() for line in lines}
+    assert any("data.valid.0: a corpus is" in line and "(in base.yaml)" in line for line in lines)
+
+
+def test_a_fault_between_files_is_in_neither(fault: Callable[..., str]) -> None:
+    message = fault("extends: base.yaml\nmodel: {num_heads: 7}")
+    assert "d_model 64 is not a multiple of num_heads 7" in message
+    assert "(in" not in message
+    assert "(in" not in fault("extends: base.yaml\ndata: {tgt_lang: }", base="data: {src_lang: e}")
+
+
+def test_an_override_takes_a_corpus_from_its_file(fault: Callable[..., str]) -> None:
+    message = fault("extends: base.yaml", "data.train.0.tsv=x")
+    assert "data.train.0.tsv: unknown key" in message
+    assert "(in" not in message
+
+
+def test_a_section_takes_the_place_of_a_value(fault: Callable[..., str], load: Load) -> None:
+    base = BASE.replace("train: {seed: 7, betas: [0.8, 0.9]}", "train:")
+    assert "train: " in fault("extends: base.yaml", base=base)
+    assert load("extends: base.yaml\ntrain: {seed: 3}", base=base).train.seed == 3
+    message = fault("extends: base.yaml\ntrain: {keep_last: 1}", base=base)
+    assert "keep_last >= 5" in message
+    assert "(in" not in message

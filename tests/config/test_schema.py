@@ -1,0 +1,420 @@
+"""What a configuration may say, and what a user is told who says something else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt.config.load import dump_config, load_config
+from nmt.config.schema import Config, Section
+from nmt.errors import ConfigError, FileError
+
+DATA = "data: {src_lang: en, tgt_lang: de, train: {demo: train}}\n"
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[..., Config]:
+    """(text, *overrides): as load_config on a file `c.yaml` of this text."""
+
+    def from_text(text: str, *overrides: str) -> Config:
+        (tmp_path / "c.yaml").write_text(text, "utf-8")
+        return load_config(tmp_path / "c.yaml", list(overrides))
+
+    return from_text
+
+
+@pytest.fixture
+def faults(load: Callable[..., Config]) -> Callable[..., str]:
+    """The same, for what must be refused: the message."""
+
+    def message(text: str, *overrides: str) -> str:
+        with pytest.raises(ConfigError) as caught:
+            load(text, *overrides)
+        assert caught.value.exit_code == 2
+        return str(caught.value)
+
+    return message
+
+
+def sections(kind: type[Section] = Section) -> Iterator[type[Section]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from sections(child)
+
+
+# ---------------------------------------------------------------- the schema
+
+
+@pytest.mark.parametrize("section", list(sections()), ids=lambda section: section.__name__)
+def test_every_section_and_field_is_documented(section: type[Section]) -> None:
+    assert section.__doc__
+    undocumented = [name for name, field in section.model_fields.items() if not field.description]
+    # Those of the top level are sections, which document themselves.
+    assert undocumented == ([*Config.model_fields] if section is Config else [])
+
+
+def test_sections_cannot_be_changed(load: Callable[..., Config]) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load(DATA).train.max_steps = 3
+
+
+def test_each_kind_of_model_has_its_own_keys() -> None:
+    schema = Config.model_json_schema()
+    members = [ref["$ref"].rpartition("/")[2] for ref in schema["properties"]["model"]["oneOf"]]
+    keys = {
+        schema["$defs"][name]["properties"]["kind"]["const"]: schema["$defs"][name]["properties"]
+        for name in members
+    }
+    assert list(keys) == ["transformer", "rnn", "conv"]
+    assert "num_heads" in keys["transformer"]
+    assert "num_heads" not in {**keys["rnn"], **keys["conv"]}
+    assert all(key["description"] for keys in keys.values() for key in keys.values())
+
+
+@pytest.mark.parametrize("kind", ["transformer", "rnn", "conv"])
+def test_a_kind_of_model_is_read_back(load: Callable[..., Config], kind: str) -> None:
+    config = load(DATA, f"model.kind={kind}")
+    assert config.model.kind == kind
+    assert f"  kind: {kind}\n" in dump_config(config)
+    assert load(dump_config(config)) == config
+
+
+def test_defaults_are_the_base_model_of_the_paper(load: Callable[..., Config]) -> None:
+    config = load(DATA)
+    model, train = config.model, config.train
+    assert (model.d_model, model.num_heads, model.d_ff, model.dropout) == (512, 8, 2048, 0.1)
+    assert (model.encoder_layers, model.decoder_layers, model.norm) == (6, 6, "post")
+    assert (train.betas, train.eps, train.warmup_steps) == ((0.9, 0.98), 1e-9, 4000)
+    assert (train.label_smoothing, config.decode.beam_size) == (0.1, 4)
+    assert (config.decode.length_penalty, config.decode.max_extra_len) == (0.6, 50)
+
+
+# ---------------------------------------------------------------- unknown keys
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "train: {lerning_rate: 1}",
+            "train.lerning_rate: unknown key: did you mean learning_rate?",
+        ),
+        ("model: {d_modl: 8}", "model.d_modl: unknown key: did you mean d_model?"),
+        ("train: {dropout: 0.1}", "train.dropout: unknown key: did you mean model.dropout?"),
+        ("d_model: 8", "d_model: unknown key: did you mean model.d_model?"),
+        ("trian: {}", "trian: unknown key: did you mean train?"),
+        (
+            "model: {d_hidden: 8}",
+            "model.d_hidden: unknown key: it belongs to model.kind rnn and conv",
+        ),
+        (
+            "model: {kind: rnn, num_heads: 8}",
+            "model.num_heads: unknown key: it belongs to model.kind transformer",
+        ),
+        (
+            "model: {kind: conv, kernel: 3}",
+            "model.kernel: unknown key: did you mean kernel_size?",
+        ),
+        (
+            "model: {kind: conv, positions: {kind: learned}}",
+            "model.positions.kind: unknown key: it belongs to model.kind transformer",
+        ),
+        ("model: {kind: rnn, xyzzy: 1}", "known are cell, d_hidden, d_model, dropout"),
+        ("decode: {xyzzy: 1}", "decode.xyzzy: unknown key; known are batch_tokens, beam_size"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_a_suggestion(
+    faults: Callable[..., str], text: str, expected: str
+) -> None:
+    assert expected in faults(DATA + text)
+
+
+def test_a_key_of_another_kind_of_corpus_says_how_to_replace_it(
+    faults: Callable[..., str],
+) -> None:
+    message = faults(
+        "data: {src_lang: en, tgt_lang: de, train: [{dataset: a/b}]}", "data.train.0.src=x.en"
+    )
+    assert "data.train.0='{src: FILE, tgt: FILE}'" in message
+    text = "data: {src_lang: en, tgt_lang: de, train: {tsv: f, split: train}}"
+    assert "data.train.0.split: unknown key" in faults(text)
+
+
+@pytest.mark.parametrize("corpus", ["{foo: 1}", "{weight: 2}", "{}", "x.en"])
+def test_a_corpus_of_no_kind_is_refused(faults: Callable[..., str], corpus: str) -> None:
+    message = faults(f"data: {{src_lang: en, tgt_lang: de, train: [{corpus}]}}")
+    assert "data.train.0: a corpus is one of {src, tgt}" in message
+
+
+def test_all_faults_are_told_at_once(faults: Callable[..., str]) -> None:
+    message = faults(
+        "data: {tgt_lang: de, train: {src: a}}\nmodel: {d_modl: 8, dropout: 1.5}\n"
+        "train: {max_steps: 0, betas: [0.9, 1.0]}",
+        "nonsense",
+        "train.sede=3",
+        "data.train.7.src=x",
+    )
+    expected = [
+        "'nonsense': an override has the form key.subkey=value",
+        "data.train.7.src: '7' is no place in a list of 1",
+        "data.src_lang: required, but not there",
+        "data.train.0.tgt: required, but not there",
+        "model.d_modl: unknown key",
+        "model.dropout: input should be less than 1, but it is 1.5",
+        "train.max_steps: input should be greater than 0, but it is 0",
+        "train.betas.1: input should be less than 1, but it is 1.0",
+        "train.sede: unknown key: did you mean seed?",
+    ]
+    assert f"the configuration has {len(expected)} faults" in message
+    for fault in expected:
+        assert f"\n  {fault}" in message
+
+
+def test_the_members_of_a_union_are_not_shown_as_keys(faults: Callable[..., str]) -> None:
+    text = "data: {src_lang: en, tgt_lang: de, train: {tsv: f, src_column: -1}}"
+    message = faults(text)
+    assert "data.train.0.src_column: input should be greater than or equal to 0" in message
+    assert "constrained" not in message
+
+
+# ---------------------------------------------------------------- overrides
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "value"),
+    [
+        ("train.max_steps=200", "train.max_steps", 200),
+        ("train.learning_rate=1e-3", "train.learning_rate", 0.001),
+        ("train.betas=[0.8, 0.9]", "train.betas", (0.8, 0.9)),
+        ("train.patience=", "train.patience", None),
+        ("model.positions.kind=learned", "model.positions.kind", "learned"),
+        ("data.src_lang=a=b", "data.src_lang", "a=b"),
+        ("data.train={src: a, tgt: b}", "data.train.0.src", "a"),
+        ("data.train.0={src: a, tgt: b}", "data.train.0.src", "a"),
+        ("data.train.1={src: a, tgt: b}", "data.train.1.tgt", "b"),
+        ("data.train.0.demo=valid", "data.train.0.demo", "valid"),
+        ("data.valid.0.demo=valid", "data.valid.0.demo", "valid"),
+        ("tokenizer.user_defined_symbols.0=<x>", "tokenizer.user_defined_symbols.0", "<x>"),
+    ],
+)
+@pytest.mark.parametrize("corpora", ["{demo: train}", "[{demo: train}]"])
+def test_overrides(
+    load: Callable[..., Config], override: str, path: str, value: object, corpora: str
+) -> None:
+    text = f"data: {{src_lang: en, tgt_lang: de, train: {corpora}}}"
+    node: Any = load(text, override)
+    for part in path.split("."):
+        node = node[int(part)] if part.isdecimal() else getattr(node, part)
+    assert node == value
+
+
+def test_overrides_apply_in_order(load: Callable[..., Config]) -> None:
+    config = load(DATA, "data.train.1.src=a", "data.train.1.tgt=b", "train.seed=2", "train.seed=3")
+    assert [corpus.model_dump() for corpus in config.data.train] == [
+        {"weight": 1.0, "demo": "train"},
+        {"weight": 1.0, "src": "a", "tgt": "b"},
+    ]
+    assert config.train.seed == 3
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("train.max_steps", "'train.max_steps': an override has the form"),
+        ("=3", "'=3': an override has the form"),
+        ("train.seed.x=3", "train.seed.x: "),
+        ("data.train.x=3", "data.train.x: 'x' is no place in a list of 1"),
+        ("data.train.-1=3", "data.train.-1: '-1' is no place in a list of 1"),
+        ("train.betas=[1", "train.betas:1:3: not valid YAML"),
+        ("train.seed=!!python/name:os.system", "train.seed:1:1: not valid YAML"),
+    ],
+)
+def test_bad_overrides_are_refused(
+    faults: Callable[..., str], override: str, expected: str
+) -> None:
+    text = "data: {src_lang: en, tgt_lang: de, train: [{demo: train}]}\ntrain: {seed: 1}"
+    assert expected in faults(text, override)
+
+
+# ---------------------------------------------------------------- YAML
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            DATA + "train: {seed: 1}\ntrain: {seed: 2}",
+            "c.yaml:3:1: not valid YAML: the key 'train'",
+        ),
+        (DATA + "train: {seed: 1, seed: 2}", "c.yaml:2:18: not valid YAML: the key 'seed'"),
+        (DATA + "train: [1\nmodel: {}", "c.yaml:3:6: not valid YAML"),
+        (DATA + "train:\n\tseed: 1", "c.yaml:3:1: not valid YAML"),
+        ("- a", "c.yaml: the configuration must be a mapping"),
+        ("", "c.yaml: the configuration must be a mapping"),
+        (DATA + "? [a]\n: 1", "c.yaml:2:3: not valid YAML"),
+        ("[" * 5000, "c.yaml: not valid YAML"),
+    ],
+)
+def test_yaml_faults_name_the_place(faults: Callable[..., str], text: str, expected: str) -> None:
+    assert expected in faults(text)
+
+
+def test_yaml_runs_no_code(faults: Callable[..., str], tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    message = faults(f"data: !!python/object/apply:os.mkdir ['{marker}']")
+    assert "c.yaml:1:7: not valid YAML" in message
+    assert not marker.exists()
+
+
+def test_variables_stay_literal(load: Callable[..., Config]) -> None:
+    text = "data: {src_lang: en, tgt_lang: de, train: {src: '${HOME}/a', tgt: ~/b.gz}}"
+    [corpus] = load(text).data.train
+    assert corpus.model_dump()["src"] == "${HOME}/a"
+    assert corpus.model_dump()["tgt"] == "~/b.gz"
+
+
+def test_anchors_and_merged_keys_work(load: Callable[..., Config]) -> None:
+    text = (
+        "data:\n  src_lang: en\n  tgt_lang: de\n  train:\n"
+        "  - &a {src: x, tgt: y}\n  - {<<: *a, weight: 2}\n"
+    )
+    assert [corpus.weight for corpus in load(text).data.train] == [1.0, 2.0]
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes(b"data: \xe9\n")
+    for path in (tmp_path / "missing.yaml", tmp_path, tmp_path / "latin.yaml"):
+        with pytest.raises(FileError, match="cannot be read") as caught:
+            load_config(path)
+        assert str(path) in str(caught.value)
+        assert caught.value.exit_code == 4
+
+
+def test_a_dumped_configuration_is_read_back_to_the_same(load: Callable[..., Config]) -> None:
+    text = (
+        "data:\n  src_lang: en\n  tgt_lang: 'no'\n  max_length_ratio: 2.5\n"
+        "  train: [{src: ä.en, tgt: b, weight: 0.5}, {tsv: c, src_column: id, tgt_column: 3},\n"
+        "    {jsonl: d, src_key: t.en, tgt_key: t.de}, {parquet: e}, {dataset: f, name: de-en},\n"
+        "    {demo: train}]\n  valid: {demo: valid}\n"
+        "tokenizer: {joint: false, user_defined_symbols: ['<a>', ': ', '1']}\n"
+        "model: {tie_embeddings: decoder, d_k: 7, d_v: 9, num_heads: 3}\n"
+        "train: {learning_rate: 1e-3, eps: 1.0e-09, betas: [0.1, 0.2], patience: 3}"
+    )
+    config = load(text)
+    assert load(dump_config(config)) == config
+    assert "ä.en" in dump_config(config)
+
+
+# ---------------------------------------------------------------- what belongs together
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["model.d_model=100"], "model: d_model 100 is not a multiple of num_heads 8"),
+        (["model.d_model=99", "model.num_heads=9"], "model: d_model 99 is odd"),
+        (["tokenizer.joint=false"], "model.tie_embeddings: all needs tokenizer.joint: true"),
+        (["train.keep_last=3"], "train: averaging the last 5 checkpoints needs keep_last >= 5"),
+        (
+            ["train.average=best", "train.keep_best=2", "data.valid.0.demo=valid"],
+            "train: averaging the best 5 checkpoints needs keep_best >= 5",
+        ),
+        (["train.average=best", "train.keep_best=5"], "train.average: best needs data.valid"),
+        (["train.patience=3"], "train.patience needs data.valid"),
+        (
+            ["train.metric=bleu", "train.valid_beam_size=0"],
+            "train: metric bleu needs valid_beam_size >= 1",
+        ),
+        (
+            ["model.positions={kind: learned, max_length: 100}"],
+            "model.positions.max_length 100 is less than data.max_length 256",
+        ),
+        (
+            ["model.positions={kind: none, combine: concat}", "model.tie_embeddings=none"],
+            "model.positions: kind none has nothing to concatenate",
+        ),
+        (["model.positions.width=8"], "model.positions: width needs combine: concat"),
+        (
+            ["model.positions={combine: concat, width: 7}", "model.tie_embeddings=none"],
+            "model: positions.width 7 is odd: sinusoidal positions need it even",
+        ),
+        (
+            ["model.positions={combine: concat, width: 512}", "model.tie_embeddings=none"],
+            "model: positions.width 512 must lie between 0 and d_model 512",
+        ),
+        (
+            ["model.positions.combine=concat"],
+            "model: tie_embeddings: all makes an embedding the output projection",
+        ),
+        (
+            ["model.positions.combine=concat", "model.tie_embeddings=decoder"],
+            "model: tie_embeddings: decoder makes an embedding the output projection",
+        ),
+        (
+            ["model={kind: conv}", "data.max_length=600"],
+            "model.positions.max_length 512 is less than data.max_length 600",
+        ),
+        (
+            ["model={kind: rnn, tie_embeddings: all}", "tokenizer.joint=false"],
+            "model.tie_embeddings: all needs tokenizer.joint: true",
+        ),
+        (["decode.trees=true"], "decode.trees needs brackets with labels among tokenizer.user"),
+        (["model.kind=lstm"], "model.kind: it is one of transformer, rnn, conv"),
+        (["model.kind=[a]"], "model.kind: it is one of transformer, rnn, conv"),
+        (["model=7"], "model: it takes a section, with keys such as kind, d_model"),
+        (["model.kind=rnn", "model.dropout=2"], "model.dropout: input should be less than 1"),
+        (["tokenizer.src_model=a"], "tokenizer: src_model and tgt_model go together"),
+        (
+            ["tokenizer.src_model=a", "tokenizer.tgt_model=b"],
+            "tokenizer: src_model and tgt_model need joint: false",
+        ),
+        (["tokenizer.model=a", "tokenizer.joint=false"], "tokenizer: model is for both sides"),
+        (
+            ["tokenizer.type=char", "tokenizer.sampling_alpha=0.1"],
+            "tokenizer: sampling_alpha needs type bpe or unigram",
+        ),
+        (["data.train=[]"], "data.train: "),
+        (["data.max_length_ratio=1"], "data.max_length_ratio: "),
+    ],
+)
+def test_contradictions_are_refused(
+    faults: Callable[..., str], overrides: list[str], expected: str
+) -> None:
+    assert expected in faults(DATA, *overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["model.d_model=100", "model.d_k=10", "model.d_v=12"],
+        ["model.d_model=99", "model.num_heads=9", "model.positions.kind=learned"],
+        ["model.positions.kind=none"],
+        ["model.positions.combine=concat", "model.tie_embeddings=none"],
+        ["model.positions={kind: learned, combine: concat, width: 7}", "model.tie_embeddings=none"],
+        ["tokenizer.joint=false", "model.tie_embeddings=decoder"],
+        ["tokenizer.joint=false", "model.kind=rnn"],
+        ["data.max_length=600", "model.kind=rnn"],
+        ["data.max_length=600", "model={kind: conv, positions: {max_length: 600}}"],
+        ["train.keep_last=1", "train.average=none"],
+        ["train.keep_last=1", "train.average_count=1"],
+        ["train.average=best", "train.keep_best=5", "data.valid.0.demo=valid"],
+        ["train.patience=3", "data.valid={demo: valid}"],
+        ["train.valid_beam_size=0"],
+    ],
+)
+def test_what_goes_together_is_accepted(load: Callable[..., Config], overrides: list[str]) -> None:
+    load(DATA, *overrides)
+
+
+# ---------------------------------------------------------------- the recipes
+
+
+def test_every_recipe_loads() -> None:
+    recipes = sorted(CONFIGS.glob("**/*.yaml"))
+    assert recipes, "there should be recipes in configs/"
+    for recipe in recipes:
+        load_config(recipe)

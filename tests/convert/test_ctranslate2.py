@@ -1,0 +1,321 @@
+"""A model exported to CTranslate2 translates as it did before."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import pytest
+import torch
+
+from nmt.config.load import load_config
+from nmt.config.schema import Config
+from nmt.convert.ctranslate2 import export_ctranslate2
+from nmt.data.tokenizer import Tokenizer, Tokenizers
+from nmt.errors import ConfigError, FileError
+from nmt.model.build import make_network
+from nmt.runs.checkpoint import read_manifest
+from nmt.runs.model import TrainedModel
+from nmt.search.sample import Sampling
+from nmt.translate.ct2_engine import CTranslate2Engine
+from nmt.translate.engine import TranslateOptions
+from nmt.translate.translator import Translation, Translator
+
+CPU = torch.device("cpu")
+LEARNED = {"kind": "learned", "max_length": 64}
+
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "paper": ("joint", {}),
+    "pre-norm, untied": ("joint", {"norm": "pre", "tie_embeddings": "none"}),
+    "separate vocabularies": ("separate", {"tie_embeddings": "decoder"}),
+    "separate, untied, pre-norm, gelu, depths": (
+        "separate",
+        {"tie_embeddings": "none", "norm": "pre", "activation": "gelu", "encoder_layers": 1},
+    ),
+    "swiglu, learned positions": ("joint", {"activation": "swiglu", "positions": LEARNED}),
+    "concatenated positions": (
+        "separate",
+        {"tie_embeddings": "none", "positions": {**LEARNED, "combine": "concat", "width": 5}},
+    ),
+    "no positions": ("joint", {"positions": {"kind": "none"}}),
+    "narrow heads": ("joint", {"norm": "pre", "d_k": 4, "d_v": 4}),
+    "three heads": ("joint", {"num_heads": 3, "d_k": 16, "d_v": 16}),
+}
+
+
+@pytest.fixture(scope="session", params=MODELS, ids=lambda name: name)
+def any_model(request: pytest.FixtureRequest, make_model: Callable[..., TrainedModel]) -> Any:
+    tokenizers, settings = MODELS[request.param]
+    return make_model(request.getfixturevalue(tokenizers), **settings)
+
+
+@pytest.fixture(scope="session")
+def model(make_model: Callable[..., TrainedModel], joint: Tokenizers) -> TrainedModel:
+    return make_model(joint)
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Callable[..., Path]:
+    def export(model: TrainedModel, quantization: str | None = None) -> Path:
+        export_ctranslate2(model, tmp_path / "exported", quantization)
+        return tmp_path / "exported"
+
+    return export
+
+
+def both(
+    model: TrainedModel, exported: Path, lines: list[str], **options: Any
+) -> tuple[list[Translation], list[Translation]]:
+    """Translate with nmt and with CTranslate2."""
+    chosen = TranslateOptions(**options)
+    engine = CTranslate2Engine(exported, CPU, threads=1)
+    silent: Any = {"warn": lambda message: None}
+    return (
+        list(Translator([model], chosen, **silent).translate(lines)),
+        list(Translator(engine, chosen, **silent).translate(lines)),
+    )
+
+
+def check_equal(ours: list[Translation], theirs: list[Translation]) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        assert [h.text for h in one.hypotheses] == [h.text for h in other.hypotheses]
+        for a, b in zip(one.hypotheses, other.hypotheses, strict=True):
+            assert a.score == pytest.approx(b.score, abs=1e-4)
+            assert a.token_log_probs == pytest.approx(b.token_log_probs, abs=1e-4)
+
+
+def test_the_same_translations(any_model: Any, export: Callable[..., Path], lines: Any) -> None:
+    ours, theirs = both(any_model, export(any_model), lines)
+    check_equal(ours, theirs)
+    assert len({translation.text for translation in ours}) > 20
+
+
+def test_the_same_with_other_options(
+    model: TrainedModel, export: Callable[..., Path], lines: list[str]
+) -> None:
+    exported = export(model)
+    text = ["", *lines, "  ", lines[0] + "☃☃", " ".join(lines[:9])]  # blank, unknown, too long
+    for options in (
+        {"beam_size": 1},
+        {"beam_size": 3, "nbest": 2},
+        {"length_penalty": 0.0},
+        {"length_penalty": 2.0, "batch_tokens": 30},
+        {"max_extra_len": 0},
+    ):
+        check_equal(*both(model, exported, text, **options))
+
+
+def test_up_to_the_last_learned_position(
+    make_model: Callable[..., TrainedModel], joint: Tokenizers, export: Callable[..., Path]
+) -> None:
+    positions = {"kind": "learned", "max_length": 40}
+    model = make_model(joint, positions=positions, encoder_layers=1, decoder_layers=1)
+    engine = CTranslate2Engine(export(model), CPU, threads=1)
+    source = [*[joint.src.encode(["a"])[0][0]] * 39, joint.src.eos_id]
+    options = TranslateOptions(nbest=4)
+    theirs = engine.search([source], ["1.0"], options)
+    ours = Translator([model], options).engine.search([source], ["1.0"], options)
+    assert [h.ids for h in theirs[0]] == [h.ids for h in ours[0]]
+    assert [h.score for h in theirs[0]] == pytest.approx([h.score for h in ours[0]], abs=1e-4)
+
+
+def test_a_sentence_alone_or_in_a_batch(
+    model: TrainedModel, export: Callable[..., Path], lines: list[str]
+) -> None:
+    """Each has its own limit, though CTranslate2 has one for a batch."""
+    engine = CTranslate2Engine(export(model), CPU, threads=2)
+    src = model.tokenizers.src
+    sources = [[*ids, src.eos_id] for ids in src.encode([*lines, "the " * 12, "x " * 3])]
+    options = TranslateOptions(nbest=4, max_extra_len=2)
+    together = engine.search(sources, [""] * len(sources), options)
+    for source, found in zip(sources, together, strict=True):
+        [alone] = engine.search([source], [""], options)
+        assert [h.ids for h in alone] == [h.ids for h in found]
+        assert max(len(h.token_log_probs) for h in found) <= len(source) + 2
+    assert any(len(found[0].ids) == len(s) + 2 for s, found in zip(sources, together, strict=True))
+
+
+def test_forbidden_tokens(
+    make_model: Callable[..., TrainedModel],
+    joint: Tokenizers,
+    export: Callable[..., Path],
+    lines: list[str],
+) -> None:
+    """The model would say an unknown token wherever it says `e`."""
+    model = make_model(joint, tie_embeddings="none", norm="pre", decoder_layers=1)
+    tokenizer = joint.tgt
+    pieces = tokenizer.pieces(range(tokenizer.vocab_size))
+    with torch.no_grad():
+        weight = model.network.projection.weight
+        weight[tokenizer.unk_id] = 1.05 * weight[pieces.index("e")]
+    engine = CTranslate2Engine(export(model), CPU, threads=1)
+    sources = [[*ids, tokenizer.eos_id] for ids in tokenizer.encode(lines)]
+    options = TranslateOptions(nbest=4)
+    theirs = engine.search(sources, [""] * len(sources), options)
+    ours = Translator([model], options).engine.search(sources, [""] * len(sources), options)
+    same = [a[0].ids == b[0].ids for a, b in zip(ours, theirs, strict=True)]
+    assert sum(same) >= 0.8 * len(same)
+    for found, expected in zip(theirs, ours, strict=True):
+        assert all(tokenizer.unk_id not in hypothesis.ids for hypothesis in found)
+        if found[0].ids == expected[0].ids:
+            assert found[0].score == pytest.approx(expected[0].score, abs=1e-4)
+    results = ctranslate2.Translator(str(engine.models[0].weights)).translate_batch(
+        [tokenizer.pieces(ids[:-1]) for ids in sources]
+    )
+    assert any("<unk>" in result.hypotheses[0] for result in results)
+
+
+def test_the_directory_is_complete(
+    make_model: Callable[..., TrainedModel], separate: Tokenizers, export: Callable[..., Path]
+) -> None:
+    model = make_model(separate, steps=0, tie_embeddings="none")
+    folder = export(model)
+    files = {path.name for path in folder.iterdir()}
+    sides = {"source_vocabulary.json", "target_vocabulary.json", "src.model", "tgt.model"}
+    assert files == {"model.bin", "config.json", "config.yaml", "manifest.json", *sides}
+    assert read_manifest(folder)["files"].keys() == files - {"manifest.json"}
+    assert load_config(folder / "config.yaml") == model.config
+    assert Tokenizers.load(folder).tgt.serialized() == separate.tgt.serialized()
+    pieces = json.loads((folder / "source_vocabulary.json").read_text("utf-8"))
+    assert len(pieces) == separate.src.vocab_size == 121
+    assert pieces[:3] == ["<unk>", "<s>", "</s>"]
+    assert pieces[-1] == "<pad>"
+    settings = json.loads((folder / "config.json").read_text("utf-8"))
+    assert settings["decoder_start_token"] == "<s>"
+    assert settings["add_source_eos"] is True
+    assert settings["layer_norm_epsilon"] == 1e-5
+
+
+def test_ctranslate2_alone_can_use_it(
+    model: TrainedModel, export: Callable[..., Path], lines: list[str]
+) -> None:
+    translator = ctranslate2.Translator(str(export(model)))
+    src, tgt = model.tokenizers
+    results = translator.translate_batch([src.pieces(ids) for ids in src.encode(lines)])
+    pieces = {piece: token for token, piece in enumerate(tgt.pieces(range(tgt.vocab_size)))}
+    texts = tgt.decode([[pieces[p] for p in result.hypotheses[0]] for result in results])
+    expected = [t.text for t in Translator([model]).translate(lines)]
+    assert sum(map(str.__eq__, texts, expected)) > 20
+
+
+@pytest.mark.parametrize("quantization", ["int8", "int8_float32", "int16", "float16", "bfloat16"])
+def test_quantized(
+    model: TrainedModel, export: Callable[..., Path], lines: list[str], quantization: str
+) -> None:
+    before = {name: weight.clone() for name, weight in model.network.state_dict().items()}
+    folder = export(model, quantization)
+    for name, weight in model.network.state_dict().items():
+        assert torch.equal(weight, before[name])
+    ours, theirs = both(model, folder, lines)
+    same = [one.text == other.text for one, other in zip(ours, theirs, strict=True)]
+    assert sum(same) > 20
+
+
+def test_what_cannot_be_expressed(
+    make_model: Callable[..., TrainedModel],
+    train_tokenizer: Callable[..., Tokenizer],
+    joint: Tokenizers,
+    lines: list[str],
+    export: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(ConfigError, match=r"model\.d_k 12 beside model\.d_v 6"):
+        export(make_model(joint, steps=0, d_v=6))
+    same_name = train_tokenizer(
+        lines, vocab_size=80, pad_id=-1, unk_id=0, bos_id=1, eos_id=2, user_defined_symbols="<pad>"
+    )
+    with pytest.raises(ConfigError, match="a piece called <pad>"):
+        export(make_model(Tokenizers(same_name, same_name), steps=0))
+    other_end = train_tokenizer(lines, vocab_size=80, eos_piece="<end>")
+    with pytest.raises(ConfigError, match="another name"):
+        export(make_model(Tokenizers(other_end, joint.tgt), steps=0, tie_embeddings="none"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["rnn", "conv"])
+def test_other_kinds_of_models_are_refused(
+    kind: str, joint: Tokenizers, export: Callable[..., Path], tmp_path: Path
+) -> None:
+    data = {"src_lang": "en", "tgt_lang": "de", "train": {"demo": "train"}}
+    config = Config.model_validate({"data": data, "model": {"kind": kind, "d_hidden": 8}})
+    with pytest.raises(ConfigError, match=rf"model\.kind {kind}, only the Transformer"):
+        export(TrainedModel(config, joint, make_network(config.model, *joint.sizes), Path("a-run")))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_whole_or_not_at_all(
+    model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Tokenizers, directory: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tokenizers, "save", full)
+        with pytest.raises(FileError, match="No space left"):
+            export_ctranslate2(model, tmp_path / "out", None)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.txt").write_text("the only copy")
+    with pytest.raises(FileError, match="there already"):
+        export_ctranslate2(model, tmp_path / "taken", None)
+    assert (tmp_path / "taken" / "thesis.txt").exists()
+
+
+def test_an_engine_refuses(
+    model: TrainedModel, export: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = export(model)
+    with pytest.raises(FileError, match="nmt export"):
+        CTranslate2Engine(tmp_path, CPU)
+    with pytest.raises(FileError, match="nothere: no such model directory"):
+        CTranslate2Engine(tmp_path / "nothere", CPU)
+    with pytest.raises(ConfigError, match="CTranslate2 cannot run it here"):
+        CTranslate2Engine(folder, torch.device("cuda", 99))
+    drawing = TranslateOptions(sampling=Sampling(1.0, None, None, 1))
+    with pytest.raises(ConfigError, match="does not sample"):
+        list(Translator(CTranslate2Engine(folder, CPU), drawing).translate(["a"]))
+    for name in ("model.bin", "spm.model", "shared_vocabulary.json"):
+        broken = tmp_path / "broken"
+        shutil.copytree(folder, broken)
+        (broken / name).write_bytes((broken / name).read_bytes()[:-1])
+        with pytest.raises(FileError, match=rf"{name}: damaged"):
+            CTranslate2Engine(broken, CPU)
+        shutil.rmtree(broken)
+
+
+def test_it_takes_as_many_threads_as_torch(
+    model: TrainedModel, export: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = export(model)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    assert CTranslate2Engine(folder, CPU)._translator.num_translators == 3
+    assert CTranslate2Engine(folder, CPU, threads=2)._translator.num_translators == 2
+
+
+def test_broken_weights_are_noticed(
+    make_model: Callable[..., TrainedModel], joint: Tokenizers, export: Callable[..., Path]
+) -> None:
+    model = make_model(joint, steps=0)
+    with torch.no_grad():
+        model.network.tgt_embedding.weight.fill_(torch.nan)
+    engine = CTranslate2Engine(export(model), CPU)
+    with pytest.raises(FileError, match="not finite"):
+        list(Translator(engine).translate(["a boat"]))
+
+
+def test_without_ctranslate2(
+    model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ctranslate2", None)
+    for use in (
+        lambda: export_ctranslate2(model, tmp_path / "out", None),
+        lambda: CTranslate2Engine(tmp_path, CPU),
+    ):
+        with pytest.raises(ConfigError, match=r'pip install "\.\[export\]"'):
+            use()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,630 @@
+"""Lines in, translations out: order, batches, windows, long input, ensembles."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import itertools
+import math
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from nmt.data.lengths import LengthModel
+from nmt.data.tokenizer import Tokenizer
+from nmt.errors import ConfigError, DataError, FileError
+from nmt.runs.model import TrainedModel
+from nmt.search.beam import beam_search
+from nmt.search.hypothesis import normalized_score
+from nmt.search.sample import Sampling
+from nmt.search.stepper import Stepper
+from nmt.translate.engine import TranslateOptions
+from nmt.translate.split import sentence_starts, split_line
+from nmt.translate.translator import ScoredText, Translation, Translator, length_batches
+
+MakeModel = Callable[..., TrainedModel]
+TrainTokenizer = Callable[[list[str]], Tokenizer]
+
+BLANK = Translation([ScoredText("", 0.0, [])])
+
+
+def with_blanks(lines: list[str]) -> list[str]:
+    """Put a blank line, in all the ways that a line can be blank, after every third."""
+    blanks = itertools.cycle(["", " ", "\u00a0 ", "\t"])
+    return [
+        text
+        for place, line in enumerate(lines)
+        for text in ([line, next(blanks)] if place % 3 == 0 else [line])
+    ]
+
+
+def translate(model: TrainedModel, lines: list[str], **options: object) -> list[Translation]:
+    return list(Translator([model], TranslateOptions(**options)).translate(lines))
+
+
+def texts(translations: list[Translation]) -> list[str]:
+    return [translation.text for translation in translations]
+
+
+def assert_same(found: list[Translation], expected: list[Translation]) -> None:
+    """Same texts; scores up to the rounding of matrix products in other shapes."""
+    assert len(found) == len(expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert [h.text for h in ours.hypotheses] == [h.text for h in theirs.hypotheses]
+        assert [h.score for h in ours.hypotheses] == pytest.approx(
+            [h.score for h in theirs.hypotheses], abs=1e-4
+        )
+
+
+def test_a_batch_gives_what_its_lines_give_alone(any_model: TrainedModel, lines: list[str]) -> None:
+    together = translate(any_model, lines, nbest=4)
+    alone = [translate(any_model, [line], nbest=4)[0] for line in lines]
+    assert len(set(texts(together))) > 20
+    assert_same(together, alone)
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 50, 100_000])
+def test_blank_lines_and_order_are_kept_in_batches_of_any_size(
+    model: TrainedModel, batch_tokens: int, lines: list[str]
+) -> None:
+    mixed = with_blanks(lines)
+    found = translate(model, mixed, batch_tokens=batch_tokens)
+    not_blank = [t for t, line in zip(found, mixed, strict=True) if line.strip()]
+    assert_same(not_blank, translate(model, lines))
+    for translation, line in zip(found, mixed, strict=True):
+        if not line.strip():
+            assert translation.text == ""
+            assert translation.hypotheses[0].score == 0.0
+
+
+def test_windows_of_any_size_give_the_same(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch, lines: list[str]
+) -> None:
+    expected = translate(model, lines)
+    monkeypatch.setattr("nmt.translate.translator._BATCHES_AHEAD", 1)
+    monkeypatch.setattr("nmt.translate.translator._CHARACTERS_PER_TOKEN", 1)
+    assert_same(translate(model, lines, batch_tokens=30), expected)
+
+
+def test_reading_ahead_is_bounded(model: TrainedModel, lines: list[str]) -> None:
+    read = 0
+    options = TranslateOptions(beam_size=1, max_extra_len=0, batch_tokens=20)
+
+    def endless() -> Iterator[str]:
+        nonlocal read
+        while True:
+            read += 1
+            yield lines[read % len(lines)]
+
+    translations = Translator([model], options).translate(endless())
+    for _ in range(3):
+        next(translations)
+    assert read < 20 * 16 * 4
+    list(itertools.islice(translations, 60))
+    assert read > 60
+
+
+def test_translations_are_those_of_a_search_over_the_whole_prefix(
+    any_model: TrainedModel, lines: list[str]
+) -> None:
+    """Greedy search by hand, without cache and batches."""
+    tokenizer, network = any_model.tokenizers.tgt, any_model.network
+    forbidden = [tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id]
+    for line, found in zip(lines[:10], translate(any_model, lines[:10], beam_size=1), strict=True):
+        src = torch.tensor([[*tokenizer.encode([line])[0], tokenizer.eos_id]])
+        ids = [tokenizer.bos_id]
+        while len(ids) <= src.shape[1] + 50 and ids[-1] != tokenizer.eos_id:
+            logits_V = network(src, torch.tensor([ids]))[0, -1]
+            logits_V[forbidden] = -math.inf
+            ids.append(int(logits_V.argmax()))
+        assert found.text == tokenizer.decode([ids])[0]
+
+
+@pytest.mark.parametrize("max_extra_len", [0, 3])
+def test_the_source_limits_the_length(
+    model: TrainedModel, max_extra_len: int, lines: list[str]
+) -> None:
+    found = translate(model, lines, nbest=4, max_extra_len=max_extra_len)
+    lengths = [len(ids) + 1 for ids in model.tokenizers.src.encode(lines)]
+    longest = [max(len(h.token_log_probs) for h in translation.hypotheses) for translation in found]
+    assert all(ours <= n + max_extra_len for ours, n in zip(longest, lengths, strict=True))
+    assert any(ours == n + max_extra_len for ours, n in zip(longest, lengths, strict=True))
+
+
+def test_nbest(model: TrainedModel, lines: list[str]) -> None:
+    best = translate(model, lines)
+    for translation, one in zip(translate(model, lines, nbest=3), best, strict=True):
+        assert len(translation.hypotheses) == 3
+        scores = [h.score for h in translation.hypotheses]
+        assert scores == sorted(scores, reverse=True)
+        assert translation.hypotheses[0] == one.hypotheses[0]
+        assert len(one.hypotheses) == 1
+    with pytest.raises(ConfigError, match="nbest 5"):
+        TranslateOptions(nbest=5)
+    with pytest.raises(ConfigError, match="sampling"):
+        TranslateOptions(nbest=2, sampling=Sampling())
+
+
+def test_control_characters_are_spaces(model: TrainedModel) -> None:
+    odd = ["the cat\x00sat\x07on\na mat.", "the\u2028cat\x85sat."]
+    plain = ["the cat sat on a mat.", "the\u2028cat\x85sat."]
+    assert texts(translate(model, odd)) == texts(translate(model, plain))
+
+
+@pytest.mark.parametrize("sampling", [None, Sampling(), Sampling(top_k=3, top_p=0.5)], ids=str)
+def test_weights_that_are_broken(
+    model: TrainedModel, lines: list[str], sampling: Sampling | None
+) -> None:
+    broken = copy.deepcopy(model.network)
+    with torch.no_grad():
+        broken.projection.weight[7] = math.nan
+    with pytest.raises(FileError, match=r"model-1: .*not finite"):
+        translate(
+            TrainedModel(model.config, model.tokenizers, broken, model.weights),
+            lines,
+            sampling=sampling,
+        )
+
+
+def test_polling_before_each_batch_can_end_the_work(model: TrainedModel, lines: list[str]) -> None:
+    polls = 0
+
+    def poll() -> None:
+        nonlocal polls
+        polls += 1
+        if polls == 3:
+            raise KeyboardInterrupt
+
+    options = TranslateOptions(batch_tokens=50, beam_size=1, max_extra_len=0)
+    with pytest.raises(KeyboardInterrupt):
+        list(Translator([model], options, poll=poll).translate(lines))
+    assert polls == 3
+
+
+# Repeated lines
+
+
+def count_searched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Note the number of sentences of each search from now on."""
+    searched: list[int] = []
+
+    def counting(stepper: Stepper, max_lengths: list[int], **settings: object) -> object:
+        searched.append(len(max_lengths))
+        return beam_search(stepper, max_lengths, **settings)
+
+    monkeypatch.setattr("nmt.translate.engine.beam_search", counting)
+    return searched
+
+
+def test_repeated_lines_are_searched_once(
+    model: TrainedModel, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = translate(model, lines, nbest=2, batch_tokens=30)
+    searched = count_searched(monkeypatch)
+    monkeypatch.setattr("nmt.translate.translator._BATCHES_AHEAD", 1)
+    repeated = [*lines[:20], *lines[::-1], "", *lines, *lines]
+    found = translate(model, repeated, nbest=2, batch_tokens=30)
+    assert_same(found, [*expected[:20], *expected[::-1], BLANK, *expected, *expected])
+    assert sum(searched) == len(set(lines))
+
+
+def test_lines_that_came_long_ago_are_searched_again(
+    model: TrainedModel, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = translate(model, lines)
+    monkeypatch.setattr("nmt.translate.translator._BATCHES_AHEAD", 1)
+    monkeypatch.setattr("nmt.translate.translator._CHARACTERS_REMEMBERED", 60)
+    searched = count_searched(monkeypatch)
+    assert_same(translate(model, lines * 2, batch_tokens=30), expected * 2)
+    assert sum(searched) > 1.5 * len(lines)
+
+
+def test_windows_that_are_known_are_not_searched(
+    model: TrainedModel, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nmt.translate.translator._BATCHES_AHEAD", 1)
+    options = TranslateOptions(batch_tokens=30)
+    windows = list(Translator([model], options).windows(lines))
+    assert len(windows) > 3
+    assert len(windows[0]) > 2
+    searched = count_searched(monkeypatch)
+    known = [*windows[0], *windows[1]]
+    # To the bit, scores too: what follows is searched in the same batches.
+    assert list(Translator([model], options).windows(lines, known=known)) == windows
+    assert sum(searched) == len(lines) - len(known)
+    # Also if what is known ends within a window.
+    found = list(Translator([model], options).windows(lines, known=known[:-1]))
+    assert [len(window) for window in found] == [len(window) for window in windows]
+    flat = itertools.chain.from_iterable
+    assert_same(list(flat(found)), list(flat(windows)))
+
+
+# Memory
+
+
+class Memory:
+    """A search that fails as torch does if a batch has more than so many sentences.
+
+    Attributes:
+        batches: number of sentences of each search.
+        alive: of the tensors of the searches that failed, those that are still there.
+    """
+
+    def __init__(self, fits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fits = fits
+        self.batches: list[int] = []
+        self._failed: list[weakref.ref[Tensor]] = []
+        monkeypatch.setattr("nmt.translate.engine.beam_search", self.search)
+
+    def search(self, stepper: Stepper, max_lengths: list[int], **settings: object) -> object:
+        assert all(tensor() is None for tensor in self._failed), "the error keeps tensors alive"
+        self.batches.append(len(max_lengths))
+        if len(max_lengths) > self.fits:
+            large = torch.zeros(1)
+            self._failed.append(weakref.ref(large))
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return beam_search(stepper, max_lengths, **settings)
+
+
+def test_batches_that_do_not_fit_are_halved(
+    model: TrainedModel, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixed = with_blanks(lines)
+    expected = translate(model, mixed)
+    memory = Memory(3, monkeypatch)
+    messages: list[str] = []
+    translator = Translator([model], TranslateOptions(batch_tokens=100), messages.append)
+    assert_same(list(translator.translate(mixed)), expected)
+    assert sum(size for size in memory.batches if size <= 3) == len(set(lines))
+    assert max(memory.batches) > 6
+    [message] = messages
+    assert "memory" in message
+    assert "--batch-tokens" in message
+
+
+def test_a_line_that_does_not_fit_alone(
+    model: TrainedModel, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Memory(0, monkeypatch)
+    longest = max(range(40), key=lambda place: len(model.tokenizers.src.encode([lines[place]])[0]))
+    messages: list[str] = []
+    translator = Translator([model], warn=messages.append)
+    with pytest.raises(DataError, match=rf"^line {longest + 1}: .*--beam-size"):
+        list(translator.translate(lines))
+    assert len(messages) == 1
+
+
+def test_other_errors_are_not_taken_for_lack_of_memory(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    def broken(*_: object, **__: object) -> None:
+        nonlocal calls
+        calls += 1
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr("nmt.translate.engine.beam_search", broken)
+    with pytest.raises(RuntimeError, match="mat1"):
+        translate(model, ["the cat.", "a dog."])
+    assert calls == 1
+
+
+# Sampling
+
+
+def test_samples_do_not_depend_on_batches(model: TrainedModel, lines: list[str]) -> None:
+    options = {"sampling": Sampling(seed=3), "max_extra_len": 5}
+    found = translate(model, lines, **options)
+    assert_same(translate(model, lines, batch_tokens=1, **options), found)
+    other = translate(model, lines, sampling=Sampling(seed=4), max_extra_len=5)
+    assert texts(other) != texts(found)
+    # The same line is drawn anew each time.
+    assert len(set(texts(translate(model, lines[:1] * 10, **options)))) > 5
+
+
+# Ensembles
+
+
+def test_an_ensemble_of_one_model_twice_is_the_model(model: TrainedModel, lines: list[str]) -> None:
+    twice = Translator([model, model], TranslateOptions(nbest=4)).translate(lines)
+    assert_same(list(twice), translate(model, lines, nbest=4))
+
+
+def test_an_ensemble_of_different_models(
+    model: TrainedModel, other_model: TrainedModel, lines: list[str]
+) -> None:
+    both = list(Translator([model, other_model]).translate(lines))
+    swapped = list(Translator([other_model, model]).translate(lines))
+    assert_same(both, swapped)
+    assert texts(both) != texts(translate(model, lines))
+
+
+def test_an_ensemble_of_different_kinds(
+    model: TrainedModel, any_model: TrainedModel, lines: list[str]
+) -> None:
+    both = list(Translator([model, any_model]).translate(lines))
+    assert_same(both, list(Translator([any_model, model]).translate(lines)))
+
+
+def test_an_ensemble_needs_the_same_tokenizers(
+    model: TrainedModel, make_model: MakeModel, train_tokenizer: TrainTokenizer
+) -> None:
+    stranger = make_model(train_tokenizer(["a bat, a rat."] * 9), seed=3)
+    with pytest.raises(ConfigError, match="model-1 and model-3 have different tokenizers"):
+        Translator([model, stranger])
+
+
+# Long input
+
+
+def test_long_lines_are_divided_at_sentence_ends(model: TrainedModel, lines: list[str]) -> None:
+    # The model takes 40 tokens with the end mark; each sentence has less, together they have more.
+    first, second, third = (f"{' '.join(['the cat sat on a mat'] * 3)}{mark}" for mark in ".!?")
+    messages: list[str] = []
+    options = TranslateOptions(nbest=2)
+    mixed = [lines[0], f"{first} {second}  {third}", lines[1]]
+    found = list(Translator([model], options, messages.append).translate(mixed))
+    [message] = messages
+    assert message.startswith("line 2: ")
+    assert "in 3 parts" in message
+    parts = translate(model, [first, second, third], nbest=2)
+    for place in range(2):
+        joined = found[1].hypotheses[place]
+        of_parts = [part.hypotheses[place] for part in parts]
+        assert joined.text == " ".join(h.text for h in of_parts)
+        log_probs = [value for h in of_parts for value in h.token_log_probs]
+        assert joined.token_log_probs == pytest.approx(log_probs, abs=1e-4)
+        score = normalized_score(sum(log_probs), len(log_probs), 0.6)
+        assert joined.score == pytest.approx(score, abs=1e-4)
+    assert_same([found[0], found[2]], translate(model, lines[:2], nbest=2))
+
+
+def test_the_limit_can_be_set(model: TrainedModel) -> None:
+    messages: list[str] = []
+    options = TranslateOptions(max_input_length=5)
+    list(Translator([model], options, messages.append).translate(["the.", "the cat sat on."]))
+    assert [message[:7] for message in messages] == ["line 2:"]
+
+
+def split_ids(text: str, tokenizer: Tokenizer, limit: int) -> list[list[int]]:
+    """Divide a text, and check that the tokens of all parts are placed in their order."""
+    parts = split_line(text, tokenizer, limit)
+    tokens = [token for part in parts for token in part]
+    assert all(one.end <= next_.start for one, next_ in itertools.pairwise(tokens))
+    # What lies between them is white space.
+    ends = [0, *(token.end for token in tokens)]
+    starts = [*(token.start for token in tokens), len(text)]
+    between = "".join(text[end:start] for end, start in zip(ends, starts, strict=True))
+    assert between == "" or between.isspace()
+    return [[token.id for token in part] for part in parts]
+
+
+def test_parts_hold_as_many_sentences_as_fit(tokenizer: Tokenizer) -> None:
+    sentences = ["the cat sat.", "the cat ran.", "the cat."]
+    sizes = [len(ids) for ids in tokenizer.encode(sentences)]
+    found = split_ids(" ".join(sentences), tokenizer, sizes[0] + sizes[1])
+    assert tokenizer.decode(found) == ["the cat sat. the cat ran.", "the cat."]
+    found = split_ids(" ".join(sentences), tokenizer, sizes[0] + sizes[1] - 1)
+    assert tokenizer.decode(found) == ["the cat sat.", "the cat ran. the cat."]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("The cat sat. The dog ran! Did it?", ["The cat sat.", "The dog ran!", "Did it?"]),
+        ("the cat sat. the dog ran.", ["the cat sat.", "the dog ran."]),
+        ("One sentence.  ", ["One sentence.  "]),
+        ("Mr. Smith met J. R. Doe on 3. May.", ["Mr. Smith met J. R. Doe on 3. May."]),
+        ("It is e.g. Monday. He (Dr. No) left.", ["It is e.g. Monday.", "He (Dr. No) left."]),
+        ("It cost approx. two. Well.", ["It cost approx. two.", "Well."]),
+        ('"Go." He went.', ['"Go."', "He went."]),
+        ("猫。犬。", ["猫。", "犬。"]),
+        ("", [""]),
+    ],
+)
+def test_where_sentences_begin(text: str, sentences: list[str]) -> None:
+    cuts = [0, *sentence_starts(text), len(text)]
+    found = [text[start:end] for start, end in itertools.pairwise(cuts)]
+    assert [part.strip() for part in found] == [part.strip() for part in sentences]
+
+
+def test_sentences_can_be_translated_by_themselves(
+    model: TrainedModel, tokenizer: Tokenizer
+) -> None:
+    sentences = ["the cat sat.", "the dog ran home!", "a mat?"]
+    lines = [" ".join(sentences), "", sentences[1]]
+    options = {"nbest": 2, "split_sentences": True}
+    found = translate(model, lines, **options)
+    alone = translate(model, sentences, nbest=2)
+    for place in range(2):
+        of_parts = [one.hypotheses[place] for one in alone]
+        joined = found[0].hypotheses[place]
+        assert joined.text == " ".join(one.text for one in of_parts)
+        log_probs = [value for one in of_parts for value in one.token_log_probs]
+        assert joined.token_log_probs == pytest.approx(log_probs, abs=1e-4)
+    assert found[1] == BLANK
+    assert_same([found[2]], [alone[1]])
+
+
+def test_a_sentence_that_is_too_long_is_divided_and_named(model: TrainedModel) -> None:
+    messages: list[str] = []
+    options = TranslateOptions(max_input_length=8, split_sentences=True)
+    translator = Translator([model], options, messages.append)
+    short, long = "the cat. the cat. the cat.", "the cat. " + "the dog ran home " * 4
+    list(translator.translate([short, long]))
+    assert [message[:7] for message in messages] == ["line 2:"]
+
+
+def test_sentences_of_parses_are_not_translated_by_themselves() -> None:
+    with pytest.raises(ConfigError, match="--split-sentences does not go"):
+        TranslateOptions(split_sentences=True, trees=True)
+
+
+@pytest.mark.parametrize("sampling", [None, Sampling(seed=1)])
+def test_translations_that_are_too_short_are_counted(
+    model: TrainedModel, lines: list[str], sampling: Sampling | None
+) -> None:
+    """By a model of lengths to which all but the shortest lines are too short."""
+    strict = dataclasses.replace(model, lengths=LengthModel(ratio=3.0, deviation=0.5))
+    said: list[str] = []
+    translator = Translator(
+        [strict], TranslateOptions(sampling=sampling), print, say_short=said.append
+    )
+    mixed = ["a.", "", *lines[:3], lines[0]]
+    found = list(translator.translate(mixed))
+    flags = [translation.is_short for translation in found]
+    assert flags[1] is False
+    assert any(flags)
+    assert len(said) == sum(flags)
+    assert f"{sum(flags)} of {len(mixed)} translations" in translator.short.summary()
+    usual = Translator([dataclasses.replace(model, lengths=LengthModel(1.0, 0.7))])
+    assert not any(translation.is_short for translation in usual.translate(lines))
+    assert usual.short.summary() == ""
+
+
+def test_progress_counts_every_line_once(model: TrainedModel, lines: list[str]) -> None:
+    mixed = [*with_blanks(lines), *lines[:5], "the cat. the dog. a mat."]
+    for options in (
+        TranslateOptions(batch_tokens=30, split_sentences=True),
+        TranslateOptions(batch_tokens=30, sampling=Sampling(seed=1)),
+    ):
+        done: list[int] = []
+        list(Translator([model], options).translate(mixed, advance=done.append))
+        assert sum(done) == len(mixed)
+        assert max(done) < len(mixed) / 2
+        known = list(Translator([model], options).translate(mixed))[:20]
+        done.clear()
+        windows = Translator([model], options).windows(mixed, known=known, advance=done.append)
+        list(windows)
+        assert sum(done) == len(mixed)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('the cat." the dog. the mat', ['the cat."', "the dog.", "the mat"]),
+        ("the cat... the dog?! the mat", ["the cat...", "the dog?!", "the mat"]),
+        ("the .5 cat, the dog ran home, the mat", ["the .5 cat,", "the dog ran home,", "the mat"]),
+        ("the cat the dog sat on a café", ["the cat the dog sat on", "a café"]),
+    ],
+)
+def test_where_a_text_is_divided(tokenizer: Tokenizer, text: str, expected: list[str]) -> None:
+    limit = max(len(ids) for ids in tokenizer.encode(expected))
+    found = split_ids(text, tokenizer, limit)
+    assert found == tokenizer.encode(expected)
+
+
+def test_chinese_sentences_end_without_a_space(train_tokenizer: TrainTokenizer) -> None:
+    sentences = ["我们很好。", "他们走了。", "你们呢。"]
+    tokenizer = train_tokenizer(["".join(sentences)] * 50)
+    limit = max(len(ids) for ids in tokenizer.encode(sentences))
+    assert tokenizer.decode(split_ids("".join(sentences), tokenizer, limit)) == sentences
+
+
+@pytest.mark.parametrize("unit", ["t", ". ", "the ", "the, ", "...", '."', "cat sat. "])
+def test_a_huge_line_of_anything(tokenizer: Tokenizer, unit: str) -> None:
+    text = unit * (200_000 // len(unit))
+    parts = split_ids(text, tokenizer, 39)
+    assert max(map(len, parts)) <= 39
+    assert min(map(len, parts)) > 0
+    joined = "".join(tokenizer.decode(parts)).replace(" ", "")
+    assert joined == "".join(tokenizer.decode(tokenizer.encode([text]))).replace(" ", "")
+
+
+def test_a_huge_line_becomes_one_line(model: TrainedModel) -> None:
+    messages: list[str] = []
+    translator = Translator(
+        [model], TranslateOptions(beam_size=1, max_extra_len=0), messages.append
+    )
+    found = list(translator.translate(["the cat", "the cat sat on a mat. " * 100, "a dog."]))
+    assert len(found) == 3
+    assert found[1].text.count(" ") > 100
+    assert len(messages) == 1
+
+
+@pytest.mark.parametrize("combine", ["add", "concat"])
+def test_learned_positions_limit_input_and_output(
+    tokenizer: Tokenizer, make_model: MakeModel, combine: str
+) -> None:
+    positions = {"kind": "learned", "max_length": 44, "combine": combine}
+    model = make_model(tokenizer, seed=1, positions=positions)
+    messages: list[str] = []
+    options = TranslateOptions(max_input_length=60)
+    found = list(Translator([model], options, messages.append).translate(["the " * 43, "a " * 44]))
+    assert messages == [
+        "line 2: 44 tokens are more than the 43 that the model takes: translated in 2 parts"
+    ]
+    assert all(translation.text for translation in found)
+    assert len(found[0].hypotheses[0].token_log_probs) <= 44
+
+
+@pytest.mark.parametrize(
+    "positions",
+    [
+        {"kind": "none"},
+        {"kind": "sinusoidal", "combine": "concat"},
+        {"kind": "learned", "combine": "concat", "width": 5, "max_length": 90},
+    ],
+    ids=lambda positions: "-".join(map(str, positions.values())),
+)
+def test_positions_of_any_kind_know_nothing_of_the_batch(
+    tokenizer: Tokenizer, make_model: MakeModel, lines: list[str], positions: dict[str, object]
+) -> None:
+    model = make_model(tokenizer, seed=1, positions=positions)
+    some = lines[:12]
+    together = translate(model, some, nbest=2)
+    assert len(set(texts(together))) > 8
+    assert_same(together, [translate(model, [line], nbest=2)[0] for line in some])
+
+
+# Interactive input
+
+
+def test_interactive_input_is_translated_before_the_next_line_comes(
+    model: TrainedModel, lines: list[str]
+) -> None:
+    answered = [threading.Event() for _ in lines]
+    patience = 30
+
+    def typed() -> Iterator[str]:
+        for place, line in enumerate(lines[:5]):
+            assert place == 0 or answered[place - 1].wait(patience)
+            yield line
+
+    found = []
+    for place, translation in enumerate(Translator([model]).translate(typed(), interactive=True)):
+        found.append(translation)
+        answered[place].set()
+    assert_same(found, translate(model, lines[:5]))
+
+
+def test_interactive_input_gives_the_same_and_passes_errors_on(
+    model: TrainedModel, lines: list[str]
+) -> None:
+    def failing() -> Iterator[str]:
+        yield from lines
+        raise DataError("line 41 is broken")
+
+    translations = Translator([model]).translate(failing(), interactive=True)
+    found = list(itertools.islice(translations, len(lines)))
+    assert_same(found, translate(model, lines))
+    with pytest.raises(DataError, match="line 41"):
+        next(translations)
+
+
+# Batches
+
+
+def test_length_batches_keep_to_the_budget() -> None:
+    lengths = [3, 50, 7, 7, 1, 12, 3, 20, 5]
+    batches = list(length_batches(lengths, 24))
+    assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
+    assert batches[0] == [1]  # over the budget by itself
+    assert all(max(lengths[i] for i in b) * len(b) <= 24 for b in batches[1:])
+    assert len(batches) == 5
+    assert list(length_batches([], 24)) == []

@@ -1,0 +1,134 @@
+"""Batches searched in several processes: the same results, and nobody left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+
+from nmt.errors import DataError
+from nmt.runs.model import TrainedModel
+from nmt.search.hypothesis import Hypothesis
+from nmt.search.sample import Sampling
+from nmt.translate.engine import Networks, TranslateOptions
+from nmt.translate.translator import Translation, Translator
+from nmt.translate.workers import CAN_FORK, Workers
+
+pytestmark = pytest.mark.skipif(not CAN_FORK, reason="processes are forked on Linux only")
+
+
+def translate(engine: Networks | Workers, lines: list[str], **options: Any) -> list[Translation]:
+    return list(Translator(engine, TranslateOptions(**options)).translate(lines))
+
+
+@pytest.mark.parametrize("sampling", [None, Sampling(seed=7)], ids=["beam", "sampling"])
+def test_what_processes_find_is_what_one_finds(
+    any_model: TrainedModel, lines: list[str], sampling: Sampling | None
+) -> None:
+    alone = translate(Networks([any_model]), lines, batch_tokens=50, sampling=sampling)
+    beside = translate(Workers(Networks([any_model]), 3), lines, batch_tokens=50, sampling=sampling)
+    assert [t.text for t in beside] == [t.text for t in alone]
+    assert [t.hypotheses[0].score for t in beside] == pytest.approx(
+        [t.hypotheses[0].score for t in alone], abs=1e-4
+    )
+
+
+class Noting(Networks):
+    """Tells in place of each hypothesis' score who has found it."""
+
+    def search(
+        self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
+    ) -> list[list[Hypothesis]]:
+        time.sleep(0.5)  # long enough for the others to take the next batches
+        return [[Hypothesis([4], float(os.getpid()), 0.0, [0.0])] for _ in sources]
+
+
+def test_every_process_has_something_to_do(model: TrainedModel, lines: list[str]) -> None:
+    """Though one batch would hold all lines."""
+    found = translate(Workers(Noting([model]), 2), lines, batch_tokens=1_000_000)
+    processes = {translation.hypotheses[0].score for translation in found}
+    assert len(processes) == 2
+    assert os.getpid() not in processes
+
+
+class SmallMemory(Networks):
+    """Has room for three sentences."""
+
+    def search(
+        self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
+    ) -> list[list[Hypothesis]]:
+        if len(sources) > 3:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return super().search(sources, keys, options)
+
+
+def test_a_batch_too_large_for_a_process_is_halved(model: TrainedModel, lines: list[str]) -> None:
+    said: list[str] = []
+    engine = Workers(SmallMemory([model]), 2)
+    found = list(Translator(engine, TranslateOptions(), warn=said.append).translate(lines))
+    assert [t.text for t in found] == [t.text for t in translate(Networks([model]), lines)]
+    assert "memory ran out" in said[0]
+
+
+class Dying(Networks):
+    """Is killed, as by a system that runs out of memory."""
+
+    def search(
+        self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
+    ) -> list[list[Hypothesis]]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return []
+
+
+def test_a_process_that_is_killed_is_an_error(model: TrainedModel, lines: list[str]) -> None:
+    with pytest.raises(DataError, match=r"translating processes was killed.*--threads"):
+        translate(Workers(Dying([model]), 2), lines)
+
+
+_KILLED = """
+import os, signal, time
+import nmt.translate.workers
+from nmt.translate.workers import Workers
+
+class Engine:
+    models, dtype, max_positions, num_beside = [], "", 1, 1
+    def search(self, sources, keys, options):
+        print(os.getpid(), flush=True)
+        if len(sources) == 2:
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(600)
+        return []
+
+workers = Workers(Engine(), 2)
+workers.search([[1]], [], None)
+workers.search([[1], [2]], [], None)
+"""
+
+
+def test_processes_end_with_the_one_that_started_them() -> None:
+    """Their standard output closes when the last of them is gone."""
+    done = subprocess.run([sys.executable, "-c", _KILLED], stdout=subprocess.PIPE, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert len(done.stdout.split()) == 2
+
+
+def test_the_threads_of_a_process_are_one(model: TrainedModel) -> None:
+    class Counting(Networks):
+        def search(
+            self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
+        ) -> list[list[Hypothesis]]:
+            raise DataError(f"{torch.get_num_threads()} threads")
+
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(DataError, match=r"^1 threads$"):
+            Workers(Counting([model]), 2).search([[3]], ["1"], TranslateOptions())
+    finally:
+        torch.set_num_threads(1)
