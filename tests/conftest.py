@@ -24,7 +24,7 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run directory; its data.test is beside it in test.src and test.tgt."""
     from nmt.config.schema import Config
     from nmt.console import Console
-    from nmt.train.run import train
+    from nmt.training.run import train
 
     folder = tmp_path_factory.mktemp("trained")
     draw = random.Random(1)

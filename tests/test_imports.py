@@ -27,8 +27,8 @@ LAYERS: list[set[str]] = [
     {"search"},
     {"parsing"},
     {"translate"},
-    {"evaluate"},
-    {"train"},
+    {"evaluation"},
+    {"training"},
     {"check", "convert", "report"},
     {"cli"},
     {"__main__"},
@@ -95,7 +95,7 @@ def test_search_knows_nothing_and_evaluation_no_model() -> None:
 
     search = {room(module) for module in reached("nmt.search.beam")}
     assert search.isdisjoint({"model", "data", "runs"})
-    evaluate = {room(module) for module in reached("nmt.evaluate.metrics")}
+    evaluate = {room(module) for module in reached("nmt.evaluation.metrics")}
     assert evaluate.isdisjoint({"model", "runs", "translate"})
 
 

@@ -18,8 +18,8 @@ from nmt.data.prepare import CorpusReport, prepare
 from nmt.data.tokenizer import train_tokenizers
 from nmt.errors import Interrupted
 from nmt.signals import StopFlag
-from nmt.train.monitor import preparing
-from nmt.train.run import set_up_device
+from nmt.training.monitor import preparing
+from nmt.training.run import set_up_device
 
 _ORDER = ("error", "warning", "note")
 

@@ -23,8 +23,8 @@ from nmt.data.batching import Batch, BatchOrder, batches, collate
 from nmt.data.prepare import Prepared
 from nmt.device import autocast, is_out_of_memory
 from nmt.errors import TrainingError
-from nmt.train.learner import Learner
-from nmt.train.schedule import learning_rate
+from nmt.training.learner import Learner
+from nmt.training.schedule import learning_rate
 
 Int64s = npt.NDArray[np.int64]
 

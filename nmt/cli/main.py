@@ -174,13 +174,13 @@ def train(
     from nmt.console import Console
 
     if verify_resume is not None:
-        from nmt.train import verify_resume as proof
+        from nmt.training import verify_resume as proof
 
         typer.echo(proof.verify_resume(resolved, verify_resume, Console(stderr=True)))
         return
 
     from nmt.check.checks import before_training
-    from nmt.train.run import train
+    from nmt.training.run import train
 
     run = run_dir or Path("runs") / config.stem
     train(resolved, run, Console(stderr=True), inspect=before_training)
@@ -584,7 +584,7 @@ def evaluate(
     from dataclasses import replace
 
     from nmt.data.corpus import BOM, read_lines
-    from nmt.evaluate.metrics import EvaluateOptions, evaluate, gold_trees, read_test_data, render
+    from nmt.evaluation.metrics import EvaluateOptions, evaluate, gold_trees, read_test_data, render
     from nmt.files import write_lines
     from nmt.parsing.evalb_parameters import COLLINS, read_parameters
 

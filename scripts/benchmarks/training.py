@@ -137,7 +137,7 @@ def _plan(options: argparse.Namespace, size: str, folder: Path) -> Plan:
     from nmt.data.prepare import prepare
     from nmt.data.tokenizer import train_tokenizers
     from nmt.model.build import make_network
-    from nmt.train.schedule import learning_rate
+    from nmt.training.schedule import learning_rate
 
     steps = options.steps
     window = max(1, steps // _WINDOWS)

@@ -94,7 +94,7 @@ class Task:
 
     def bleu(self, texts: Sequence[str]) -> float | None:
         """Score translations; those of random weights have no score."""
-        from nmt.evaluate.metrics import EvaluateOptions, evaluate
+        from nmt.evaluation.metrics import EvaluateOptions, evaluate
 
         if self.num_tokens or not self.references:
             return None

@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 from nmt.cli import app
 from nmt.data.batching import Batch
 from nmt.model.network import Network
-from nmt.train import learner, loss
+from nmt.training import learner, loss
 
 # The shell may have told this process to ignore Ctrl-C, which a child inherits.
 _CHECK = """

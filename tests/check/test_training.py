@@ -12,7 +12,7 @@ import torch
 from nmt.check import training
 from nmt.check.subject import Subject
 from nmt.data.batching import Batch
-from nmt.train.learner import StepFigures
+from nmt.training.learner import StepFigures
 
 Make = Callable[..., Subject]
 GB = 10**9

@@ -167,7 +167,7 @@ def before_call(number: int, function: str, action: str) -> str:
 
     Args:
         number: from 1.
-        function: such as `nmt.train.learner:batch_loss` or `nmt.x:Class.method`.
+        function: such as `nmt.training.learner:batch_loss` or `nmt.x:Class.method`.
         action: Python; it sees `args` and `kwargs`.
     """
     return f"""

@@ -17,7 +17,7 @@ import pandas  # noqa: F401  # pyarrow imports it
 import safetensors.torch
 import torch._dynamo  # noqa: F401  # the optimizer imports it
 
-import nmt.train.run  # noqa: F401  # the command imports it
+import nmt.training.run  # noqa: F401  # the command imports it
 from nmt.cli import app
 
 TRAIN = ["train", "tiny.yaml", "train.save_every=1", "train.keep_last=1", "train.keep_best=0"]

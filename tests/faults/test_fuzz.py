@@ -30,7 +30,7 @@ from nmt.errors import NmtError
 from nmt.runs.checkpoint import average_checkpoints
 from nmt.runs.info import inspect, render
 from nmt.runs.model import load_model
-from nmt.train.monitor import Monitor
+from nmt.training.monitor import Monitor
 
 DOCUMENTED = {2, 3, 4, 5}
 

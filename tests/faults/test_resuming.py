@@ -44,7 +44,7 @@ def test_fault_01_resume_is_exact(whole: Folder) -> None:
 
 def test_fault_02_resume_without_the_random_state_is_noticed(whole: Folder) -> None:
     """The negative control: the comparison of row 1 can fail."""
-    fault = "import nmt.train.learner as t; t._restore_random_state = lambda *args: None"
+    fault = "import nmt.training.learner as t; t._restore_random_state = lambda *args: None"
     for step in (5, 12):
         whole.train(f"train.max_steps={step}", *SETTINGS, run="other", fault=fault).succeeded()
     assert whole.losses("other")[:5] == whole.losses("whole")[:5]
@@ -62,7 +62,7 @@ def test_fault_02_verify_resume(whole: Folder) -> None:
     # Trainings are in processes of their own, so the fault comes with the interpreter.
     whole.write(
         "sitecustomize.py",
-        "import nmt.train.learner as l; l._restore_random_state = lambda *args: None",
+        "import nmt.training.learner as l; l._restore_random_state = lambda *args: None",
     )
     failed = whole.nmt(*command, env={"PYTHONPATH": str(whole.path)})
     failed.refused(5, "resuming is not exact", "the loss of step 3 is")
@@ -88,7 +88,7 @@ def folder_first(folder: Folder) -> str:
 def test_fault_02_verify_resume_says_which_signal_killed_a_training(folder: Folder) -> None:
     folder.write(
         "sitecustomize.py",
-        before_call(2, "nmt.train.learner:batch_loss", send(signal.SIGKILL)),
+        before_call(2, "nmt.training.learner:batch_loss", send(signal.SIGKILL)),
     )
     command = ["train", "tiny.yaml", "--verify-resume", "4"]
     path = os.pathsep.join([str(folder.path), os.environ.get("PYTHONPATH", "")])
@@ -135,7 +135,7 @@ def test_fault_04_no_pair_is_lost_or_repeated(folder: Folder) -> None:
     What is yet to come is the same from two processes to fewer.
     """
     note = "open('rows', 'a').write(' '.join(map(str, args[1].rows)) + '\\n')"
-    fault = before_call(0, "nmt.train.learner:batch_loss", "pass").replace(
+    fault = before_call(0, "nmt.training.learner:batch_loss", "pass").replace(
         "if calls == 0:", f"{note}\n        if calls == 0:"
     )
     for step in (3, 7, 10):
@@ -173,7 +173,7 @@ def test_fault_18_out_of_memory(folder: Folder) -> None:
     plain = ["model.dropout=0", "train.max_steps=6"]
     folder.train(*plain, run="whole").succeeded()
     fault = "import torch; raise torch.OutOfMemoryError('simulated')"
-    fault = before_call(3, "nmt.train.learner:batch_loss", fault)
+    fault = before_call(3, "nmt.training.learner:batch_loss", fault)
     end = folder.train(*plain, fault=fault).succeeded()
     assert end.err.count("out of memory in a batch of") == 1
     for (step, loss), (_, expected) in zip(folder.losses(), folder.losses("whole"), strict=True):

@@ -19,7 +19,7 @@ VALIDATE = ["data.valid={src: train.src, tgt: train.tgt}", "train.validate_every
 def test_fault_13_sigterm_during_a_step(folder: Folder) -> None:
     steps = ["train.max_steps=8", "train.save_every=100", "model.dropout=0.3"]
     folder.train(*steps, run="whole").succeeded()
-    fault = before_call(5, "nmt.train.learner:batch_loss", SIGTERM)
+    fault = before_call(5, "nmt.training.learner:batch_loss", SIGTERM)
     cut = folder.train(*steps, fault=fault)
     cut.refused(143, "stopped at step 5, saved in run; the same command goes on")
     assert folder.steps() == [5]
@@ -51,12 +51,12 @@ def test_fault_15_sigterm_to_one_process(folder: Folder) -> None:
     [
         before_call(1, "sentencepiece:SentencePieceTrainer.train", f"{SIGTERM}; time.sleep(60)"),
         before_call(1, "nmt.data.prepare:_Chunker.tokenised", SIGTERM),
-        before_call(1, "nmt.train.trainer:Trainer.__init__", SIGTERM),
+        before_call(1, "nmt.training.trainer:Trainer.__init__", SIGTERM),
     ],
     ids=["tokenizer", "preparation", "first-batch"],
 )
 def test_fault_14_sigterm_before_the_training(folder: Folder, fault: str) -> None:
-    fault += before_call(1, "nmt.train.learner:batch_loss", WENT_ON)
+    fault += before_call(1, "nmt.training.learner:batch_loss", WENT_ON)
     folder.train(fault=fault).refused(143, "stopped ", "the same command starts anew")
     assert time.time() - (folder.path / "signalled").stat().st_mtime < 5
     assert folder.steps() == []
@@ -66,7 +66,7 @@ def test_fault_14_sigterm_before_the_training(folder: Folder, fault: str) -> Non
 
 @pytest.mark.parametrize(
     "function",
-    ["nmt.train.validate:batch_loss", "nmt.translate.engine:beam_search"],
+    ["nmt.training.validate:batch_loss", "nmt.translate.engine:beam_search"],
     ids=["loss", "translation"],
 )
 def test_fault_14_sigterm_during_validation(folder: Folder, function: str) -> None:
@@ -85,7 +85,7 @@ def test_fault_16_sigint_twice(folder: Folder) -> None:
     """The first comes in step 3; the second when its checkpoint is written, but has no name."""
     folder.train("train.max_steps=2").succeeded()
     sigint = send(signal.SIGINT)
-    fault = before_call(1, "nmt.train.learner:batch_loss", sigint)
+    fault = before_call(1, "nmt.training.learner:batch_loss", sigint)
     late = f"time.sleep(1.1); {sigint}; time.sleep(60)"
     fault += before_call(1, "nmt.runs.checkpoint:_replace_directory", late)
     end = folder.train(fault=fault).refused(130, "nmt: interrupted")
@@ -101,21 +101,21 @@ def test_fault_16_sigint_twice(folder: Folder) -> None:
 def test_fault_16_sigint_twice_in_a_moment(folder: Folder) -> None:
     """The second is a slip of the finger, and does not throw away the state."""
     sigint = send(signal.SIGINT)
-    fault = before_call(2, "nmt.train.learner:batch_loss", f"{sigint}; {sigint}")
+    fault = before_call(2, "nmt.training.learner:batch_loss", f"{sigint}; {sigint}")
     folder.train(fault=fault).refused(130, "stopped at step 2, saved in run")
     assert folder.steps() == [2]
 
 
 def test_sighup_saves(folder: Folder) -> None:
     hangup = send(signal.SIGHUP)
-    fault = before_call(2, "nmt.train.learner:batch_loss", hangup)
+    fault = before_call(2, "nmt.training.learner:batch_loss", hangup)
     folder.train(fault=fault).refused(129, "stopped at step 2, saved in run")
     assert folder.steps() == [2]
 
 
 def test_sighup_is_ignored_under_nohup(folder: Folder) -> None:
     ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
-    fault = ignore + before_call(2, "nmt.train.learner:batch_loss", send(signal.SIGHUP))
+    fault = ignore + before_call(2, "nmt.training.learner:batch_loss", send(signal.SIGHUP))
     folder.train(fault=fault).succeeded()
 
 
@@ -124,7 +124,7 @@ def test_a_terminal_that_closes_does_not_cost_the_state(folder: Folder) -> None:
     terminal, end = os.openpty()
     fault = "import fcntl, os, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
     pause = "open('step', 'w').close(); time.sleep(1)"
-    fault += before_call(2, "nmt.train.learner:batch_loss", pause)
+    fault += before_call(2, "nmt.training.learner:batch_loss", pause)
     training = folder.start(
         *("train", "tiny.yaml", "--run-dir", "run", "train.max_steps=1000"),
         fault=fault,
@@ -152,7 +152,7 @@ INFINITE_ONCE = INFINITE.replace(
     ("overrides", "fault", "step"),
     [
         (["train.learning_rate=1e20", "train.warmup_steps=1"], "", 2),
-        ([], before_call(3, "nmt.train.learner:batch_loss", INFINITE), 3),
+        ([], before_call(3, "nmt.training.learner:batch_loss", INFINITE), 3),
     ],
     ids=["learning-rate", "gradient"],
 )
@@ -168,7 +168,7 @@ def test_fault_17_not_finite(folder: Folder, overrides: list[str], fault: str, s
 def test_fault_17_not_finite_and_skipped(folder: Folder) -> None:
     """The batches are left out, the random state goes on, and the next step is as usual."""
     skip = ["train.on_nonfinite=skip", "train.max_skipped=2"]
-    fault = before_call(2, "nmt.train.learner:batch_loss", INFINITE_ONCE)
+    fault = before_call(2, "nmt.training.learner:batch_loss", INFINITE_ONCE)
     end = folder.train(*skip, fault=fault).succeeded()
     assert "step 2: the loss is" in end.err
     assert "It is left out (1 of at most 2 in a row)" in end.err
@@ -183,7 +183,7 @@ def test_fault_19_kill_9(folder: Folder) -> None:
     """Of the only process: the same command goes on; of two, the other must end as well."""
     steps = ["train.max_steps=6", "train.save_every=2", "model.dropout=0.3"]
     folder.train(*steps, run="whole").succeeded()
-    kill = before_call(6, "nmt.train.learner:batch_loss", send(signal.SIGKILL))
+    kill = before_call(6, "nmt.training.learner:batch_loss", send(signal.SIGKILL))
     assert folder.train(*steps, fault=kill).code == -signal.SIGKILL
     assert folder.steps()[-1] in (2, 4)
     folder.train(*steps).succeeded()

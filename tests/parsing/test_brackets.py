@@ -22,7 +22,7 @@ from typer.testing import CliRunner, Result
 from nmt import __version__
 from nmt.cli import app
 from nmt.errors import DataError
-from nmt.evaluate.metrics import EvaluateOptions, Score, evaluate
+from nmt.evaluation.metrics import EvaluateOptions, Score, evaluate
 from nmt.parsing.brackets import Comparison, Status, bootstrap, compare, read_references
 from nmt.parsing.evalb_parameters import COLLINS, EvalbParameters, read_parameters
 from nmt.parsing.trees import Leaves, Tree, bracketed, linearise, normalised, parse_tree

@@ -25,7 +25,7 @@ def train_nmt(request: Request) -> Answer:
     checkpoint in the peak of memory.
     """
     from nmt.config.load import load_config
-    from nmt.train.run import train
+    from nmt.training.run import train
 
     config = load_config(Path(request["config"]), request["options"])
     with tempfile.TemporaryDirectory(prefix="nmt-bench-") as name:

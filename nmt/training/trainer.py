@@ -24,11 +24,11 @@ from nmt.errors import ConfigError, FileError, Interrupted, TrainingError
 from nmt.model.build import network_with_weights
 from nmt.runs import checkpoint
 from nmt.signals import StopFlag
-from nmt.train.learner import Learner, StepFigures
-from nmt.train.monitor import Monitor
-from nmt.train.saving import BackgroundSaver, Tensors
-from nmt.train.schedule import learning_rate
-from nmt.train.validate import Validator
+from nmt.training.learner import Learner, StepFigures
+from nmt.training.monitor import Monitor
+from nmt.training.saving import BackgroundSaver, Tensors
+from nmt.training.schedule import learning_rate
+from nmt.training.validate import Validator
 
 # Steps after the start or resumption whose figures are printed though metrics.jsonl has none of
 # them: nobody should have to wait for `train.log_every` to see that the loss falls.

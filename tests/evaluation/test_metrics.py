@@ -16,7 +16,7 @@ import sacrebleu.tokenizers.tokenizer_ja_mecab
 import sacrebleu.tokenizers.tokenizer_spm
 
 from nmt.errors import ConfigError, DataError, FileError
-from nmt.evaluate.metrics import EvaluateOptions, evaluate, find_test_set, score_alignments
+from nmt.evaluation.metrics import EvaluateOptions, evaluate, find_test_set, score_alignments
 
 WORDS = ["The", "the", "cat", "CAT", "sat", "on", "mat", ",", ".", "mat.", "U.S.", "3.5%", "don't"]
 WORDS += ["\u2028", "Über", "naïve"]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from nmt.errors import FileError
-from nmt.train.saving import BackgroundSaver, Tensors
+from nmt.training.saving import BackgroundSaver, Tensors
 
 SECONDS = 10
 

@@ -30,12 +30,12 @@ from nmt.model.transformer import Transformer
 from nmt.runs import checkpoint
 from nmt.runs import model as trained_model
 from nmt.signals import StopFlag
-from nmt.train import learner as learner_module
-from nmt.train import trainer as trainer_module
-from nmt.train.loss import batch_loss
-from nmt.train.monitor import Monitor
-from nmt.train.trainer import Trainer
-from nmt.train.validate import Validator
+from nmt.training import learner as learner_module
+from nmt.training import trainer as trainer_module
+from nmt.training.loss import batch_loss
+from nmt.training.monitor import Monitor
+from nmt.training.trainer import Trainer
+from nmt.training.validate import Validator
 
 from .conftest import TinyRun
 

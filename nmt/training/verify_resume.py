@@ -17,7 +17,7 @@ from nmt.console import Console
 from nmt.errors import ConfigError, Interrupted, NmtError, TrainingError
 from nmt.runs import checkpoint
 from nmt.signals import StopFlag
-from nmt.train.run import train
+from nmt.training.run import train
 
 _POLL_SECONDS = 0.1
 _FILES = ("weights", "optimizer", "random")

@@ -24,8 +24,8 @@ from nmt.files import write_text
 from nmt.runs import checkpoint
 from nmt.runs import model as trained_model
 from nmt.signals import StopFlag
-from nmt.train.monitor import preparing
-from nmt.train.trainer import Trainer
+from nmt.training.monitor import preparing
+from nmt.training.trainer import Trainer
 
 # A run can go on with other values of these; any other key would make it another run.
 _CHANGEABLE = {

@@ -15,7 +15,7 @@ from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.errors import FileError
 from nmt.signals import StopFlag
-from nmt.train.monitor import Monitor, preparing
+from nmt.training.monitor import Monitor, preparing
 
 from .conftest import TinyRun
 
@@ -192,7 +192,7 @@ def test_preparation_prints_a_line_when_the_work_changes() -> None:
 
 def test_preparation_prints_a_line_after_some_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("nmt.train.monitor.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("nmt.training.monitor.time.monotonic", lambda: now[0])
     console, out = plain()
     with preparing(console, StopFlag()) as report:
         for now[0], pairs in [(0.0, 0), (3.0, 1000), (6.0, 2000), (7.0, 3000)]:

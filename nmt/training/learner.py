@@ -15,7 +15,7 @@ from nmt.data.tokenizer import Tokenizers
 from nmt.device import autocast, is_out_of_memory
 from nmt.errors import TrainingError
 from nmt.model.build import copy_weights, make_network
-from nmt.train.loss import batch_loss
+from nmt.training.loss import batch_loss
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import autocast
 from nmt.errors import DataError
-from nmt.evaluate.metrics import EvaluateOptions, evaluate
+from nmt.evaluation.metrics import EvaluateOptions, evaluate
 from nmt.model.network import Network
 from nmt.runs.model import TrainedModel
 from nmt.signals import StopFlag
-from nmt.train.loss import batch_loss
+from nmt.training.loss import batch_loss
 from nmt.translate.engine import TranslateOptions
 from nmt.translate.translator import Translator
 

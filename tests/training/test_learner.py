@@ -15,8 +15,8 @@ from nmt.data.batching import Batch, BatchOrder, batches
 from nmt.data.prepare import prepare
 from nmt.data.tokenizer import train_tokenizers
 from nmt.errors import TrainingError
-from nmt.train import learner as learner_module
-from nmt.train.learner import Learner
+from nmt.training import learner as learner_module
+from nmt.training.learner import Learner
 
 CPU = torch.device("cpu")
 MakeLearner = Callable[..., tuple[Learner, list[Batch], list[str]]]

@@ -15,7 +15,7 @@ import torch
 
 from nmt.config.schema import Config
 from nmt.console import Console
-from nmt.train.run import train
+from nmt.training.run import train
 
 torch.set_num_threads(1)  # tiny matrices, and other tests may run beside
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nmt.config.schema import TrainConfig
-from nmt.train.schedule import learning_rate
+from nmt.training.schedule import learning_rate
 
 SCHEDULES = ["paper", "linear", "cosine", "constant"]
 

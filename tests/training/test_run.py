@@ -17,7 +17,7 @@ from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.runs import checkpoint
 from nmt.runs import model as trained_model
-from nmt.train import run as run_module
+from nmt.training import run as run_module
 
 from .conftest import TinyRun
 

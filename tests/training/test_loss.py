@@ -15,8 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from nmt.config.schema import TransformerConfig
 from nmt.data.batching import Batch
 from nmt.model.transformer import Transformer
-from nmt.train import loss as loss_module
-from nmt.train.loss import batch_loss, projected_cross_entropy
+from nmt.training import loss as loss_module
+from nmt.training.loss import batch_loss, projected_cross_entropy
 
 ROWS, D_MODEL, VOCAB = 23, 8, 13
 PAD, BOS, EOS = 0, 2, 3
