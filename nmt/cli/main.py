@@ -486,7 +486,7 @@ def translate(
         sampling = Sampling(chosen_temperature, top_k, top_p, 1 if seed is None else seed)
     elif seed is not None:
         raise ConfigError("--seed needs sampling: --temperature, --top-k or --top-p")
-    interactive = output is None and streams.comes_slowly(file)
+    interactive = output is None and streams.is_interactive_input(file)
     translator = _translator(
         models,
         device,

@@ -67,7 +67,7 @@ class CTranslate2Engine:
         threads: CPU threads; without it, as many as torch takes.
 
     Attributes:
-        num_beside: 1; it divides batches among its threads by itself.
+        num_parallel: 1; it divides batches among its threads by itself.
         models: the one model.
         dtype: what CTranslate2 computes in.
         max_positions: tokens that the model has positions for.
@@ -77,7 +77,7 @@ class CTranslate2Engine:
         FileError: there is no exported model, or it is damaged.
     """
 
-    num_beside = 1
+    num_parallel = 1
 
     def __init__(self, directory: Path, device: torch.device, threads: int | None = None) -> None:
         ctranslate2 = require_ctranslate2()

@@ -139,7 +139,7 @@ class Engine(Protocol):
         """How many tokens it takes and gives at most, end mark included."""
 
     @property
-    def num_beside(self) -> int:
+    def num_parallel(self) -> int:
         """How many batches it searches beside each other, when threads ask it to."""
 
     def search(
@@ -172,7 +172,7 @@ class Networks:
         ConfigError: the models' tokenizers differ.
     """
 
-    num_beside = 1
+    num_parallel = 1
 
     def __init__(self, models: Sequence[TrainedModel]) -> None:
         first = models[0]

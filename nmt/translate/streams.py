@@ -54,7 +54,7 @@ def translate_windows(
         ]
 
 
-def comes_slowly(path: Path | None) -> bool:
+def is_interactive_input(path: Path | None) -> bool:
     """Say whether input may come line by line: a terminal or a pipe, not a file.
 
     Args:

@@ -227,8 +227,8 @@ class Translator:
         found: list[list[ScoredText]] = [[] for _ in parts]
         lengths = [len(part.src_ids) for part in parts]
         batch_tokens = self.options.batch_tokens
-        if self.engine.num_beside > 1:  # there is something to do for each, if there is little
-            batch_tokens = min(batch_tokens, 1 + sum(lengths) // self.engine.num_beside)
+        if self.engine.num_parallel > 1:  # there is something to do for each, if there is little
+            batch_tokens = min(batch_tokens, 1 + sum(lengths) // self.engine.num_parallel)
         batches = list(length_batches(lengths, batch_tokens))
         searched = self._search_batches([[parts[place] for place in batch] for batch in batches])
         left = Counter(part.line for part in parts)
@@ -260,10 +260,10 @@ class Translator:
             self._poll()
             return self._search_fitting(batch)
 
-        if self.engine.num_beside == 1:
+        if self.engine.num_parallel == 1:
             yield from map(search, batches)
         else:
-            with ThreadPoolExecutor(self.engine.num_beside) as threads:
+            with ThreadPoolExecutor(self.engine.num_parallel) as threads:
                 yield from threads.map(search, batches)
 
     def _search_fitting(self, parts: list[_Part]) -> list[list[ScoredText]]:

@@ -40,14 +40,14 @@ class Workers:
     Attributes:
         engine: what they are copies of.
         models, dtype, max_positions: its own.
-        num_beside: processes.
+        num_parallel: processes.
     """
 
     def __init__(self, engine: Engine, count: int) -> None:
         self.engine = engine
         self.models: Sequence[Model] = engine.models
         self.dtype, self.max_positions = engine.dtype, engine.max_positions
-        self.num_beside = count
+        self.num_parallel = count
         self._pool = ProcessPoolExecutor(
             count, multiprocessing.get_context("fork"), _start, (engine,)
         )
@@ -67,7 +67,7 @@ class Workers:
             return self._pool.submit(_search, sources, keys, options).result()
         except BrokenProcessPool as error:
             raise DataError(
-                f"one of {self.num_beside} translating processes was killed, probably because "
+                f"one of {self.num_parallel} translating processes was killed, probably because "
                 "memory ran out: give fewer --threads or a smaller --batch-tokens"
             ) from error
 
