@@ -1,1 +1,1 @@
-"""Search over a step function; knows no model and no text."""
+"""Search over a step function, independent of models and text."""

@@ -1,7 +1,7 @@
 """Beam search and greedy search over a step function.
 
-Shapes: B sentences in the batch, W live hypotheses per sentence, N sentences selected from these,
-R = B * W hypotheses, K candidates per sentence.
+Shapes: B sentences in the batch, W live hypotheses per sentence, N sentences that stay,
+R = B * W hypotheses, K candidates per sentence (per hypothesis in [R, K]).
 """
 
 from __future__ import annotations
@@ -32,41 +32,41 @@ def beam_search(
     constraints: Sequence[Constraint] = (),
     device: torch.device | str = "cpu",
 ) -> list[list[Hypothesis]]:
-    """Search for the most probable token sequences of a batch of sentences.
+    """Return the best token sequences found by beam search for a batch of sentences.
 
     Each step considers the 2 * beam_size best continuations of a sentence. Those among the
-    beam_size best that end with EOS are finished hypotheses; the beam_size best of the others live
-    on. The search of a sentence stops once beam_size hypotheses have finished, or at its maximum
-    length, where live hypotheses are accepted as they are; the sentence then leaves the batch.
+    beam_size best that end with EOS are finished hypotheses; the beam_size best of the others stay
+    alive. The search for a sentence stops once beam_size hypotheses have finished, or at its
+    maximum length, where unfinished hypotheses are accepted; the sentence then leaves the batch.
     Finished hypotheses are ranked by log_prob / ((5 + length) / 6) ** length_penalty, where the
     length includes EOS (Wu et al. 2016, eq. 14, without the coverage penalty).
 
-    The stopping rule is the heuristic of fairseq and CTranslate2; with beam_size 1 it is greedy
-    search. A live hypothesis could still overtake the finished ones, because its score rises with
-    its length wherever the penalty grows faster than the log-probability falls. An exact search
-    would have to continue until no live log_prob / penalty(max_length) reaches the worst hypothesis
-    kept. The paper (section 6.1) says "terminating early when possible" and leaves the rule open.
-    Wu et al. also prune by score, which this search does not. The beam itself is ranked by
-    log_prob, as all its hypotheses have the same length.
+    The stopping rule is the heuristic of fairseq and CTranslate2; with beam_size 1 this is greedy
+    search. A live hypothesis could still overtake the finished ones, because a score rises with
+    length wherever the penalty grows faster than the log-probability falls. An exact search would
+    continue until no live log_prob / penalty(max_length) reaches the worst finished hypothesis. The
+    paper (section 6.1) says only "terminating early when possible". Unlike Wu et al., this search
+    does not prune by score. The beam itself is ranked by log_prob, since all its hypotheses have
+    the same length.
 
-    Ties are broken by hypothesis, then by token id. No sentence depends on another, so a batch
-    gives what its sentences give alone, provided the stepper does. Sentences leave the batch
-    several at a time, so that its size takes few different values: kernels are built for each.
+    Ties are broken by hypothesis, then by token id. Sentences are independent: a batch gives the
+    same results as its sentences alone, provided the stepper does. Sentences leave the batch
+    several at a time, so that the batch takes few different sizes: kernels are built for each.
 
     Args:
         stepper: the model, with one hypothesis per sentence.
         max_lengths: largest number of tokens of each sentence's hypotheses, EOS included;
             at least 1.
-        bos_id: the first token that the stepper is given.
+        bos_id: the first token passed to the stepper.
         eos_id: the token that ends a hypothesis.
         beam_size: hypotheses kept per sentence; 1 is greedy search.
         length_penalty: alpha of the formula above; 0 ranks by log_prob.
-        constraints: what may follow in a hypothesis.
-        device: where the stepper takes and returns its tensors.
+        constraints: rules on the tokens of a hypothesis.
+        device: device of the tensors passed to and from the stepper.
 
     Returns:
-        For each sentence its finished hypotheses, best first: beam_size of them, or fewer if the
-        vocabulary is too small for more.
+        The finished hypotheses of each sentence, best first: beam_size of them, or fewer if the
+        vocabulary is too small for that many.
     """
     max_lengths_B = torch.tensor(max_lengths, dtype=torch.int64, device=device)
     finished: list[list[Hypothesis]] = [[] for _ in max_lengths]
@@ -81,8 +81,8 @@ def beam_search(
         best = _candidates(beams.scores_BW, *following, 2 * beam_size)
         ends_BK = best.tokens_BK == eos_id
         at_limit_B = max_lengths_B[beams.sentence_B] <= length
-        # Continuations that score -inf belong to sentences that have ended, or exist because the
-        # vocabulary is smaller than the beam.
+        # Continuations with a score of -inf belong to sentences that have ended, or fill up a beam
+        # larger than the vocabulary.
         done_BW = (ends_BK | at_limit_B[:, None]) & best.scores_BK.isfinite()
         done_BW = done_BW[:, :beam_size]
         if done_BW.any():
@@ -98,7 +98,7 @@ def beam_search(
 
 
 def _staying(lives_B: Tensor) -> Tensor:
-    """Return the sentences that stay: the live ones, and enough others for a round number."""
+    """Return the sentences that stay: the live ones, filled up to a multiple of 16."""
     num_live = int(lives_B.sum())
     count = min(-(-num_live // _ROUND_SENTENCES) * _ROUND_SENTENCES, len(lives_B))
     live_first_B = (~lives_B).to(torch.int8).sort(stable=True).indices

@@ -1,4 +1,4 @@
-"""Rules about what may follow in a hypothesis, applied to the log-probabilities of each step."""
+"""Rules on the tokens of a hypothesis, applied to the log-probabilities of each step."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from nmt.search.stepper import Stepper
 
 
 class Constraint(Protocol):
-    """A rule, with what it has to remember of each hypothesis."""
+    """A rule, with the state it keeps for each hypothesis."""
 
     def advance(self, tokens_BW: Tensor) -> None:
-        """Take note of the newest token of each hypothesis; in the first call it is BOS."""
+        """Update the state with the newest token of each hypothesis; BOS in the first call."""
         ...
 
     def apply(self, log_probs_CV: Tensor, first: int) -> Tensor:
         """Return log-probabilities with the rule applied.
 
         Args:
-            log_probs_CV: of C consecutive hypotheses; may be overwritten.
-            first: index of the first of them among all B * W.
+            log_probs_CV: log-probabilities for C consecutive hypotheses; may be overwritten.
+            first: index of the first of these among all B * W hypotheses.
         """
         ...
 
@@ -36,33 +36,33 @@ class Forbidden:
     """Tokens that are never chosen.
 
     Args:
-        ids: the tokens.
-        device: where the log-probabilities are.
+        ids: token ids.
+        device: device of the log-probabilities.
     """
 
     def __init__(self, ids: Sequence[int], device: torch.device | str = "cpu") -> None:
         self._ids = torch.tensor(list(ids), dtype=torch.int64, device=device)
 
     def advance(self, tokens_BW: Tensor) -> None:
-        """Remember nothing."""
+        """Do nothing: there is no state."""
 
     def apply(self, log_probs_CV: Tensor, first: int) -> Tensor:
-        """Give the tokens probability 0."""
+        """Set the probabilities of the tokens to 0."""
         return log_probs_CV.index_fill_(1, self._ids, -torch.inf)
 
     def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
-        """Remember nothing."""
+        """Do nothing: there is no state."""
 
 
 class ConstrainedStepper:
-    """A stepper whose log-probabilities obey constraints, applied in the given order."""
+    """A stepper with constraints on its log-probabilities, applied in the given order."""
 
     def __init__(self, stepper: Stepper, constraints: Sequence[Constraint]) -> None:
         self._stepper = stepper
         self._constraints = constraints
 
     def step(self, tokens_BW: Tensor) -> Iterator[Tensor]:
-        """Return the constrained log-probabilities; see `Stepper.step`."""
+        """Yield the constrained log-probabilities; see `Stepper.step`."""
         for constraint in self._constraints:
             constraint.advance(tokens_BW)
         first = 0
@@ -74,7 +74,7 @@ class ConstrainedStepper:
             yield log_probs_CV
 
     def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
-        """Keep sentences and hypotheses in the stepper and in every constraint."""
+        """Keep sentences and hypotheses in the stepper and every constraint."""
         self._stepper.select(sentences_N, beams_NW)
         for constraint in self._constraints:
             constraint.select(sentences_N, beams_NW)

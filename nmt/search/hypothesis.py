@@ -1,4 +1,4 @@
-"""What a search finds, and how it is ranked."""
+"""Hypotheses and their scores."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A translation in tokens."""
+    """A translation as token ids."""
 
     ids: list[int]
-    """Tokens without BOS and EOS."""
+    """Token ids without BOS and EOS."""
     score: float
-    """log_prob divided by the length penalty: what hypotheses are ranked by."""
+    """log_prob divided by the length penalty; hypotheses are ranked by it."""
     log_prob: float
-    """Natural logarithm of the probability: the sum of token_log_probs."""
+    """Natural logarithm of the probability, the sum of token_log_probs."""
     token_log_probs: list[float]
-    """Of each token, and of EOS if the hypothesis ended before the maximum length."""
+    """One per token, and one for EOS if the hypothesis ended before the maximum length."""
 
     @classmethod
     def from_tokens(
         cls, ids: list[int], token_log_probs: list[float], eos_id: int, length_penalty: float
     ) -> Hypothesis:
-        """Score tokens, of which EOS may be the last."""
+        """Return the hypothesis with these tokens, the last of which may be EOS."""
         log_prob = sum(token_log_probs)
         score = normalized_score(log_prob, len(ids), length_penalty)
         if ids[-1] == eos_id:
@@ -34,8 +34,8 @@ def normalized_score(log_prob: float, length: int, length_penalty: float) -> flo
     """Return log_prob / ((5 + length) / 6) ** length_penalty (Wu et al. 2016, eq. 14).
 
     Args:
-        log_prob: of all tokens together.
+        log_prob: sum over all tokens.
         length: number of tokens, EOS included.
-        length_penalty: alpha; 0 leaves log_prob as it is.
+        length_penalty: alpha; 0 leaves log_prob unchanged.
     """
     return float(log_prob / ((5 + length) / 6) ** length_penalty)

@@ -23,28 +23,26 @@ class Sampling:
     """How to draw translations instead of searching for the best.
 
     Raises:
-        ConfigError: a setting is out of its range.
+        ConfigError: if a setting is out of range.
     """
 
     temperature: float = 1.0
-    """Divides the log-probabilities: below 1, likely tokens get likelier; above 0, finite."""
+    """Divides the log-probabilities; values below 1 sharpen the distribution. Above 0, finite."""
     top_k: int | None = None
-    """Draw from this many of the most probable tokens (Fan et al. 2018)."""
+    """Draw from this many most probable tokens (Fan et al. 2018)."""
     top_p: float | None = None
     """Draw from the smallest set of most probable tokens with this total probability (Holtzman et
     al. 2020), after temperature and top_k; above 0, at most 1."""
     seed: int = 1
-    """Together with the key of a sentence it determines what is drawn for that sentence."""
+    """Determines, together with the key of a sentence, what is drawn for it."""
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < math.inf:
-            raise ConfigError(
-                f"temperature must be above 0 and finite, but it is {self.temperature}"
-            )
+            raise ConfigError(f"temperature must be above 0 and finite, not {self.temperature}")
         if self.top_k is not None and self.top_k < 1:
-            raise ConfigError(f"top_k must be at least 1, but it is {self.top_k}")
+            raise ConfigError(f"top_k must be at least 1, not {self.top_k}")
         if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise ConfigError(f"top_p must be above 0 and at most 1, but it is {self.top_p}")
+            raise ConfigError(f"top_p must be above 0 and at most 1, not {self.top_p}")
 
 
 @torch.inference_mode()
@@ -62,18 +60,18 @@ def sample_search(
 ) -> list[list[Hypothesis]]:
     """Draw one token sequence for each sentence of a batch.
 
-    Each sentence has its own random generator, which gives one number per step, so what is drawn
-    does not depend on the other sentences of the batch.
+    Each sentence has its own random generator, which yields one number per step, so the result
+    does not depend on the other sentences in the batch.
 
     Args:
         sentence_keys: one per sentence, such as its line number.
-        sampling: which tokens to draw from.
+        sampling: settings of the distribution to draw from.
         stepper, max_lengths, bos_id, eos_id, length_penalty, constraints, device: as in
             `beam_search`; the length penalty does not change what is drawn.
 
     Returns:
-        For each sentence one hypothesis, or none if its probabilities are not finite; the
-        log-probabilities are the model's, whatever the temperature.
+        One hypothesis per sentence, or none if its probabilities are not finite. Its
+        log-probabilities are those of the model, whatever the temperature.
     """
     generators = [random.Random(f"{sampling.seed} {key}") for key in sentence_keys]
     results: list[list[Hypothesis]] = [[] for _ in max_lengths]
@@ -105,14 +103,14 @@ def sample_search(
 
 
 def _draw(log_probs_BK: Tensor, numbers_B: Tensor, sampling: Sampling) -> Tensor:
-    """Map numbers from [0, 1) to columns [B, 1] through the cumulative distribution."""
+    """Map numbers in [0, 1) to columns [B, 1] through the cumulative distribution."""
     probs_BK = ((log_probs_BK - log_probs_BK[:, :1]).double() / sampling.temperature).softmax(dim=1)
-    cumulated_BK = probs_BK.cumsum(dim=1)
+    cumulative_BK = probs_BK.cumsum(dim=1)
     if sampling.top_p is not None:
-        probs_BK = probs_BK.masked_fill(cumulated_BK - probs_BK >= sampling.top_p, 0.0)
-        cumulated_BK = probs_BK.cumsum(dim=1)
-    # Strictly below the total, so that rounding never reaches a token of probability 0.
-    thresholds_B = numbers_B * cumulated_BK[:, -1]
-    places_B1 = torch.searchsorted(cumulated_BK, thresholds_B[:, None], right=True)
+        probs_BK = probs_BK.masked_fill(cumulative_BK - probs_BK >= sampling.top_p, 0.0)
+        cumulative_BK = probs_BK.cumsum(dim=1)
+    # Thresholds are below the total; `minimum` excludes tokens of probability 0 despite rounding.
+    thresholds_B = numbers_B * cumulative_BK[:, -1]
+    places_B1 = torch.searchsorted(cumulative_BK, thresholds_B[:, None], right=True)
     last_B1 = (probs_BK > 0).sum(dim=1, keepdim=True) - 1
-    return places_B1.minimum(last_B1).clamp(min=0)  # a row of NaN has none above 0
+    return places_B1.minimum(last_B1).clamp(min=0)  # a row of NaN has no column above 0

@@ -1,7 +1,7 @@
-"""The hypotheses that a search keeps from step to step.
+"""The live hypotheses of a search, and how they are extended.
 
-Shapes: B sentences in the batch, W live hypotheses per sentence, N sentences or hypotheses selected
-from these, K candidates per sentence, T tokens so far.
+Shapes: B sentences in the batch, W live hypotheses per sentence, N selected sentences
+or hypotheses, K candidates per sentence, T tokens so far.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nmt.search.stepper import Stepper
 
 @dataclass
 class Beams:
-    """The live hypotheses of each sentence; where there are fewer than W, the others score -inf."""
+    """The live hypotheses of each sentence; where there are fewer than W, the rest score -inf."""
 
     sentence_B: Tensor
     scores_BW: Tensor
@@ -26,7 +26,7 @@ class Beams:
 
     @classmethod
     def start(cls, num_sentences: int, device: torch.device | str) -> Beams:
-        """Return one empty hypothesis per sentence."""
+        """Return beams of one empty hypothesis per sentence."""
         return cls(
             torch.arange(num_sentences, device=device),
             torch.zeros(num_sentences, 1, device=device),
@@ -35,13 +35,13 @@ class Beams:
         )
 
     def next_tokens(self, bos_id: int) -> Tensor:
-        """Return the tokens [B, W] that the stepper has not seen yet."""
+        """Return the newest token of each hypothesis [B, W], BOS if there is none."""
         if self.tokens_BWT.shape[2] == 0:
             return torch.full_like(self.sentence_B[:, None], bos_id)
         return self.tokens_BWT[:, :, -1]
 
     def extended(self, best: Candidates, *places: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the tokens and log-probabilities of candidates, appended to their histories."""
+        """Return the tokens and log-probabilities of hypotheses extended by candidates."""
         beams = (places[0], best.beams_BK[places])
         tokens, log_probs = best.tokens_BK[places], best.log_probs_BK[places]
         return (
@@ -52,7 +52,7 @@ class Beams:
 
 @dataclass
 class Candidates:
-    """The best continuations of every sentence, best first."""
+    """The best continuations of each sentence, best first."""
 
     scores_BK: Tensor
     beams_BK: Tensor
@@ -68,7 +68,7 @@ def collect_finished(
     eos_id: int,
     length_penalty: float,
 ) -> None:
-    """Append the hypotheses that the marked candidates end to `finished`, by sentence."""
+    """Append the hypotheses that end with the marked candidates to `finished`, by sentence."""
     sentence_N, place_N = done_BW.nonzero(as_tuple=True)
     tokens_NT, log_probs_NT = beams.extended(best, sentence_N, place_N)
     numbers = beams.sentence_B[sentence_N].tolist()
@@ -86,7 +86,7 @@ def advance(
     stay_N: Tensor,
     beam_size: int,
 ) -> Beams:
-    """Return the best live candidates of the sentences that stay, and tell the stepper."""
+    """Return the beams of the sentences that stay, and select them in the stepper."""
     live_scores_NW, places_NW = live_scores_BK[stay_N].sort(dim=1, descending=True, stable=True)
     live_scores_NW, places_NW = live_scores_NW[:, :beam_size], places_NW[:, :beam_size]
     tokens_NWT, log_probs_NWT = beams.extended(best, stay_N[:, None], places_NW)

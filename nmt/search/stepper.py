@@ -1,4 +1,4 @@
-"""What a search needs of a model."""
+"""The interface between a search and a model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Stepper(Protocol):
-    """A model that has read B sentences, with W hypotheses for each."""
+    """A model that has encoded B sentences, with W hypotheses for each."""
 
     def step(self, tokens_BW: Tensor) -> Iterable[Tensor]:
         """Return the log-probabilities of the next token of every hypothesis.
@@ -21,30 +21,29 @@ class Stepper(Protocol):
                 hypothesis per sentence.
 
         Returns:
-            log_probs_RV, float32, one row for each of the B * W hypotheses, in consecutive parts
-            of any number of rows. The search may overwrite them.
+            Log-probabilities [R, V], float32, one row for each of the B * W hypotheses, split
+            into consecutive parts of any number of rows. The search may overwrite them.
         """
         ...
 
     def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
-        """Keep some sentences, and replace their hypotheses by copies of some of them.
+        """Keep the given sentences, and for each the given hypotheses.
 
         Args:
             sentences_N: int64, indices of the sentences to keep, ascending.
-            beams_NW: int64, for each the indices of the hypotheses to go on with; an index may
-                occur several times.
+            beams_NW: int64 indices of the hypotheses to continue in each; an index may repeat.
         """
         ...
 
 
 class EnsembleStepper:
-    """Several models as one: the average of their probabilities."""
+    """Several models combined by averaging their probabilities."""
 
     def __init__(self, steppers: Sequence[Stepper]) -> None:
         self._steppers = steppers
 
     def step(self, tokens_BW: Tensor) -> Iterator[Tensor]:
-        """Return the logarithm of the average probability."""
+        """Yield the logarithm of the average probability; see `Stepper.step`."""
         steps = [stepper.step(tokens_BW) for stepper in self._steppers]
         for log_probs in zip(*steps, strict=True):
             yield torch.stack(log_probs).logsumexp(0) - math.log(len(log_probs))

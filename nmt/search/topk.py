@@ -11,7 +11,7 @@ _BLOCK = 64
 
 
 def most_probable(parts: Iterable[Tensor], count: int | None) -> tuple[Tensor, Tensor]:
-    """Return the log-probabilities and tokens of the best `count` tokens per row, or of all."""
+    """Return log-probabilities and ids of the `count` best tokens per row; None means all."""
     best = []
     for log_probs_CV in parts:
         best.append(top(log_probs_CV, count or log_probs_CV.shape[1]))
@@ -20,7 +20,7 @@ def most_probable(parts: Iterable[Tensor], count: int | None) -> tuple[Tensor, T
 
 
 def top(values_NV: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the largest values of each row and their columns, best first, ties by column."""
+    """Return the largest values of each row and their columns, best first; ties by column."""
     values_NK, places_NK = _largest(values_NV, min(count, values_NV.shape[1]))
     places_NK, order_NK = places_NK.sort(dim=1)
     values_NK = values_NK.gather(1, order_NK)
@@ -31,8 +31,8 @@ def top(values_NV: Tensor, count: int) -> tuple[Tensor, Tensor]:
 def _largest(values_NV: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return the largest values of each row and their columns, in no particular order.
 
-    They are in the blocks whose maxima are largest. Finding these blocks takes one quick pass,
-    which makes this several times faster than topk on a CPU.
+    They lie in the `count` blocks with the largest maxima. One fast pass finds these blocks, which
+    makes this several times faster than topk over whole rows on a CPU.
     """
     num_rows, size = values_NV.shape
     num_blocks = size // _BLOCK

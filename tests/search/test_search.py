@@ -1,4 +1,4 @@
-"""Searches against probabilities made by hand, exhaustive search and independent loops."""
+"""Searches against hand-made probabilities, exhaustive search and independent loops."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BOS, EOS, A, B = 0, 1, 2, 3
 class TableStepper:
     """Probabilities that depend on the sentence and on the last `order` tokens.
 
-    tables: one a sentence, indexed by the context of `order` tokens (bos first).
+    tables: one per sentence, indexed by a context of `order` tokens (BOS first).
     """
 
     def __init__(self, tables: list[Tensor], order: int = 1) -> None:
@@ -39,7 +39,7 @@ class TableStepper:
             [(*old, token)[-self.order :] for old, token in zip(contexts, tokens, strict=True)]
             for contexts, tokens in zip(self.contexts_BW, tokens_BW.tolist(), strict=True)
         ]
-        return [  # a sentence at a time
+        return [  # one part per sentence
             torch.stack([self.tables[(number, *self.padded(old))] for old in contexts])
             for number, contexts in zip(self.sentence_B, self.contexts_BW, strict=True)
         ]
@@ -56,7 +56,7 @@ class TableStepper:
 
 
 def markov(**probabilities: dict[int, float]) -> Tensor:
-    """Log-probabilities (4, 4) of the next token by the last one; what is not given is 0."""
+    """Return log-probabilities (4, 4) of the next token given the last; 0 where not given."""
     table = torch.zeros(4, 4)
     for last, following in probabilities.items():
         for token, probability in following.items():
@@ -77,7 +77,7 @@ def search(tables: list[Tensor], max_lengths: list[int], order: int = 1, **optio
 
 
 def draw(tables: list[Tensor], max_lengths: list[int], numbers: list[int], **settings: object):
-    found = sample_search(
+    hypotheses = sample_search(
         TableStepper(tables),
         max_lengths,
         [str(number) for number in numbers],
@@ -87,10 +87,10 @@ def draw(tables: list[Tensor], max_lengths: list[int], numbers: list[int], **set
         length_penalty=0.0,
         constraints=[Forbidden([BOS])],
     )
-    return [hypothesis for [hypothesis] in found]
+    return [hypothesis for [hypothesis] in hypotheses]
 
 
-# Greedy takes a (0.6) and then has to be content with 0.4: a eos = 0.24, while b eos = 0.4 * 0.9.
+# Greedy search takes a (0.6) and then at best 0.4: a eos = 0.24, but b eos = 0.4 * 0.9 = 0.36.
 GARDEN_PATH = markov(bos={A: 0.6, B: 0.4}, a={EOS: 0.4, A: 0.3, B: 0.3}, b={EOS: 0.9, A: 0.1})
 
 
@@ -102,7 +102,7 @@ def test_beam_1_follows_the_garden_path() -> None:
 
 
 def test_beam_2_leaves_the_garden_path() -> None:
-    # Step 1: a .6, b .4. Step 2: b eos .36 and a eos .24 are the two best, and both end.
+    # Step 1: a .6, b .4. Step 2: the two best are b eos .36 and a eos .24; both end.
     [hypotheses] = search([GARDEN_PATH], [5], beam_size=2)
     assert [h.ids for h in hypotheses] == [[B], [A]]
     assert [h.log_prob for h in hypotheses] == pytest.approx([math.log(0.36), math.log(0.24)])
@@ -111,7 +111,7 @@ def test_beam_2_leaves_the_garden_path() -> None:
 def test_length_penalty_flips_the_winner() -> None:
     # a eos has length 2 and 0.5 * 1 = 0.5; b b eos has length 3 and 0.5 * 0.81 * 1 = 0.405.
     # Logarithms: -0.693 and -0.904. alpha 1: / (7/6), / (8/6): -0.594 and -0.678. alpha 2:
-    # -0.509 and -0.508. (b eos, 0.5 * 0.19, is never near.)
+    # -0.509 and -0.508. (b eos, 0.5 * 0.19, is always far below.)
     table = markov(bos={A: 0.5, B: 0.5}, a={EOS: 1.0}, b={EOS: 0.19, B: 0.81})
     second_order = table.expand(4, 4, 4).clone()
     second_order[B, B] = torch.tensor([0.0, 1.0, 0.0, 0.0]).log()
@@ -123,8 +123,8 @@ def test_length_penalty_flips_the_winner() -> None:
 
 
 def test_finished_hypotheses_are_replaced_by_the_next_best() -> None:
-    # Beam 2. Step 1: eos .5 ends, b .3 lives on and the third best, a .2, fills its place.
-    # Step 2: a b .2, b eos .18, b a .12: b eos ends, which makes two.
+    # Beam 2. Step 1: eos .5 ends, b .3 stays alive and the third best, a .2, takes the free place.
+    # Step 2: a b .2, b eos .18, b a .12: b eos ends and is the second finished hypothesis.
     table = markov(bos={EOS: 0.5, B: 0.3, A: 0.2}, a={B: 1.0}, b={EOS: 0.6, A: 0.4})
     stepper = TableStepper([table])
     [hypotheses] = beam_search(
@@ -134,15 +134,15 @@ def test_finished_hypotheses_are_replaced_by_the_next_best() -> None:
     assert stepper.sizes == [(1, 1), (1, 2)]
 
 
-def test_an_end_outside_the_beam_does_not_finish() -> None:
-    # Beam 1: eos .4 is second to a .6, so it is no finished hypothesis.
+def test_eos_outside_the_beam_does_not_finish() -> None:
+    # Beam 1: eos .4 comes second after a .6, so it does not count as finished.
     [[best]] = search([markov(bos={A: 0.6, EOS: 0.4}, a={EOS: 1.0})], [9])
     assert best.ids == [A]
 
 
 def enumerate_all(table: Tensor, order: int, max_length: int, alpha: float) -> list[Hypothesis]:
-    """Every sequence that ends within max_length, or reaches it unfinished, best first."""
-    found = []
+    """Return all sequences that end within max_length or reach it unfinished, best first."""
+    hypotheses = []
     words = [token for token in range(len(table)) if token not in (BOS, EOS)]
     for length in range(max_length + 1):
         for ids in itertools.product(words, repeat=length):
@@ -152,8 +152,8 @@ def enumerate_all(table: Tensor, order: int, max_length: int, alpha: float) -> l
                 float(table[tuple(context[i : i + order])][token]) for i, token in enumerate(tokens)
             ]
             score = sum(log_probs) / ((5 + len(tokens)) / 6) ** alpha
-            found.append(Hypothesis(list(ids), score, sum(log_probs), log_probs))
-    return sorted(found, key=lambda h: -h.score)
+            hypotheses.append(Hypothesis(list(ids), score, sum(log_probs), log_probs))
+    return sorted(hypotheses, key=lambda h: -h.score)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.5])
@@ -162,11 +162,11 @@ def test_a_wide_beam_is_exhaustive_search(alpha: float, order: int) -> None:
     vocab_size, max_length = 5, 5  # 3 words: at most 3^5 sequences are alive
     for table in random_tables(4, vocab_size, order, seed=order):
         expected = enumerate_all(table, order, max_length, alpha)
-        [found] = search(
+        [hypotheses] = search(
             [table], [max_length], order, beam_size=len(expected), length_penalty=alpha
         )
-        assert [h.ids for h in found] == [h.ids for h in expected]
-        assert [h.score for h in found] == pytest.approx([h.score for h in expected], abs=1e-5)
+        assert [h.ids for h in hypotheses] == [h.ids for h in expected]
+        assert [h.score for h in hypotheses] == pytest.approx([h.score for h in expected], abs=1e-5)
 
 
 def test_beam_1_is_greedy() -> None:
@@ -182,7 +182,7 @@ def test_beam_1_is_greedy() -> None:
 
 
 @pytest.mark.parametrize("beam_size", [1, 2, 4, 30])
-def test_a_batch_gives_what_its_sentences_give_alone(beam_size: int) -> None:
+def test_a_batch_gives_the_same_as_its_sentences_alone(beam_size: int) -> None:
     tables = random_tables(30, 6)
     max_lengths = [1 + number % 13 for number in range(30)]
     options = {"beam_size": beam_size, "length_penalty": 0.6}
@@ -207,20 +207,20 @@ def test_hypotheses_are_distinct_sorted_and_summed() -> None:
             assert length == len(h.ids) + 1 or length == 12 == len(h.ids)
 
 
-def test_maximum_lengths_hold_for_each_sentence() -> None:
+def test_maximum_lengths_apply_per_sentence() -> None:
     endless = markov(bos={A: 0.7, B: 0.3}, a={A: 0.6, B: 0.4}, b={A: 1.0})
-    found = search([endless] * 4, [1, 3, 2, 7], beam_size=2)
-    assert [[len(h.ids) for h in hypotheses] for hypotheses in found] == [
+    results = search([endless] * 4, [1, 3, 2, 7], beam_size=2)
+    assert [[len(h.ids) for h in hypotheses] for hypotheses in results] == [
         [1, 1],
         [3, 3],
         [2, 2],
         [7, 7],
     ]
-    assert all(len(h.token_log_probs) == len(h.ids) for hypotheses in found for h in hypotheses)
+    assert all(len(h.token_log_probs) == len(h.ids) for hypotheses in results for h in hypotheses)
 
 
 class EndingStepper:
-    """Sentences that end, with a probability of 0.9, once they have so many words."""
+    """Sentences that end with a probability of 0.9 once they have `words_B` words."""
 
     def __init__(self, words_B: Tensor) -> None:
         self.words_B = words_B
@@ -239,22 +239,24 @@ class EndingStepper:
         self.words_B = self.words_B[sentences_N]
 
 
-def test_finished_sentences_leave_the_batch_when_its_size_is_round() -> None:
+def test_finished_sentences_leave_the_batch_in_multiples_of_16() -> None:
     words = torch.arange(40) // 8
     stepper = EndingStepper(words)
-    found = beam_search(stepper, [9] * 40, bos_id=BOS, eos_id=EOS, beam_size=1, length_penalty=0.0)
-    assert [len(best.ids) for [best] in found] == words.tolist()
-    assert stepper.sizes == [40, 32, 32, 16, 16]  # 40, 32, 24, 16, 8 are live
+    results = beam_search(
+        stepper, [9] * 40, bos_id=BOS, eos_id=EOS, beam_size=1, length_penalty=0.0
+    )
+    assert [len(best.ids) for [best] in results] == words.tolist()
+    assert stepper.sizes == [40, 32, 32, 16, 16]  # 40, 32, 24, 16 and 8 are live
 
 
 def test_forbidden_tokens_never_appear() -> None:
     tables = random_tables(20, 9)
-    found = search(tables, [15] * 20, beam_size=4, constraints=[Forbidden([BOS, 3, 7])])
-    found += [[h] for h in draw(tables, [15] * 20, list(range(20)))]
-    assert any(h.ids for hypotheses in found for h in hypotheses)
-    for hypotheses in found[:20]:
+    results = search(tables, [15] * 20, beam_size=4, constraints=[Forbidden([BOS, 3, 7])])
+    samples = draw(tables, [15] * 20, list(range(20)))
+    assert any(h.ids for hypotheses in [*results, samples] for h in hypotheses)
+    for hypotheses in results:
         assert all({BOS, 3, 7}.isdisjoint(h.ids) for h in hypotheses)
-    assert all(BOS not in h.ids for [h] in found[20:])
+    assert all(BOS not in h.ids for h in samples)
 
 
 @pytest.mark.parametrize("beam_size", [2, 8])
@@ -262,14 +264,14 @@ def test_vocabularies_smaller_than_the_beam(beam_size: int) -> None:
     only_end = markov(bos={EOS: 1.0})
     [hypotheses] = search([only_end], [5], beam_size=beam_size)
     assert [h.ids for h in hypotheses] == [[]]
-    # One word: the sequences are eos, a eos, a a eos and, at the limit, a a a.
+    # With one word the sequences are eos, a eos, a a eos and, at the limit, a a a.
     one_word = markov(bos={A: 0.5, EOS: 0.5}, a={A: 0.6, EOS: 0.4})
     [hypotheses] = search([one_word], [3], beam_size=beam_size)
     assert len(hypotheses) == min(beam_size, 4)
     assert hypotheses[0].ids == []
 
 
-def test_equal_scores_are_ordered_by_token() -> None:
+def test_ties_are_ordered_by_token() -> None:
     even = markov(bos={A: 0.5, B: 0.5}, a={EOS: 1.0}, b={EOS: 1.0})
     [hypotheses] = search([even], [5], beam_size=2)
     assert [h.ids for h in hypotheses] == [[A], [B]]
@@ -279,10 +281,10 @@ def test_an_empty_batch() -> None:
     assert beam_search(None, [], bos_id=0, eos_id=1, beam_size=4, length_penalty=0.6) == []  # type: ignore[arg-type]
 
 
-# Sampling
+# ---------------------------------------------------------------- sampling
 
 
-def test_sampling_from_one_token_is_greedy() -> None:
+def test_sampling_from_a_single_token_is_greedy_search() -> None:
     tables = random_tables(20, 9)
     greedy = [hypotheses[0] for hypotheses in search(tables, [15] * 20)]
     assert draw(tables, [15] * 20, list(range(20)), top_k=1, seed=5) == greedy
@@ -290,7 +292,7 @@ def test_sampling_from_one_token_is_greedy() -> None:
     assert draw(tables, [15] * 20, list(range(20)), top_p=1e-9, seed=5) == greedy
 
 
-def test_sampling_depends_on_seed_and_sentence_number_only() -> None:
+def test_samples_depend_only_on_seed_and_sentence_key() -> None:
     tables = random_tables(12, 9)
     together = draw(tables, [15] * 12, list(range(12)), seed=3)
     alone = [draw([table], [15], [n], seed=3)[0] for n, table in enumerate(tables)]
@@ -300,7 +302,7 @@ def test_sampling_depends_on_seed_and_sentence_number_only() -> None:
 
 
 def frequencies(table: Tensor, **settings: object) -> dict[int, float]:
-    """Shares of the first tokens of 4,000 samples (1 token long)."""
+    """Return the relative frequencies of tokens in 4,000 samples of length 1."""
     number = 4000
     samples = draw([table] * number, [1] * number, list(range(number)), **settings)
     counts = Counter(sample.ids[0] if sample.ids else EOS for sample in samples)
@@ -310,7 +312,7 @@ def frequencies(table: Tensor, **settings: object) -> dict[int, float]:
 SPREAD = markov(bos={EOS: 0.1, A: 0.3, B: 0.6})
 
 
-# Four standard deviations of a share of 4,000 draws are at most 4 * sqrt(0.25 / 4000) = 0.032.
+# Four standard deviations of a frequency in 4,000 draws are at most 4 * sqrt(0.25 / 4000) = 0.032.
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
@@ -320,7 +322,7 @@ SPREAD = markov(bos={EOS: 0.1, A: 0.3, B: 0.6})
         ({"top_p": 0.91}, {EOS: 0.1, A: 0.3, B: 0.6}),
         ({"top_p": 0.59}, {B: 1.0}),
         ({"top_p": 0.61}, {A: 1 / 3, B: 2 / 3}),
-        # squares .01 .09 .36 over their sum .46
+        # the squares .01, .09 and .36 over their sum .46
         ({"temperature": 0.5}, {EOS: 0.01 / 0.46, A: 0.09 / 0.46, B: 0.36 / 0.46}),
     ],
 )
@@ -328,7 +330,7 @@ def test_sampled_frequencies(settings: dict[str, float], expected: dict[int, flo
     assert frequencies(SPREAD, **settings) == pytest.approx(expected, abs=0.032)
 
 
-def test_sampled_log_probs_are_the_models() -> None:
+def test_log_probs_of_samples_are_those_of_the_model() -> None:
     for sample in draw([SPREAD] * 20, [1] * 20, list(range(20)), temperature=3.0, top_k=3):
         token = sample.ids[0] if sample.ids else EOS
         assert sample.token_log_probs == pytest.approx([float(SPREAD[BOS, token])])
