@@ -35,8 +35,8 @@ from typing import TYPE_CHECKING, Any
 import safetensors
 
 import nmt
-from nmt.config.schema import Config
 from nmt.config.load import load_model_config
+from nmt.config.schema import Config
 from nmt.data.corpus import files_of as corpus_files
 from nmt.errors import ConfigError, FileError
 from nmt.files import (

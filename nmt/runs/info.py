@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nmt.runs import checkpoint
 from nmt.config.schema import Config, TransformerConfig
-from nmt.runs.ctranslate2_file import read_variables
 from nmt.errors import FileError, escape
+from nmt.runs import checkpoint
+from nmt.runs.ctranslate2_file import read_variables
 
 _EMBEDDINGS = ("src_embedding", "tgt_embedding", "projection", "src_positions", "tgt_positions")
 _COUNTS = ("pairs_read", "pairs_kept", "src_tokens", "tgt_tokens")

@@ -8,6 +8,13 @@ from typing import Any
 
 import torch
 
+from nmt.config.schema import Config
+from nmt.data.lengths import LengthModel
+from nmt.data.tokenizer import Tokenizers
+from nmt.errors import ConfigError, FileError
+from nmt.model.build import network_with_weights
+from nmt.model.network import Network
+from nmt.model.transformer import Transformer
 from nmt.runs.checkpoint import (
     choose_weights,
     choosing_advice,
@@ -18,13 +25,6 @@ from nmt.runs.checkpoint import (
     verify,
     verify_tokenizer,
 )
-from nmt.config.schema import Config
-from nmt.data.lengths import LengthModel
-from nmt.data.tokenizer import Tokenizers
-from nmt.errors import ConfigError, FileError
-from nmt.model.build import network_with_weights
-from nmt.model.network import Network
-from nmt.model.transformer import Transformer
 
 
 @dataclass(frozen=True)

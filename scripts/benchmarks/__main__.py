@@ -7,9 +7,9 @@ import sys
 
 import complexity
 import latency
-import training
 import translation
 
+import training
 from nmt import files
 from nmt.errors import FileError, NmtError
 from nmt.runs.checkpoint import files_of

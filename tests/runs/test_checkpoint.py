@@ -24,11 +24,11 @@ import torch
 from torch import Tensor
 
 import nmt
-from nmt.runs import checkpoint
-from nmt.runs import model as trained_model
 from nmt.device import choose_device
 from nmt.errors import ConfigError, FileError
 from nmt.model.build import copy_weights, make_network
+from nmt.runs import checkpoint
+from nmt.runs import model as trained_model
 
 
 def tensors(value: float = 1.0) -> dict[str, dict[str, Tensor]]:

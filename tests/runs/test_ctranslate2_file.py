@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nmt.runs.ctranslate2_file import Variable, read_variables
 from nmt.errors import FileError
+from nmt.runs.ctranslate2_file import Variable, read_variables
 
 
 def string(text: str) -> bytes:

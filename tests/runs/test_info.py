@@ -14,10 +14,10 @@ import torch
 import yaml
 from typer.testing import CliRunner, Result
 
-from nmt.runs import checkpoint
-from nmt.runs import model as trained_model
 from nmt.cli import app
 from nmt.errors import FileError
+from nmt.runs import checkpoint
+from nmt.runs import model as trained_model
 from nmt.runs.info import inspect, render
 
 STEP = "checkpoints/step-00000060"
