@@ -180,7 +180,7 @@ def test_damaged_models_are_refused(tmp_path: Path) -> None:
             Tokenizer(content)
     with pytest.raises(FileError, match="cannot be read"):
         Tokenizer.load(tmp_path / "missing")
-    with pytest.raises(FileError, match="cannot read it"):
+    with pytest.raises(FileError, match="cannot be read"):
         Tokenizers.load(tmp_path)
 
 
