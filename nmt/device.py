@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import torch
 
 from nmt.errors import ConfigError
@@ -34,6 +38,27 @@ def _missing_device(name: str) -> str:
         return "there is no CUDA device, or no driver for it: use cpu"
     numbers = "cuda:0" if count == 1 else f"cuda:0 to cuda:{count - 1}"
     return f"not here; there is {numbers}"
+
+
+def memory_bytes(device: torch.device) -> int:
+    """Return the memory of a device or a container; the largest number if it cannot be told."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    if not hasattr(os, "sysconf"):  # Windows
+        return sys.maxsize
+    return min(
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        *_container_limits("/sys/fs/cgroup/memory.max"),
+        *_container_limits("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+    )
+
+
+def _container_limits(path: str) -> list[int]:
+    """Read a limit of a control group, which a container has; `max` is none."""
+    try:
+        return [int(Path(path).read_text("ascii"))]
+    except (OSError, ValueError):
+        return []
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:

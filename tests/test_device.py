@@ -45,3 +45,9 @@ def test_what_is_and_what_is_not() -> None:
     assert device.is_out_of_memory(RuntimeError("CUDA failed with error out of memory"))
     assert not device.is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not device.is_out_of_memory(ValueError("not enough memory"))
+
+
+def test_the_memory_of_a_container_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = device.memory_bytes(CPU)
+    monkeypatch.setattr(device, "_container_limits", lambda path: [123])
+    assert device.memory_bytes(CPU) == 123 < before

@@ -18,7 +18,7 @@ PACKAGE = Path(nmt.__file__).parent
 # From low to high; a module imports from its own room and from rooms of lower layers.
 LAYERS: list[set[str]] = [
     {"nmt"},  # __init__: the version
-    {"errors", "signals"},
+    {"errors", "limits", "signals"},
     {"console", "device", "files"},
     {"progress"},
     {"config"},

@@ -76,7 +76,7 @@ def check(config: Config, console: Console) -> Report:
         FileError: something cannot be read or written.
         Interrupted: a signal came during the preparation.
     """
-    device = set_up_device(config.train)
+    device = set_up_device(config)
     with StopFlag() as stop, preparing(console, stop) as progress:
         tokenizers = train_tokenizers(config, progress, console.say)
         parts = {

@@ -21,9 +21,10 @@ from nmt.check.subject import Subject
 from nmt.config.schema import Config
 from nmt.data.batching import Batch, BatchOrder, batches, collate
 from nmt.data.prepare import Prepared
-from nmt.device import autocast, is_out_of_memory
+from nmt.device import autocast, is_out_of_memory, memory_bytes
 from nmt.errors import TrainingError
 from nmt.training.learner import Learner
+from nmt.training.run import BYTES_PER_PARAMETER
 from nmt.training.schedule import learning_rate
 
 Int64s = npt.NDArray[np.int64]
@@ -36,7 +37,6 @@ _TIMED_STEPS = 20
 _TIMED_SECONDS = 10.0
 _MUCH_MEMORY = 0.9
 _USUAL_MEMORY = 0.75
-_BYTES_PER_PARAMETER = 16  # weight, gradient and the two averages of Adam, all in fp32
 _DAY = 86_400
 
 
@@ -79,7 +79,7 @@ def measure(subject: Subject, device: torch.device) -> tuple[Measured | None, li
         The measurement (None if the model or a step does not fit into memory), and the findings.
     """
     config, plan = subject.config, subject.plan
-    needed, total = plan.parameters * _BYTES_PER_PARAMETER, _total_bytes(device)
+    needed, total = plan.parameters * BYTES_PER_PARAMETER, memory_bytes(device)
     if needed > total:
         return None, [_model_too_large(f"take {_bytes(needed)}, and there are {_bytes(total)}")]
     said: list[str] = []
@@ -153,7 +153,7 @@ def _measure(subject: Subject, device: torch.device, learner: Learner) -> Measur
         threads=torch.get_num_threads(),
         peak_bytes=peak_bytes,
         peak_is=peak_is,
-        total_bytes=_total_bytes(device),
+        total_bytes=memory_bytes(device),
         steps=watch.steps,
         step_seconds=step_seconds,
         tgt_tokens_per_second=watch.tgt_tokens / watch.seconds,
@@ -190,7 +190,7 @@ def _measure_memory(
         rows = largest[:pairs]
         if len(points) > 1:
             expected = _extrapolated(points, _num_tokens(train, rows))
-            fits = device.type == "cuda" or expected < _total_bytes(device)
+            fits = device.type == "cuda" or expected < memory_bytes(device)
             if watch.left <= 0 or not fits:
                 whole = _extrapolated(points, _num_tokens(train, largest))
                 return whole, "of the process, estimated from smaller batches", False
@@ -281,26 +281,6 @@ def _peak_bytes_without_proc() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _total_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory
-    # Windows does not say; only findings depend on it.
-    known = hasattr(os, "sysconf")
-    return min(
-        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else sys.maxsize,
-        *_container_limits("/sys/fs/cgroup/memory.max"),
-        *_container_limits("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-    )
-
-
-def _container_limits(path: str) -> list[int]:
-    """Read a limit of a control group, which a container has; `max` is none."""
-    try:
-        return [int(Path(path).read_text("ascii"))]
-    except (OSError, ValueError):
-        return []
-
-
 def _model_too_large(what: str) -> Finding:
     text = f"the model and its optimizer alone {what}: take a smaller model"
     return Finding("error", "memory", "model", text)
@@ -314,7 +294,7 @@ def _memory_findings(
     used, total = measured.peak_bytes, measured.total_bytes
     if said or used <= _MUCH_MEMORY * total:
         return
-    fixed = min(plan.parameters * _BYTES_PER_PARAMETER, used - 1)
+    fixed = min(plan.parameters * BYTES_PER_PARAMETER, used - 1)
     room = _USUAL_MEMORY * total - fixed
     parts = math.ceil((used - fixed) / room) if room > 0 else 0
     if 0 < parts <= config.train.batch_tokens:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 import typer
 from typer.core import TyperGroup
 
-from nmt import __version__
+from nmt import __version__, limits
 from nmt.errors import ConfigError, DataError, FileError, NmtError, escape
 
 if TYPE_CHECKING:
@@ -260,10 +260,16 @@ def _size_comment(config: Config) -> str:
 def average(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     last: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Average the newest N checkpoints.")
+        int | None,
+        typer.Option(
+            min=1, max=limits.MAX_STEPS, metavar="N", help="Average the newest N checkpoints."
+        ),
     ] = None,
     best: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Average the best N checkpoints.")
+        int | None,
+        typer.Option(
+            min=1, max=limits.MAX_STEPS, metavar="N", help="Average the best N checkpoints."
+        ),
     ] = None,
 ) -> None:
     """Average the weights of checkpoints.
@@ -338,22 +344,34 @@ Ensemble = Annotated[
     ),
 ]
 BeamSize = Annotated[
-    int | None, typer.Option(min=1, help="Hypotheses to keep; 1 is greedy search.")
+    int | None,
+    typer.Option(min=1, max=limits.MAX_BEAM_SIZE, help="Hypotheses to keep; 1 is greedy search."),
 ]
 LengthPenalty = Annotated[
     float | None,
     typer.Option(min=0.0, max=10.0, help="Alpha of Wu et al. (2016); 0 favours short ones."),
 ]
 MaxExtraLen = Annotated[
-    int | None, typer.Option(min=0, help="Tokens that a translation may have over its source.")
+    int | None,
+    typer.Option(
+        min=0, max=limits.MAX_LENGTH, help="Tokens that a translation may have over its source."
+    ),
 ]
 BatchTokens = Annotated[
-    int | None, typer.Option(min=1, help="Budget of a batch in source tokens, padding counted.")
+    int | None,
+    typer.Option(
+        min=1,
+        max=limits.MAX_BATCH_TOKENS,
+        help="Budget of a batch in source tokens, padding counted.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, or auto: a GPU if there is one.")]
 DtypeOption = Annotated[Dtype, typer.Option(help="Arithmetic of the model.")]
 Threads = Annotated[
-    int | None, typer.Option(min=1, help="CPU threads. Default: what torch takes, one a core.")
+    int | None,
+    typer.Option(
+        min=1, max=limits.MAX_THREADS, help="CPU threads. Default: what torch takes, one a core."
+    ),
 ]
 Output = Annotated[
     Path | None,
@@ -396,6 +414,7 @@ def translate(
         int | None,
         typer.Option(
             min=1,
+            max=limits.MAX_BEAM_SIZE,
             help="Give so many translations of each line: line number, score and text "
             "(text), or the key nbest (jsonl).",
         ),
@@ -435,11 +454,16 @@ def translate(
     temperature: Annotated[
         float | None, typer.Option(help="Sample, with log-probabilities divided by this.")
     ] = None,
-    top_k: Annotated[int | None, typer.Option(help="Sample from the K likeliest tokens.")] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option(min=1, max=limits.MAX_VOCAB_SIZE, help="Sample from the K likeliest tokens."),
+    ] = None,
     top_p: Annotated[
         float | None, typer.Option(help="Sample from the likeliest tokens of this probability.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of sampling. Default: 1.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=limits.MAX_SEED, help="Of sampling. Default: 1.")
+    ] = None,
     ensemble: Ensemble = None,
     beam_size: BeamSize = None,
     length_penalty: LengthPenalty = None,
@@ -869,7 +893,12 @@ def _num_processes(device: str, threads: int | None) -> int:
 
     if not CAN_FORK or choose_device(device).type != "cpu":
         return 1
-    return threads or torch.get_num_threads()
+    return _useful(threads) or torch.get_num_threads()
+
+
+def _useful(threads: int | None) -> int | None:
+    """Take no more than there are processors where each one costs memory and not only time."""
+    return threads and min(threads, os.cpu_count() or threads)
 
 
 def _exported(paths: list[Path], device: str, dtype: Dtype, threads: int | None) -> Engine:
@@ -881,7 +910,7 @@ def _exported(paths: list[Path], device: str, dtype: Dtype, threads: int | None)
         raise ConfigError("--ensemble needs runs: CTranslate2 runs one exported model")
     if dtype is not Dtype.float32:
         raise ConfigError("--dtype needs a run: CTranslate2 computes in what was exported")
-    return CTranslate2Engine(paths[0], choose_device(device), threads)
+    return CTranslate2Engine(paths[0], choose_device(device), _useful(threads))
 
 
 def _translator(

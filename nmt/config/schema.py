@@ -14,14 +14,32 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     Tag,
     model_validator,
 )
 
+from nmt.limits import (
+    MAX_BATCH_TOKENS,
+    MAX_BEAM_SIZE,
+    MAX_D_FF,
+    MAX_LAYERS,
+    MAX_LENGTH,
+    MAX_SEED,
+    MAX_STEPS,
+    MAX_THREADS,
+    MAX_VOCAB_SIZE,
+    MAX_WIDTH,
+)
+
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+Steps = Annotated[int, Field(gt=0, le=MAX_STEPS)]
+MaybeSteps = Annotated[int, Field(ge=0, le=MAX_STEPS)]
+BatchTokens = Annotated[int, Field(gt=0, le=MAX_BATCH_TOKENS)]
+Length = Annotated[int, Field(gt=0, le=MAX_LENGTH)]
+Width = Annotated[int, Field(gt=0, le=MAX_WIDTH)]
+Layers = Annotated[int, Field(gt=0, le=MAX_LAYERS)]
+Column = Annotated[int, Field(ge=0, le=10**6)]
 
 
 def _refuse(*checks: tuple[bool, str]) -> None:
@@ -40,7 +58,7 @@ class Section(BaseModel):
 class Corpus(Section):
     """What every kind of corpus has."""
 
-    weight: PositiveFloat = 1.0
+    weight: Annotated[float, Field(gt=0.0, le=1000.0)] = 1.0
     """How often an epoch visits each pair: 2 visits it twice, 0.5 visits a random half of
     the corpus, drawn anew each epoch. Only training looks at it."""
 
@@ -59,9 +77,9 @@ class TsvCorpus(Corpus):
 
     tsv: str
     """A UTF-8 file, plain or .gz, one pair a line, no quoting."""
-    src_column: NonNegativeInt | str = 0
+    src_column: Column | str = 0
     """Source column: its number, from 0, or its name in the first line."""
-    tgt_column: NonNegativeInt | str = 1
+    tgt_column: Column | str = 1
     """Target column: its number, from 0, or its name in the first line."""
 
 
@@ -164,10 +182,10 @@ class DataConfig(Section):
     """The corpora that choose the best checkpoint and stop training early."""
     test: Corpora = []
     """The corpora that `nmt evaluate MODEL` scores when it is given no files."""
-    max_length: PositiveInt = 256
+    max_length: Length = 256
     """Longest sentence in tokens, the end mark included. Training pairs with a longer side are
     dropped; longer input to a translation is split at sentence ends."""
-    max_length_ratio: Annotated[float, Field(gt=1.0)] | None = None
+    max_length_ratio: Annotated[float, Field(gt=1.0, le=1e6)] | None = None
     """Training pairs whose one side has more than so many times the tokens of the other are
     dropped."""
     drop_duplicates: bool = False
@@ -184,7 +202,7 @@ class TokenizerConfig(Section):
 
     type: Literal["bpe", "unigram", "char"] = "bpe"
     """The kind of model."""
-    vocab_size: PositiveInt = 8000
+    vocab_size: Annotated[int, Field(gt=0, le=MAX_VOCAB_SIZE)] = 8000
     """Number of pieces; with separate vocabularies, on each side. A limit: a corpus too small
     for it gives fewer."""
     joint: bool = True
@@ -197,7 +215,7 @@ class TokenizerConfig(Section):
     """Strings that are always one piece of their own."""
     normalization: Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"] = "nmt_nfkc"
     """Normalisation rule; the ones ending in `_cf` also fold the case."""
-    train_sentences: PositiveInt = 1_000_000
+    train_sentences: Steps = 1_000_000
     """Sentences, over both sides, that the tokenizer is trained on: a random sample if the
     corpora have more."""
     model: str | None = None
@@ -210,7 +228,7 @@ class TokenizerConfig(Section):
     """Subword regularisation of the training pairs, drawn anew each epoch: the dropout
     probability of merges for bpe (Provilkov et al. 2020), the smoothing parameter for unigram
     (Kudo 2018). 0 switches it off."""
-    sampling_nbest: int = -1
+    sampling_nbest: Annotated[int, Field(ge=-1, le=1000)] = -1
     """unigram only: sample from so many best segmentations, -1 from all."""
 
     @model_validator(mode="after")
@@ -246,10 +264,10 @@ class PositionsConfig(Section):
     combine: Literal["add", "concat"] = "add"
     """Add the positions to the embeddings as in the paper, or put them behind the embeddings,
     which are then narrower: together they have d_model dimensions."""
-    width: PositiveInt | None = None
+    width: Width | None = None
     """Dimensions of the positions with combine: concat. Without it, a quarter of d_model, rounded
     down to an even number."""
-    max_length: PositiveInt = 512
+    max_length: Length = 512
     """Number of learned positions, at least data.max_length; sinusoids have no limit."""
 
     @model_validator(mode="after")
@@ -272,19 +290,19 @@ class TransformerConfig(Section):
 
     kind: Literal["transformer"] = "transformer"
     """The architecture. `rnn` and `conv` have keys of their own."""
-    d_model: PositiveInt = 512
+    d_model: Width = 512
     """Width of the embeddings and of every sub-layer's output."""
-    num_heads: PositiveInt = 8
+    num_heads: Width = 8
     """Attention heads."""
-    d_ff: PositiveInt = 2048
+    d_ff: Annotated[int, Field(gt=0, le=MAX_D_FF)] = 2048
     """Inner width of the feed-forward layers."""
-    encoder_layers: PositiveInt = 6
+    encoder_layers: Layers = 6
     """Layers of the encoder."""
-    decoder_layers: PositiveInt = 6
+    decoder_layers: Layers = 6
     """Layers of the decoder."""
-    d_k: PositiveInt | None = None
+    d_k: Width | None = None
     """Width of a head's queries and keys. Without it, d_model / num_heads."""
-    d_v: PositiveInt | None = None
+    d_v: Width | None = None
     """Width of a head's values. Without it, d_model / num_heads."""
     norm: Literal["post", "pre"] = "post"
     """Layer normalisation after each residual sum as in the paper, or before each sub-layer
@@ -361,12 +379,12 @@ class RecurrentConfig(Section):
     cell: Literal["gru", "lstm"] = "gru"
     """Gated recurrent units (Cho et al. 2014), or long short-term memory (Hochreiter and
     Schmidhuber 1997)."""
-    d_model: PositiveInt = 620
+    d_model: Width = 620
     """Width of the embeddings and of the deep output, which the projection reads."""
-    d_hidden: PositiveInt = 1000
+    d_hidden: Width = 1000
     """Width of a state of the decoder and of each direction of the encoder, and of the layer
     inside the attention."""
-    encoder_layers: PositiveInt = 1
+    encoder_layers: Layers = 1
     """Layers of the encoder, each bidirectional. The decoder has one."""
     tie_embeddings: Literal["none", "decoder", "all"] = "none"
     """Which of the source embedding, the target embedding and the output projection are one
@@ -385,7 +403,7 @@ class RecurrentConfig(Section):
 class LearnedPositionsConfig(Section):
     """One learned vector a position."""
 
-    max_length: PositiveInt = 512
+    max_length: Length = 512
     """Number of positions, at least data.max_length."""
 
 
@@ -394,15 +412,15 @@ class ConvolutionalConfig(Section):
 
     kind: Literal["conv"]
     """The architecture."""
-    d_model: PositiveInt = 512
+    d_model: Width = 512
     """Width of the embeddings, of the attention and of what the projection reads."""
-    d_hidden: PositiveInt = 512
+    d_hidden: Width = 512
     """Channels of the convolutions."""
-    kernel_size: PositiveInt = 3
+    kernel_size: Annotated[int, Field(gt=0, le=1000)] = 3
     """Positions that a convolution sees; those of the decoder see no later one."""
-    encoder_layers: PositiveInt = 20
+    encoder_layers: Layers = 20
     """Convolutions of the encoder."""
-    decoder_layers: PositiveInt = 20
+    decoder_layers: Layers = 20
     """Convolutions of the decoder, each with an attention of its own."""
     positions: LearnedPositionsConfig = LearnedPositionsConfig()
     """Positions, added to the embeddings of both sides."""
@@ -451,68 +469,68 @@ AnyModel = Annotated[
 class TrainConfig(Section):
     """Training (paper, section 5)."""
 
-    max_steps: PositiveInt = 100_000
+    max_steps: Steps = 100_000
     """Steps of the optimizer."""
-    batch_tokens: PositiveInt = 25_000
+    batch_tokens: BatchTokens = 25_000
     """Budget of a batch on each side, in tokens, padding counted."""
-    accumulate: PositiveInt = 1
+    accumulate: Annotated[int, Field(gt=0, le=10**6)] = 1
     """Batches whose gradients make one step."""
     optimizer: Literal["adam", "adamw"] = "adam"
     """Adam (Kingma and Ba 2015), or with decoupled weight decay (Loshchilov and Hutter 2019)."""
     betas: tuple[Probability, Probability] = (0.9, 0.98)
     """Decay rates of Adam's averages."""
-    eps: PositiveFloat = 1e-9
+    eps: Annotated[float, Field(gt=0.0, le=1.0)] = 1e-9
     """Added to Adam's denominator."""
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0
     """Of adamw, on the matrices only."""
     schedule: Literal["paper", "linear", "cosine", "constant"] = "paper"
     """After a linear warm-up: fall with the inverse square root of the step (section 5.3), fall
     to zero at max_steps in a line or a half cosine, or stay."""
-    learning_rate: PositiveFloat | None = None
+    learning_rate: Annotated[float, Field(gt=0.0, le=1e30)] | None = None
     """The peak, reached at the end of the warm-up. Without it the paper's,
     (d_model * warmup_steps)^-0.5."""
-    warmup_steps: PositiveInt = 4000
+    warmup_steps: Steps = 4000
     """Steps of the warm-up."""
     label_smoothing: Probability = 0.1
     """Probability mass spread over the vocabulary (section 5.4)."""
-    clip_norm: PositiveFloat | None = None
+    clip_norm: Annotated[float, Field(gt=0.0, le=1e30)] | None = None
     """Largest norm of the gradient; a larger one is scaled down."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """When loss or gradient is not finite: end with the weights unchanged, or leave the step's
     batches out."""
-    max_skipped: PositiveInt = 5
+    max_skipped: Steps = 5
     """Steps in a row that `on_nonfinite: skip` leaves out before training ends after all."""
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
     """Arithmetic of the forward and backward pass: bf16 through autocast, with weights and
     optimizer in fp32. `auto` is bf16 where the processor or GPU has it, else fp32."""
-    seed: NonNegativeInt = 1
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 1
     """Sets initialisation, data order, dropout and sampling."""
-    log_every: PositiveInt = 100
+    log_every: Steps = 100
     """Steps between lines of metrics."""
-    validate_every: PositiveInt = 1000
+    validate_every: Steps = 1000
     """Steps between validations; the last step is validated as well."""
-    save_every: PositiveInt = 1000
+    save_every: Steps = 1000
     """Steps between checkpoints; the last step is saved as well."""
-    keep_last: PositiveInt = 5
+    keep_last: Steps = 5
     """Newest checkpoints to keep."""
-    keep_best: NonNegativeInt = 1
+    keep_best: MaybeSteps = 1
     """Best checkpoints to keep beside them, by `metric`."""
     metric: Literal["loss", "bleu", "chrf"] = "loss"
     """What the best checkpoint and early stopping go by, on data.valid."""
-    patience: PositiveInt | None = None
+    patience: Steps | None = None
     """Stop after so many validations in a row without a new best. Without it, only max_steps
     ends training."""
-    valid_beam_size: NonNegativeInt = 1
+    valid_beam_size: Annotated[int, Field(ge=0, le=MAX_BEAM_SIZE)] = 1
     """Beam size that validation translates with for BLEU and chrF: 1 is greedy, 0 skips it."""
-    valid_sentences: PositiveInt | None = None
+    valid_sentences: Steps | None = None
     """Translate only so many sentences of data.valid; the loss always covers all."""
     average: Literal["none", "last", "best"] = "last"
     """Which checkpoints are averaged at the end (section 6.1)."""
-    average_count: PositiveInt = 5
+    average_count: Steps = 5
     """How many."""
     device: str = "auto"
     """`cpu`, `cuda`, `cuda:1`, or `auto`: a GPU if there is one."""
-    threads: PositiveInt | None = None
+    threads: Annotated[int, Field(gt=0, le=MAX_THREADS)] | None = None
     """CPU threads. Without it, what torch takes: one a core."""
 
     @model_validator(mode="after")
@@ -535,13 +553,13 @@ class TrainConfig(Section):
 class DecodeConfig(Section):
     """What `nmt translate` does unless its options say otherwise (paper, section 6.1)."""
 
-    beam_size: PositiveInt = 4
+    beam_size: Annotated[int, Field(gt=0, le=MAX_BEAM_SIZE)] = 4
     """Hypotheses kept at each step; 1 is greedy search."""
     length_penalty: Annotated[float, Field(ge=0.0, le=10.0)] = 0.6
     """Alpha of Wu et al. (2016): scores are divided by ((5 + length) / 6) ** alpha."""
-    max_extra_len: NonNegativeInt = 50
+    max_extra_len: Annotated[int, Field(ge=0, le=MAX_LENGTH)] = 50
     """A translation has at most so many tokens more than its source."""
-    batch_tokens: PositiveInt = 4096
+    batch_tokens: BatchTokens = 4096
     """Budget of a batch in source tokens, padding counted."""
     trees: bool = False
     """Write linearised trees that have the words of the source, as `scripts/treebank --leaves

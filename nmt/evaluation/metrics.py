@@ -56,6 +56,18 @@ class EvaluateOptions:
             raise ConfigError("--tokenize is for the metric bleu, which is not among --metrics")
         if self.lowercase and not {"bleu", "chrf", "ter"}.intersection(self.metrics):
             raise ConfigError("--lowercase is for bleu and chrf, and neither is among --metrics")
+        if self.confidence:
+            _check_seed(brackets.bootstrap_seed())
+
+
+def _check_seed(seed: str) -> None:
+    """Refuse what sacreBLEU would end on with a traceback."""
+    is_number = seed.isascii() and seed.isdecimal() and len(seed) <= 10
+    if seed != "none" and not (is_number and int(seed) < 2**32):
+        raise ConfigError(
+            f"the environment variable SACREBLEU_SEED is {seed!r}: it takes a number from 0 to "
+            f"{2**32 - 1}, or none"
+        )
 
 
 @dataclass(frozen=True)

@@ -13,19 +13,23 @@ from typing import Any
 import torch
 
 from nmt.config.load import dump_config
-from nmt.config.schema import AnyCorpus, Config, TrainConfig
+from nmt.config.schema import AnyCorpus, Config
 from nmt.console import Console
 from nmt.data.lengths import LengthModel
 from nmt.data.prepare import Prepared, prepare, render
 from nmt.data.tokenizer import Tokenizers, train_tokenizers
-from nmt.device import choose_device
+from nmt.device import choose_device, memory_bytes
 from nmt.errors import ConfigError, FileError
 from nmt.files import write_text
+from nmt.model.size import num_parameters
 from nmt.runs import checkpoint
 from nmt.runs import model as trained_model
 from nmt.signals import StopFlag
 from nmt.training.monitor import preparing
 from nmt.training.trainer import Trainer
+
+BYTES_PER_PARAMETER = 16
+"""In training: the weight, its gradient and the two averages of Adam, all in fp32."""
 
 # A run can go on with other values of these; any other key would make it another run.
 _CHANGEABLE = {
@@ -80,7 +84,7 @@ def train(
         TrainingError: the loss or the gradient is not finite.
         Interrupted: a signal came; the state has been saved.
     """
-    set_up_device(config.train)  # refused now, not after hours of preparing
+    set_up_device(config)  # refused now, not after hours of preparing
     with StopFlag() as stop, checkpoint.locked(run):
         checkpoint.refuse_links(run)
         checkpoint.clear_up(run)
@@ -121,18 +125,32 @@ def train(
         )
 
 
-def set_up_device(config: TrainConfig) -> torch.device:
+def set_up_device(config: Config) -> torch.device:
     """Choose where training computes, and settle how.
 
     Raises:
-        ConfigError: there is no such device.
+        ConfigError: there is no such device, or the model does not fit into its memory.
     """
     # oneDNN keeps 1,024 kernels, each made for one shape, and batches have ever new shapes: memory
     # would grow by gigabytes and nothing be used again. Read when the first kernel is made.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    return choose_device(config.device)
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)
+    device = choose_device(config.train.device)
+    _refuse_what_cannot_fit(config, device)
+    return device
+
+
+def _refuse_what_cannot_fit(config: Config, device: torch.device) -> None:
+    """Refuse a model that is sure to be too large, while its vocabulary is not known yet."""
+    number = num_parameters(config.model, 0, 0)
+    needed, there = number * BYTES_PER_PARAMETER, memory_bytes(device)
+    if needed > there:
+        raise ConfigError(
+            f"model: it has {number:,} parameters besides its embeddings, which take "
+            f"{needed / 1e9:,.0f} GB in training, but {device} has {there / 1e9:,.0f} GB of "
+            "memory: take fewer layers or lower widths"
+        )
 
 
 def _beginning(run: Path) -> str:

@@ -60,7 +60,7 @@ def measured(
         monkeypatch.setattr(training, "Learner", lambda *arguments: here)
         monkeypatch.setattr(training.time, "monotonic", lambda: here.now)
         monkeypatch.setattr(training, "_peak_bytes", lambda device: here.peak)
-        monkeypatch.setattr(training, "_total_bytes", lambda device: here.total_bytes)
+        monkeypatch.setattr(training, "memory_bytes", lambda device: here.total_bytes)
         result, findings = training.measure(made, torch.device("cpu"))
         return result, findings, here
 
@@ -130,10 +130,3 @@ def test_a_model_larger_than_the_memory_is_not_made(measured: Measure) -> None:
     assert (finding.severity, finding.kind, finding.about) == ("error", "memory", "model")
     assert result is None
     assert machine.sizes == []
-
-
-def test_the_memory_of_a_container_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu = torch.device("cpu")
-    before = training._total_bytes(cpu)
-    monkeypatch.setattr(training, "_container_limits", lambda path: [123])
-    assert training._total_bytes(cpu) == 123 < before

@@ -224,7 +224,7 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_made(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
     run = tiny_run()
-    with pytest.raises(ConfigError, match="device 'cuda:99': not here"):
+    with pytest.raises(ConfigError, match="device 'cuda:99': "):
         run.train(make_config(device="cuda:99"))
     assert not run.path.exists()
 
