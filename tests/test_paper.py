@@ -10,8 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from nmt.cli import app
+from nmt.config.corpora import DatasetCorpus
 from nmt.config.load import load_config
-from nmt.config.schema import Config, DatasetCorpus
+from nmt.config.schema import Config
 
 PAPER = Path(__file__).parents[1] / "configs" / "paper"
 

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.check.finding import Finding, Severity, share
-from nmt.config.schema import AnyCorpus, DataConfig, FilesCorpus
+from nmt.config.corpora import AnyCorpus, FilesCorpus
+from nmt.config.schema import DataConfig
 from nmt.data.corpus import INVALID_UTF8, origin
 from nmt.data.prepare import (
     DUPLICATE,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from nmt.check.finding import Finding, share
 from nmt.check.subject import Subject
-from nmt.config.schema import TransformerConfig
+from nmt.config.models import TransformerConfig
 from nmt.model.size import num_parameters
 
 # Supervised baselines on small corpora end after about 100 epochs (Guzmán et al. 2019, 564,000

@@ -8,7 +8,9 @@ import functools
 import itertools
 from typing import Any
 
-from nmt.config.schema import CORPUS_KINDS, MODELS, Config
+from nmt.config.corpora import CORPUS_KINDS
+from nmt.config.models import MODELS
+from nmt.config.schema import Config
 
 _WRONG_TYPES = {
     "string_type": "text",

@@ -10,7 +10,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from nmt.config.explain import explain
-from nmt.config.schema import MODELS, Config, TransformerConfig
+from nmt.config.models import MODELS, TransformerConfig
+from nmt.config.schema import Config
 from nmt.errors import ConfigError, FileError
 from nmt.files import MAX_YAML_BYTES, read_bounded
 

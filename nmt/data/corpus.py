@@ -23,9 +23,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, cast
 
-from nmt.config.schema import (
+from nmt.config.corpora import (
     AnyCorpus,
-    DataConfig,
     DatasetCorpus,
     DemoCorpus,
     FilesCorpus,
@@ -33,6 +32,7 @@ from nmt.config.schema import (
     ParquetCorpus,
     TsvCorpus,
 )
+from nmt.config.schema import DataConfig
 from nmt.errors import ConfigError, DataError, FileError
 
 if TYPE_CHECKING:

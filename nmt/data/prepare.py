@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from nmt.config.schema import AnyCorpus, Config, DataConfig
+from nmt.config.corpora import AnyCorpus
+from nmt.config.schema import Config, DataConfig
 from nmt.data import cache
 from nmt.data.corpus import (
     CONTROL_CHARACTERS,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nmt.config.schema import AnyModel
+from nmt.config.models import AnyModel
 from nmt.errors import FileError
 from nmt.model.convolutional import ConvolutionalNetwork
 from nmt.model.kernels import cpu

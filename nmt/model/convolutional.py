@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nmt.config.schema import ConvolutionalConfig
+from nmt.config.models import ConvolutionalConfig
 from nmt.model.attention import scaled_dot_product_attention
 from nmt.model.cache import KeyValues, is_all
 from nmt.model.dropout import Dropout

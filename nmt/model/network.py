@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from nmt.config.schema import ConvolutionalConfig, RecurrentConfig
+from nmt.config.models import ConvolutionalConfig, RecurrentConfig
 
 
 class State(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nmt.config.schema import TransformerConfig
+from nmt.config.models import TransformerConfig
 
 
 def sinusoids(start: int, length: int, d_model: int) -> Tensor:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from nmt.config.schema import RecurrentConfig
+from nmt.config.models import RecurrentConfig
 from nmt.model.cache import is_all
 from nmt.model.dropout import Dropout
 from nmt.model.network import Network, make_embeddings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nmt.config.schema import ConvolutionalConfig, RecurrentConfig, TransformerConfig
+from nmt.config.models import ConvolutionalConfig, RecurrentConfig, TransformerConfig
 
 ModelConfig = TransformerConfig | RecurrentConfig | ConvolutionalConfig
 

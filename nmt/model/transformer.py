@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nmt.config.schema import TransformerConfig
+from nmt.config.models import TransformerConfig
 from nmt.model.attention import MultiHeadAttention
 from nmt.model.cache import DecoderState, KeyValues, Past
 from nmt.model.dropout import Dropout

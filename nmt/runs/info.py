@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nmt.config.schema import Config, TransformerConfig
+from nmt.config.models import TransformerConfig
+from nmt.config.schema import Config
 from nmt.errors import FileError, escape
 from nmt.runs import checkpoint
 from nmt.runs.ctranslate2_file import read_variables

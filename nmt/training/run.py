@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
+from nmt.config.corpora import AnyCorpus
 from nmt.config.load import dump_config
-from nmt.config.schema import AnyCorpus, Config
+from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.data.lengths import LengthModel
 from nmt.data.prepare import Prepared, prepare, render

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from nmt.config.schema import Config, DecodeConfig
+from nmt.config.decode import DecodeConfig
+from nmt.config.schema import Config
 from nmt.data.lengths import LengthModel
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, FileError

@@ -18,7 +18,8 @@ from typer.testing import CliRunner, Result
 
 from nmt.cli import app
 from nmt.config.load import load_config
-from nmt.config.schema import MODELS, Config
+from nmt.config.models import MODELS
+from nmt.config.schema import Config
 from nmt.runs import checkpoint
 from nmt.runs import model as trained_model
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from nmt.config.load import dump_config, load_config
-from nmt.config.schema import Config, Section
+from nmt.config.schema import Config
+from nmt.config.section import Section
 from nmt.errors import ConfigError, FileError
 
 DATA = "data: {src_lang: en, tgt_lang: de, train: {demo: train}}\n"

@@ -9,7 +9,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from nmt.config.schema import AnyModel
+from nmt.config.models import AnyModel
 from nmt.model.convolutional import ConvolutionalNetwork
 from nmt.model.network import Network
 from nmt.model.recurrent import RecurrentNetwork

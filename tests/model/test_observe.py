@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from nmt.config.schema import TransformerConfig
+from nmt.config.models import TransformerConfig
 from nmt.model.attention import MultiHeadAttention
 from nmt.model.observe import forced_attention, recorded_weights
 from nmt.model.transformer import Transformer

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from nmt.config.schema import TransformerConfig
+from nmt.config.models import TransformerConfig
 from nmt.model.positions import (
     LearnedPositions,
     NoPositions,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from nmt.config.schema import AnyModel
+from nmt.config.models import AnyModel
 from nmt.model.size import num_parameters
 
 from .conftest import CLASSES

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from nmt.config.schema import TransformerConfig
+from nmt.config.models import TransformerConfig
 from nmt.model.attention import MultiHeadAttention
 from nmt.model.dropout import dropout
 from nmt.model.transformer import DecoderLayer, EncoderLayer, FeedForward, Residual, Transformer

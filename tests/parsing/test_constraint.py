@@ -11,7 +11,7 @@ import sentencepiece
 import torch
 from torch import Tensor
 
-from nmt.config.schema import DecodeConfig
+from nmt.config.decode import DecodeConfig
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.errors import ConfigError
 from nmt.model.build import make_network

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
-from nmt.config.schema import TransformerConfig
+from nmt.config.models import TransformerConfig
 from nmt.data.batching import Batch
 from nmt.model.transformer import Transformer
 from nmt.training import loss as loss_module

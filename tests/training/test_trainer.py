@@ -17,7 +17,8 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from nmt.config.schema import AnyModel, Config
+from nmt.config.models import AnyModel
+from nmt.config.schema import Config
 from nmt.data.batching import Batch
 from nmt.data.prepare import prepare
 from nmt.data.tokenizer import train_tokenizers

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config.schema import DecodeConfig
+from nmt.config.decode import DecodeConfig
 from nmt.errors import ConfigError
 from nmt.translate.engine import EnsembleStepper, TranslateOptions, padded
 

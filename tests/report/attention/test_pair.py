@@ -12,7 +12,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from nmt.cli import app
-from nmt.config.schema import RecurrentConfig
+from nmt.config.models import RecurrentConfig
 from nmt.errors import ConfigError, DataError
 from nmt.model.build import make_network
 from nmt.model.observe import forced_attention
