@@ -1,21 +1,21 @@
-"""Labelled brackets of parses against those of a treebank, counted as EVALB counts them.
+"""Labelled bracket scores of parses against a treebank, counted as in EVALB.
 
-EVALB is the scorer of Sekine and Collins that the literature on parsing uses. Words with certain
-tags, such as punctuation, are taken out of both trees, and with them the brackets that hold nothing
-else. The other brackets match if they have the same label and hold the same words. Which tags and
-labels are left out or count as equal is set by `nmt.parsing.evalb_parameters`.
+EVALB is the scorer of Sekine and Collins that the parsing literature uses. Words with certain tags,
+such as punctuation, are removed from both trees, together with brackets around nothing else. The
+remaining brackets match if they have the same label and span the same words. The parameters in
+`nmt.parsing.evalb_parameters` set which tags and labels are removed or count as equal.
 
-Counts per sentence are equal to those of EVALB, with these exceptions:
+Counts per sentence equal those of EVALB, with these exceptions:
 
-- Linearised trees, which EVALB cannot read, are scored too. A line without any word is one of
-  them and is skipped; EVALB takes the `(NP )` in it for an empty word.
-- EVALB gives up where it meets a word outside a leaf, and after a number of errors. Here such
-  sentences are errors, and the others count.
+- Linearised trees, which EVALB cannot read, are scored too. A line without any word is treated as
+  one and skipped; EVALB reads the `(NP )` in it as an empty word.
+- EVALB stops at a word outside a leaf, and after a number of errors. Here such sentences are
+  errors, and the others count.
 - A bracket that closes before one opens, as in `(S (NN a))) ((VP (VB b))`, is an error. EVALB
-  leaves the bounds of its arrays there, after a last bracket without a word such as `(TOP`, and on
+  writes outside its arrays there, after a final bracket without a word such as `(TOP`, and on
   sentences of more than 200 words or brackets.
-- With QUOTE_LABEL, EVALB may insert one quotation mark twice when two stand side by side. Here
-  each is inserted once.
+- With QUOTE_LABEL, EVALB may insert a quotation mark twice if two are adjacent. Here each is
+  inserted once.
 - A reference that is not a tree is refused.
 """
 
@@ -43,52 +43,52 @@ from nmt.parsing.trees import (
 )
 
 _QUOTES = {"'", '"', "/"}
-"""The words that EVALB takes for quotation marks where they have a tag of QUOTE_LABEL."""
+"""The words that EVALB treats as quotation marks if they have a tag of QUOTE_LABEL."""
 
 # A leaf of a tree in brackets. A linearised tree has none, even if its closing brackets have no
-# labels: there every bracket is a token of its own, as in (NP XX ).
+# labels, because every bracket in it is a separate token, as in (NP XX ).
 _LEAF = re.compile(r"\( \s* [^\s()]+ \s+ [^\s()]+ \) (?= [\s()] | $)", re.ASCII | re.VERBOSE)
 _FUNCTION_TAGS = re.compile(r"[-=].*")
 
 
 class Status(Enum):
-    """What became of a sentence."""
+    """The outcome of comparing a sentence."""
 
     VALID = "valid"
     ERROR = "error"
-    """The parse is a tree over other words, or its brackets do not match. It does not count."""
+    """The parse has other words or unbalanced brackets. It does not count."""
     SKIPPED = "skipped"
-    """The parse has no words, or none that count. It does not count."""
+    """The parse has no words, or none that count. It is left out of the score."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A parse beside the treebank's tree."""
+    """The counts of a parse compared with the treebank's tree."""
 
     status: Status
     length: int
     """Words of the treebank's tree, punctuation included."""
     matched: int = 0
-    """Brackets that both have."""
+    """Brackets that match."""
     gold: int = 0
     """Brackets of the treebank's tree."""
     parsed: int = 0
     """Brackets of the parse."""
     malformed: bool = False
-    """Whether brackets of a linearised tree had to be mended."""
+    """Whether brackets of a linearised tree were repaired."""
     wrong_length: bool = False
-    """Whether a linearised tree had another number of words."""
+    """Whether a linearised tree has too few or too many words."""
 
 
 @dataclass(frozen=True)
 class BracketScore:
-    """Sums over sentences; percentages are of those that are valid.
+    """Sums over the valid sentences.
 
     Attributes:
-        matched: brackets that both the parses and the treebank have.
+        matched: brackets of the parses that match the treebank.
         gold: brackets of the treebank.
         parsed: brackets of the parses.
-        complete: sentences whose brackets are all right, with none missing.
+        complete: sentences in which all brackets match.
         valid: sentences that count.
     """
 
@@ -100,7 +100,7 @@ class BracketScore:
 
     @classmethod
     def of(cls, comparisons: Iterable[Comparison]) -> BracketScore:
-        """Add up the sentences that are valid."""
+        """Return the sums over the valid sentences."""
         valid = [c for c in comparisons if c.status is Status.VALID]
         return cls(
             sum(c.matched for c in valid),
@@ -112,12 +112,12 @@ class BracketScore:
 
     @property
     def precision(self) -> float:
-        """Percentage of the parses' brackets that are right."""
+        """Percentage of the parses' brackets that match."""
         return _percentage(self.matched, self.parsed)
 
     @property
     def recall(self) -> float:
-        """Percentage of the treebank's brackets that are found."""
+        """Percentage of the treebank's brackets that match."""
         return _percentage(self.matched, self.gold)
 
     @property
@@ -127,11 +127,11 @@ class BracketScore:
 
     @property
     def complete_match(self) -> float:
-        """Percentage of sentences with all brackets right."""
+        """Percentage of sentences in which all brackets match."""
         return _percentage(self.complete, self.valid)
 
     def __str__(self) -> str:
-        """Write the score with EVALB's digits."""
+        """Return the scores with two decimals, as in EVALB."""
         return (
             f"F1 = {self.f1:.2f} P = {self.precision:.2f} R = {self.recall:.2f} "
             f"complete match = {self.complete_match:.2f}"
@@ -141,14 +141,14 @@ class BracketScore:
 def compare(hypothesis: str, gold: Tree, parameters: EvalbParameters = COLLINS) -> Comparison:
     """Compare a parse with the treebank's tree.
 
-    A tree in brackets is one with a leaf `(TAG word)`, without a space before the closing bracket.
-    It is never repaired: if it has other words, or brackets that do not match, it is an error as
-    in EVALB.
+    A hypothesis with a leaf `(TAG word)`, without a space before the closing bracket, is a tree in
+    brackets. It is never repaired: with other words or unbalanced brackets it is an error, as in
+    EVALB.
 
-    Anything else is a linearised tree. It takes its words and tags from the treebank's tree, as
-    its own tags may all be XX. If it is broken, or has too few or too many words, it is repaired
-    and counts like any other; it is never an error. With no words at all it is skipped, as EVALB
-    skips an empty parse.
+    Anything else is a linearised tree. It takes its words and tags from the treebank's tree, since
+    its own tags may all be XX. A malformed tree, or one with too few or too many words, is repaired
+    and counts like any other; it is never an error. Without any words it is skipped, as EVALB skips
+    an empty parse.
 
     Args:
         hypothesis: a linearised tree, or trees in brackets with tags and words.
@@ -163,71 +163,71 @@ def compare(hypothesis: str, gold: Tree, parameters: EvalbParameters = COLLINS) 
     gold = project(gold, [leaf.tag != TRACE for leaf in gold.leaves])
     if not linear.leaves:
         return Comparison(Status.SKIPPED, length)
-    found = _compare(fit(linear, gold.leaves), gold, length, parameters)
-    if found.status is not Status.VALID:
-        return found
+    comparison = _compare(fit(linear, gold.leaves), gold, length, parameters)
+    if comparison.status is not Status.VALID:
+        return comparison
     wrong_length = len(linear.leaves) != len(gold.leaves)
-    return replace(found, malformed=not sound, wrong_length=wrong_length)
+    return replace(comparison, malformed=not sound, wrong_length=wrong_length)
 
 
 def _compare(
     parsed: Tree, gold: Tree, length: int, parameters: EvalbParameters, is_tree: bool = True
 ) -> Comparison:
-    ours = [leaf.tag not in parameters.deleted for leaf in gold.leaves]
-    theirs = [leaf.tag not in parameters.deleted for leaf in parsed.leaves]
-    if not any(theirs):
+    gold_kept = [leaf.tag not in parameters.deleted for leaf in gold.leaves]
+    parsed_kept = [leaf.tag not in parameters.deleted for leaf in parsed.leaves]
+    if not any(parsed_kept):
         return Comparison(Status.SKIPPED, length)
     if not is_tree:
         return Comparison(Status.ERROR, length)
-    if sum(ours) != sum(theirs):
-        _keep_quotes(gold.leaves, ours, parsed.leaves, theirs, parameters)
-    gold, parsed = project(gold, ours), project(parsed, theirs)
+    if sum(gold_kept) != sum(parsed_kept):
+        _keep_quotes(gold.leaves, gold_kept, parsed.leaves, parsed_kept, parameters)
+    gold, parsed = project(gold, gold_kept), project(parsed, parsed_kept)
     if len(gold.leaves) != len(parsed.leaves) or not all(
         parameters.equal_word(a.word, b.word)
         for a, b in zip(gold.leaves, parsed.leaves, strict=True)
     ):
         return Comparison(Status.ERROR, length)
-    right, found = _brackets(gold, parameters), _brackets(parsed, parameters)
-    matched = _count_matches(right, found, parameters)
-    return Comparison(Status.VALID, length, matched, len(right), len(found))
+    gold_spans, parsed_spans = _brackets(gold, parameters), _brackets(parsed, parameters)
+    matched = _count_matches(gold_spans, parsed_spans, parameters)
+    return Comparison(Status.VALID, length, matched, len(gold_spans), len(parsed_spans))
 
 
 def _keep_quotes(
     gold: Sequence[Leaf],
-    ours: list[bool],
+    gold_kept: list[bool],
     parsed: Sequence[Leaf],
-    theirs: list[bool],
+    parsed_kept: list[bool],
     parameters: EvalbParameters,
 ) -> None:
     """Keep quotation marks that one tree drops and the other keeps.
 
     An apostrophe may be tagged as a quotation mark, which is dropped, or as a possessive, which is
-    not. Two marks are the same one if as many words are kept before them.
+    not. Two marks are taken as the same if equally many words are kept before them.
 
     Args:
         gold: leaves of the treebank's tree.
-        ours: for each of them, whether it is kept; changed in place.
+        gold_kept: whether each of them is kept; changed in place.
         parsed: leaves of the parse.
-        theirs: the same for them.
-        parameters: which tags may be confused.
+        parsed_kept: whether each of them is kept; changed in place.
+        parameters: give the tags that may be confused.
     """
 
     def quotes(leaves: Sequence[Leaf]) -> list[int]:
         return [
-            place
-            for place, leaf in enumerate(leaves)
+            index
+            for index, leaf in enumerate(leaves)
             if leaf.tag in parameters.quotes and leaf.word in _QUOTES
         ]
 
-    for there in quotes(parsed):
-        before = sum(theirs[:there])
-        for here in quotes(gold):
-            if ours[here] != theirs[there] and sum(ours[:here]) == before:
-                ours[here] = theirs[there] = True
+    for j in quotes(parsed):
+        kept_before = sum(parsed_kept[:j])
+        for i in quotes(gold):
+            if gold_kept[i] != parsed_kept[j] and sum(gold_kept[:i]) == kept_before:
+                gold_kept[i] = parsed_kept[j] = True
 
 
 def _brackets(tree: Tree, parameters: EvalbParameters) -> list[Span]:
-    """List the brackets that count, without their function tags: NP-SBJ is NP."""
+    """Return the brackets that count, without function tags: NP-SBJ becomes NP."""
     spans = (span._replace(label=_FUNCTION_TAGS.sub("", span.label)) for span in tree.spans)
     return [span for span in spans if parameters.counts(span.label)]
 
@@ -235,7 +235,7 @@ def _brackets(tree: Tree, parameters: EvalbParameters) -> list[Span]:
 def _count_matches(
     gold: Iterable[Span], parsed: Iterable[Span], parameters: EvalbParameters
 ) -> int:
-    """Match each bracket of the treebank with the first of the parse that is still free.
+    """Match each bracket of the treebank with the first free one of the parse, and count matches.
 
     The order matters only where EQ_LABEL makes a label equal to several others.
     """
@@ -257,10 +257,10 @@ class BracketReport:
     """The score of a corpus of parses.
 
     Attributes:
-        score: of all sentences.
-        short: of those with at most `parameters.cutoff` words.
-        counts: how many sentences there are, and how many were in any way irregular.
-        parameters: what the sentences were compared by.
+        score: score of all sentences.
+        short: score of those with at most `parameters.cutoff` words.
+        counts: number of sentences, and of each kind of irregular one.
+        parameters: parameters of the comparison.
     """
 
     score: BracketScore
@@ -272,7 +272,7 @@ class BracketReport:
     def of(
         cls, comparisons: Sequence[Comparison], parameters: EvalbParameters = COLLINS
     ) -> BracketReport:
-        """Sum up the comparisons of all sentences."""
+        """Return the report on the comparisons of all sentences."""
         counts = {
             "sentences": len(comparisons),
             "errors": sum(c.status is Status.ERROR for c in comparisons),
@@ -284,20 +284,20 @@ class BracketReport:
         return cls(BracketScore.of(comparisons), BracketScore.of(short), counts, parameters)
 
     def __str__(self) -> str:
-        """Write all that a table in a paper would have."""
+        """Return all the figures that a table in a paper would show, on one line."""
         counts = " ".join(f"{name} = {count}" for name, count in self.counts.items())
         text = f"{self.score} (len<={self.parameters.cutoff}: {self.short}) {counts}"
         # EVALB stops at the second error above MAX_ERROR, not at the first.
         if self.counts["errors"] > self.parameters.max_errors + 1:
             text += (
                 f" WARNING: {self.counts['errors']} of {self.counts['sentences']} sentences are "
-                "errors and not in the score; EVALB gives no score with so many (MAX_ERROR "
+                "errors and left out of the score; with this many, EVALB gives no score (MAX_ERROR "
                 f"{self.parameters.max_errors})"
             )
         return text
 
     def numbers(self) -> dict[str, float]:
-        """The same for programs."""
+        """Return scores and counts by name, for JSON output."""
         named = {"": self.score, f"len{self.parameters.cutoff}_": self.short}
         return {
             f"{prefix}{name}": getattr(score, name)
@@ -310,7 +310,7 @@ def read_references(lines: Iterable[str]) -> list[Tree]:
     """Read the treebank's trees, one per line, as EVALB does.
 
     Raises:
-        DataError: a line has words outside brackets, or brackets that do not match.
+        DataError: if a line has words outside brackets, or unbalanced brackets.
     """
     trees = []
     for number, line in enumerate(lines, 1):
@@ -327,14 +327,14 @@ def read_references(lines: Iterable[str]) -> list[Tree]:
 def bootstrap(comparisons: Sequence[Comparison], samples: int) -> tuple[float, float]:
     """Estimate the 95 % confidence interval of F1 by resampling sentences, as sacreBLEU does.
 
-    Sentences that do not count are not drawn.
+    Only valid sentences are drawn.
 
     Args:
-        comparisons: of all sentences.
-        samples: how many corpora to draw.
+        comparisons: comparisons of all sentences.
+        samples: number of corpora to draw.
 
     Returns:
-        The mean and half the width of the interval, in points.
+        Mean and half-width of the interval, in points.
     """
     import numpy as np
     from sacrebleu.significance import estimate_ci
@@ -349,12 +349,12 @@ def bootstrap(comparisons: Sequence[Comparison], samples: int) -> tuple[float, f
 
 
 def bootstrap_seed() -> str:
-    """The seed as sacreBLEU takes it from the environment; `none` draws a new one each time."""
+    """Return sacreBLEU's seed from the environment; `none` means a new one each time."""
     return os.environ.get("SACREBLEU_SEED", "12345").lower()
 
 
 def signature(samples: int | None, parameters: EvalbParameters = COLLINS) -> str:
-    """Write all that somebody else needs to repeat the score."""
+    """Return the signature of a score: what others need to reproduce it."""
     drawn = f"bs:{samples}|seed:{bootstrap_seed()}|" if samples else ""
     return f"nrefs:1|{drawn}params:{parameters.name}|repair:yes|version:nmt-{__version__}"
 

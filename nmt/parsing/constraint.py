@@ -1,9 +1,9 @@
-"""A search that is held to linearised trees over the words of its source.
+"""A search constraint that allows only linearised trees over the words of the source.
 
-A parse has the words of the sentence, each once and in order, and brackets around them that match:
-`(S (NP John )NP (VP sleeps )VP )S`, as `scripts/treebank --leaves words` writes them. A model that
-has learned from few trees knows what a tree is but loses words; here it is left the choice of the
-brackets alone.
+A parse has the words of the sentence, each once and in order, and matching brackets around them:
+`(S (NP John )NP (VP sleeps )VP )S`, as written by `scripts/treebank --leaves words`. A model
+trained on few trees writes well-formed trees but loses words; under this constraint it chooses only
+the brackets.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.errors import ConfigError
 from nmt.parsing.trees import escaped
 
-_MAX_OPENING = 6  # brackets before a word; treebanks have no more, a lost model has no end of them
-_SPACE = "\u2581"  # SentencePiece's, with which the first piece of a word begins
+_MAX_OPENING = 6  # brackets opened before a word; treebanks have no more, a poor model never stops
+_SPACE = "\u2581"  # with which SentencePiece marks the first piece of a word
 
 
 class TreeGrammar:
-    """What may follow what in a linearised tree, in tokens.
+    """The tokens of linearised trees: brackets and words.
 
     Args:
-        tokenizer: of the target side, in which brackets with their labels are single pieces.
+        tokenizer: target tokenizer, in which each bracket with its label is a single piece.
 
     Raises:
-        ConfigError: it has no such pieces.
+        ConfigError: if it has no such pieces.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -42,38 +42,39 @@ class TreeGrammar:
             for piece, token in ids.items()
             if piece.startswith(f"{_SPACE}(") and piece[2:] and f"{_SPACE}){piece[2:]}" in ids
         }
-        """Of each opening bracket the one that closes it."""
+        """Maps each opening bracket to the one that closes it."""
         self.inner = {token for piece, token in ids.items() if not piece.startswith(_SPACE)}
-        """Pieces that go on with a word."""
+        """Pieces that continue a word."""
         self.inner.discard(tokenizer.unk_id)
         if not self.closing:
             raise ConfigError(
-                "decode.trees needs a model whose pieces are brackets with labels: see "
+                "decode.trees needs a model that has labelled brackets as pieces: see "
                 "tokenizer.user_defined_symbols in configs/parsing-gum.yaml"
             )
 
     def words(self, sentence: str) -> list[int]:
-        """Give the tokens of a sentence's words as they stand in a tree.
+        """Return the tokens of the words of a sentence as they appear in a tree.
 
-        A word that the tokenizer does not know whole, or takes for several, is the unknown token.
+        A word with unknown characters, or one that the tokenizer splits at a space, becomes the
+        unknown token.
         """
-        found = []
+        tokens = []
         for ids in self._tokenizer.encode([escaped(word) for word in sentence.split(" ")]):
             is_word = ids and ids[0] not in self.inner and self.inner.issuperset(ids[1:])
-            found += ids if is_word else [self._tokenizer.unk_id]
-        return found
+            tokens += ids if is_word else [self._tokenizer.unk_id]
+        return tokens
 
 
 @dataclass(frozen=True)
 class _Partial:
-    """The beginning of a tree."""
+    """A prefix of a linearised tree."""
 
     grammar: TreeGrammar
     words: Sequence[int]
     place: int = 0
-    """Of the next token of `words`."""
+    """Index of the next token of `words`."""
     opened: tuple[tuple[int, int], ...] = ()
-    """Brackets that are open: the token that closes each, and the place where it opened."""
+    """Open brackets: for each, the token that closes it and the `place` where it opened."""
 
     def extended(self, token: int) -> _Partial:
         if token in self.grammar.closing:
@@ -85,27 +86,27 @@ class _Partial:
 
     @cached_property
     def following(self) -> list[int]:
-        """The tokens that may follow: there is always one."""
+        """Return the tokens that may follow; there is always at least one."""
         rest = self.words[self.place : self.place + 1]
         if rest and rest[0] in self.grammar.inner:
             return [*rest]
         num_opening = sum(place == self.place for _, place in self.opened)
-        found = [*self.grammar.closing] if rest and num_opening < _MAX_OPENING else []
+        tokens = [*self.grammar.closing] if rest and num_opening < _MAX_OPENING else []
         if self.opened:
-            found += rest
+            tokens += rest
             closing, place = self.opened[-1]
-            # No bracket is empty, and the outermost has all words.
+            # No bracket is empty, and the outermost one spans all words.
             if place < self.place and (len(self.opened) > 1 or not rest):
-                found.append(closing)
-        return found or [self.grammar.eos_id]
+                tokens.append(closing)
+        return tokens or [self.grammar.eos_id]
 
 
 class TreeConstraint:
-    """Holds hypotheses to trees over the words of their sources.
+    """A constraint that makes every hypothesis a tree over the words of its source.
 
     Args:
-        grammar: of the trees.
-        sentences: the source text of each sentence.
+        grammar: tokens of the trees.
+        sentences: source text of each sentence.
     """
 
     def __init__(self, grammar: TreeGrammar, sentences: Iterable[str]) -> None:
@@ -113,7 +114,7 @@ class TreeConstraint:
         self._has_begun = False
 
     def advance(self, tokens_BW: Tensor) -> None:
-        """Extend each tree by a token."""
+        """Extend each tree by its newest token."""
         if self._has_begun:
             self._partials_BW = [
                 [partial.extended(token) for partial, token in zip(*rows, strict=True)]
@@ -122,7 +123,7 @@ class TreeConstraint:
         self._has_begun = True  # the first token is BOS
 
     def apply(self, log_probs_CV: Tensor, first: int) -> Tensor:
-        """Give what cannot follow in a tree probability 0."""
+        """Set the probabilities of tokens that cannot follow to 0."""
         partials = [partial for row in self._partials_BW for partial in row]
         following = [partial.following for partial in partials[first : first + len(log_probs_CV)]]
         return log_probs_CV.masked_fill(~_mask(following, log_probs_CV), -torch.inf)
@@ -136,7 +137,7 @@ class TreeConstraint:
 
 
 def _mask(allowed: Sequence[Sequence[int]], like_CV: Tensor) -> Tensor:
-    """Make a mask that is true at some tokens of each row."""
+    """Return a mask that is true at the allowed tokens of each row."""
     rows = [row for row, tokens in enumerate(allowed) for _ in tokens]
     columns = [token for tokens in allowed for token in tokens]
     mask_CV = torch.zeros_like(like_CV, dtype=torch.bool)

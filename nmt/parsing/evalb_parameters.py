@@ -1,4 +1,4 @@
-"""Parameters of bracket scoring, in the format of EVALB's parameter files."""
+"""Parameters of bracket scoring, read from EVALB's parameter files."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Pairs = frozenset[frozenset[str]]
 
 @dataclass(frozen=True)
 class EvalbParameters:
-    """What counts as a bracket, and what counts as equal.
+    """Which brackets count, and which labels and words count as equal.
 
     The defaults are EVALB's without a parameter file: everything counts.
     """
 
     name: str = "none"
-    """Identifies the parameters in the signature of a score."""
+    """Name of the parameters in the signature of a score."""
     labelled: bool = True
     """Whether brackets must agree in their labels as well as in their words (LABELED)."""
     deleted: frozenset[str] = frozenset()
@@ -39,16 +39,16 @@ class EvalbParameters:
     """EVALB stops at the second error after this many (MAX_ERROR)."""
 
     def equal_word(self, one: str, other: str) -> bool:
-        """Say whether two words count as equal."""
+        """Return whether two words count as equal."""
         return one == other or frozenset((one, other)) in self.equal_words
 
     def equal_label(self, one: str, other: str) -> bool:
-        """Say whether two labels count as equal."""
+        """Return whether two labels count as equal."""
         return one == other or frozenset((one, other)) in self.equal_labels
 
     def counts(self, label: str) -> bool:
-        """Say whether a bracket with this label counts."""
-        # As in EVALB, a label that is equal to a deleted one is deleted too.
+        """Return whether a bracket with this label counts."""
+        # As in EVALB, a label that counts as equal to a deleted one is deleted too.
         return not any(self.equal_label(label, deleted) for deleted in self.deleted)
 
 
@@ -73,12 +73,12 @@ _FIELDS = _NUMBERS | _LABELS | _PAIRS
 def read_parameters(path: str | Path) -> EvalbParameters:
     """Read an EVALB parameter file.
 
-    Each line has a keyword and its value. Keywords with labels or words may be repeated. Lines
-    that start with # are comments, and DEBUG is ignored.
+    Each line has a keyword and its value. Keywords with labels or words may be repeated. Lines that
+    start with # are comments; DEBUG is ignored.
 
     Raises:
-        ConfigError: a keyword is unknown, or its value is malformed; with file and line.
-        DataError, FileError: the file cannot be read.
+        ConfigError: if a keyword is unknown or its value malformed; names file and line.
+        DataError, FileError: if the file cannot be read.
     """
     lines = list(read_lines(path))
     parameters = EvalbParameters()
@@ -97,10 +97,10 @@ def read_parameters(path: str | Path) -> EvalbParameters:
 
 
 def _with(parameters: EvalbParameters, keyword: str, values: list[str]) -> EvalbParameters:
-    """Apply one line of a parameter file.
+    """Return parameters changed by one line of a parameter file.
 
     Raises:
-        ValueError: it is malformed; the message says how.
+        ValueError: if the line is malformed; the message explains why.
     """
     if keyword not in _FIELDS:
         raise ValueError(f"unknown keyword {keyword!r}: EVALB's are {', '.join(_FIELDS)}")

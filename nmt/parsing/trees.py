@@ -1,7 +1,7 @@
-"""Constituency trees as text: Penn Treebank brackets, linearised trees, and the repair of those.
+"""Constituency trees as text: Penn Treebank brackets, linearised trees, and their repair.
 
-A tree is kept as its leaves and the spans above them. That is all that parsers are compared by,
-and no function here recurses, however deep a tree is.
+A tree is stored as its leaves and the spans above them, which is all that scoring needs. No
+function here recurses, so trees may be arbitrarily deep.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from nmt.errors import DataError
 from nmt.files import refuse_inputs, writing
 
 ANY_TAG = "XX"
-"""What stands for every part-of-speech tag (Vinyals et al. 2015)."""
+"""Replaces every part-of-speech tag (Vinyals et al. 2015)."""
 
 Leaves = Literal["XX", "tags", "words"]
 
 TRACE = "-NONE-"
-"""Tag of an empty element, which stands for no word of the sentence."""
+"""Tag of an empty element, which is not a word of the sentence."""
 _ROOTS = {"", "TOP", "ROOT", "S1", "VROOT"}
-# Only ASCII spaces separate: a no-break space is part of a word.
+# Only ASCII white space separates; a no-break space is part of a word.
 _BRACKETS = re.compile(
     r"\( \s* (?P<tag> [^\s()]+) \s+ (?P<word> [^\s()]+) \s* \)"
     r"| \( \s* (?P<label> [^\s()]*)"
@@ -33,7 +33,7 @@ _BRACKETS = re.compile(
     r"| (?P<stray> [^\s()]+)",
     re.ASCII | re.VERBOSE,
 )
-# As EVALB reads: no space comes after ( or before the ) of a leaf, and anything may be empty.
+# As in EVALB: no space after ( or before the ) of a leaf, and any part may be empty.
 _EVALB_BRACKETS = re.compile(
     r"\( (?P<tag> [^\s()]*) \s+ (?P<word> [^\s()]*) \)"
     r"| \( (?P<label> [^\s()]*)"
@@ -60,7 +60,7 @@ class Leaf(NamedTuple):
 
     tag: str
     word: str
-    """As the treebank writes it: `-LRB-` for a bracket."""
+    """Spelt as in the treebank: `-LRB-` for a bracket."""
 
 
 class Span(NamedTuple):
@@ -68,7 +68,7 @@ class Span(NamedTuple):
 
     label: str
     start: int
-    """Number of its first leaf, from 0."""
+    """Index of its first leaf, from 0."""
     end: int
     """One past its last leaf."""
 
@@ -76,8 +76,8 @@ class Span(NamedTuple):
 class Tree(NamedTuple):
     """A sentence with its brackets.
 
-    Spans stand in the order in which their brackets open, outer before inner. None is empty and
-    no two cross.
+    Spans are in the order in which their brackets open, outer before inner. None is empty, and no
+    two cross.
     """
 
     leaves: Sequence[Leaf]
@@ -88,14 +88,14 @@ def parse_tree(text: str) -> Tree:
     """Read one tree in brackets, such as `(S (NP (NNP John)) (VP (VBZ runs)))`.
 
     Raises:
-        ValueError: it is not one tree; the message says why.
+        ValueError: if the text is not exactly one tree; the message explains why.
     """
     leaves: list[Leaf] = []
     spans: list[Span] = []
     opened: list[int] = []
     for part in _BRACKETS.finditer(text):
         if leaves and not opened:
-            raise ValueError("it goes on after the bracket that closes the tree")
+            raise ValueError("text follows the bracket that closes the tree")
         if part["tag"] is not None:
             leaves.append(Leaf(part["tag"], part["word"]))
         elif part["label"] is not None:
@@ -105,7 +105,7 @@ def parse_tree(text: str) -> Tree:
             place = opened.pop()
             label, start, _ = spans[place]
             if start == len(leaves):
-                raise ValueError(f"the bracket ({label} ) has no word in it")
+                raise ValueError(f"the bracket ({label} ) contains no word")
             spans[place] = Span(label, start, len(leaves))
         else:
             raise ValueError(f"{part[0]!r} belongs to no bracket: a leaf is (TAG word)")
@@ -117,14 +117,14 @@ def parse_tree(text: str) -> Tree:
 
 
 def parse_forest(line: str) -> tuple[Tree, str]:
-    """Read any number of trees in brackets, also none, the way EVALB reads a line.
+    """Read zero or more trees in brackets, as EVALB reads a line.
 
-    It is more lenient than `parse_tree` where EVALB is: there may be several trees, and brackets
-    around nothing, which are dropped. It is stricter about spaces: a leaf is `(TAG word)`.
+    This is more lenient than `parse_tree` where EVALB is: there may be several trees, and brackets
+    around nothing are dropped. It is stricter about spaces: a leaf is `(TAG word)`.
 
     Returns:
-        One tree with the leaves and brackets of all, as far as they can be read, and what is
-        wrong with them, empty if nothing is.
+        One tree with the leaves and brackets of all trees, as far as they can be read, and a
+        description of the first problem, empty if there is none.
     """
     leaves: list[Leaf] = []
     spans: list[Span] = []
@@ -150,26 +150,26 @@ def read_trees(path: str | Path) -> Iterator[Tree]:
     """Read the trees of a file, plain or .gz, each on one line or over several.
 
     Raises:
-        DataError: what is there is no tree; with file and line.
-        FileError: the file cannot be read.
+        DataError: if the text is not a tree; names file and line.
+        FileError: if the file cannot be read.
     """
     pieces: list[str] = []
     depth = first = 0
     for number, line in enumerate(read_lines(path), 1):
-        for piece in re.split(r"(?<=\))", line):  # a closing bracket stands last in a piece
+        for piece in re.split(r"(?<=\))", line):  # a closing bracket ends a piece
             if not pieces:
                 first = number
             if piece.strip():
                 pieces.append(piece)
             depth += piece.count("(") - piece.count(")")
             if pieces and depth <= 0:
-                yield _parsed(pieces, f"{path}:{first}")
+                yield _parse_pieces(pieces, f"{path}:{first}")
                 pieces, depth = [], 0
     if pieces:
-        yield _parsed(pieces, f"{path}:{first}")
+        yield _parse_pieces(pieces, f"{path}:{first}")
 
 
-def _parsed(pieces: list[str], origin: str) -> Tree:
+def _parse_pieces(pieces: list[str], origin: str) -> Tree:
     try:
         return parse_tree(" ".join(pieces))
     except ValueError as error:
@@ -177,24 +177,23 @@ def _parsed(pieces: list[str], origin: str) -> Tree:
 
 
 def project(tree: Tree, kept: Sequence[bool]) -> Tree:
-    """Take away leaves, and with them the brackets that have no others.
+    """Return a tree without some leaves and without brackets that contain no others.
 
     Args:
-        tree: any.
-        kept: for each leaf, whether it stays.
+        tree: any tree.
+        kept: whether each leaf is kept.
     """
     places = [0, *accumulate(kept)]
     spans = [Span(label, places[start], places[end]) for label, start, end in tree.spans]
-    leaves = [leaf for leaf, stays in zip(tree.leaves, kept, strict=True) if stays]
+    leaves = [leaf for leaf, keep in zip(tree.leaves, kept, strict=True) if keep]
     return Tree(leaves, [span for span in spans if span.start < span.end])
 
 
 def normalised(tree: Tree) -> Tree:
-    """Reduce a treebank's tree to what parsers are trained on and compared by.
+    """Reduce a treebank's tree to the form used in training and scoring parsers.
 
-    Traces go, with the brackets around nothing else; function tags and indices are cut off
-    (NP-SBJ-1 and NP=2 are NP); so is the root above the sentence, under any of its names. Two
-    brackets around the same words stay two.
+    This removes traces, with brackets around nothing else; function tags and indices (NP-SBJ-1 and
+    NP=2 become NP); and the root above the sentence, whatever its name. Unary chains are kept.
     """
     tree = project(tree, [leaf.tag != TRACE for leaf in tree.leaves])
     spans = [span._replace(label=_FUNCTION_TAGS.sub("", span.label)) for span in tree.spans]
@@ -202,16 +201,16 @@ def normalised(tree: Tree) -> Tree:
 
 
 def sentence(tree: Tree) -> str:
-    """Write the words, with a space between each two and escaped brackets as they are.
+    """Return the words, joined by spaces and unescaped.
 
-    A space inside a word becomes an underscore, so that there are as many words as leaves.
+    White space inside a word becomes an underscore, so that there are as many words as leaves.
     """
-    words = (_ESCAPED.sub(lambda found: _ESCAPES[found[0]], leaf.word) for leaf in tree.leaves)
+    words = (_ESCAPED.sub(lambda match: _ESCAPES[match[0]], leaf.word) for leaf in tree.leaves)
     return " ".join(map(_unbroken, words))
 
 
 def escaped(word: str) -> str:
-    """Write a word of a sentence so that it is no bracket of a tree."""
+    """Return a word with its brackets escaped as in a treebank."""
     return word.replace("(", "-LRB-").replace(")", "-RRB-")
 
 
@@ -220,30 +219,30 @@ def _unbroken(word: str) -> str:
 
 
 def linearise(tree: Tree, leaves: Leaves = "XX") -> str:
-    """Write a tree as a sequence such as `(S (NP XX )NP (VP XX )VP )S`.
+    """Return a tree as a sequence such as `(S (NP XX )NP (VP XX )VP )S`.
 
     This is the target of Vinyals et al. (2015), "Grammar as a Foreign Language", figure 2.
 
     Args:
-        tree: normalised.
-        leaves: what stands for a word: XX always, its part-of-speech tag, or the word as the
-            treebank writes it.
+        tree: normalised tree.
+        leaves: how leaves are written: always as XX, as part-of-speech tags, or as words in the
+            spelling of the treebank.
     """
     write: dict[Leaves, Callable[[Leaf], str]] = {
         "XX": lambda leaf: ANY_TAG,
         "tags": lambda leaf: leaf.tag,
         "words": lambda leaf: _unbroken(leaf.word),
     }
-    return _written(tree, list(map(write[leaves], tree.leaves)), lambda span: f" ){span.label}")
+    return _render(tree, list(map(write[leaves], tree.leaves)), lambda span: f" ){span.label}")
 
 
 def bracketed(tree: Tree) -> str:
-    """Write a tree in brackets on one line, under the root TOP, which EVALB knows."""
+    """Return a tree in brackets on one line, under the root TOP, which EVALB ignores."""
     leaves = [f"({tag} {word})" for tag, word in tree.leaves]
-    return f"(TOP {_written(tree, leaves, lambda span: ')')})"
+    return f"(TOP {_render(tree, leaves, lambda span: ')')})"
 
 
-def _written(tree: Tree, leaves: list[str], close: Callable[[Span], str]) -> str:
+def _render(tree: Tree, leaves: list[str], close: Callable[[Span], str]) -> str:
     spans = list(reversed(tree.spans))
     opened: list[Span] = []
     parts = []
@@ -260,21 +259,21 @@ def _written(tree: Tree, leaves: list[str], close: Callable[[Span], str]) -> str
 
 
 def parse_linearised(line: str) -> tuple[Tree, bool]:
-    """Read a linearised tree, mending its brackets where they do not match.
+    """Read a linearised tree, repairing brackets that do not match.
 
-    The label is that of the opening bracket. Where there are as many closing brackets as opening
-    ones and they nest, each closes the innermost, whatever its label. Elsewhere labels tell what
-    is missing: a closing bracket closes those inside the one that it names too, and is dropped if
-    that is not open; one without a label closes the innermost. What is never closed ends with the
-    line, and brackets around nothing are dropped. (Vinyals et al. 2015 only balance the brackets,
-    with further ones at the end, or for surplus ones at the beginning.)
+    A span gets the label of its opening bracket. If the brackets balance, each closing bracket
+    closes the innermost open one, whatever its label. Otherwise labels show what is missing: a
+    closing bracket also closes all brackets inside the one it names, and is dropped if none of that
+    name is open; one without a label closes the innermost. Brackets still open end with the line,
+    and brackets around nothing are dropped. (Vinyals et al. 2015 only balance the brackets, by
+    adding closing ones at the end or opening ones at the beginning.)
 
     Args:
         line: any text.
 
     Returns:
-        The tree, whose leaves have what is written as their tags and no words, and whether
-        nothing had to be mended.
+        The tree, in which the tags of leaves are the tokens as written and words are empty, and
+        whether it needed no repair.
     """
     tokens = line.split()
     nested = _nested(tokens)
@@ -310,46 +309,46 @@ def parse_linearised(line: str) -> tuple[Tree, bool]:
 
 
 def _nested(tokens: Iterable[str]) -> bool:
-    """Say whether brackets match but for their labels."""
+    """Return whether brackets match, ignoring their labels."""
     steps = ((token[0] == "(") - (token[0] == ")") for token in tokens)
     depths = list(accumulate(steps, initial=0))
     return min(depths) == depths[-1] == 0
 
 
 def fit(tree: Tree, leaves: Sequence[Leaf]) -> Tree:
-    """Put a sentence's leaves under the brackets of a linearised tree.
+    """Replace the leaves of a linearised tree by those of a sentence.
 
-    Where their numbers differ, leaves are dropped from the end of the tree, or missing ones
-    added in the outermost bracket that ends there.
+    If their numbers differ, leaves are dropped at the end of the tree, or missing ones are added to
+    the outermost bracket that ends there.
     """
-    had, has = len(tree.leaves), len(leaves)
+    old_length, length = len(tree.leaves), len(leaves)
     spans = list(tree.spans)
-    last = next((place for place, span in enumerate(spans) if span.end == had), None)
-    if last is not None and had < has:
-        spans[last] = spans[last]._replace(end=has)
-    cut = [Span(label, start, min(end, has)) for label, start, end in spans]
+    last = next((place for place, span in enumerate(spans) if span.end == old_length), None)
+    if last is not None and old_length < length:
+        spans[last] = spans[last]._replace(end=length)
+    cut = [Span(label, start, min(end, length)) for label, start, end in spans]
     return Tree(leaves, [span for span in cut if span.start < span.end])
 
 
 def write_pairs(files: Sequence[str | Path], prefix: str | Path, leaves: Leaves = "XX") -> int:
-    """Write a treebank as a corpus: PREFIX.src, PREFIX.tgt and PREFIX.trees, line by line.
+    """Write a treebank as a parallel corpus: PREFIX.src, PREFIX.tgt and PREFIX.trees.
 
-    The first has the sentences, the second the linearised trees, and the third the trees that
-    `nmt evaluate --metrics bracket-f1` compares with. Sentences of traces alone are left out.
-    Files that were there before are replaced when the last tree has been written.
+    The first has the sentences, the second the linearised trees, and the third the reference trees
+    for `nmt evaluate --metrics bracket-f1`. Sentences of traces alone are left out. Existing files
+    are replaced once the last tree has been written.
 
     Args:
-        files: the treebank's, as `read_trees` reads them.
-        prefix: of the names of what is written.
+        files: files of the treebank, as for `read_trees`.
+        prefix: path prefix of the output files.
         leaves: as in `linearise`.
 
     Returns:
         The number of lines of each file.
 
     Raises:
-        ConfigError: one of the files would be replaced.
-        DataError: what is there is no tree, or there is none at all.
-        FileError: a file cannot be read or written.
+        ConfigError: if an input file would be replaced.
+        DataError: if a file contains text that is not a tree, or no file contains a tree.
+        FileError: if a file cannot be read or written.
     """
     targets = [Path(f"{prefix}.{end}") for end in ("src", "tgt", "trees")]
     refuse_inputs(targets, map(Path, files))
@@ -364,5 +363,5 @@ def write_pairs(files: Sequence[str | Path], prefix: str | Path, leaves: Leaves 
                 gold.write(f"{bracketed(tree)}\n".encode())
                 number += 1
         if not number:
-            raise DataError(f"there is no tree in {', '.join(map(str, files))}")
+            raise DataError(f"no tree found in {', '.join(map(str, files))}")
     return number

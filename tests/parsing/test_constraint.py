@@ -1,4 +1,4 @@
-"""Whatever a model thinks, what is searched is a tree over the words of the source."""
+"""Constrained hypotheses are trees over the words of the source, whatever the model predicts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SENTENCES = ["the cat sat", "on a ( mat ) .", "dogs", "the dogs sat on the cat :
 
 @pytest.fixture(scope="module")
 def brackets() -> Tokenizer:
-    """A tokenizer of the words above and brackets with the labels S and NP."""
+    """Return a tokenizer with the words above and brackets with the labels S and NP."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter([*SENTENCES, "-LRB- -RRB-"] * 10),
@@ -48,7 +48,7 @@ def brackets() -> Tokenizer:
 
 
 class RandomStepper:
-    """Probabilities that depend on the sentence and on all tokens so far."""
+    """Random probabilities that depend on the sentence and all tokens so far."""
 
     def __init__(self, names: list[str], vocab_size: int) -> None:
         self.vocab_size = vocab_size
@@ -86,8 +86,8 @@ def parse(tokenizer: Tokenizer, sentences: list[str], beam_size: int) -> list[li
 
 @pytest.mark.parametrize("beam_size", [1, 4])
 def test_every_hypothesis_is_a_tree_over_the_words(brackets: Tokenizer, beam_size: int) -> None:
-    found = parse(brackets, SENTENCES, beam_size)
-    for sentence, hypotheses in zip(SENTENCES, found, strict=True):
+    results = parse(brackets, SENTENCES, beam_size)
+    for sentence, hypotheses in zip(SENTENCES, results, strict=True):
         assert len(hypotheses) == beam_size
         for text in brackets.decode([hypothesis.ids for hypothesis in hypotheses]):
             tree, is_sound = parse_linearised(text)
@@ -98,20 +98,24 @@ def test_every_hypothesis_is_a_tree_over_the_words(brackets: Tokenizer, beam_siz
             assert words == sentence.replace("(", "-LRB-").replace(")", "-RRB-")
 
 
-def test_a_batch_gives_what_its_sentences_give_alone(brackets: Tokenizer) -> None:
+def test_a_batch_gives_the_same_as_its_sentences_alone(brackets: Tokenizer) -> None:
     alone = [parse(brackets, [sentence], 4)[0] for sentence in SENTENCES]
     assert parse(brackets, SENTENCES, 4) == alone
 
 
-def test_what_may_follow_keeps_its_probability(brackets: Tokenizer) -> None:
+def test_allowed_tokens_keep_their_probabilities(brackets: Tokenizer) -> None:
     constraint = TreeConstraint(TreeGrammar(brackets), ["dogs"])
     stepper = ConstrainedStepper(RandomStepper(["dogs"], brackets.vocab_size), [constraint])
     [plain_RV] = RandomStepper(["dogs"], brackets.vocab_size).step(torch.tensor([[2]]))
-    [held_RV] = stepper.step(torch.tensor([[2]]))
-    # Before the first word only brackets open.
-    opening = [brackets.pieces([i])[0] for i in held_RV[0].isfinite().nonzero()[:, 0].tolist()]
+    [constrained_RV] = stepper.step(torch.tensor([[2]]))
+    # Only opening brackets may come before the first word.
+    opening = [
+        brackets.pieces([i])[0] for i in constrained_RV[0].isfinite().nonzero()[:, 0].tolist()
+    ]
     assert sorted(opening) == ["▁(NP", "▁(S"]
-    assert torch.equal(held_RV[held_RV.isfinite()], plain_RV[held_RV.isfinite()])
+    assert torch.equal(
+        constrained_RV[constrained_RV.isfinite()], plain_RV[constrained_RV.isfinite()]
+    )
 
 
 def test_at_most_six_brackets_open_before_a_word(brackets: Tokenizer) -> None:
@@ -127,8 +131,8 @@ def test_at_most_six_brackets_open_before_a_word(brackets: Tokenizer) -> None:
     assert last_RV[0].isfinite().nonzero().tolist() == [[grammar.words("dogs")[0]]]
 
 
-def test_a_word_that_the_tokenizer_does_not_know(brackets: Tokenizer) -> None:
-    # Ж is no piece; the acute accent becomes a space and another accent.
+def test_a_word_unknown_to_the_tokenizer(brackets: Tokenizer) -> None:
+    # Ж is not a piece; the acute accent is normalised to a space and a combining accent.
     assert TreeGrammar(brackets).words("Ж ca\N{ACUTE ACCENT}t") == [brackets.unk_id] * 2
     [[best]] = parse(brackets, ["the Ж sat"], 1)
     tree, is_sound = parse_linearised(brackets.decode([best.ids])[0])
@@ -136,7 +140,7 @@ def test_a_word_that_the_tokenizer_does_not_know(brackets: Tokenizer) -> None:
     assert [leaf.tag for leaf in tree.leaves] == ["the", "⁇", "sat"]
 
 
-def test_a_model_parses(brackets: Tokenizer, trained_run: Path) -> None:
+def test_an_untrained_model_writes_trees(brackets: Tokenizer, trained_run: Path) -> None:
     config = load_model(trained_run).config
     torch.manual_seed(3)
     tokenizers = Tokenizers(brackets, brackets)
@@ -152,5 +156,7 @@ def test_a_model_parses(brackets: Tokenizer, trained_run: Path) -> None:
 
 def test_a_model_without_brackets_is_refused(trained_run: Path) -> None:
     translator = Translator(Networks([load_model(trained_run)]), TranslateOptions(trees=True))
-    with pytest.raises(ConfigError, match=r"decode\.trees needs a model whose pieces are brackets"):
+    with pytest.raises(
+        ConfigError, match=r"decode\.trees needs a model that has labelled brackets"
+    ):
         list(translator.translate(["the cat"]))

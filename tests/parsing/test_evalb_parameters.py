@@ -1,4 +1,4 @@
-"""EVALB's parameter files are read as EVALB reads them, and mistakes in them are errors."""
+"""EVALB's parameter files are read as in EVALB, except that mistakes in them are errors."""
 
 from __future__ import annotations
 
@@ -29,19 +29,24 @@ def read(folder: Path, *lines: str) -> EvalbParameters:
     return read_parameters(path)
 
 
-def test_a_file_that_says_the_same_as_collins(tmp_path: Path) -> None:
+def test_a_file_equivalent_to_collins(tmp_path: Path) -> None:
     assert read(tmp_path, *COLLINS_LINES) == COLLINS
 
 
-def test_without_a_line_everything_counts(tmp_path: Path) -> None:
-    found = read(tmp_path)
-    assert found.counts("TOP")
-    assert not found.deleted | found.deleted_for_length | found.quotes | found.equal_labels
-    assert (found.labelled, found.cutoff, found.max_errors) == (True, 40, 10)
+def test_an_empty_file_makes_everything_count(tmp_path: Path) -> None:
+    parameters = read(tmp_path)
+    assert parameters.counts("TOP")
+    assert (
+        not parameters.deleted
+        | parameters.deleted_for_length
+        | parameters.quotes
+        | parameters.equal_labels
+    )
+    assert (parameters.labelled, parameters.cutoff, parameters.max_errors) == (True, 40, 10)
 
 
 def test_all_keywords(tmp_path: Path) -> None:
-    found = read(
+    parameters = read(
         tmp_path,
         "LABELED 0",
         "CUTOFF_LEN 70",
@@ -53,15 +58,15 @@ def test_all_keywords(tmp_path: Path) -> None:
         "EQ_LABEL A B",
         "EQ_WORD this This",
     )
-    assert (found.labelled, found.cutoff, found.max_errors) == (False, 70, 500)
-    assert (found.deleted, found.deleted_for_length) == ({"S1"}, {"X"})
-    assert found.quotes == {"''", "POS"}
-    assert found.equal_label("B", "A")
-    assert found.equal_word("This", "this")
-    assert not found.equal_word("A", "B")
+    assert (parameters.labelled, parameters.cutoff, parameters.max_errors) == (False, 70, 500)
+    assert (parameters.deleted, parameters.deleted_for_length) == ({"S1"}, {"X"})
+    assert parameters.quotes == {"''", "POS"}
+    assert parameters.equal_label("B", "A")
+    assert parameters.equal_word("This", "this")
+    assert not parameters.equal_word("A", "B")
 
 
-def test_the_name_tells_files_apart(tmp_path: Path) -> None:
+def test_different_files_have_different_names(tmp_path: Path) -> None:
     names = {read(tmp_path, *lines).name for lines in ([], ["LABELED 0"], ["CUTOFF_LEN 1"])}
     assert len(names) == 3
     assert all(name.startswith("my.prm-") for name in names)
@@ -78,7 +83,7 @@ def test_the_name_tells_files_apart(tmp_path: Path) -> None:
         ("CUTOFF_LEN -1", "CUTOFF_LEN needs a whole number, not '-1'"),
     ],
 )
-def test_mistakes_are_named_with_their_line(tmp_path: Path, line: str, message: str) -> None:
+def test_errors_name_the_line(tmp_path: Path, line: str, message: str) -> None:
     with pytest.raises(ConfigError) as error:
         read(tmp_path, "LABELED 1", line)
     assert str(error.value).startswith(f"{tmp_path / 'my.prm'}:2: {message}")

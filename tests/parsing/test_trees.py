@@ -1,4 +1,4 @@
-"""Trees in brackets and linearised: both are read back as they were, and broken ones are mended."""
+"""Trees in brackets and linearised trees: reading, writing, and repair of malformed ones."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ JOHN = "(S (NP (NNP John)) (VP (VBZ has) (NP (DT a) (NN dog))) (. .))"
 # ---------------------------------------------------------------- brackets
 
 
-def test_a_tree_is_its_leaves_and_spans() -> None:
+def test_a_tree_is_parsed_to_leaves_and_spans() -> None:
     assert parse_tree(JOHN) == Tree(
         [
             Leaf("NNP", "John"),
@@ -61,16 +61,16 @@ def test_a_tree_is_its_leaves_and_spans() -> None:
     [
         ("", "no tree"),
         ("(S (NP (NNP John))", r"\(S is never closed"),
-        ("(S (NN a)) (S (NN b))", "goes on after"),
-        ("(S (NN a)))", "goes on after"),
-        ("(S (NN a) (NP ))", r"\(NP \) has no word"),
-        ("(())", "has no word"),
+        ("(S (NN a)) (S (NN b))", "text follows"),
+        ("(S (NN a)))", "text follows"),
+        ("(S (NN a) (NP ))", r"\(NP \) contains no word"),
+        ("(())", "contains no word"),
         ("(S (NN two words))", "'two' belongs to no bracket"),
         ("word", "'word' belongs to no bracket"),
         (")", "belongs to no bracket"),
     ],
 )
-def test_what_is_no_tree(text: str, reason: str) -> None:
+def test_text_that_is_not_one_tree(text: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         parse_tree(text)
 
@@ -89,11 +89,11 @@ def test_what_is_no_tree(text: str, reason: str) -> None:
     ],
 )
 def test_forests(line: str, words: str, labels: list[str], problem: str) -> None:
-    tree, found = parse_forest(line)
+    tree, message = parse_forest(line)
     assert " ".join(leaf.word for leaf in tree.leaves) == words
     assert [span.label for span in tree.spans] == labels
-    assert problem in found
-    assert bool(problem) == bool(found)
+    assert problem in message
+    assert bool(problem) == bool(message)
 
 
 def test_a_tree_may_be_deep() -> None:
@@ -105,7 +105,7 @@ def test_a_tree_may_be_deep() -> None:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_trees_of_one_line_or_several(tmp_path: Path, compressed: bool) -> None:
+def test_trees_on_one_line_or_several(tmp_path: Path, compressed: bool) -> None:
     text = f"( {JOHN} )\n\n( (S\n    (NP (NN a))\r\n\t(VP (VB b)) ))  {JOHN} {JOHN}\n"
     path = tmp_path / ("trees.gz" if compressed else "trees")
     path.write_bytes(gzip.compress(text.encode()) if compressed else text.encode())
@@ -118,14 +118,14 @@ def test_trees_of_one_line_or_several(tmp_path: Path, compressed: bool) -> None:
 
 
 @pytest.mark.parametrize("broken", ["(S (NN a b))", "(S\n(NN a)", "word", ") (S (NN a))"])
-def test_a_broken_tree_is_named_by_file_and_line(tmp_path: Path, broken: str) -> None:
+def test_an_error_names_file_and_line(tmp_path: Path, broken: str) -> None:
     path = tmp_path / "trees"
     path.write_text(f"{JOHN}\n\n{broken}\n", "utf-8")
     with pytest.raises(DataError, match=rf"{path}:3: not a tree"):
         list(read_trees(path))
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="missing"):
         list(read_trees(tmp_path / "missing"))
 
@@ -134,25 +134,25 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("root", ["", "TOP", "ROOT", "S1", "VROOT"])
-def test_the_root_goes(root: str) -> None:
+def test_the_root_is_removed(root: str) -> None:
     assert normalised(parse_tree(f"({root} {JOHN})")) == parse_tree(JOHN)
     assert normalised(parse_tree(JOHN)) == parse_tree(JOHN)
 
 
-def test_function_tags_and_indices_go() -> None:
+def test_function_tags_and_indices_are_removed() -> None:
     tree = parse_tree("(S-IMP-1 (NP-SBJ=2 (NNP A)) (ADVP|PRT-TMP (RB b)) (-LRB- -LRB-))")
     assert [span.label for span in normalised(tree).spans] == ["S", "NP", "ADVP|PRT"]
     assert normalised(tree).leaves[2] == Leaf("-LRB-", "-LRB-")
 
 
-def test_traces_go_with_the_brackets_around_them() -> None:
-    # SBAR holds a zero complementiser and an S that holds a trace: both vanish.
+def test_traces_are_removed_with_the_brackets_around_them() -> None:
+    # SBAR contains a zero complementiser and an S with a trace: both are removed.
     text = "(S (NP-SBJ-1 (NNS Sales)) (VP (VBD fell) (SBAR (-NONE- 0) (S (-NONE- *T*-1)))))"
     assert normalised(parse_tree(text)) == parse_tree("(S (NP (NNS Sales)) (VP (VBD fell)))")
 
 
-def test_unary_chains_stay_even_of_one_label() -> None:
-    # Without the trace the two S are around the same words.
+def test_unary_chains_are_kept_even_with_equal_labels() -> None:
+    # Without the trace the two S span the same words.
     text = "(S (NP (-NONE- *)) (S (VP (VB go))))"
     assert linearise(normalised(parse_tree(text))) == "(S (S (VP XX )VP )S )S"
 
@@ -170,7 +170,7 @@ def test_unary_chains_stay_even_of_one_label() -> None:
         ("a\u2028b", "a_b"),
     ],
 )
-def test_the_sentence_has_words_as_they_are(word: str, written: str) -> None:
+def test_the_sentence_has_unescaped_words(word: str, written: str) -> None:
     tree = parse_tree(f"(NP (DT the) (NN {word}))")
     assert sentence(tree) == f"the {written}"
     assert len(sentence(tree).split()) == 2
@@ -179,7 +179,7 @@ def test_the_sentence_has_words_as_they_are(word: str, written: str) -> None:
 # ---------------------------------------------------------------- linearised trees
 
 
-def test_linearised() -> None:
+def test_linearised_trees() -> None:
     tree = parse_tree(JOHN)
     assert linearise(tree) == "(S (NP XX )NP (VP XX (NP XX XX )NP )VP XX )S"
     assert linearise(tree, "tags") == "(S (NP NNP )NP (VP VBZ (NP DT NN )NP )VP . )S"
@@ -203,42 +203,40 @@ TREES = st.recursive(
 
 
 @given(TREES)
-def test_brackets_are_read_back_as_they_were(tree: Tree) -> None:
+def test_bracketed_trees_round_trip(tree: Tree) -> None:
     assert normalised(parse_tree(bracketed(tree))) == tree
 
 
 @given(TREES, st.sampled_from(get_args(Leaves)))
-def test_linearised_trees_are_read_back_as_they_were(tree: Tree, leaves: Leaves) -> None:
-    found, sound = parse_linearised(linearise(tree, leaves))
+def test_linearised_trees_round_trip(tree: Tree, leaves: Leaves) -> None:
+    parsed, sound = parse_linearised(linearise(tree, leaves))
     assert sound
-    assert fit(found, tree.leaves) == tree
+    assert fit(parsed, tree.leaves) == tree
     written = {
         "XX": ["XX"] * len(tree.leaves),
         "tags": [leaf.tag for leaf in tree.leaves],
         "words": [leaf.word for leaf in tree.leaves],
     }
-    assert [leaf.tag for leaf in found.leaves] == written[leaves]
+    assert [leaf.tag for leaf in parsed.leaves] == written[leaves]
 
 
 TOKENS = st.sampled_from(["(S", ")S", "(NP", ")NP", "(", ")", "XX", "XX", "NN", "⁇"])
 
 
 @given(st.lists(TOKENS, max_size=30), st.integers(min_value=1, max_value=12))
-def test_whatever_a_model_writes_becomes_a_tree_over_the_sentence(
-    tokens: list[str], length: int
-) -> None:
+def test_any_model_output_becomes_a_tree_over_the_sentence(tokens: list[str], length: int) -> None:
     leaves = [Leaf("NN", str(place)) for place in range(length)]
     linear, sound = parse_linearised(" ".join(tokens))
     tree = fit(linear, leaves)
     assert tree.leaves == leaves
-    # What is written can be read again only if spans are nested, in order, and not empty.
+    # The output can be read back only if spans are nested, in order, and not empty.
     assert normalised(parse_tree(bracketed(tree))) == normalised(tree)
     assert parse_linearised(linearise(linear, "tags")) == (linear, True)
     assert sound == (linearise(linear, "tags").split() == tokens)
 
 
 @pytest.mark.parametrize(
-    ("line", "mended"),
+    ("line", "repaired"),
     [
         ("(S (NP XX )NP (VP XX", "(S (NP XX )NP (VP XX )VP )S"),  # cut short
         ("(S (NP XX (VP XX )VP )S", "(S (NP XX (VP XX )VP )NP )S"),  # )NP is missing
@@ -252,10 +250,10 @@ def test_whatever_a_model_writes_becomes_a_tree_over_the_sentence(
         ("", ""),
     ],
 )
-def test_mended_brackets(line: str, mended: str) -> None:
+def test_repaired_brackets(line: str, repaired: str) -> None:
     tree, sound = parse_linearised(line)
-    assert linearise(tree) == mended
-    assert sound == (line == mended)
+    assert linearise(tree) == repaired
+    assert sound == (line == repaired)
 
 
 @given(TREES, st.data())
@@ -265,8 +263,8 @@ def test_closing_brackets_need_no_labels(tree: Tree, data: st.DataObject) -> Non
         data.draw(st.sampled_from([token, ")", ")S", ")UCP"])) if token[0] == ")" else token
         for token in linear.split()
     ]
-    found, sound = parse_linearised(" ".join(wrong))
-    assert fit(found, tree.leaves) == tree
+    parsed, sound = parse_linearised(" ".join(wrong))
+    assert fit(parsed, tree.leaves) == tree
     assert sound == (" ".join(wrong) == linear)
 
 
@@ -298,7 +296,7 @@ def treebank(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedPro
     )
 
 
-def test_the_script_writes_files_that_match_line_by_line(tmp_path: Path) -> None:
+def test_the_script_writes_parallel_files(tmp_path: Path) -> None:
     (tmp_path / "one.mrg").write_text(f"( {JOHN} )\n( (S (-NONE- *) ))\n", "utf-8")
     (tmp_path / "two.mrg.gz").write_bytes(
         gzip.compress(b"(TOP\n (NP-HLN (NN News)\n (-LRB- -LRB-)))")
@@ -315,7 +313,7 @@ def test_the_script_writes_files_that_match_line_by_line(tmp_path: Path) -> None
     assert list(read_lines(tmp_path / "out.tgt"))[1] == "(NP XX XX )NP"
 
 
-def test_the_script_says_what_is_wrong(tmp_path: Path) -> None:
+def test_the_script_reports_errors(tmp_path: Path) -> None:
     (tmp_path / "bad").write_text("(S (NN a b))\n", "utf-8")
     assert treebank(tmp_path / "out", tmp_path / "missing").returncode == FileError.exit_code
     assert treebank(tmp_path / "no" / "out", tmp_path / "bad").returncode == FileError.exit_code
@@ -325,7 +323,7 @@ def test_the_script_says_what_is_wrong(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["-", "/dev/stdin"])
-def test_the_script_reads_the_standard_input(tmp_path: Path, name: str) -> None:
+def test_the_script_reads_standard_input(tmp_path: Path, name: str) -> None:
     done = treebank(tmp_path / "out", name, stdin=f"{JOHN}\n")
     assert (done.returncode, done.stderr) == (0, f"{tmp_path}/out: 1 trees\n")
     assert list(read_lines(tmp_path / "out.src")) == ["John has a dog ."]
@@ -335,11 +333,11 @@ def test_the_script_reads_the_standard_input(tmp_path: Path, name: str) -> None:
     ("text", "error", "message"),
     [
         (f"{JOHN}\n(S (NN a b))\n", DataError, "bad:2: not a tree"),
-        ("", DataError, "there is no tree in .*good, .*bad"),
-        ("(S (-NONE- *))", DataError, "there is no tree in .*good, .*bad"),
+        ("", DataError, "no tree found in .*good, .*bad"),
+        ("(S (-NONE- *))", DataError, "no tree found in .*good, .*bad"),
     ],
 )
-def test_an_error_leaves_the_corpus_as_it_was(
+def test_an_error_leaves_the_corpus_unchanged(
     tmp_path: Path, text: str, error: type[Exception], message: str
 ) -> None:
     (tmp_path / "good").write_text(JOHN, "utf-8")
@@ -354,7 +352,7 @@ def test_an_error_leaves_the_corpus_as_it_was(
     assert after == before | {tmp_path / "good": b"", tmp_path / "bad": text.encode()}
 
 
-def test_what_is_read_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_input_files_are_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("ok.trees").write_text(JOHN, "utf-8")
     Path("linked").symlink_to("ok.trees")
@@ -369,10 +367,10 @@ def test_what_is_read_is_not_replaced(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("recipe", "leaves"), [("parsing-gum.yaml", "words"), ("paper/parsing.yaml", "XX")]
 )
-def test_a_linearised_tree_comes_back_from_the_tokenizer(
+def test_linearised_trees_round_trip_through_the_tokenizer(
     tmp_path: Path, recipe: str, leaves: Leaves
 ) -> None:
-    # The labels of the Penn Treebank, and one (AUX) that the recipes do not know.
+    # The labels of the Penn Treebank, and one (AUX) that is not in the recipes.
     symbols = load_config(ROOT / "configs" / recipe).tokenizer.user_defined_symbols
     labels = sorted({symbol[2:] for symbol in symbols if symbol[1] in "()"} | {"AUX"})
     trees = [f"(S ({label} (NN dog)) (VP (VBZ has) ({label} (NN a)) (. .)))" for label in labels]
@@ -388,21 +386,21 @@ def test_a_linearised_tree_comes_back_from_the_tokenizer(
     for ids in (tokenizer.encode(lines), tokenizer.sample(lines, alpha=0.5, nbest=-1, seed=1)):
         assert tokenizer.decode(ids) == lines
         for line, row in zip(lines, ids, strict=True):
-            # What the recipe knows is one piece each, and nothing else looks like it.
+            # Brackets listed in the recipe are single pieces, and no other text becomes one of these.
             known = [f"\u2581{part}" for part in line.split() if f"\u2581{part}" in symbols]
             assert [piece for piece in tokenizer.pieces(row) if piece in symbols] == known
             assert len(known) >= 4
 
 
 @pytest.mark.skipif(not GUM.is_dir(), reason=f"no data in {GUM}")
-def test_a_treebank_is_read_back_as_it_was() -> None:
+def test_a_treebank_round_trips() -> None:
     trees = [normalised(tree) for tree in read_trees(GUM / "dev.ptb.gz")]
     assert len(trees) == 1575
     known = load_config(ROOT / "configs" / "parsing-gum.yaml").tokenizer.user_defined_symbols
     for tree in trees:
-        found, sound = parse_linearised(linearise(tree))
+        parsed, sound = parse_linearised(linearise(tree))
         assert sound
-        assert fit(found, tree.leaves) == tree
+        assert fit(parsed, tree.leaves) == tree
         assert normalised(parse_tree(bracketed(tree))) == tree
         assert len(sentence(tree).split(" ")) == len(tree.leaves)
         brackets = {part for part in linearise(tree).split() if part != "XX"}
