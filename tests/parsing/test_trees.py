@@ -386,7 +386,7 @@ def test_linearised_trees_round_trip_through_the_tokenizer(
     for ids in (tokenizer.encode(lines), tokenizer.sample(lines, alpha=0.5, nbest=-1, seed=1)):
         assert tokenizer.decode(ids) == lines
         for line, row in zip(lines, ids, strict=True):
-            # Brackets listed in the recipe are single pieces, and no other text becomes one of these.
+            # Brackets in the recipe are single pieces, and no other text becomes one of these.
             known = [f"\u2581{part}" for part in line.split() if f"\u2581{part}" in symbols]
             assert [piece for piece in tokenizer.pieces(row) if piece in symbols] == known
             assert len(known) >= 4
