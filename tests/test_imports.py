@@ -95,7 +95,11 @@ def test_search_knows_nothing_and_evaluation_no_model() -> None:
 
     search = {room(module) for module in reached("nmt.search.beam")}
     assert search.isdisjoint({"model", "data", "runs"})
-    evaluate = {room(module) for module in reached("nmt.evaluation.metrics")}
+    evaluate = {
+        room(imported)
+        for module in ("nmt.evaluation.metrics", "nmt.evaluation.testsets")
+        for imported in reached(module)
+    }
     assert evaluate.isdisjoint({"model", "runs", "translate"})
 
 

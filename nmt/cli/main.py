@@ -608,7 +608,8 @@ def evaluate(
     from dataclasses import replace
 
     from nmt.data.corpus import BOM, read_lines
-    from nmt.evaluation.metrics import EvaluateOptions, evaluate, gold_trees, read_test_data, render
+    from nmt.evaluation.metrics import EvaluateOptions, evaluate, gold_trees, render
+    from nmt.evaluation.testsets import read_test_data
     from nmt.files import write_lines
     from nmt.parsing.evalb_parameters import COLLINS, read_parameters
 

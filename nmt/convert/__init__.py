@@ -1,1 +1,1 @@
-"""Models for other toolkits."""
+"""Export to other toolkits."""

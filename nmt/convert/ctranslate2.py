@@ -1,13 +1,13 @@
-"""Writing a trained model as a directory that CTranslate2 runs (extra `[export]`).
+"""Export of trained models to CTranslate2 (extra `[export]`).
 
-The directory is self-contained:
+The exported directory is self-contained:
 
-    model.bin, config.json     what CTranslate2 reads, with
-    shared_vocabulary.json     the pieces in the order of their ids (source_ and
-                               target_vocabulary.json when the vocabularies are separate)
+    model.bin, config.json     the model as CTranslate2 reads it
+    shared_vocabulary.json     its pieces in the order of their ids (source_ and
+                               target_vocabulary.json if the vocabularies are separate)
     spm.model                  the SentencePiece model (src.model and tgt.model)
-    config.yaml                the configuration of the run
-    data.json                  how long translations are on average, if that is known
+    config.yaml                the configuration of the training run
+    data.json                  length statistics of the training pairs, if known
     manifest.json              sizes and checksums
 """
 
@@ -32,16 +32,16 @@ from nmt.translate.ct2_engine import require_ctranslate2
 
 
 def export_ctranslate2(model: TrainedModel, output: Path, quantization: str | None) -> None:
-    """Write a model for CTranslate2; the directory is there whole or not at all.
+    """Export a model to CTranslate2. On failure no output is left behind.
 
     Args:
-        model: on the CPU, in float32.
-        output: a directory that is not there yet, or is empty.
-        quantization: how the weights are stored, one of CTranslate2's types; None is as they are.
+        model: model on the CPU, in float32.
+        output: directory to create; may exist if it is empty.
+        quantization: CTranslate2 type in which to store the weights; None keeps float32.
 
     Raises:
-        ConfigError: CTranslate2 is not installed or cannot express the model.
-        FileError: the directory is not empty or cannot be written.
+        ConfigError: if CTranslate2 is not installed or cannot represent the model.
+        FileError: if the directory is not empty or cannot be written.
     """
     require_ctranslate2()
     spec = make_spec(model)
@@ -58,7 +58,7 @@ def export_ctranslate2(model: TrainedModel, output: Path, quantization: str | No
 
     try:
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise FileError(f"{output}: is there already: name a new directory")
+            raise FileError(f"{output}: already exists; name a new directory")
         if output.is_dir():
             output.rmdir()
         save_directory(output, fill)
@@ -67,13 +67,10 @@ def export_ctranslate2(model: TrainedModel, output: Path, quantization: str | No
 
 
 def make_spec(model: TrainedModel) -> Any:
-    """Describe a model to CTranslate2.
-
-    Returns:
-        a `ctranslate2.specs.TransformerSpec`.
+    """Convert a model to a `ctranslate2.specs.TransformerSpec`.
 
     Raises:
-        ConfigError: it cannot be described.
+        ConfigError: if CTranslate2 cannot represent the model.
     """
     from ctranslate2.specs import TransformerSpec
     from ctranslate2.specs.common_spec import Activation
@@ -81,8 +78,8 @@ def make_spec(model: TrainedModel) -> Any:
     config = model.config.model
     if config.kind != "transformer":
         raise ConfigError(
-            f"CTranslate2 cannot express model.kind {config.kind}, only the Transformer: "
-            "nmt translate runs it as it is"
+            f"CTranslate2 cannot represent model.kind {config.kind}, only the Transformer; "
+            "nmt translate runs the model without exporting it"
         )
     network = model.transformer("CTranslate2")
     d_k, _, d_v = (
@@ -90,8 +87,8 @@ def make_spec(model: TrainedModel) -> Any:
     )
     if d_k != d_v:
         raise ConfigError(
-            f"CTranslate2 cannot express model.d_k {d_k} beside model.d_v {d_v}: it has one width "
-            "for the queries, keys and values of a head"
+            f"CTranslate2 cannot represent model.d_k {d_k} with model.d_v {d_v}: it has one width "
+            "per head for queries, keys and values"
         )
     activations = {
         "relu": Activation.RELU,
@@ -119,7 +116,7 @@ def make_spec(model: TrainedModel) -> Any:
 
 
 def _set_sides(spec: Any, network: Transformer, length: int) -> None:
-    """Set what surrounds the layers."""
+    """Set the embeddings, position encodings, final norms and output projection."""
     sides = [
         (spec.encoder, network.src_positions, network.encoder_norm),
         (spec.decoder, network.tgt_positions, network.decoder_norm),
@@ -127,19 +124,19 @@ def _set_sides(spec: Any, network: Transformer, length: int) -> None:
     d_model = network.projection.in_features
     for side, positions, norm in sides:
         side.scale_embeddings = network.embedding_scale
-        # Without a table CTranslate2 takes sinusoids of another layout that start at 1.
-        # The further row is there for the last token, which scoring reads and nothing follows.
+        # Without a table, CTranslate2 computes sinusoids in a different layout, starting at 1.
+        # The extra row is for scoring, which also feeds the last token to the decoder.
         table_MP = positions(0, length)
-        # CTranslate2 adds positions. With zeros before them, and behind the embeddings, that is
-        # the same as to concatenate them.
-        before = d_model - table_MP.shape[1]
-        side.position_encodings.encodings = F.pad(_copy(table_MP), (before, 0, 0, 1))
+        # CTranslate2 can only add positions to embeddings. Padding the former on the left and the
+        # latter on the right with zeros makes adding equal to concatenating.
+        left_padding = d_model - table_MP.shape[1]
+        side.position_encodings.encodings = F.pad(_copy(table_MP), (left_padding, 0, 0, 1))
         if isinstance(norm, nn.LayerNorm):
             _set_norm(side.layer_norm, norm)
-    behind = d_model - network.src_embedding.embedding_dim
-    # Equal matrices become one when the specification is optimised.
-    spec.encoder.embeddings[0].weight = F.pad(_copy(network.src_embedding.weight), (0, behind))
-    spec.decoder.embeddings.weight = F.pad(_copy(network.tgt_embedding.weight), (0, behind))
+    right_padding = (0, d_model - network.src_embedding.embedding_dim)
+    # spec.optimize() merges equal matrices.
+    spec.encoder.embeddings[0].weight = F.pad(_copy(network.src_embedding.weight), right_padding)
+    spec.decoder.embeddings.weight = F.pad(_copy(network.tgt_embedding.weight), right_padding)
     spec.decoder.projection.weight = _copy(network.projection.weight)
 
 
@@ -173,7 +170,7 @@ def _set_cross_attention(spec: Any, attention: MultiHeadAttention) -> None:
 
 
 def _queries_scale(attention: MultiHeadAttention) -> float:
-    """1 / sqrt(d_k), which CTranslate2 would else make of d_model / num_heads."""
+    """Return 1 / sqrt(d_k); CTranslate2 would assume d_k = d_model / num_heads."""
     return float((attention.widths[0] // attention.num_heads) ** -0.5)
 
 
@@ -199,7 +196,7 @@ def _set_norm(spec: Any, norm: nn.LayerNorm) -> None:
 
 
 def _copy(weights: Tensor) -> Tensor:
-    """Copy weights: CTranslate2 quantises in place."""
+    """Return a copy, because CTranslate2 quantises in place."""
     return weights.detach().clone()
 
 
@@ -208,14 +205,14 @@ def _set_vocabularies(spec: Any, model: TrainedModel) -> None:
     for tokenizer in (src, tgt):
         if len(set(vocabulary(tokenizer))) < tokenizer.vocab_size:
             raise ConfigError(
-                "CTranslate2 cannot tell pieces of the same name apart: the SentencePiece model "
-                "has no padding, but a piece called <pad>"
+                "CTranslate2 cannot tell apart pieces of the same name: the SentencePiece model "
+                "has no padding token, but a piece called <pad>"
             )
     unk, bos, eos = tgt.pieces([tgt.unk_id, tgt.bos_id, tgt.eos_id])
     if src.pieces([src.unk_id, src.eos_id]) != [unk, eos]:
         raise ConfigError(
-            "CTranslate2 cannot express that the unknown token or the end mark has another name "
-            f"in the source tokenizer than in that of the target, {unk} and {eos}"
+            "CTranslate2 cannot represent source and target tokenizers whose unknown tokens or "
+            f"EOS have different names; those of the target are {unk} and {eos}"
         )
     spec.register_source_vocabulary(vocabulary(src))
     spec.register_target_vocabulary(vocabulary(tgt))

@@ -1,1 +1,1 @@
-"""Scores of translations."""
+"""Scores and test data."""

@@ -22,7 +22,7 @@ from nmt.runs import checkpoint
 if TYPE_CHECKING:
     import torch
 
-    from nmt.evaluation.metrics import EvaluationData
+    from nmt.evaluation.testsets import EvaluationData
     from nmt.report.quality import Quality
 
 
@@ -203,7 +203,7 @@ def _named_data(text: Text) -> EvaluationData | None:
         return None
     if text.src is None or not text.refs:
         raise ConfigError("--src and --ref go together: the text to translate and its translation")
-    from nmt.evaluation.metrics import read_test_data
+    from nmt.evaluation.testsets import read_test_data
 
     return read_test_data(None, src=text.src, refs=text.refs)
 
@@ -243,7 +243,7 @@ def _own_data(config: Config, part: str | None) -> tuple[EvaluationData, str]:
         ConfigError: the configuration has none.
     """
     from nmt.data.corpus import corpus_name, read_pairs
-    from nmt.evaluation.metrics import EvaluationData
+    from nmt.evaluation.testsets import EvaluationData
 
     part = part or ("test" if config.data.test else "valid")
     corpora = config.data.test if part == "test" else config.data.valid

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nmt.errors import DataError
-from nmt.evaluation.metrics import EvaluateOptions, EvaluationData, Score, evaluate
+from nmt.evaluation.metrics import EvaluateOptions, Score, evaluate
+from nmt.evaluation.testsets import EvaluationData
 from nmt.progress import Advance
 from nmt.runs.model import TrainedModel
 from nmt.translate.score import PairScore, Totals, score_pairs

@@ -111,7 +111,7 @@ def test_refusals(trained_run: Path, exported: Path, tmp_path: Path) -> None:
             2,
             "--dtype needs a run",
         ),
-        (["export", trained_run, "--to=ctranslate2", "-o", exported], 4, "there already"),
+        (["export", trained_run, "--to=ctranslate2", "-o", exported], 4, "already exists"),
         (["export", trained_run, "--to=ctranslate2", "--quantization=int3", "-o", "x"], 2, "int3"),
         (["export", tmp_path, "--to=ctranslate2", "-o", tmp_path / "x"], 4, "not a model"),
     ]:

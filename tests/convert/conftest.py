@@ -1,4 +1,4 @@
-"""Small models that know some sentences of the phrasebook by heart: their choices are clear."""
+"""Small models that have memorised a few phrasebook sentences, so that their choices are clear."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nmt.model.build import make_network
 from nmt.runs.model import TrainedModel
 from nmt.translate.engine import padded
 
-torch.set_num_threads(1)  # tiny matrices, and other tests may run beside
+torch.set_num_threads(1)  # tiny matrices; other tests may run at the same time
 
 _SENTENCES, _STEPS, _WARMUP_STEPS = 24, 80, 15
 
@@ -42,7 +42,7 @@ def _train_tokenizer(lines: list[str], **settings: Any) -> Tokenizer:
 
 @pytest.fixture(scope="session")
 def train_tokenizer() -> Callable[..., Tokenizer]:
-    """(lines, **settings of SentencePiece)"""
+    """Return a function (lines, **settings of SentencePiece)."""
     return _train_tokenizer
 
 
@@ -65,7 +65,7 @@ def joint(pairs: Pairs) -> Tokenizers:
 @pytest.fixture(scope="session")
 def separate(pairs: Pairs) -> Tokenizers:
     src, tgt = zip(*pairs, strict=True)
-    # A model without padding: its id is one past the pieces.
+    # The source model has no padding piece: pad_id is one past the last piece.
     return Tokenizers(
         _train_tokenizer(list(src), vocab_size=120, pad_id=-1, unk_id=0, bos_id=1, eos_id=2),
         _train_tokenizer(list(tgt)),
@@ -74,7 +74,7 @@ def separate(pairs: Pairs) -> Tokenizers:
 
 @pytest.fixture(scope="session")
 def make_model(pairs: Pairs) -> Callable[..., TrainedModel]:
-    """(tokenizers, steps of training, **settings of the section model)"""
+    """Return a function (tokenizers, training steps, **settings of the section model)."""
 
     def make(tokenizers: Tokenizers, steps: int = _STEPS, **settings: Any) -> TrainedModel:
         shape = {"d_model": 48, "num_heads": 4, "d_ff": 96, "encoder_layers": 2}

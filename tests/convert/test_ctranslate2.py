@@ -1,4 +1,4 @@
-"""A model exported to CTranslate2 translates as it did before."""
+"""A model exported to CTranslate2 translates as it does in nmt."""
 
 from __future__ import annotations
 
@@ -89,13 +89,13 @@ def check_equal(ours: list[Translation], theirs: list[Translation]) -> None:
             assert a.token_log_probs == pytest.approx(b.token_log_probs, abs=1e-4)
 
 
-def test_the_same_translations(any_model: Any, export: Callable[..., Path], lines: Any) -> None:
+def test_same_translations(any_model: Any, export: Callable[..., Path], lines: Any) -> None:
     ours, theirs = both(any_model, export(any_model), lines)
     check_equal(ours, theirs)
     assert len({translation.text for translation in ours}) > 20
 
 
-def test_the_same_with_other_options(
+def test_same_translations_with_other_options(
     model: TrainedModel, export: Callable[..., Path], lines: list[str]
 ) -> None:
     exported = export(model)
@@ -110,7 +110,7 @@ def test_the_same_with_other_options(
         check_equal(*both(model, exported, text, **options))
 
 
-def test_up_to_the_last_learned_position(
+def test_input_as_long_as_the_learned_positions(
     make_model: Callable[..., TrainedModel], joint: Tokenizers, export: Callable[..., Path]
 ) -> None:
     positions = {"kind": "learned", "max_length": 40}
@@ -124,20 +124,20 @@ def test_up_to_the_last_learned_position(
     assert [h.score for h in theirs[0]] == pytest.approx([h.score for h in ours[0]], abs=1e-4)
 
 
-def test_a_sentence_alone_or_in_a_batch(
+def test_sentences_translate_the_same_alone_and_in_a_batch(
     model: TrainedModel, export: Callable[..., Path], lines: list[str]
 ) -> None:
-    """Each has its own limit, though CTranslate2 has one for a batch."""
+    """Each sentence has its own length limit, although CTranslate2 has one per batch."""
     engine = CTranslate2Engine(export(model), CPU, threads=2)
     src = model.tokenizers.src
     sources = [[*ids, src.eos_id] for ids in src.encode([*lines, "the " * 12, "x " * 3])]
     options = TranslateOptions(nbest=4, max_extra_len=2)
     together = engine.search(sources, [""] * len(sources), options)
-    for source, found in zip(sources, together, strict=True):
+    for source, hypotheses in zip(sources, together, strict=True):
         [alone] = engine.search([source], [""], options)
-        assert [h.ids for h in alone] == [h.ids for h in found]
-        assert max(len(h.token_log_probs) for h in found) <= len(source) + 2
-    assert any(len(found[0].ids) == len(s) + 2 for s, found in zip(sources, together, strict=True))
+        assert [h.ids for h in alone] == [h.ids for h in hypotheses]
+        assert max(len(h.token_log_probs) for h in hypotheses) <= len(source) + 2
+    assert any(len(best[0].ids) == len(s) + 2 for s, best in zip(sources, together, strict=True))
 
 
 def test_forbidden_tokens(
@@ -146,7 +146,7 @@ def test_forbidden_tokens(
     export: Callable[..., Path],
     lines: list[str],
 ) -> None:
-    """The model would say an unknown token wherever it says `e`."""
+    """The model prefers the unknown token wherever it would generate `e`."""
     model = make_model(joint, tie_embeddings="none", norm="pre", decoder_layers=1)
     tokenizer = joint.tgt
     pieces = tokenizer.pieces(range(tokenizer.vocab_size))
@@ -160,17 +160,17 @@ def test_forbidden_tokens(
     ours = Translator([model], options).engine.search(sources, [""] * len(sources), options)
     same = [a[0].ids == b[0].ids for a, b in zip(ours, theirs, strict=True)]
     assert sum(same) >= 0.8 * len(same)
-    for found, expected in zip(theirs, ours, strict=True):
-        assert all(tokenizer.unk_id not in hypothesis.ids for hypothesis in found)
-        if found[0].ids == expected[0].ids:
-            assert found[0].score == pytest.approx(expected[0].score, abs=1e-4)
+    for hypotheses, expected in zip(theirs, ours, strict=True):
+        assert all(tokenizer.unk_id not in hypothesis.ids for hypothesis in hypotheses)
+        if hypotheses[0].ids == expected[0].ids:
+            assert hypotheses[0].score == pytest.approx(expected[0].score, abs=1e-4)
     results = ctranslate2.Translator(str(engine.models[0].weights)).translate_batch(
         [tokenizer.pieces(ids[:-1]) for ids in sources]
     )
     assert any("<unk>" in result.hypotheses[0] for result in results)
 
 
-def test_the_directory_is_complete(
+def test_exported_directory_is_complete(
     make_model: Callable[..., TrainedModel], separate: Tokenizers, export: Callable[..., Path]
 ) -> None:
     model = make_model(separate, steps=0, tie_embeddings="none")
@@ -191,7 +191,7 @@ def test_the_directory_is_complete(
     assert settings["layer_norm_epsilon"] == 1e-5
 
 
-def test_ctranslate2_alone_can_use_it(
+def test_ctranslate2_runs_it_without_nmt(
     model: TrainedModel, export: Callable[..., Path], lines: list[str]
 ) -> None:
     translator = ctranslate2.Translator(str(export(model)))
@@ -204,7 +204,7 @@ def test_ctranslate2_alone_can_use_it(
 
 
 @pytest.mark.parametrize("quantization", ["int8", "int8_float32", "int16", "float16", "bfloat16"])
-def test_quantized(
+def test_quantized_models_translate_the_same(
     model: TrainedModel, export: Callable[..., Path], lines: list[str], quantization: str
 ) -> None:
     before = {name: weight.clone() for name, weight in model.network.state_dict().items()}
@@ -216,7 +216,7 @@ def test_quantized(
     assert sum(same) > 20
 
 
-def test_what_cannot_be_expressed(
+def test_models_that_ctranslate2_cannot_represent(
     make_model: Callable[..., TrainedModel],
     train_tokenizer: Callable[..., Tokenizer],
     joint: Tokenizers,
@@ -224,7 +224,7 @@ def test_what_cannot_be_expressed(
     export: Callable[..., Path],
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(ConfigError, match=r"model\.d_k 12 beside model\.d_v 6"):
+    with pytest.raises(ConfigError, match=r"model\.d_k 12 with model\.d_v 6"):
         export(make_model(joint, steps=0, d_v=6))
     same_name = train_tokenizer(
         lines, vocab_size=80, pad_id=-1, unk_id=0, bos_id=1, eos_id=2, user_defined_symbols="<pad>"
@@ -232,13 +232,13 @@ def test_what_cannot_be_expressed(
     with pytest.raises(ConfigError, match="a piece called <pad>"):
         export(make_model(Tokenizers(same_name, same_name), steps=0))
     other_end = train_tokenizer(lines, vocab_size=80, eos_piece="<end>")
-    with pytest.raises(ConfigError, match="another name"):
+    with pytest.raises(ConfigError, match="different names"):
         export(make_model(Tokenizers(other_end, joint.tgt), steps=0, tie_embeddings="none"))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["rnn", "conv"])
-def test_other_kinds_of_models_are_refused(
+def test_other_kinds_of_model_are_refused(
     kind: str, joint: Tokenizers, export: Callable[..., Path], tmp_path: Path
 ) -> None:
     data = {"src_lang": "en", "tgt_lang": "de", "train": {"demo": "train"}}
@@ -248,25 +248,25 @@ def test_other_kinds_of_models_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_whole_or_not_at_all(
+def test_failed_export_leaves_nothing_behind(
     model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Tokenizers, directory: Path) -> None:
+    def fail(self: Tokenizers, directory: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Tokenizers, "save", full)
+        patch.setattr(Tokenizers, "save", fail)
         with pytest.raises(FileError, match="No space left"):
             export_ctranslate2(model, tmp_path / "out", None)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "thesis.txt").write_text("the only copy")
-    with pytest.raises(FileError, match="there already"):
+    with pytest.raises(FileError, match="already exists"):
         export_ctranslate2(model, tmp_path / "taken", None)
     assert (tmp_path / "taken" / "thesis.txt").exists()
 
 
-def test_an_engine_refuses(
+def test_engine_refuses_damaged_models_and_unsupported_options(
     model: TrainedModel, export: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = export(model)
@@ -276,9 +276,9 @@ def test_an_engine_refuses(
         CTranslate2Engine(tmp_path / "nothere", CPU)
     with pytest.raises(ConfigError, match="CTranslate2 cannot run it here"):
         CTranslate2Engine(folder, torch.device("cuda", 99))
-    drawing = TranslateOptions(sampling=Sampling(1.0, None, None, 1))
+    sampled = TranslateOptions(sampling=Sampling(1.0, None, None, 1))
     with pytest.raises(ConfigError, match="does not sample"):
-        list(Translator(CTranslate2Engine(folder, CPU), drawing).translate(["a"]))
+        list(Translator(CTranslate2Engine(folder, CPU), sampled).translate(["a"]))
     for name in ("model.bin", "spm.model", "shared_vocabulary.json"):
         broken = tmp_path / "broken"
         shutil.copytree(folder, broken)
@@ -288,7 +288,7 @@ def test_an_engine_refuses(
         shutil.rmtree(broken)
 
 
-def test_it_takes_as_many_threads_as_torch(
+def test_default_number_of_threads_is_that_of_torch(
     model: TrainedModel, export: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = export(model)
@@ -297,7 +297,7 @@ def test_it_takes_as_many_threads_as_torch(
     assert CTranslate2Engine(folder, CPU, threads=2)._translator.num_translators == 2
 
 
-def test_broken_weights_are_noticed(
+def test_weights_that_are_not_finite_are_noticed(
     make_model: Callable[..., TrainedModel], joint: Tokenizers, export: Callable[..., Path]
 ) -> None:
     model = make_model(joint, steps=0)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from nmt.errors import DataError
-from nmt.evaluation.metrics import EvaluateOptions, EvaluationData, evaluate
+from nmt.evaluation.metrics import EvaluateOptions, evaluate
+from nmt.evaluation.testsets import EvaluationData
 from nmt.progress import Advance
 from nmt.report.quality import SAMPLES, bleu_by_length, hardest, measure
 from nmt.runs.model import TrainedModel, load_model

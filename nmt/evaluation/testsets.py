@@ -1,0 +1,117 @@
+"""Test data: text files, the test corpora of a configuration, and sacreBLEU's test sets."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nmt.config.schema import Config
+from nmt.data.corpus import read_lines, read_pairs
+from nmt.errors import ConfigError, DataError, FileError
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """A source text and its reference translations.
+
+    Attributes:
+        src: source lines; empty if only references were given.
+        refs: one or more lists of reference lines.
+        tgt_lang: code of the target language; empty if unknown.
+    """
+
+    src: list[str]
+    refs: list[list[str]]
+    tgt_lang: str
+
+
+def read_test_data(
+    config: Config | None,
+    *,
+    src: Path | None = None,
+    refs: Sequence[Path] = (),
+    test_set: str | None = None,
+    langs: str | None = None,
+) -> EvaluationData:
+    """Read a sacreBLEU test set, the given files or, by default, `data.test`.
+
+    Args:
+        config: configuration of the model that will translate. Without it, references suffice.
+        src: file with the source text.
+        refs: files with reference translations.
+        test_set: name of a sacreBLEU test set.
+        langs: language pair of the test set; defaults to that of config.
+
+    Raises:
+        ConfigError: if the arguments conflict, or specify no test data.
+        DataError: if the files differ in length or contain invalid text.
+        FileError: if a file cannot be read or a test set cannot be downloaded.
+    """
+    if test_set is not None:
+        if src or refs:
+            raise ConfigError(
+                "--test-set comes with its own source and references: leave out --src and --ref"
+            )
+        if langs is None and config is None:
+            raise ConfigError("--test-set needs --langs, for example en-de")
+        langs = langs or f"{config.data.src_lang}-{config.data.tgt_lang}"  # type: ignore[union-attr]
+        return EvaluationData(*read_test_set(test_set, langs), langs.rpartition("-")[2])
+    if langs is not None:
+        raise ConfigError("--langs needs --test-set")
+    tgt_lang = config.data.tgt_lang if config else ""
+    if refs:
+        if config and not src:
+            raise ConfigError("--ref needs --src with the text to translate")
+        references = [list(read_lines(ref, keep_bom=True)) for ref in refs]
+        sources = list(read_lines(src)) if src else []
+        for ref, lines in zip(refs, references, strict=True):
+            if src and len(lines) != len(sources):  # fail before translating, not after
+                raise DataError(f"{src} has {len(sources)} lines, but {ref} has {len(lines)}")
+        return EvaluationData(sources, references, tgt_lang)
+    if src or config is None:
+        raise ConfigError("no references: give --ref or --test-set")
+    if not config.data.test:
+        raise ConfigError("the model's configuration has no data.test: give --src and --ref")
+    pairs = [pair for corpus in config.data.test for pair in read_pairs(corpus, config.data)]
+    return EvaluationData([pair.src for pair in pairs], [[pair.tgt for pair in pairs]], tgt_lang)
+
+
+def read_test_set(name: str, langs: str) -> tuple[list[str], list[list[str]]]:
+    """Read a sacreBLEU test set, downloading it on first use.
+
+    Args:
+        name: name of the test set, for example `wmt14/full`.
+        langs: language pair, for example `en-de`.
+
+    Returns:
+        The source lines, and one or more lists of reference lines.
+
+    Raises:
+        ConfigError: if sacreBLEU has no such test set, or not in these languages.
+        FileError: if the test set cannot be downloaded.
+    """
+    from sacrebleu.dataset import DATASETS
+
+    if name not in DATASETS:
+        close = difflib.get_close_matches(name, DATASETS, n=5, cutoff=0.3)
+        raise ConfigError(
+            f"sacreBLEU has no test set {name!r}; similar names: {', '.join(close) or 'none'}; "
+            "`sacrebleu --list` prints all of them"
+        )
+    dataset: Any = DATASETS[name]
+    if langs not in dataset.langpairs:
+        known = ", ".join(sorted(dataset.langpairs))
+        raise ConfigError(f"test set {name} has no language pair {langs!r}; available: {known}")
+    try:
+        src, refs = dataset.get_source_file(langs), dataset.get_reference_files(langs)
+    # sacreBLEU calls sys.exit on some failures, and a damaged archive can raise anything.
+    except (Exception, SystemExit) as error:
+        raise FileError(
+            f"cannot download test set {name} {langs}: {error}; on a machine with network access, "
+            f"run `sacrebleu --download {name} --language-pair {langs}` and copy the directory it "
+            "fills ($SACREBLEU, by default ~/.sacrebleu)"
+        ) from error
+    return list(read_lines(src)), [list(read_lines(ref, keep_bom=True)) for ref in refs]
