@@ -145,7 +145,7 @@ def test_a_model_that_cannot_fit_is_refused_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", ["abc", "-1", "1.5", "", "²", str(2**32), "9" * 5000])
 def test_a_seed_of_the_bootstrap_that_is_none(monkeypatch: pytest.MonkeyPatch, seed: str) -> None:
     monkeypatch.setenv("SACREBLEU_SEED", seed)
-    with pytest.raises(ConfigError, match=r"SACREBLEU_SEED is .*: it takes a number from 0"):
+    with pytest.raises(ConfigError, match=r"SACREBLEU_SEED is .*; it must be a number from 0"):
         EvaluateOptions(confidence=True)
     EvaluateOptions()
     for good in ("none", "0", str(2**32 - 1)):
