@@ -26,6 +26,7 @@ import os
 import platform
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ VERSIONS = ("nmt", "torch", "sentencepiece", "python")
 
 _WEIGHTS = frozenset({"weights.safetensors", "state.json"})
 _TOKENIZERS = ({"spm.model"}, {"src.model", "tgt.model"})
+_OF_A_START = {"lock", "tokenizer", "config.yaml", "data.json"}
 _TEMPORARY = re.compile(
     r"(?:tokenizer|averaged|step-\d+)(?:\.old)?\.tmp|"
     r"\.(?:tokenizer|averaged|step-\d+|config\.yaml|data\.json|finished|metrics\.jsonl)"
@@ -483,6 +485,24 @@ def newest_whole(run: Path, warn: Callable[[str], object]) -> Checkpoint | None:
 
 
 @contextmanager
+def kept_if_used(run: Path) -> Iterator[None]:
+    """Remove a run directory that is made in this context when an error ends it too soon.
+
+    That is, before there is a checkpoint or a line of metrics in it.
+    """
+    made = [path for path in (run, *run.parents) if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        if made and run.is_dir() and {path.name for path in run.iterdir()} <= _OF_A_START:
+            shutil.rmtree(run, ignore_errors=True)
+            with suppress(OSError):  # somebody uses one of them by now
+                for path in made[1:]:
+                    path.rmdir()
+        raise
+
+
+@contextmanager
 def locked(run: Path, advice: str = "wait for it or choose another --run-dir") -> Iterator[None]:
     """Hold the run directory for one training; the system frees it when the process dies.
 
@@ -495,6 +515,9 @@ def locked(run: Path, advice: str = "wait for it or choose another --run-dir") -
     """
     with as_file_error(run):
         run.mkdir(parents=True, exist_ok=True)
+        for folder in (run, run / "checkpoints"):
+            if folder.is_dir():  # refused now, not when there is something to save
+                tempfile.TemporaryFile(dir=folder).close()
         file = open_lock(run / "lock")
     with file:
         try:

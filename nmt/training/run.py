@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -26,36 +24,12 @@ from nmt.model.size import num_parameters
 from nmt.runs import checkpoint
 from nmt.runs import model as trained_model
 from nmt.signals import StopFlag
+from nmt.training.continuing import check_settings, check_validation_data
 from nmt.training.monitor import preparing
 from nmt.training.trainer import Trainer
 
 BYTES_PER_PARAMETER = 16
 """In training: the weight, its gradient and the two averages of Adam, all in fp32."""
-
-# A run can go on with other values of these; any other key would make it another run.
-_CHANGEABLE = {
-    "data.test",
-    "data.cache_dir",
-    "decode",
-    "train.max_steps",
-    "train.log_every",
-    "train.validate_every",
-    "train.save_every",
-    "train.keep_last",
-    "train.keep_best",
-    "train.patience",
-    "train.learning_rate",
-    "train.warmup_steps",
-    "train.clip_norm",
-    "train.on_nonfinite",
-    "train.max_skipped",
-    "train.valid_beam_size",
-    "train.valid_sentences",
-    "train.average",
-    "train.average_count",
-    "train.device",
-    "train.threads",
-}
 
 Inspect = Callable[[Config, Tokenizers, Mapping[str, Prepared]], Iterable[str]]
 
@@ -86,19 +60,19 @@ def train(
         Interrupted: a signal came; the state has been saved.
     """
     set_up_device(config)  # refused now, not after hours of preparing
-    with StopFlag() as stop, checkpoint.locked(run):
+    with StopFlag() as stop, checkpoint.kept_if_used(run), checkpoint.locked(run):
         checkpoint.refuse_links(run)
         checkpoint.clear_up(run)
         begun = bool(checkpoint.checkpoints(run)) or (run / "averaged").is_dir()
-        if begun:
-            _check_same_run(config, run)
+        changes = check_settings(config, run) if begun else []
         if (step := checkpoint.finished_step(run)) >= config.train.max_steps:
             console.say(
                 f"{run} is trained: step {step} of train.max_steps {config.train.max_steps}. "
                 "Raise it to go on",
             )
             return
-        console.say(f"{run}: {_beginning(run)} of {config.train.max_steps:,}")
+        for line in (f"{run}: {_beginning(run)} of {config.train.max_steps:,}", *changes):
+            console.say(line)
         if not begun:  # what a start that failed left may be of another configuration
             checkpoint.clear_failed_start(run)
         tokenizers = _tokenizers(config, run, console, stop)
@@ -109,7 +83,9 @@ def train(
             if config.data.valid
             else None
         )
-        if inspect and not begun:
+        if begun:
+            check_validation_data(run, valid_data)
+        elif inspect:
             parts = {"train": train_data} | ({"valid": valid_data} if valid_data else {})
             for line in inspect(config, tokenizers, parts):
                 console.say(line)
@@ -212,42 +188,3 @@ def _describe_data(train: Prepared, valid: Prepared | None) -> str:
     }
     lengths = asdict(LengthModel.of(train.src_lengths, train.tgt_lengths))
     return json.dumps({**described, "lengths": lengths}, indent=1, ensure_ascii=False) + "\n"
-
-
-def _check_same_run(config: Config, run: Path) -> None:
-    """Refuse to go on with a run that was begun with another configuration."""
-    if not (run / "config.yaml").exists():
-        return
-    before = _flatten(checkpoint.load_run_config(run).model_dump(mode="json"))
-    now = _flatten(config.model_dump(mode="json"))
-    changed = [
-        f"{key}: was {json.dumps(before.get(key))}, is now {json.dumps(now.get(key))}"
-        for key in {**before, **now}
-        if before.get(key) != now.get(key)
-        and not any(key == free or key.startswith(free + ".") for free in _CHANGEABLE)
-        # Files may have moved: their content is compared with that of the checkpoint.
-        and (not re.match(r"data\.(train|valid)\.", key) or key.endswith(".weight"))
-    ]
-    if changed:
-        raise ConfigError(
-            f"{run} holds a run of another configuration; take its values, or another --run-dir",
-            *changed,
-        )
-
-
-def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Turn nested dicts and lists into one dict with dotted keys."""
-    children = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value)
-        if isinstance(value, list)
-        else None
-    )
-    if children is None:
-        return {prefix: value}
-    return {
-        key: leaf
-        for name, child in children
-        for key, leaf in _flatten(child, f"{prefix}.{name}" if prefix else str(name)).items()
-    }

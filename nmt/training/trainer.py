@@ -247,9 +247,11 @@ class Trainer:
             return
         self.saver.wait()
         last = checkpoint.checkpoints(self.run)
+        # Once the warm-up is over, a run does not go on with another one.
+        in_warmup = self.progress.step < config.warmup_steps
         raise TrainingError(
-            f"{what}The weights were not changed. Try a lower train.learning_rate, a longer "
-            "train.warmup_steps or train.clip_norm=1.0; "
+            f"{what}The weights were not changed. Try a lower train.learning_rate, "
+            f"{'a longer train.warmup_steps ' if in_warmup else ''}or train.clip_norm=1.0; "
             + (f"the last checkpoint is {last[-1].path}" if last else "there is no checkpoint yet")
         )
 

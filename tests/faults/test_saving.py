@@ -118,13 +118,17 @@ def test_fault_10_tmpdir_and_umask(folder: Folder) -> None:
 UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
 
 
-@pytest.mark.parametrize("begun", [False, True], ids=["new", "begun"])
-def test_fault_11_read_only_directory(folder: Folder, begun: bool) -> None:
+@pytest.mark.parametrize(
+    ("begun", "below"),
+    [(False, True), (True, True), (True, False)],
+    ids=["new", "begun", "begun-with-writable-files"],
+)
+def test_fault_11_read_only_directory(folder: Folder, begun: bool, below: bool) -> None:
     run = folder.path / "run"
     if begun:
         folder.train("train.max_steps=2").succeeded()
     run.mkdir(exist_ok=True)
-    modes = [(path, path.stat().st_mode) for path in (run, *run.rglob("*"))]
+    modes = [(path, path.stat().st_mode) for path in (run, *(run.rglob("*") if below else ()))]
     for path, mode in modes:
         path.chmod(mode & ~0o222)
     try:

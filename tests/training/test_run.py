@@ -17,6 +17,7 @@ from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.runs import checkpoint
 from nmt.runs import model as trained_model
+from nmt.training import continuing
 from nmt.training import run as run_module
 
 from .conftest import TinyRun
@@ -172,6 +173,90 @@ def test_what_does_not_touch_the_weights_may_change(
     assert load_config(run.path / "config.yaml") == changed
 
 
+def test_changed_settings_are_said_with_what_they_do_to_the_learning_rate(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
+    keys = {"schedule": "cosine", "warmup_steps": 2, "learning_rate": 0.01}
+    run = tiny_run().train(make_config(max_steps=4, **keys))
+    assert "changed settings" not in run.said
+    run.train(make_config(max_steps=8, keep_last=9, **keys))
+    assert "continuing with changed settings: train.max_steps 4 → 8, train.keep_last 5 → 9" in (
+        run.said
+    )
+    assert "the learning rate goes from 0 at step 4 to 0.005 at step 5" in run.said
+    assert run.metrics("train")[4]["lr"] == pytest.approx(0.005)
+    run.said = ""
+    run.train(make_config(max_steps=9, keep_last=9, **(keys | {"learning_rate": 0.001})))
+    assert "train.learning_rate 0.01 → 0.001" in run.said
+    run.said = ""
+    run.train(make_config(max_steps=9, keep_last=9, **(keys | {"learning_rate": 0.001})))
+    assert "changed settings" not in run.said
+
+
+def test_a_change_that_leaves_the_learning_rate_does_not_speak_of_it(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
+    run = tiny_run().train(make_config(max_steps=2)).train(make_config(max_steps=3))
+    assert "train.max_steps 2 → 3" in run.said
+    assert "learning rate goes" not in run.said
+
+
+def test_the_warm_up_may_change_until_it_is_over(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
+    run = tiny_run().train(make_config(max_steps=3, warmup_steps=5))
+    run.train(make_config(max_steps=6, warmup_steps=6))
+    assert "train.warmup_steps 5 → 6" in run.said
+    assert "the learning rate goes from 0.0018 at step 3 to 0.002 at step 4" in run.said
+    for other in (4, 20):
+        with pytest.raises(ConfigError) as caught:
+            run.train(make_config(max_steps=12, warmup_steps=other))
+        assert f"train.warmup_steps: was 6, is now {other}, but the warm-up is part" in str(
+            caught.value
+        )
+
+
+def test_how_the_best_bleu_was_measured_may_not_change(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
+    run = tiny_run().train(make_config(valid=True, metric="bleu", max_steps=1))
+    with pytest.raises(ConfigError, match="valid_beam_size: was 1, is now 2, but the best bleu"):
+        run.train(make_config(valid=True, metric="bleu", max_steps=2, valid_beam_size=2))
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_other_validation_text_is_refused(
+    make_config: MakeConfig, tiny_run: MakeRun, corpus: Path, tmp_path: Path, gone: bool
+) -> None:
+    files = {side: str(tmp_path / f"valid.{side}") for side in ("src", "tgt")}
+    for path in files.values():
+        Path(path).write_bytes((corpus / Path(path).name).read_bytes())
+    run = tiny_run().train(make_config(valid=True, max_steps=1))
+    run.train(make_config(max_steps=2, data={"valid": files}))  # moved
+    with Path(files["tgt"]).open("r+b") as file:
+        file.write(b"keg")
+    with pytest.raises(ConfigError, match=r"data\.valid: the text in it is not what"):
+        run.train(make_config(max_steps=3, data={"valid": [] if gone else files}))
+    assert run.steps()[-1] == 2
+
+
+def test_validation_may_begin_later(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+    run = tiny_run().train(make_config(max_steps=1)).train(make_config(max_steps=2, valid=True))
+    assert [record["step"] for record in run.metrics("valid")] == [2]
+
+
+def test_a_failed_start_leaves_no_directory(
+    make_config: MakeConfig, tiny_run: MakeRun, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError):
+        tiny_run("a/b/run").train(make_config(data={"max_length": 2}))
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(DataError):
+        tiny_run("mine").train(make_config(data={"max_length": 2}))
+    assert (tmp_path / "mine").is_dir()
+
+
 def test_every_key_that_may_change_exists(make_config: MakeConfig) -> None:
     def keys(section: Any, prefix: str) -> set[str]:
         names = type(section).model_fields
@@ -179,7 +264,7 @@ def test_every_key_that_may_change_exists(make_config: MakeConfig) -> None:
 
     config = make_config()
     known = keys(config, "") | keys(config.train, "train.") | keys(config.data, "data.")
-    assert known >= run_module._CHANGEABLE
+    assert known >= continuing.CHANGEABLE
 
 
 def test_a_start_that_failed_does_not_bind_its_configuration(

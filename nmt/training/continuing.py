@@ -1,0 +1,156 @@
+"""What may change between two parts of a training run, and what that does."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from nmt.config.schema import Config
+from nmt.data.prepare import Prepared
+from nmt.errors import ConfigError, FileError
+from nmt.runs import checkpoint
+from nmt.training.schedule import learning_rate
+
+CHANGEABLE = {
+    "data.test",
+    "data.cache_dir",
+    "decode",
+    "train.max_steps",
+    "train.log_every",
+    "train.validate_every",
+    "train.save_every",
+    "train.keep_last",
+    "train.keep_best",
+    "train.patience",
+    "train.learning_rate",
+    "train.warmup_steps",
+    "train.clip_norm",
+    "train.on_nonfinite",
+    "train.max_skipped",
+    "train.valid_beam_size",
+    "train.valid_sentences",
+    "train.average",
+    "train.average_count",
+    "train.device",
+    "train.threads",
+}
+"""A run can go on with other values of these; any other key would make it another run."""
+
+
+def check_settings(config: Config, run: Path) -> list[str]:
+    """Refuse to go on with a run under settings that contradict what was already done.
+
+    Args:
+        config: what is to be done.
+        run: a run directory with checkpoints.
+
+    Returns:
+        Lines that tell what has changed, and what that does to the learning rate.
+
+    Raises:
+        ConfigError: it would be another run; the message names the keys.
+    """
+    if not (run / "config.yaml").exists():
+        return []
+    before = checkpoint.load_run_config(run)
+    found = checkpoint.checkpoints(run)
+    step = found[-1].step if found else 0
+    values = [_flatten(each.model_dump(mode="json")) for each in (before, config)]
+    changes = {
+        key: [each.get(key) for each in values]
+        for key in {**values[0], **values[1]}
+        if values[0].get(key) != values[1].get(key)
+        # Files may have moved: their content is compared. Validation looks at no weights.
+        and not re.match(r"data\.valid\.|data\.train\..*(?<!\.weight)$", key)
+    }
+    fixed = _fixed(before, config, step, is_validated=any(one.scores for one in found))
+    refused = [
+        f"{key}: was {json.dumps(was)}, is now {json.dumps(now)}{fixed.get(key, '')}"
+        for key, (was, now) in changes.items()
+        if key in fixed or not _is_among(key, CHANGEABLE)
+    ]
+    if refused:
+        raise ConfigError(
+            f"{run} holds a run of another configuration; take its values, or another --run-dir",
+            *refused,
+        )
+    listing = ", ".join(
+        f"{key} {json.dumps(was)} → {json.dumps(now)}" for key, (was, now) in changes.items()
+    )
+    lines = [f"continuing with changed settings: {listing}"] if changes else []
+    return lines + _rate_change(before, config, step)
+
+
+def check_validation_data(run: Path, valid: Prepared | None) -> None:
+    """Refuse validation text other than before, whose scores do not compare with the earlier ones.
+
+    Raises:
+        ConfigError: it is not the text that data.json of the run describes.
+    """
+    try:
+        described = checkpoint.read_json(run / "data.json").get("valid")
+    except FileError:
+        return  # `nmt info` calls it damaged
+    if not described or not isinstance(described, list):
+        return  # the run has not been validated so far
+    now = [
+        {"sha256": one.fingerprint, "src_tokens": one.src_tokens, "tgt_tokens": one.tgt_tokens}
+        for one in (valid.report.corpora if valid else [])
+    ]
+    names = ("sha256", "src_tokens", "tgt_tokens")  # the tokens tell exchanged columns
+    before = [{name: dict(one).get(name) for name in names} for one in described]
+    if before != now:
+        raise ConfigError(
+            f"data.valid: the text in it is not what {run} was validated on, and scores of "
+            "different texts do not compare; bring that back, or choose another --run-dir"
+        )
+
+
+def _fixed(before: Config, now: Config, step: int, *, is_validated: bool) -> dict[str, str]:
+    """Name the changeable keys that what was done has settled, and why."""
+    fixed = {}
+    if step >= min(before.train.warmup_steps, now.train.warmup_steps):
+        fixed["train.warmup_steps"] = f", but the warm-up is part of the {step} steps taken"
+    if is_validated and now.train.metric != "loss":
+        why = f", but the best {now.train.metric} so far depends on it"
+        fixed |= {"train.valid_beam_size": why, "train.valid_sentences": why}
+    return fixed
+
+
+def _rate_change(before: Config, now: Config, step: int) -> list[str]:
+    if not step:
+        return []
+    width = now.model.d_model
+    last = learning_rate(step, before.train, width)
+    planned, following = (learning_rate(step + 1, each.train, width) for each in (before, now))
+    if math.isclose(planned, following):
+        return []
+    return [
+        f"the learning rate goes from {last:.4g} at step {step} to {following:.4g} at step "
+        f"{step + 1}"
+    ]
+
+
+def _is_among(key: str, names: set[str]) -> bool:
+    return any(key == name or key.startswith(name + ".") for name in names)
+
+
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Turn nested dicts and lists into one dict with dotted keys."""
+    children = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else None
+    )
+    if children is None:
+        return {prefix: value}
+    return {
+        key: leaf
+        for name, child in children
+        for key, leaf in _flatten(child, f"{prefix}.{name}" if prefix else str(name)).items()
+    }
