@@ -6,8 +6,10 @@ Until the output FILE is whole, there are beside it
     FILE.journal    JSON: what is being translated and how, and how far it is
 
 The journal is replaced after each window of the translator, once the partial output has reached
-the disk; what comes after the bytes that it vouches for is cut off when the work goes on. The
-translator's memory of lines is not kept: it is made again from the input and the partial output.
+the disk; what comes after the bytes that it vouches for is cut off when the work goes on. Within a
+window, whose batches are not in the order of the lines, the journal holds what was found so far
+and is replaced every second. The translator's memory of lines is not kept: it is made again from
+the input and the partial output.
 """
 
 from __future__ import annotations
@@ -16,16 +18,18 @@ import contextlib
 import hashlib
 import io
 import itertools
+import math
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 import nmt
 from nmt import files
@@ -36,16 +40,17 @@ from nmt.signals import hangup_signals
 from nmt.translate.engine import Model
 from nmt.translate.formats import Layout
 from nmt.translate.streams import translate_windows
-from nmt.translate.translator import Translator
+from nmt.translate.translator import ScoredText, Translator
 
 _MAX_JOURNAL_BYTES = 1 << 30
+_SECONDS_UNSAVED = 1.0
 _NOTHING_SHA256 = hashlib.sha256().hexdigest()
 
 
 class _Journal(BaseModel):
     """What is being translated and how, and how far it is."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
 
     job: dict[str, Any]
     lines: NonNegativeInt = 0
@@ -56,6 +61,13 @@ class _Journal(BaseModel):
     """Bytes of partial output that hold."""
     output_sha256: str = _NOTHING_SHA256
     """Of those bytes."""
+    searched: dict[str, list[list[ScoredText]]] = Field(default_factory=dict)
+    """What was found for batches of the lines that follow."""
+
+    def done(self) -> str:
+        """Say how far it is."""
+        after = sum(map(len, self.searched.values()))
+        return f"up to line {self.lines}" + (f" and {after} after it" if after else "")
 
 
 def finished(path: Path) -> bool:
@@ -132,12 +144,14 @@ def _translate(
     with output.lines() as lines:
         known = itertools.islice(layout.parsed(lines), num_known)
         done = 0
-        windows = translate_windows(translator, source, layout, known=known, advance=advance)
+        windows = translate_windows(
+            translator, source, layout, known=known, searched=output, advance=advance
+        )
         for window in windows:
             new = window[max(0, num_known - done) :]
             done += len(window)
             if new:
-                output.add(new, source)
+                output.append(new, source)
 
 
 class _SourceChanged(DataError):
@@ -191,6 +205,8 @@ class _Output:
     def __init__(self, path: Path, file: io.FileIO, journal: _Journal) -> None:
         self.path, self.journal = path, journal
         self._file = file
+        self._saved, self._saved_at = "", -math.inf
+        self._translated = False
         with files.as_file_error(path):
             self._digest = _sha256(_partial(path), journal.size)
             if self._digest.hexdigest() != journal.output_sha256:
@@ -199,6 +215,7 @@ class _Output:
                     "leave out --resume to start anew"
                 )
             self._write_journal()
+            self._saved_at = -math.inf  # the first batch counts, however soon the process is killed
             file.truncate(journal.size)
 
     @contextlib.contextmanager
@@ -207,7 +224,19 @@ class _Output:
         with open(_partial(self.path), "rb") as file:
             yield (line.removesuffix(b"\n").decode("utf-8") for line in file)
 
-    def add(self, texts: Iterable[str], source: _Source) -> None:
+    def find(self, batch: str) -> list[list[ScoredText]] | None:
+        """Return what was found for a batch of the lines that are missing."""
+        return self.journal.searched.get(batch)
+
+    def add(self, batch: str, found: list[list[ScoredText]]) -> None:
+        """Keep what was found for a batch; on the disk once a second."""
+        if batch in self.journal.searched:
+            return
+        self.journal.searched[batch] = found
+        if time.monotonic() - self._saved_at >= _SECONDS_UNSAVED:
+            self._write_journal()
+
+    def append(self, texts: Iterable[str], source: _Source) -> None:
         """Append what is written for the lines that the source has given since the last time."""
         data = "".join(f"{text}\n" for text in texts).encode("utf-8")
         with files.as_file_error(self.path):
@@ -227,6 +256,7 @@ class _Output:
 
     def finish(self) -> None:
         """Give the output its name; the journal goes last."""
+        self._translated = True
         partial = _partial(self.path)
         if self.path.suffix == ".gz":
             with files.writing(self.path) as zipped, open(partial, "rb") as file:
@@ -240,9 +270,18 @@ class _Output:
 
     def put_down(self, say: Callable[[str], None]) -> None:
         """Keep what there is, if there is anything, and say so."""
-        if self.journal.lines:
+        if self._translated:
             say(
-                f"{self.path}: what is translated, up to line {self.journal.lines}, is kept: "
+                f"{self.path}: all {self.journal.lines} lines are translated and kept: the same "
+                "command with --resume does the rest"
+            )
+            return
+        if self.journal.searched:
+            with contextlib.suppress(FileError):  # the disk is full: what is on it counts
+                self._write_journal()
+        if self._saved:
+            say(
+                f"{self.path}: what is translated, {self._saved}, is kept: "
                 "the same command with --resume goes on"
             )
         else:
@@ -250,7 +289,9 @@ class _Output:
             _partial(self.path).unlink(missing_ok=True)
 
     def _write_journal(self) -> None:
-        files.write_text(_journal(self.path), self.journal.model_dump_json(indent=1) + "\n")
+        files.write_text(_journal(self.path), self.journal.model_dump_json() + "\n")
+        has_any = self.journal.lines or self.journal.searched
+        self._saved, self._saved_at = self.journal.done() if has_any else "", time.monotonic()
 
 
 def _read_journal(path: Path) -> _Journal | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nmt.progress import Advance
 from nmt.translate.formats import Item, Layout
-from nmt.translate.translator import Translation, Translator
+from nmt.translate.translator import Searched, Translation, Translator
 
 
 def translate_windows(
@@ -22,6 +22,7 @@ def translate_windows(
     *,
     interactive: bool = False,
     known: Iterable[Translation] = (),
+    searched: Searched | None = None,
     advance: Advance = lambda lines: None,
 ) -> Iterator[list[str]]:
     """Translate lines of any layout, a window at a time.
@@ -30,7 +31,7 @@ def translate_windows(
         translator: what translates.
         lines: read lazily.
         layout: of input and output.
-        interactive, known, advance: as in `Translator.windows`.
+        interactive, known, searched, advance: as in `Translator.windows`.
 
     Yields:
         For each line of a window what is written for it, which may be several lines.
@@ -47,7 +48,9 @@ def translate_windows(
             yield item.text
 
     numbers = itertools.count(1)
-    windows = translator.windows(texts(), interactive=interactive, known=known, advance=advance)
+    windows = translator.windows(
+        texts(), interactive=interactive, known=known, searched=searched, advance=advance
+    )
     for window in windows:
         yield [
             layout.written(next(numbers), waiting.popleft(), translation) for translation in window

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 
@@ -77,6 +78,18 @@ class _Part(NamedTuple):
     def key(self) -> str:
         """What it is sampled by."""
         return f"{self.line}.{self.part}"
+
+
+class Searched(Protocol):
+    """Keeps what was found for batches, for a later process to go on with."""
+
+    def find(self, batch: str) -> list[list[ScoredText]] | None:
+        """Return what was found for a batch, if it is known. Threads may call this."""
+        ...
+
+    def add(self, batch: str, found: list[list[ScoredText]]) -> None:
+        """Take what was found for a batch."""
+        ...
 
 
 class Translator:
@@ -162,6 +175,7 @@ class Translator:
         *,
         interactive: bool = False,
         known: Iterable[Translation] = (),
+        searched: Searched | None = None,
         advance: Advance = lambda lines: None,
     ) -> Iterator[list[Translation]]:
         """Translate as `translate` does, a window of lines at a time.
@@ -171,6 +185,7 @@ class Translator:
             known: translations of the first lines, from another run. If they end with a window,
                 the rest are translated exactly as in that run: what is searched together, and
                 with it the rounding, depends on the lines before.
+            searched: keeps the batches of a window, and knows those that another run has searched.
             advance: called with a number of lines whenever so many more are done.
 
         Yields:
@@ -186,9 +201,11 @@ class Translator:
             found = list(itertools.islice(known, len(texts)))
             if self.options.sampling:  # every line draws its own
                 advance(len(found))
-                translations = found + self._translate_lines(numbered[len(found) :], advance)
+                translations = found + self._translate_lines(
+                    numbered[len(found) :], searched, advance
+                )
             else:
-                translations = self._translate_new(numbered, found, memo, advance)
+                translations = self._translate_new(numbered, found, memo, searched, advance)
             for place, translation in enumerate(translations, number):
                 self.short.add(place, translation.is_short)
             yield translations
@@ -199,6 +216,7 @@ class Translator:
         lines: list[tuple[int, str]],
         known: list[Translation],
         memo: Memo[Translation],
+        searched: Searched | None,
         advance: Advance,
     ) -> list[Translation]:
         """Translate the lines that are neither known, nor remembered, nor there before."""
@@ -210,13 +228,15 @@ class Translator:
                 new.setdefault(text, number)
         advance(len(lines) - len(new))
         translations = self._translate_lines(
-            [(number, text) for text, number in new.items()], advance
+            [(number, text) for text, number in new.items()], searched, advance
         )
         found |= zip(new, translations, strict=True)
         memo.use({text: found[text] for text in texts})
         return [found[text] for text in texts]
 
-    def _translate_lines(self, lines: list[tuple[int, str]], advance: Advance) -> list[Translation]:
+    def _translate_lines(
+        self, lines: list[tuple[int, str]], searched: Searched | None, advance: Advance
+    ) -> list[Translation]:
         """Translate lines, which come with their numbers, in batches of similar length."""
         encoded = self._src.encode([text for _, text in lines])
         parts = [
@@ -230,10 +250,12 @@ class Translator:
         if self.engine.num_parallel > 1:  # there is something to do for each, if there is little
             batch_tokens = min(batch_tokens, 1 + sum(lengths) // self.engine.num_parallel)
         batches = list(length_batches(lengths, batch_tokens))
-        searched = self._search_batches([[parts[place] for place in batch] for batch in batches])
+        texts_of_batches = self._search_batches(
+            [[parts[place] for place in batch] for batch in batches], searched
+        )
         left = Counter(part.line for part in parts)
         advance(len(lines) - len(left))  # the blank ones
-        for batch, texts_of_batch in zip(batches, searched, strict=True):
+        for batch, texts_of_batch in zip(batches, texts_of_batches, strict=True):
             left.subtract(parts[place].line for place in batch)
             advance(len({parts[place].line for place in batch if not left[parts[place].line]}))
             for place, texts in zip(batch, texts_of_batch, strict=True):
@@ -253,18 +275,24 @@ class Translator:
             return False
         return self._lengths.is_short(len(part.src_ids), len(best.token_log_probs))
 
-    def _search_batches(self, batches: list[list[_Part]]) -> Iterator[list[list[ScoredText]]]:
+    def _search_batches(
+        self, batches: list[list[_Part]], searched: Searched | None
+    ) -> Iterator[list[list[ScoredText]]]:
         """Search batches, as many at a time as the engine takes, and return them in order."""
 
         def search(batch: list[_Part]) -> list[list[ScoredText]]:
+            if searched and (found := searched.find(_name(batch))) is not None:
+                return found
             self._poll()
             return self._search_fitting(batch)
 
-        if self.engine.num_parallel == 1:
-            yield from map(search, batches)
-        else:
-            with ThreadPoolExecutor(self.engine.num_parallel) as threads:
-                yield from threads.map(search, batches)
+        with ThreadPoolExecutor(self.engine.num_parallel) as threads:
+            side_by_side = self.engine.num_parallel > 1
+            results = (threads.map if side_by_side else map)(search, batches)
+            for batch, found in zip(batches, results, strict=True):
+                if searched:
+                    searched.add(_name(batch), found)
+                yield found
 
     def _search_fitting(self, parts: list[_Part]) -> list[list[ScoredText]]:
         """Search a batch, in halves if it does not fit into memory."""
@@ -357,6 +385,11 @@ class Translator:
             text = " ".join(h.text for h in hypotheses if h.text)
             joined.append(ScoredText(text, score, log_probs, _joined_links(hypotheses)))
         return Translation(joined, is_short)
+
+
+def _name(batch: list[_Part]) -> str:
+    """Name a batch by all that is searched in it, so that no other batch is taken for it."""
+    return hashlib.sha256(repr(batch).encode("utf-8")).hexdigest()
 
 
 def _joined_links(parts: Sequence[ScoredText]) -> Links:

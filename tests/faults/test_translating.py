@@ -77,6 +77,8 @@ def test_fault_29_the_reader_goes_away(folder: Folder, trained_run: Path) -> Non
 
 # Windows of some ten lines, whose batches hold several: other batches would round otherwise.
 SMALL_WINDOWS = "import nmt.translate.translator\nnmt.translate.translator._BATCHES_AHEAD = 1\n"
+# Between the windows' ends, the journal is written after the first batch and not again.
+SAVED_ONCE = "import nmt.translate.resume\nnmt.translate.resume._SECONDS_UNSAVED = 1e9\n"
 BULK = ("in", "--batch-tokens", "60", "--beam-size", "2", "--format", "jsonl", "--scores")
 
 
@@ -98,10 +100,10 @@ def test_fault_35_bulk_translation_is_killed(folder: Folder, translate: Translat
     timer = f"import threading; threading.Timer({moment}, os.kill, (os.getpid(), 9)).start()"
     sizes = []
     for fault in (
-        before_call(4, "nmt.translate.resume:_Output.add", kill),
-        before_call(3, "nmt.files:write_text", kill),
-        before_call(1, "nmt.translate.resume:_Output.add", timer)
-        + before_call(3, "nmt.translate.resume:_Output.add", "time.sleep(60)"),
+        before_call(4, "nmt.translate.resume:_Output.append", kill),
+        SAVED_ONCE + before_call(3, "nmt.files:write_text", kill),
+        before_call(1, "nmt.translate.resume:_Output.append", timer)
+        + before_call(3, "nmt.translate.resume:_Output.append", "time.sleep(60)"),
     ):
         assert translate(*job, fault=SMALL_WINDOWS + fault).code == -signal.SIGKILL, moment
         assert not (folder.path / "out").exists()
@@ -126,7 +128,7 @@ def test_fault_35_several_processes_are_ended(folder: Folder, translate: Transla
     sizes = [0]
     ends = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)]
     for signum, code in ends:
-        fault = before_call(3, "nmt.translate.resume:_Output.add", send(signum))
+        fault = before_call(3, "nmt.translate.resume:_Output.append", send(signum))
         cut = translate(*job, fault=SMALL_WINDOWS + fault)
         assert cut.code == code, cut.err
         assert "Traceback" not in cut.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import gzip
@@ -10,11 +11,13 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from nmt import files
 from nmt.errors import ConfigError, DataError, FileError, Interrupted, NmtError
 from nmt.runs.model import TrainedModel, load_model
 from nmt.search.sample import Sampling
@@ -185,10 +188,122 @@ def test_compressed(job: Job, text: list[str]) -> None:
     assert zipped.files() == ["out", "out.gz"]
 
 
+@pytest.fixture
+def _one_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nmt.translate.translator._BATCHES_AHEAD", 1000)
+
+
+@pytest.mark.usefixtures("_one_window")
+@pytest.mark.parametrize("layout", [TextLayout(scores=True), JsonLayout("src", True, True)])
+def test_a_window_in_many_lives(
+    job: Job, text: list[str], as_json: list[str], layout: Layout
+) -> None:
+    """Each translates one batch before it dies, and no batch is translated twice."""
+    lines = text if isinstance(layout, TextLayout) else as_json
+    nbest = 2 if isinstance(layout, JsonLayout) else 1
+    whole = job.run(lines, layout, resume=False, nbest=nbest)
+    job.path.unlink()
+    found = []
+    while not job.path.exists():
+        with contextlib.suppress(KeyboardInterrupt):
+            job.run(lines, layout, stop=interrupt, after=1, nbest=nbest)
+            break
+        assert job.journal()["lines"] == 0
+        found.append(len(job.journal()["searched"]))
+    assert found == list(range(1, len(found) + 1))
+    assert len(found) > 5
+    assert job.path.read_bytes() == whole
+    assert job.files() == ["out"]
+
+
+@pytest.mark.usefixtures("_one_window")
+def test_lines_of_a_window_may_change(job: Job, text: list[str]) -> None:
+    other = [line.replace("cat", "dog") for line in text]
+    assert other != text
+    whole = job.run(other, resume=False)
+    assert job.interrupt(text, after=5) == 0
+    assert job.run(other) == whole
+
+
+@pytest.mark.usefixtures("_one_window")
+def test_a_window_is_saved_once_a_second(
+    job: Job, text: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, saved = 0.0, []
+    write = bulk._Output._write_journal
+
+    def counting(output: bulk._Output) -> None:
+        saved.append(len(output.journal.searched))
+        write(output)
+
+    def tick() -> None:
+        nonlocal now
+        now += 0.25
+
+    monkeypatch.setattr(bulk._Output, "_write_journal", counting)
+    monkeypatch.setattr(bulk, "time", SimpleNamespace(monotonic=lambda: now))
+    job.run(text, resume=False, stop=tick, after=0)
+    assert saved[:4] == [0, 1, 5, 9]
+
+
+@pytest.mark.parametrize("name", ["out", "out.gz"])
+def test_a_disk_that_is_full_at_the_end(
+    job: Job, text: list[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    job.path = job.path.with_name(name)
+    whole = job.run(text, resume=False)
+    job.path.unlink()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    rename = Path.replace
+
+    def no_rename(path: Path, target: Path) -> Path:
+        if path.suffix == ".partial":
+            full()
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.copyfileobj", full)
+        patch.setattr(Path, "replace", no_rename)
+        with pytest.raises(FileError, match="No space"):
+            job.run(text, resume=False)
+    assert job.said[-1] == (
+        f"{job.path}: all {len(text)} lines are translated and kept: the same command with "
+        "--resume does the rest"
+    )
+    assert job.run(text) == whole
+
+
+def test_a_journal_that_cannot_be_written(
+    job: Job, text: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is said to be kept is what is on the disk."""
+    write, lines = files.write_text, []
+
+    def full(path: Path, content: str) -> None:
+        lines.append(json.loads(content)["lines"])
+        if len(set(lines)) > 2:
+            raise FileError("no space")
+        write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_text", full)
+        with pytest.raises(FileError, match="no space"):
+            job.run(text, resume=False)
+    assert f"up to line {job.journal()['lines']}" in job.said[0]
+    assert job.journal()["lines"] < lines[-1]
+    job.run(text)
+
+
 def test_what_the_user_is_told(job: Job, text: list[str]) -> None:
-    done = job.interrupt(text)
+    done = job.interrupt(text, after=4)
+    after = sum(map(len, job.journal()["searched"].values()))
+    assert done > 0
+    assert after > 0
     assert job.said == [
-        f"{job.path}: what is translated, up to line {done}, is kept: "
+        f"{job.path}: what is translated, up to line {done} and {after} after it, is kept: "
         "the same command with --resume goes on"
     ]
     job.said.clear()
@@ -402,7 +517,9 @@ def test_a_full_disk(job: Job, text: list[str], monkeypatch: pytest.MonkeyPatch)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(NmtError, match="out: cannot be written: No space") as caught:
+        with pytest.raises(
+            NmtError, match=r"out(\.journal)?: cannot be written: No space"
+        ) as caught:
             job.run(text, resume=False)
     assert caught.value.exit_code == 4
     assert "--resume goes on" in job.said[0]
