@@ -1,4 +1,4 @@
-"""Where and in which precision to compute, and whether memory ran out there."""
+"""Devices: choosing one, its memory and precision, and recognising out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from nmt.errors import ConfigError
 
 
 def choose_device(name: str) -> torch.device:
-    """Turn a device's name, or `auto`, into a device that is there.
+    """Return the named device; `auto` is a GPU if there is one, otherwise the CPU.
 
     Raises:
-        ConfigError: there is no such device.
+        ConfigError: if the device is not available.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device).tolist()  # which fails on torch's device without memory
+        torch.empty(0, device=device).tolist()  # fails on torch's meta device, which has no memory
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device {name!r}: {_missing_device(name)}") from error
     return device
 
 
 def _missing_device(name: str) -> str:
-    """Say why a device is not there, and which ones are."""
+    """Return why a device is not available, and which ones are."""
     count = torch.cuda.device_count()
     if not name.startswith("cuda"):
-        return f"not here; use cpu, {'cuda, ' if count else ''}or auto"
+        return f"not available; use cpu, {'cuda, ' if count else ''}or auto"
     if torch.version.cuda is None and torch.version.hip is None:
-        return "this torch is a build for CPUs, without CUDA: install one with it, or use cpu"
+        return "this build of torch is for CPUs only: install one with CUDA, or use cpu"
     if not count:
-        return "there is no CUDA device, or no driver for it: use cpu"
+        return "no CUDA device found, or its driver is missing: use cpu"
     numbers = "cuda:0" if count == 1 else f"cuda:0 to cuda:{count - 1}"
-    return f"not here; there is {numbers}"
+    return f"not available; use {numbers}"
 
 
 def memory_bytes(device: torch.device) -> int:
-    """Return the memory of a device or a container; the largest number if it cannot be told."""
+    """Return the memory of a device, or of the container; sys.maxsize if it is unknown."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     if not hasattr(os, "sysconf"):  # Windows
@@ -54,7 +54,7 @@ def memory_bytes(device: torch.device) -> int:
 
 
 def _container_limits(path: str) -> list[int]:
-    """Read a limit of a control group, which a container has; `max` is none."""
+    """Return the memory limit in a cgroup file, as a list; empty if there is none (`max`)."""
     try:
         return [int(Path(path).read_text("ascii"))]
     except (OSError, ValueError):
@@ -62,11 +62,11 @@ def _container_limits(path: str) -> list[int]:
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """Return the context of a forward pass: bf16 through autocast, or fp32.
+    """Return the autocast context of a forward pass, which computes in bf16 or fp32.
 
     Args:
-        precision: `fp32`, `bf16`, or `auto`: bf16 where the device computes in it natively.
-        device: where the network is.
+        precision: `fp32`, `bf16`, or `auto`, which is bf16 if the device supports it natively.
+        device: device of the network.
     """
     bf16 = precision == "bf16" or (precision == "auto" and has_bf16(device))
     return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
@@ -76,14 +76,14 @@ def has_bf16(device: torch.device) -> bool:
     """Return whether a device has bf16 instructions; without them bf16 is slower than fp32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    # AMX on Intel, AVX-512 BF16 on both; torch has no public name for the question.
+    # AMX on Intel, AVX-512 BF16 on Intel and AMD; torch has no public function for this.
     return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error of torch, CTranslate2 or Python means that a tensor did not fit.
+    """Return whether an error of torch, CTranslate2 or Python means that memory ran out.
 
-    torch's GPU allocator has an error class for it; its CPU allocator and CTranslate2 raise a
+    torch's GPU allocator has a separate error class; its CPU allocator and CTranslate2 raise a
     plain RuntimeError.
     """
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):

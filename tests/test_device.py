@@ -1,4 +1,4 @@
-"""In which precision to compute, and what an out-of-memory error is."""
+"""Precision, memory limits and out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(
     ("wanted", "expected"), [("fp32", False), ("bf16", True), ("auto", "native")]
 )
-def test_products_are_in_the_precision_asked_for(
+def test_products_have_the_requested_precision(
     monkeypatch: pytest.MonkeyPatch, native: bool, wanted: str, expected: bool | str
 ) -> None:
     monkeypatch.setattr(device, "has_bf16", lambda _: native)
@@ -27,27 +27,27 @@ def test_products_are_in_the_precision_asked_for(
 
 
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="no /proc/cpuinfo")
-def test_the_processor_is_asked() -> None:
+def test_bf16_support_agrees_with_the_processor_flags() -> None:
     flags = Path("/proc/cpuinfo").read_text()
     assert device.has_bf16(CPU) == ("avx512_bf16" in flags or "amx_tile" in flags)
 
 
-def test_a_tensor_too_large_for_any_memory() -> None:
+def test_a_huge_tensor_is_an_out_of_memory_error() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60)
     assert device.is_out_of_memory(caught.value)
 
 
-def test_what_is_and_what_is_not() -> None:
+def test_out_of_memory_errors_and_others() -> None:
     assert device.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     assert device.is_out_of_memory(MemoryError())
-    # As CTranslate2 raises it.
+    # The form in which CTranslate2 raises it.
     assert device.is_out_of_memory(RuntimeError("CUDA failed with error out of memory"))
     assert not device.is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not device.is_out_of_memory(ValueError("not enough memory"))
 
 
-def test_the_memory_of_a_container_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_memory_limit_of_a_container_applies(monkeypatch: pytest.MonkeyPatch) -> None:
     before = device.memory_bytes(CPU)
     monkeypatch.setattr(device, "_container_limits", lambda path: [123])
     assert device.memory_bytes(CPU) == 123 < before

@@ -1,4 +1,4 @@
-"""One step of training: forward, backward, clipping and the optimizer (paper, section 5)."""
+"""A training step: forward and backward pass, clipping and optimizer (paper, section 5)."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ from nmt.training.loss import batch_loss
 
 
 @dataclass(frozen=True)
-class StepFigures:
-    """What a step was like.
+class StepStats:
+    """Statistics of a training step.
 
     Attributes:
-        loss: smoothed loss, in nats, summed over target tokens.
-        nll: negative log-likelihood, likewise.
-        tokens: target tokens, padding not counted.
-        norm: of the gradient of the loss a token, before clipping.
+        loss: smoothed loss in nats, summed over target tokens.
+        nll: negative log-likelihood in nats, summed over target tokens.
+        tokens: number of target tokens without padding.
+        grad_norm: norm of the gradient of the loss per token, before clipping.
     """
 
     loss: float
     nll: float
     tokens: int
-    norm: float
+    grad_norm: float
 
     @property
     def is_finite(self) -> bool:
-        """Whether the weights were changed: they are not when loss or gradient is not finite."""
-        return math.isfinite(self.loss) and math.isfinite(self.norm)
+        """Return whether loss and gradient are finite; if not, the step left the weights as is."""
+        return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
 
 
 class Learner:
     """The network and its optimizer.
 
     Args:
-        config: what the network is and how it learns.
-        tokenizers: of the run.
-        device: where the network is.
-        say: called with what the user should know.
+        config: configuration of the model and of training.
+        tokenizers: tokenizers of the training run.
+        device: device of the network.
+        warn: called with warnings for the user.
 
     Attributes:
-        network: newly initialised, or as `restore` left it.
-        optimizer: its learning rate is that of the step before.
+        network: newly initialised, or restored by `restore`.
+        optimizer: Adam or AdamW; its learning rate is that of the last step.
     """
 
     def __init__(
@@ -59,61 +59,61 @@ class Learner:
         config: Config,
         tokenizers: Tokenizers,
         device: torch.device,
-        say: Callable[[str], object],
+        warn: Callable[[str], object],
     ) -> None:
         torch.manual_seed(config.train.seed)
         self.network = make_network(config.model, *tokenizers.sizes).to(device)
         self.optimizer = _make_optimizer(self.network, config.train)
-        self._config, self._device, self._say = config.train, device, say
+        self._config, self._device, self._warn = config.train, device, warn
         self._src_pad_id, self._tgt_pad_id = tokenizers.src.pad_id, tokenizers.tgt.pad_id
         self._has_split = False
 
-    def step(self, batches: Sequence[Batch], rate: float) -> StepFigures:
-        """Take one step on batches, whose gradients are those of one large batch.
+    def step(self, batches: Sequence[Batch], rate: float) -> StepStats:
+        """Take one step on batches, with the same gradient as one large batch.
 
-        When memory runs out, the batch is divided and the step is begun anew. The objective
-        stays the same: the loss is divided by the tokens of all batches, whatever their parts.
+        If memory runs out, the batch is divided and the step starts again. The objective stays the
+        same, since the loss is always divided by the number of tokens in all batches.
 
         Args:
-            batches: on the CPU.
+            batches: batches on the CPU.
             rate: learning rate.
 
         Raises:
-            TrainingError: memory runs out even for a single pair.
+            TrainingError: if memory runs out even for a single pair.
         """
-        # Counted over all batches first: the objective is that of one large batch.
+        # Counted over all batches first, so that the objective is that of one large batch.
         tokens = sum(batch.num_tgt_tokens for batch in batches)
         self.network.train()
         loss, nll = self._accumulate(list(batches), tokens)
         limit = self._config.clip_norm or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), limit)
-        figures = StepFigures(float(loss), float(nll), tokens, float(norm))
-        if figures.is_finite:
+        grad_norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), limit)
+        stats = StepStats(float(loss), float(nll), tokens, float(grad_norm))
+        if stats.is_finite:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return figures
+        return stats
 
     def _accumulate(self, parts: list[Batch], tokens: int) -> tuple[Tensor, Tensor]:
-        """Add up gradients, and return loss and negative log-likelihood."""
+        """Accumulate gradients and return loss and negative log-likelihood."""
         while True:
             sums = torch.zeros(2, device=self._device)
             too_large = None
-            for place, batch in enumerate(parts):
+            for index, batch in enumerate(parts):
                 try:
                     sums += self._backward(batch, tokens)
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
-                    too_large = place
+                    too_large = index
                     break
-            # Not in the handler: until it is left, the traceback holds the tensors.
+            # Outside the handler, because inside it the traceback keeps the tensors alive.
             if too_large is None:
                 return sums[0], sums[1]
-            # A backward pass cut short has changed some gradients.
+            # The interrupted backward pass has changed some gradients.
             self.optimizer.zero_grad(set_to_none=True)
-            parts[too_large : too_large + 1] = self._divided(parts[too_large])
+            parts[too_large : too_large + 1] = self._halves(parts[too_large])
 
     def _backward(self, batch: Batch, tokens: int) -> Tensor:
         with autocast(self._config.precision, self._device):
@@ -126,27 +126,27 @@ class Learner:
         (loss / tokens).backward()  # type: ignore[no-untyped-call]
         return torch.stack([loss.detach(), nll])
 
-    def _divided(self, batch: Batch) -> tuple[Batch, Batch]:
+    def _halves(self, batch: Batch) -> tuple[Batch, Batch]:
         if len(batch.rows) == 1:
             raise TrainingError(
                 f"out of memory: a pair of {batch.num_src_tokens} and {batch.num_tgt_tokens} "
-                "tokens alone does not fit; lower data.max_length, or take a smaller model"
+                "tokens alone does not fit; lower data.max_length or use a smaller model"
             )
         if not self._has_split:
             self._has_split = True
-            self._say(
-                f"out of memory in a batch of {len(batch.rows)} pairs: it and others like it are "
-                "trained on in parts, with the same result but slower; a lower "
-                "train.batch_tokens with a higher train.accumulate avoids it"
+            self._warn(
+                f"out of memory in a batch of {len(batch.rows)} pairs: it and others of its size "
+                "are processed in parts, with the same result but more slowly; a lower "
+                "train.batch_tokens with a higher train.accumulate avoids this"
             )
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         return batch.halves(self._src_pad_id, self._tgt_pad_id)
 
-    # What a checkpoint holds
+    # The contents of a checkpoint
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
-        """All that the next steps depend on: weights, optimizer and random state, not copied."""
+        """Return weights, optimizer and random state, which determine the next steps; no copies."""
         named = dict(self.network.named_parameters())
         return {
             "weights": {name: parameter.detach() for name, parameter in named.items()},
@@ -159,10 +159,10 @@ class Learner:
         }
 
     def restore(self, tensors: Mapping[str, Mapping[str, Tensor]], origin: str) -> None:
-        """Take over what `tensors` returned.
+        """Restore the state that `tensors` returned.
 
         Raises:
-            FileError: they are not of this network; the message names `origin`.
+            FileError: if the weights do not fit the network; the message names `origin`.
         """
         copy_weights(self.network, tensors["weights"], origin)
         for name, parameter in self.network.named_parameters():

@@ -1,4 +1,4 @@
-"""The learning rate as a function of the step, which resumes by itself."""
+"""The learning rate as a function of the step, so that resuming needs no state."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from nmt.config.schema import TrainConfig
 
 
 def learning_rate(step: int, config: TrainConfig, d_model: int) -> float:
-    """Compute the learning rate of a step.
+    """Return the learning rate of a step.
 
-    All schedules rise in a line to the peak over `warmup_steps`. Without `learning_rate` the
-    peak is the paper's, so that schedule `paper` is its equation 3,
+    All schedules rise linearly to the peak over `warmup_steps`. Without `learning_rate` the peak is
+    the paper's, so that schedule `paper` is equation 3 of the paper,
     d_model^-0.5 * min(step^-0.5, step * warmup_steps^-1.5).
 
     Args:
-        step: from 1.
-        config: schedule, peak, warm-up and end.
+        step: number of the step, from 1.
+        config: schedule, peak, warm-up and number of steps.
         d_model: width of the model.
     """
     assert step >= 1, "steps count from 1"

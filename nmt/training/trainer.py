@@ -24,7 +24,7 @@ from nmt.errors import ConfigError, FileError, Interrupted, TrainingError
 from nmt.model.build import network_with_weights
 from nmt.runs import checkpoint
 from nmt.signals import StopFlag
-from nmt.training.learner import Learner, StepFigures
+from nmt.training.learner import Learner, StepStats
 from nmt.training.monitor import Monitor
 from nmt.training.saving import BackgroundSaver, Tensors
 from nmt.training.schedule import learning_rate
@@ -203,7 +203,7 @@ class Trainer:
         progress.scores, progress.signatures = {}, {}
         self._count(figures, time.monotonic() - start, rate)
 
-    def _count(self, figures: StepFigures, seconds: float, rate: float) -> None:
+    def _count(self, figures: StepStats, seconds: float, rate: float) -> None:
         window, progress = self._window, self.progress
         window.loss += figures.loss
         window.nll += figures.nll
@@ -215,7 +215,7 @@ class Trainer:
             "loss": window.loss / window.tokens,
             "ppl": _exp(window.nll / window.tokens),
             "lr": rate,
-            "grad_norm": figures.norm,
+            "grad_norm": figures.grad_norm,
             "tokens_per_s": window.tokens / window.seconds,
             "seconds": progress.seconds,
         }
@@ -227,7 +227,7 @@ class Trainer:
             self.monitor.show("train", progress.step, record)
 
     def _not_finite(
-        self, group: list[tuple[int, int, Batch]], figures: StepFigures, skipped: int
+        self, group: list[tuple[int, int, Batch]], figures: StepStats, skipped: int
     ) -> None:
         """Say that a step was left out, or end the training.
 
@@ -239,7 +239,7 @@ class Trainer:
         origins = ", ".join(self.train_data.origin(int(row)) for row in rows[:3])
         what = (
             f"step {self.progress.step + 1}: the loss is {figures.loss / figures.tokens:.4g} and "
-            f"the norm of the gradient {figures.norm}, not finite; the batch has {len(rows)} "
+            f"the norm of the gradient {figures.grad_norm}, not finite; the batch has {len(rows)} "
             f"pairs, the first {origins}. "
         )
         if config.on_nonfinite == "skip" and skipped <= config.max_skipped:

@@ -12,7 +12,7 @@ import torch
 from nmt.check import training
 from nmt.check.subject import Subject
 from nmt.data.batching import Batch
-from nmt.training.learner import StepFigures
+from nmt.training.learner import StepStats
 
 Make = Callable[..., Subject]
 GB = 10**9
@@ -38,13 +38,13 @@ class Machine:
     peak: int = GB
     sizes: list[int] = field(default_factory=list)
 
-    def step(self, batches: list[Batch], rate: float) -> StepFigures:
+    def step(self, batches: list[Batch], rate: float) -> StepStats:
         for batch in batches:
             tokens = batch.src_BS.numel() + batch.tgt_in_BT.numel()
             self.sizes.append(tokens)
             self.now += self.step_seconds * tokens / self.largest
             self.peak = max(self.peak, GB + self.step_bytes * tokens // self.largest)
-        return StepFigures(1.0, 1.0, sum(batch.num_tgt_tokens for batch in batches), 1.0)
+        return StepStats(1.0, 1.0, sum(batch.num_tgt_tokens for batch in batches), 1.0)
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ def test_a_directory_of_choice_and_a_second_call(nmt: Callable[..., Result], fol
     [
         (["tiny.yaml", "train.max_step=1"], 2, "train.max_step: unknown key: did you mean max_st"),
         (["tiny.yaml", "max_steps"], 2, "'max_steps': an override has the form"),
-        (["tiny.yaml", "train.device=gpu"], 2, "device 'gpu': not here; use cpu"),
+        (["tiny.yaml", "train.device=gpu"], 2, "device 'gpu': not available; use cpu"),
         (
             ["tiny.yaml", "tokenizer.type=bpe", "tokenizer.vocab_size=5"],
             2,

@@ -540,17 +540,17 @@ def test_loading_draws_no_random_numbers(run: Path) -> None:
 
 @pytest.mark.parametrize("name", ["meta", "x", "gpu", ""])
 def test_a_device_that_is_not_there_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"device '{name}': not here; use cpu,"):
+    with pytest.raises(ConfigError, match=rf"device '{name}': not available; use cpu,"):
         choose_device(name)
 
 
 @pytest.mark.parametrize(
     ("build", "count", "said"),
     [
-        (None, 0, "this torch is a build for CPUs, without CUDA"),
-        ("12.6", 0, "there is no CUDA device"),
-        ("12.6", 1, "not here; there is cuda:0"),
-        ("12.6", 2, "not here; there is cuda:0 to cuda:1"),
+        (None, 0, "this build of torch is for CPUs only"),
+        ("12.6", 0, "no CUDA device found"),
+        ("12.6", 1, "not available; use cuda:0"),
+        ("12.6", 2, "not available; use cuda:0 to cuda:1"),
     ],
 )
 def test_why_there_is_no_cuda(

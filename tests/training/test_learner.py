@@ -1,4 +1,4 @@
-"""One step: its gradients, its optimizer, and what happens when memory runs out."""
+"""A training step: its gradients, the optimizer, and running out of memory."""
 
 from __future__ import annotations
 
@@ -24,22 +24,25 @@ MakeLearner = Callable[..., tuple[Learner, list[Batch], list[str]]]
 
 @pytest.fixture
 def make_learner(make_config: Callable[..., Config]) -> MakeLearner:
-    """(keys of make_config): a learner without dropout, the first epoch, what the learner says."""
+    """Return a function that makes a learner without dropout, its first epoch and its warnings.
+
+    The function takes the keys of `make_config`.
+    """
 
     def make(**keys: Any) -> tuple[Learner, list[Batch], list[str]]:
         config = make_config(model={"dropout": 0.0}, **keys)
         tokenizers = train_tokenizers(config)
         data = prepare(config, tokenizers, config.data.train, filtered=True)
         order = BatchOrder.of(data, config.train.batch_tokens, config.train.seed)
-        said: list[str] = []
-        learner = Learner(config, tokenizers, CPU, said.append)
-        return learner, list(batches(data, tokenizers, order, config, epoch=0)), said
+        warnings: list[str] = []
+        learner = Learner(config, tokenizers, CPU, warnings.append)
+        return learner, list(batches(data, tokenizers, order, config, epoch=0)), warnings
 
     return make
 
 
 def gradients_of(learner: Learner) -> dict[str, Tensor]:
-    """A dict that the learner's optimizer fills with its gradients, instead of using them."""
+    """Return a dict that the optimizer fills with its gradients at each step, without a step."""
     kept: dict[str, Tensor] = {}
 
     def keep(*args: Any, **kwargs: Any) -> None:
@@ -52,7 +55,7 @@ def gradients_of(learner: Learner) -> dict[str, Tensor]:
 
 
 def joined(parts: list[Batch]) -> Batch:
-    """One batch of the pairs of several."""
+    """Return one batch with the pairs of several."""
 
     def stack(tensors: list[Tensor]) -> Tensor:
         width = max(t.shape[1] for t in tensors)
@@ -75,8 +78,8 @@ def assert_close(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
         torch.testing.assert_close(one[name], other[name], atol=1e-6, rtol=1e-5)
 
 
-def test_accumulated_batches_are_one_large_batch(make_learner: MakeLearner) -> None:
-    """Batches of different lengths, so that a mean of means would differ."""
+def test_accumulated_batches_equal_one_large_batch(make_learner: MakeLearner) -> None:
+    """Use batches of different lengths, for which a mean of means would differ."""
     learner, epoch, _ = make_learner()
     group = epoch[:4]
     assert len({batch.num_tgt_tokens for batch in group}) > 1
@@ -89,11 +92,11 @@ def test_accumulated_batches_are_one_large_batch(make_learner: MakeLearner) -> N
     assert one.tokens == other.tokens
     assert one.loss == pytest.approx(other.loss, rel=1e-5)
     assert one.nll == pytest.approx(other.nll, rel=1e-5)
-    assert one.norm == pytest.approx(other.norm, rel=1e-5)
+    assert one.grad_norm == pytest.approx(other.grad_norm, rel=1e-5)
 
 
-def test_only_matrices_of_adamw_decay(make_learner: MakeLearner) -> None:
-    """With gradients of zero a step of AdamW is its decay alone."""
+def test_only_adamw_decays_weights_and_only_matrices(make_learner: MakeLearner) -> None:
+    """Take a step with zero gradients, in which AdamW only decays weights."""
     rate, decay = 0.5, 0.1
     for kind in ("adamw", "adam"):
         learner, _, _ = make_learner(optimizer=kind, weight_decay=decay)
@@ -110,11 +113,11 @@ def test_only_matrices_of_adamw_decay(make_learner: MakeLearner) -> None:
         assert {p.dim() for p in learner.network.parameters()} == {1, 2}
 
 
-def test_a_gradient_over_the_limit_is_scaled_down(make_learner: MakeLearner) -> None:
+def test_a_gradient_above_the_limit_is_scaled_down(make_learner: MakeLearner) -> None:
     learner, epoch, _ = make_learner(clip_norm=0.01)
     gradients = gradients_of(learner)
-    figures = learner.step(epoch[:1], 0.1)
-    assert figures.norm > 0.1
+    stats = learner.step(epoch[:1], 0.1)
+    assert stats.grad_norm > 0.1
     clipped = torch.cat([gradient.flatten() for gradient in gradients.values()])
     assert float(clipped.norm()) == pytest.approx(0.01, rel=1e-3)
 
@@ -124,7 +127,10 @@ def test_a_gradient_over_the_limit_is_scaled_down(make_learner: MakeLearner) -> 
 
 @pytest.fixture
 def small_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
-    """(pairs): from then on a larger batch fails, in the backward pass; returns what was tried."""
+    """Return a function that makes backward passes fail for more than a number of pairs.
+
+    The function returns a list of the batch sizes tried from then on.
+    """
     loss = learner_module.batch_loss
 
     def arrange(limit: int) -> list[int]:
@@ -136,9 +142,9 @@ def small_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
                     raise torch.OutOfMemoryError("simulated")
 
             tried.append(len(batch.rows))
-            found, nll = loss(network, batch, *args)  # type: ignore[arg-type]
-            found.register_hook(fail)
-            return found, nll
+            total, nll = loss(network, batch, *args)  # type: ignore[arg-type]
+            total.register_hook(fail)
+            return total, nll
 
         monkeypatch.setattr(learner_module, "batch_loss", limited)
         return tried
@@ -149,24 +155,24 @@ def small_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
 def test_a_batch_that_does_not_fit_is_divided_with_the_same_objective(
     make_learner: MakeLearner, small_memory: Callable[[int], list[int]]
 ) -> None:
-    learner, epoch, said = make_learner()
+    learner, epoch, warnings = make_learner()
     group = epoch[:3]
     whole = gradients_of(learner)
     expected = learner.step(group, 0.1)
     whole = dict(whole)
     tried = small_memory(len(group[1].rows) // 2)
     parts = gradients_of(learner)
-    figures = learner.step(group, 0.1)
+    stats = learner.step(group, 0.1)
     assert_close(parts, whole)
-    assert figures.tokens == expected.tokens
-    assert figures.loss == pytest.approx(expected.loss, rel=1e-5)
-    assert figures.nll == pytest.approx(expected.nll, rel=1e-5)
+    assert stats.tokens == expected.tokens
+    assert stats.loss == pytest.approx(expected.loss, rel=1e-5)
+    assert stats.nll == pytest.approx(expected.nll, rel=1e-5)
     assert tried[0] == len(group[0].rows) > len(group[1].rows) // 2
     assert sum(pairs for pairs in tried if pairs <= len(group[1].rows) // 2) >= sum(
         len(batch.rows) for batch in group
     )
     learner.step(group, 0.1)
-    [message] = said  # once
+    [message] = warnings  # only once
     assert f"out of memory in a batch of {len(group[0].rows)} pairs" in message
     assert "train.batch_tokens" in message
 
@@ -180,7 +186,7 @@ def test_a_pair_that_does_not_fit_ends_training(
         learner.step(epoch[:1], 0.1)
 
 
-def test_another_error_is_not_taken_for_it(
+def test_other_errors_are_not_taken_for_out_of_memory(
     make_learner: MakeLearner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*args: Any) -> None:

@@ -34,7 +34,7 @@ def _inputs(rows: int = ROWS) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _reference(hidden: Tensor, weight: Tensor, targets: Tensor, smoothing: float) -> list[Tensor]:
-    """Compute the loss, the negative log-likelihood and both gradients of the loss by torch."""
+    """Return loss, negative log-likelihood and both gradients of the loss, computed by torch."""
     hidden, weight = (t.detach().clone().requires_grad_() for t in (hidden, weight))
     logits = hidden @ weight.T
     loss = F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
@@ -49,7 +49,7 @@ def _ours(hidden: Tensor, weight: Tensor, targets: Tensor, smoothing: float) -> 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.6])
 @pytest.mark.parametrize("chunk_rows", [1, 5, ROWS - 1, ROWS, 512])
-def test_equals_torch_whatever_the_chunks(
+def test_equals_torch_for_any_chunk_size(
     smoothing: float, chunk_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loss_module, "_CPU_CHUNK_ROWS", chunk_rows)
@@ -59,7 +59,7 @@ def test_equals_torch_whatever_the_chunks(
         assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
-def test_equals_torch_on_more_rows_than_a_chunk() -> None:
+def test_equals_torch_with_several_chunks() -> None:
     inputs = _inputs(rows=2 * 512 + 5)
     for ours, theirs in zip(_ours(*inputs, 0.1), _reference(*inputs, 0.1), strict=True):
         assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
@@ -67,8 +67,8 @@ def test_equals_torch_on_more_rows_than_a_chunk() -> None:
 
 def test_smoothing_computed_by_hand() -> None:
     # Logits (ln 2, 0, 0) give the probabilities 1/2, 1/4, 1/4. A mass of 0.3 is spread over three
-    # words, so the target is (0.7 + 0.1, 0.1, 0.1) and the loss is
-    # 0.8 ln 2 + 0.1 ln 4 + 0.1 ln 4 = 1.2 ln 2. Its gradient by the logits is
+    # tokens, so the target is (0.7 + 0.1, 0.1, 0.1) and the loss is
+    # 0.8 ln 2 + 0.1 ln 4 + 0.1 ln 4 = 1.2 ln 2. Its gradient with respect to the logits is
     # (1/2, 1/4, 1/4) - (0.8, 0.1, 0.1) = (-0.3, 0.15, 0.15).
     hidden = torch.tensor([[1.0]], requires_grad=True)
     weight = torch.tensor([[math.log(2.0)], [0.0], [0.0]], requires_grad=True)
@@ -81,8 +81,8 @@ def test_smoothing_computed_by_hand() -> None:
 
 
 def test_extreme_logits_stay_finite() -> None:
-    # Each row has one logit of 1e4 and one of -1e4. Row 0 wants the first: it costs nothing. Row 1
-    # wants the second: it costs the difference.
+    # Each row has one logit of 1e4 and one of -1e4. The target of row 0 is the first, which costs
+    # nothing; the target of row 1 is the second, which costs the difference.
     hidden = torch.tensor([[1e4], [1e4]], requires_grad=True)
     weight = torch.tensor([[1.0], [-1.0], [0.0]], requires_grad=True)
     targets = torch.tensor([0, 1])
@@ -92,7 +92,7 @@ def test_extreme_logits_stay_finite() -> None:
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
-def test_the_sum_over_two_batches_is_that_of_their_concatenation() -> None:
+def test_two_batches_sum_to_their_concatenation() -> None:
     hidden, weight, targets = _inputs()
     whole = _ours(hidden, weight, targets, 0.1)
     first = _ours(hidden[:9], weight, targets[:9], 0.1)
@@ -101,14 +101,14 @@ def test_the_sum_over_two_batches_is_that_of_their_concatenation() -> None:
         assert_close(first[index] + second[index], whole[index], rtol=1e-5, atol=1e-5)
 
 
-def test_nothing_to_predict_costs_nothing() -> None:
+def test_an_empty_batch_has_zero_loss() -> None:
     hidden, weight, targets = _inputs(rows=0)
     loss, nll, _, grad_weight = _ours(hidden, weight, targets, 0.1)
     assert (loss.item(), nll.item()) == (0.0, 0.0)
     assert torch.count_nonzero(grad_weight) == 0
 
 
-def test_the_gradient_follows_what_is_done_to_the_loss() -> None:
+def test_the_gradient_scales_with_the_loss() -> None:
     hidden, weight, targets = _inputs()
     expected = [gradient / 7.0 for gradient in _ours(hidden, weight, targets, 0.1)[2:]]
     loss, nll = projected_cross_entropy(hidden, weight, targets, 0.1)
@@ -118,7 +118,7 @@ def test_the_gradient_follows_what_is_done_to_the_loss() -> None:
     assert not nll.requires_grad
 
 
-def test_bf16_autocast_is_near_float32() -> None:
+def test_bf16_autocast_is_close_to_float32() -> None:
     hidden, weight, targets = _inputs(rows=600)
     expected = _reference(hidden, weight, targets, 0.1)
     with torch.autocast("cpu", torch.bfloat16):
@@ -149,7 +149,7 @@ def test_bf16_hidden_states_get_bf16_gradients() -> None:
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_no_gradient_is_computed_where_none_is_wanted(mode: type) -> None:
+def test_gradients_are_not_computed_if_disabled(mode: type) -> None:
     def flops() -> int:
         with FlopCounterMode(display=False) as counter:
             projected_cross_entropy(hidden, weight, targets, 0.1)
@@ -158,7 +158,7 @@ def test_no_gradient_is_computed_where_none_is_wanted(mode: type) -> None:
     hidden, weight, targets = _inputs()
     training = flops()
     with mode():
-        assert 2 * flops() < training  # one product in place of three
+        assert 2 * flops() < training  # one product instead of three
 
 
 def _network() -> Transformer:
@@ -199,14 +199,14 @@ def test_batch_loss_is_the_cross_entropy_of_the_target_tokens() -> None:
     )
     assert_close(loss, expected)
     assert_close(nll, expected_nll.detach())
-    # The tied matrix learns both as embedding and as projection.
+    # The tied matrix gets gradients both as embedding and as projection.
     weights = list(network.parameters())
     ours, theirs = (torch.autograd.grad(value, weights) for value in (loss, expected))
     for one, other in zip(ours, theirs, strict=True):
         assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_padding_costs_nothing_and_teaches_nothing() -> None:
+def test_padding_affects_neither_loss_nor_gradients() -> None:
     network = _network()
     weights = list(network.parameters())
     batches = [_batch(*PAIRS), *(_batch(pair) for pair in PAIRS)]
@@ -219,7 +219,7 @@ def test_padding_costs_nothing_and_teaches_nothing() -> None:
         assert_close(together, sum(alone), rtol=1e-4, atol=1e-5)
 
 
-def test_gradient_of_the_projection_does_not_reach_padding() -> None:
+def test_padding_gets_no_gradient_from_the_projection() -> None:
     network = _network()
     batch = _batch(*PAIRS)
     hidden = []

@@ -1,4 +1,4 @@
-"""The learning rate against equation 3 of the paper and numbers computed by hand."""
+"""The learning rate against equation 3 of the paper and values computed by hand."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def test_equation_3_at_any_step(warmup_steps: int, d_model: int) -> None:
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_warm_up_is_a_line_to_the_peak_and_nothing_is_above_it(schedule: str) -> None:
+def test_warm_up_rises_linearly_to_the_maximum(schedule: str) -> None:
     settings = {"schedule": schedule, "warmup_steps": 50, "max_steps": 200, "learning_rate": 0.3}
     rates = [_rate(step, **settings) for step in range(1, 201)]
     assert rates[:50] == pytest.approx([0.3 * step / 50 for step in range(1, 51)])
-    assert rates.index(max(rates)) == 49  # the first of the largest is step 50
+    assert rates.index(max(rates)) == 49  # the first maximum is at step 50
     assert max(rates) == pytest.approx(0.3)
     assert rates[49:] == sorted(rates[49:], reverse=True)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_no_jump_at_the_end_of_the_warm_up(schedule: str) -> None:
+def test_the_rate_is_continuous_at_the_end_of_the_warm_up(schedule: str) -> None:
     settings = {"schedule": schedule, "warmup_steps": 1000, "max_steps": 10_000}
     peak = _rate(1000, **settings)
     assert peak == pytest.approx((512 * 1000) ** -0.5)
@@ -58,39 +58,37 @@ def test_no_jump_at_the_end_of_the_warm_up(schedule: str) -> None:
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_learning_rate_sets_the_peak_and_scales_every_step(schedule: str) -> None:
     settings = {"schedule": schedule, "warmup_steps": 10, "max_steps": 100}
-    papers = (512 * 10) ** -0.5
+    default_peak = (512 * 10) ** -0.5
     for step in (1, 10, 11, 60, 100):
-        expected = _rate(step, **settings) * 0.005 / papers
+        expected = _rate(step, **settings) * 0.005 / default_peak
         assert _rate(step, learning_rate=0.005, **settings) == pytest.approx(expected)
-        # With a peak of its own the schedule knows no width.
+        # With a given peak, the width does not matter.
         assert _rate(step, 64, learning_rate=0.005, **settings) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
     ("schedule", "quarter", "half", "end"),
     [
-        # A quarter, half and the whole of the way from step 20 to step 100.
+        # After a quarter, half and all of the steps from 20 to 100.
         ("linear", 0.75, 0.5, 0.0),
         ("cosine", 0.5 + 0.25 * math.sqrt(2.0), 0.5, 0.0),
         ("constant", 1.0, 1.0, 1.0),
         ("paper", math.sqrt(20 / 40), math.sqrt(20 / 60), math.sqrt(20 / 100)),
     ],
 )
-def test_the_way_down_computed_by_hand(
-    schedule: str, quarter: float, half: float, end: float
-) -> None:
+def test_the_decay_computed_by_hand(schedule: str, quarter: float, half: float, end: float) -> None:
     settings = {"schedule": schedule, "warmup_steps": 20, "max_steps": 100, "learning_rate": 1.0}
     rates = [_rate(step, **settings) for step in (40, 60, 100)]
     assert rates == pytest.approx([quarter, half, end], abs=1e-12)
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
-def test_steps_beyond_the_end_stay_at_zero(schedule: str) -> None:
+def test_the_rate_stays_at_zero_beyond_the_end(schedule: str) -> None:
     settings = {"schedule": schedule, "warmup_steps": 20, "max_steps": 100}
     assert _rate(150, **settings) == pytest.approx(0.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_a_run_shorter_than_its_warm_up(schedule: str) -> None:
+def test_training_shorter_than_its_warm_up(schedule: str) -> None:
     settings = {"schedule": schedule, "warmup_steps": 100, "max_steps": 50, "learning_rate": 1.0}
     assert _rate(50, **settings) == pytest.approx(0.5)
