@@ -1,4 +1,7 @@
-"""The constructions of the phrasebook: each function draws one kind of line."""
+"""The constructions of the phrasebook.
+
+Each public function draws one kind of line; its docstring is an example.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -81,7 +84,7 @@ def yes_no_question(dice: Dice) -> Line:
     """Does the boy open the door? / Macht der Junge die Tür auf?"""
     drawn = clause(dice, negated=False)
     while drawn.modal is lex.MAY and drawn.subject.person is Person.S2:
-        # "May you ...?" would be a wish.
+        # "May you ...?" would express a wish.
         drawn = clause(dice, negated=False)
     return line("?", drawn.en(inverted=True), drawn.de(Order.V1))
 
@@ -111,7 +114,7 @@ _ASKING_DETS = (lex.WHICH, lex.HOW_MANY)
 
 @cache
 def _countable(kinds: Kind) -> tuple[Noun, ...]:
-    """What one asks "which" or "how many" about; nobody asks how many mothers."""
+    """Return nouns for "which" and "how many" questions; nobody asks how many mothers."""
     return tuple(noun for noun in lex.nouns(kinds & ~lex.KIN) if noun.countable)
 
 
@@ -122,7 +125,7 @@ def adverb_question(dice: Dice) -> Line:
     who = subject(dice, verb.subjects, negated=True)
     drawn = clause(dice, verb, who, negated=asked.english == "why" and dice.chance(0.4))
     if asked.english != "where":
-        # "When has he read it?" is no English.
+        # "When has he read it?" is not English.
         tense = Tense.PAST if drawn.tense is Tense.PERFECT else drawn.tense
         drawn = replace(drawn, time=asked, tense=tense, frequency=None)
     elif verb in lex.MOTION:
@@ -152,7 +155,7 @@ def _is(
 
 
 def _described(dice: Dice, who: Nominal, kinds: Kind, negated: bool = False) -> Clause:
-    """ "the house is not old / das Haus ist nicht alt"."""
+    """Return a clause such as "the house is not old / das Haus ist nicht alt"."""
     adjective = dice.pick(lex.adjectives(kinds))
     tense = Tense.PAST if dice.chance(0.25) else Tense.PRESENT
     return _is(who, Phrase(adjective.en, adjective.de), tense=tense, negated=negated)
@@ -169,7 +172,7 @@ def description(dice: Dice) -> Line:
 
 
 def _describable(dice: Dice) -> NounPhrase:
-    """A noun phrase without an adjective, about to be given one."""
+    """Return a noun phrase without an adjective, for a predicate that is one."""
     noun_ = dice.pick(_DESCRIBED_NOUNS)
     return replace(phrase_of(dice, noun_, dice.pick(SUBJECT_DETS)), adjective=None)
 
@@ -295,11 +298,11 @@ _YOUNG = tuple(
     if noun.en in ("son", "daughter", "brother", "sister", "child", "boy", "girl", "dog", "cat")
 )
 
-# Conjunctions
+# ---------------------------------------------------------------- conjunctions
 
 
 def _joined(main: Clause, conjunction: tuple[str, str], sub: Clause) -> Line:
-    """Main clause first: "he sleeps because he is tired"."""
+    """Return a line with the main clause first: "he sleeps because he is tired"."""
     linked = Phrase(*conjunction)
     return line(
         ".",
@@ -309,7 +312,7 @@ def _joined(main: Clause, conjunction: tuple[str, str], sub: Clause) -> Line:
 
 
 def _fronted(conjunction: tuple[str, str], sub: Phrase | Clause, main: Clause) -> Line:
-    """Subordinate clause first, which makes the German main clause open with its verb."""
+    """Return a line with the subordinate clause first; the German main clause is then V1."""
     linked = Phrase(*conjunction)
     sub_en = sub.en()
     sub_de = sub.de(Order.FINAL) if isinstance(sub, Clause) else sub.de()
@@ -419,7 +422,7 @@ def indirect_question(dice: Dice) -> Line:
             noun_phrase(dice, verb.subjects, _SCHEDULED_DETS, owned=False), verb, time=asked
         )
     negated = dice.chance(0.6)
-    # One asks others, not oneself, what is known.
+    # People ask others, not themselves, what they know.
     who = subject(dice, lex.HUMAN, negated=True) if negated else Pronoun(dice.pick(_OTHERS))
     main = Clause(who, lex.KNOW_THAT, negated=negated)
     tail_en, tail_de = sub.en(asked), [COMMA, *sub.de(Order.FINAL, asked)]
@@ -443,7 +446,7 @@ def coordination(dice: Dice) -> Line:
     )
 
 
-# Pronouns that refer back
+# ---------------------------------------------------------------- pronouns that refer back
 
 
 def lost_thing(dice: Dice) -> Line:
@@ -497,7 +500,7 @@ def _thing(dice: Dice) -> NounPhrase:
 
 @cache
 def _choosing(kinds: Kind) -> tuple[Verb, ...]:
-    """What one does to things for what they are like: buy them, not lose them."""
+    """Return verbs for what people do with things because of their qualities: buy, not lose."""
     return tuple(verb for verb in _handling(kinds) if verb.en.base in _CHOICES)
 
 
@@ -507,7 +510,7 @@ _CHOICES = (
 )
 
 
-# Relative clauses and infinitives
+# ---------------------------------------------------------------- relatives and infinitives
 
 
 def relative(dice: Dice) -> Line:
@@ -525,7 +528,7 @@ def relative(dice: Dice) -> Line:
         head = replace(head, adjective=None)
         outer = _described(dice, head, head.noun.kinds)
     else:
-        # Without a right bracket, which would come late, after the relative clause.
+        # Without a verb part at the end, which would come late, after the relative clause.
         verbs = _handling(head.noun.kinds)
         verb = dice.pick(tuple(verb for verb in verbs if verb.willed and not verb.de.prefix))
         outer = clause(dice, verb, what=head, when=Setting(), negated=False)
@@ -572,7 +575,7 @@ def request(dice: Dice) -> Line:
         when = Setting(modal=dice.pick((lex.CAN, lex.MUST, lex.WANT, lex.WOULD_LIKE)))
         asked = clause(dice, dice.pick(_WILLED_VERBS), Pronoun(entry), when=when, negated=False)
         english = asked.en(inverted=True)
-        # A second "you" or a "your" would have to follow the address as well.
+        # A second "you" or a "your" would also have to agree with the form of address.
         if sum(word.text in ("you", "your") for word in english) == 1:
             break
     german = asked.de(Order.V1)
@@ -583,7 +586,7 @@ _HUMAN_VERBS = tuple(verb for verb in lex.VERBS if verb.subjects & lex.HUMAN)
 _WILLED_VERBS = tuple(verb for verb in _HUMAN_VERBS if verb.willed and verb.aspect is not lex.STATE)
 _TIMED = tuple(verb for verb in lex.VERBS if verb.aspect is not lex.STATE)
 _PLACEABLE = tuple(verb for verb in lex.VERBS if verb.places) + lex.MOTION[:-1]
-# "What" for a thing, "who" for a being: a verb that takes both leaves it open.
+# The question is "what" for things and "who" for beings, so verbs that take both are left out.
 _ASKABLE = tuple(
     verb for verb in lex.TRANSITIVE if verb.objects in lex.BEING or not verb.objects & lex.BEING
 )
@@ -599,7 +602,7 @@ _PURPOSES = tuple(
 
 @cache
 def _handling(kinds: Kind, willed: bool = False) -> tuple[Verb, ...]:
-    """The verbs whose object may be of these kinds; if `willed`, only deeds."""
+    """Return the verbs that take objects of these kinds; `willed` keeps only deliberate actions."""
     return tuple(
         verb
         for verb in lex.TRANSITIVE
@@ -614,7 +617,7 @@ _CHOSEN_NOUNS = tuple(
 )
 
 
-# How often each construction is drawn, relative to the others.
+# Constructions with their relative frequencies.
 WEIGHTS: tuple[tuple[Callable[[Dice], Line], int], ...] = (
     (statement, 30),
     (fronted_time, 10),

@@ -1,4 +1,4 @@
-"""Phrases and clauses drawn at random, within what makes sense."""
+"""Draw random phrases and clauses that make sense."""
 
 import random
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class Dice:
     """Random choices that are the same in every Python version and process."""
 
     def __init__(self, seed: int) -> None:
-        # Only random() is promised to be stable across Python versions.
+        # Only random() is guaranteed to be stable across Python versions.
         self._random = random.Random(seed).random
 
     def pick(self, choices: Sequence[T]) -> T:
@@ -49,7 +49,7 @@ class Dice:
         return self._random() < probability
 
 
-# A choice is drawn as often as it is listed.
+# Repeating an entry makes it more likely.
 SUBJECT_DETS = (lex.THE,) * 8 + lex.POSSESSIVES + (lex.THIS, lex.THESE)
 _LOOSE_SUBJECT_DETS = (
     *SUBJECT_DETS,
@@ -78,12 +78,12 @@ INDEFINITE_DETS = (*(lex.A,) * 6, lex.SOME, lex.MANY, *lex.NUMERALS[:6])
 def noun_phrase(
     dice: Dice, kinds: Kind, dets: Sequence[Determiner], owned: bool = True
 ) -> NounPhrase:
-    """A noun phrase of some kind, with an adjective or an owner now and then."""
+    """Return a noun phrase of some kind, sometimes with an adjective or an owner."""
     return phrase_of(dice, dice.pick(lex.nouns(kinds)), dice.pick(dets), owned)
 
 
 def phrase_of(dice: Dice, noun: Noun, det: Determiner, owned: bool = True) -> NounPhrase:
-    """A noun phrase around `noun`; `det` gives way where the noun does not bear it."""
+    """Return a noun phrase around `noun`; `det` is replaced if it does not suit the noun."""
     kin = noun.kinds is Kind.KIN
     ownable = bool(noun.kinds & lex.OWNABLE)
     if kin and det not in lex.POSSESSIVES:
@@ -97,12 +97,12 @@ def phrase_of(dice: Dice, noun: Noun, det: Determiner, owned: bool = True) -> No
     owner = None
     if det is lex.THE and owned and ownable and (kin or dice.chance(0.15)):
         owner = _owner(dice, name_only=kin)
-    suiting = lex.adjectives(noun.kinds)
-    adjective = dice.pick(suiting) if suiting and dice.chance(0.25) else None
+    suitable = lex.adjectives(noun.kinds)
+    adjective = dice.pick(suitable) if suitable and dice.chance(0.25) else None
     return NounPhrase(noun, det, plural and noun.countable, adjective, owner)
 
 
-# What stands in for a determiner that only goes with things one can count.
+# Replacements for determiners that need a countable noun.
 _UNCOUNTED = {
     lex.NOT_A: lex.NOT_ANY,
     lex.THESE: lex.THIS,
@@ -128,7 +128,7 @@ def titled_name(dice: Dice) -> Name:
 
 
 def subject(dice: Dice, kinds: Kind, negated: bool = False) -> Nominal:
-    """Somebody or something that acts."""
+    """Return a subject of these kinds."""
     if kinds & lex.HUMAN:
         if dice.chance(0.35):
             return Pronoun(dice.pick(lex.PRONOUNS))
@@ -139,7 +139,7 @@ def subject(dice: Dice, kinds: Kind, negated: bool = False) -> Nominal:
 
 
 def object_(dice: Dice, kinds: Kind, who: Nominal, dets: Sequence[Determiner]) -> Nominal:
-    """Somebody or something that undergoes what `who` does."""
+    """Return an object of these kinds in a clause with the subject `who`."""
     if kinds & lex.HUMAN:
         if dice.chance(0.3):
             pronoun = Pronoun(dice.pick(lex.PRONOUNS))
@@ -154,19 +154,19 @@ _THIRD_POSSESSIVES = tuple(lex.POSSESSIVE_OF[entry] for entry in (lex.HE, lex.SH
 
 
 def _own(det: Determiner, who: Nominal) -> Determiner:
-    """Makes a possessive that of `who`: she looks for her key, not for "their" out of nowhere."""
+    """Make a third-person possessive refer to `who`: "she looks for her key", not "their key"."""
     if det in _THIRD_POSSESSIVES and isinstance(who, (NounPhrase, Name, Pronoun)):
         return lex.POSSESSIVE_OF.get(back_reference(who).entry, lex.THE)
     return det
 
 
 def _overlap(one: Person, other: Person) -> bool:
-    """Whether both include the speaker or both the listener: "I see us" is never said."""
+    """Return whether both include the speaker or both the listener, as in "I see us"."""
     return one % 3 == other % 3 != Person.S3
 
 
 def place(dice: Dice) -> Part:
-    """Where something happens: "in the garden / im Garten"."""
+    """Return where something happens: "in the garden / im Garten"."""
     if dice.chance(0.1):
         return phrase(lex.AT_HOME)
     if dice.chance(0.15):
@@ -178,7 +178,7 @@ def place(dice: Dice) -> Part:
 
 
 def direction(dice: Dice, verb: Verb) -> Part:
-    """Where somebody goes: "to the station / zum Bahnhof", "home / nach Hause"."""
+    """Return where somebody goes: "to the station / zum Bahnhof", "home / nach Hause"."""
     driving = verb.en.base == "drive"
     if dice.chance(0.1):
         return phrase(lex.HOMEWARDS)
@@ -200,7 +200,7 @@ def _place_name(dice: Dice, noun_: Noun) -> NounPhrase:
 
 
 def surface(dice: Dice, case: Case) -> PrepPhrase:
-    """Where things lie (dative) or are put (accusative): "on the table / auf dem Tisch"."""
+    """Return where things are (dative) or are put (accusative): "on the table / auf dem Tisch"."""
     english, german = dice.pick(lex.SURFACES)
     furniture = noun_phrase(dice, lex.FURNITURE, THE_ONLY, owned=False)
     return PrepPhrase(english, german, case, furniture)
@@ -211,7 +211,7 @@ def phrase(adverb: Adverb) -> Phrase:
 
 
 def clock(dice: Dice) -> Phrase:
-    """A time of day; German counts half hours towards the next: "half past three / halb vier"."""
+    """Return a time; German counts half hours to the next hour: "half past three / halb vier"."""
     hour = int(dice.pick(range(12)))
     (english, german), (next_en, next_de) = lex.NUMBERS[hour], lex.NUMBERS[(hour + 1) % 12]
     return dice.pick(
@@ -227,13 +227,13 @@ def clock(dice: Dice) -> Phrase:
 
 
 def at_clock(dice: Dice) -> Phrase:
-    """ "at half past three / um halb vier"."""
+    """Return a time of day as in "at half past three / um halb vier"."""
     time = clock(dice)
     return Phrase(f"at {time.english}", f"um {time.german}")
 
 
 class Setting(NamedTuple):
-    """When and how a clause holds."""
+    """Tense, modality and time of a clause."""
 
     tense: Tense = Tense.PRESENT
     modal: Modal | None = None
@@ -242,7 +242,7 @@ class Setting(NamedTuple):
 
     @property
     def negatable(self) -> bool:
-        """Whether "not" leaves no doubt about what is denied: not so in "not every day"."""
+        """Return whether "not" is unambiguous, unlike in "not every day"."""
         habitual = self.time and not self.modal and self.tense is Tense.PRESENT
         return not (habitual or self.frequency or self.tense is Tense.PROGRESSIVE)
 
@@ -270,7 +270,7 @@ def perfect(dice: Dice) -> Setting:
 
 
 def past(dice: Dice) -> Setting:
-    # Without its time phrase "they read" would leave open when.
+    # Without a time phrase "they read" could be present or past.
     return Setting(Tense.PAST, time=phrase(dice.pick(lex.PAST_TIMES)))
 
 
@@ -304,9 +304,9 @@ _SETTINGS = {
 
 
 def setting(dice: Dice, verb: Verb) -> Setting:
-    """A setting that suits the aspect of the verb."""
+    """Return a setting that suits the aspect of the verb."""
     if verb.de.preterite and dice.chance(0.3):
-        # "They had" is past all by itself.
+        # "They had" is unambiguously past without a time phrase.
         return Setting(Tense.PAST)
     drawn = dice.pick(_SETTINGS[verb.aspect])(dice)
     if drawn.modal and not verb.willed:
@@ -322,7 +322,7 @@ def clause(
     when: Setting | None = None,
     negated: bool | None = None,
 ) -> Clause:
-    """A clause about anything, save for what is given."""
+    """Return a clause in which everything that is not given is random."""
     verb = verb or dice.pick(lex.VERBS)
     when = when or setting(dice, verb)
     if negated is None:
@@ -351,7 +351,7 @@ def clause(
 
 
 def _complement(dice: Dice, verb: Verb, what: Nominal | None) -> Part | None:
-    """What the verb is bound to beside objects: a direction, or `what` with a preposition."""
+    """Return the complement of the verb besides objects: a direction or a prepositional object."""
     if verb in lex.PUTTING:
         return surface(dice, ACC)
     if verb in lex.MOTION:
@@ -363,14 +363,14 @@ def _complement(dice: Dice, verb: Verb, what: Nominal | None) -> Part | None:
 
 
 DEFINITE_DETS = (lex.THE,) * 12 + lex.POSSESSIVES + (lex.THIS,)
-# Nobody wears four coats.
+# For clothes: nobody wears four coats.
 _SINGLE_DETS = DEFINITE_DETS + (lex.A,) * 5
 
 
 def manner(dice: Dice, verb: Verb) -> Phrase | None:
-    """How it is done, if one of the adverbs suits the verb: "slowly / langsam"."""
-    suiting = _manners(verb.en.base)
-    return phrase(dice.pick(suiting)) if suiting and dice.chance(0.2) else None
+    """Return an adverb of manner, if one suits the verb: "slowly / langsam"."""
+    suitable = _manners(verb.en.base)
+    return phrase(dice.pick(suitable)) if suitable and dice.chance(0.2) else None
 
 
 @cache
@@ -379,7 +379,7 @@ def _manners(base: str) -> tuple[Adverb, ...]:
 
 
 def referable(dice: Dice) -> Nominal:
-    """Somebody a pronoun can take up again."""
+    """Return a person to whom a pronoun can refer later."""
     who = subject(dice, lex.HUMAN, negated=True)
     # "the child ... it" is grammatical and sounds wrong in English.
     if isinstance(who, NounPhrase):
@@ -391,7 +391,7 @@ _THING_PRONOUNS = {Gender.M: lex.IT_M, Gender.F: lex.IT_F, Gender.N: lex.IT_N}
 
 
 def back_reference(nominal: Nominal) -> Pronoun:
-    """The pronoun that takes up a nominal: he for a man, er/sie/es for a thing by its gender."""
+    """Return the pronoun for a nominal: he for a man; er, sie or es for a thing by its gender."""
     if isinstance(nominal, Pronoun):
         return Pronoun(nominal.entry)
     if isinstance(nominal, Name):

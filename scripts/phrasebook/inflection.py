@@ -1,7 +1,7 @@
-"""How the words of the phrasebook inflect: the types of its entries, and paradigm tables.
+"""Inflection of the words of the phrasebook: types of entries, and paradigm tables.
 
-An entry pairs one English word with one German word. Regular forms are derived; only what is
-irregular is written down, in the notation that the builders below document.
+An entry pairs one English word with one German word. Regular forms are derived; only irregular ones
+are listed, in the notation documented at the functions below.
 """
 
 import re
@@ -20,7 +20,7 @@ class Case(IntEnum):
 
 
 class Gender(IntEnum):
-    """German gender, with the plural as a fourth one; the value is a column of the tables."""
+    """German gender, with the plural as a fourth; the value is a column of the tables."""
 
     M = 0
     F = 1
@@ -54,7 +54,7 @@ class Kind(Flag):
     TALE = auto()
     CLOTHES = auto()
     GARMENT = auto()
-    """What is put on, taken off and washed; a hat is only worn."""
+    """Clothes that are put on, taken off and washed; a hat is only worn."""
     FLAT = auto()
     UPRIGHT = auto()
     TOOL = auto()
@@ -72,19 +72,19 @@ class Kind(Flag):
     MUSIC = auto()
     TRANSPORT = auto()
     OWN = auto()
-    """May be said to be somebody's, though others of its kind may not: my friend, my garden."""
+    """May have an owner although others of its kind may not: my friend, my garden."""
 
 
 class Paradigm(Enum):
-    """How a German determiner inflects, and with it the adjective after it."""
+    """How a German determiner and the adjective after it inflect."""
 
     DER = "der"
     DIESER = "dieser"
     EIN = "ein"
     VIELE = "viele"
-    """Endings of "dieser", but the adjective takes them as well: viele alte Bücher."""
+    """Endings of "dieser", repeated by the adjective: viele alte Bücher."""
     FIXED = "fixed"
-    """No endings; the adjective carries them all: drei alte Bücher."""
+    """No endings; only the adjective has them: drei alte Bücher."""
 
 
 # Rows are cases, columns are genders, as in every table below.
@@ -148,10 +148,10 @@ class Determiner(NamedTuple):
     paradigm: Paradigm
     definite: bool = False
     plural: bool | None = None
-    """The number it demands of its noun; None when it goes with both."""
+    """The number it requires of its noun; None if both are possible."""
 
     def form(self, case: Case, gender: Gender) -> str:
-        """The German form, such as "keinen" for the masculine accusative of "kein"."""
+        """Return the German form, such as "keinen" for the masculine accusative of "kein"."""
         return _determiner_form(self.de, self.paradigm, case, gender)
 
 
@@ -167,7 +167,7 @@ def _determiner_form(stem: str, paradigm: Paradigm, case: Case, gender: Gender) 
 
 
 def relative_pronoun(case: Case, gender: Gender) -> str:
-    """The German relative pronoun, which differs from the article in the dative plural."""
+    """Return the German relative pronoun, which differs from the article in the dative plural."""
     return _RELATIVE[case][gender]
 
 
@@ -179,10 +179,10 @@ class Adjective(NamedTuple):
     kinds: Kind
     comparative: tuple[str, str] = ("", "")
     stem: str = ""
-    """What German endings attach to, where that is not `de` (teuer: teur-es)."""
+    """The stem for German endings if it differs from `de` (teuer: teur-es)."""
 
     def form(self, paradigm: Paradigm, case: Case, gender: Gender) -> str:
-        """The German form before a noun: (ein) alter, (der) alte, (dem) alten."""
+        """Return the German form before a noun: (ein) alter, (der) alte, (dem) alten."""
         return (self.stem or self.de) + _ADJECTIVE_ENDINGS[paradigm][case][gender]
 
 
@@ -198,21 +198,21 @@ class Noun(NamedTuple):
     weak: bool = False
     """Weak masculine (n-declension): every form but the nominative singular looks plural."""
     at: str = ""
-    """The prepositions that place something there, as "English German": "at an"."""
+    """Prepositions for being there, as "English German": "at an"."""
     to: str = ""
-    """The prepositions that lead there, as "English German": "to zu"."""
+    """Prepositions for going there, as "English German": "to zu"."""
 
     @property
     def countable(self) -> bool:
-        """False for mass nouns and for relatives one has but one of."""
+        """Return whether it has a plural; mass nouns and relatives such as "mother" have none."""
         return bool(self.de_plural)
 
     def en_form(self, plural: bool) -> str:
-        """The English singular or plural."""
+        """Return the English singular or plural."""
         return (self.en_plural or _english_s(self.en)) if plural else self.en
 
     def de_form(self, case: Case, plural: bool) -> str:
-        """The German form in a case: Hunde, (den) Hunden, (des) Hundes, (den) Nachbarn."""
+        """Return the German form in a case: Hunde, (den) Hunden, (des) Hundes, (den) Nachbarn."""
         if plural:
             takes_n = case is Case.DAT and self.de_plural[-1] not in "ns"
             return self.de_plural + "n" if takes_n else self.de_plural
@@ -227,13 +227,13 @@ _VOWELS = re.compile("[aeiouyäöü]+", re.IGNORECASE)
 
 
 def _genitive_ending(stem: str) -> str:
-    """The longer ending after a sibilant or a single syllable: Arztes, Hauses, but Lehrers."""
+    """Return "es" after a sibilant or a single syllable (Arztes, Hauses), else "s" (Lehrers)."""
     sibilant = stem.endswith(("s", "ß", "x", "z", "sch"))
     return "es" if sibilant or len(_VOWELS.findall(stem)) == 1 else "s"
 
 
 def _english_s(word: str) -> str:
-    """The ending shared by plurals and the third person: boxes, stories, days."""
+    """Return a word with the ending of plurals and of the third person: boxes, stories, days."""
     if word.endswith(("s", "x", "z", "ch", "sh", "o")):
         return word + "es"
     if word.endswith("y") and word[-2] not in "aeiou":
@@ -242,7 +242,7 @@ def _english_s(word: str) -> str:
 
 
 class Profession(NamedTuple):
-    """What somebody is by trade. German has a word for either sex and uses no article."""
+    """A profession. German has a word for each sex and uses no article."""
 
     en: str
     de_male: str
@@ -274,7 +274,7 @@ class EnglishVerb(NamedTuple):
 
 
 class GermanVerb(NamedTuple):
-    """The forms of a German verb, the separable prefix apart."""
+    """The forms of a German verb, with the separable prefix stored separately."""
 
     prefix: str
     infinitive: str
@@ -286,20 +286,20 @@ class GermanVerb(NamedTuple):
     aux: str
     """The auxiliary of the perfect: haben or sein."""
     preterite: tuple[str, ...] = ()
-    """Only for the few verbs whose spoken past is not the perfect."""
+    """Only for the few verbs that use the preterite, not the perfect, in speech."""
 
 
 def _doubles(base: str) -> bool:
-    """Whether the last consonant is doubled: a single vowel before it, in a single syllable."""
+    """Return whether the last consonant is doubled: one syllable with a single vowel before it."""
     short = re.fullmatch("[^aeiou]*[aeiou][^aeiouwxy]", base) is not None
     return short or base in ("begin", "forget")
 
 
 def english_verb(parts: str) -> EnglishVerb:
-    """Builds the forms from "base" or "base, past, participle".
+    """Return the forms of a verb given as "base" or "base, past, participle".
 
-    A particle is written after the base, behind a bar if an object pronoun goes before it:
-    "look for", "turn|on".
+    A particle follows the base, after a bar if an object pronoun precedes the particle: "look for",
+    "turn|on".
     """
     first, *irregular = parts.split(", ")
     movable = "|" in first
@@ -318,10 +318,10 @@ _NEEDS_E = re.compile("(t|d|chn|ffn)$")
 
 
 def german_verb(parts: str) -> GermanVerb:
-    """Builds the forms from "infinitive" (weak) or "infinitive, third person, participle".
+    """Return the forms of a verb given as "infinitive" (weak) or with third person and participle.
 
-    A separable prefix is set off with a bar, and a participle may name its auxiliary:
-    "auf|stehen, steht, ist gestanden".
+    A separable prefix is marked with a bar, and "ist" before the participle selects "sein" as the
+    auxiliary: "auf|stehen, steht, ist gestanden".
     """
     first, *irregular = parts.split(", ")
     prefix, _, infinitive = first.rpartition("|")
@@ -330,7 +330,7 @@ def german_verb(parts: str) -> GermanVerb:
     weak_participle = plural_you if _without_ge(infinitive) else "ge" + plural_you
     third, participle = irregular or (plural_you, weak_participle)
     aux, _, participle = participle.rpartition(" ")
-    # After a sibilant the s of the second person merges: du liest, du putzt.
+    # After a sibilant the s of the second person is dropped: du liest, du putzt.
     second = third if third[-2] in "sßzx" else third[:-1] + "st"
     present = (stem + "e", second, third, infinitive, plural_you, infinitive)
     return GermanVerb(prefix, infinitive, present, prefix + participle, "sein" if aux else "haben")
@@ -350,12 +350,12 @@ def irregular_verb(
 
 
 class Aspect(Enum):
-    """What time phrases a verb bears."""
+    """Which time phrases a verb allows."""
 
     ACTIVITY = auto()
-    """May be repeated or going on: every day, often, right now."""
+    """May be repeated or in progress: every day, often, right now."""
     EVENT = auto()
-    """Happens once: no "every day"."""
+    """Happens once: does not allow "every day"."""
     STATE = auto()
     """Has no progressive form and no point in time."""
 
@@ -363,8 +363,8 @@ class Aspect(Enum):
 class Verb(NamedTuple):
     """A verb pair with the kinds it selects.
 
-    `objects` is what the object may be; `recipients` marks verbs that also take somebody in the
-    dative; `preposition` is "English German" with the case in `case`.
+    `objects` are the kinds of its object; `recipients` marks verbs that also take a person in the
+    dative; `preposition` is "English German", governing `case` in German.
     """
 
     en: EnglishVerb
@@ -375,25 +375,25 @@ class Verb(NamedTuple):
     subjects: Kind = Kind.PERSON | Kind.KIN
     recipients: bool = False
     shifts: bool = True
-    """Whether English allows "shows him the book" beside "shows the book to him"."""
+    """Whether English allows "shows him the book" as well as "shows the book to him"."""
     preposition: str = ""
     willed: bool = True
-    """False for what befalls one, such as losing: nobody "wants to lose"."""
+    """False for involuntary events such as losing: nobody "wants to lose"."""
     places: bool = False
     """Whether a place makes sense with it: "sings in the garden"."""
 
 
 class EnglishAux(NamedTuple):
-    """How English says a modality: an operator ("can"), a form of "be", or a full verb."""
+    """How English expresses a modality: an operator ("can"), a form of "be", or a full verb."""
 
     operator: str = ""
     verb: EnglishVerb | None = None
     tail: str = ""
-    """What stands between the finite word and the bare infinitive: "to", "like to"."""
+    """The words between the finite word and the bare infinitive: "to", "like to"."""
 
 
 class Modal(NamedTuple):
-    """A German modal (or "werden") with the English ways to say it."""
+    """A German modal (or "werden") with its English equivalents."""
 
     de: GermanVerb
     en: EnglishAux

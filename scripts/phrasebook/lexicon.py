@@ -1,12 +1,11 @@
 """The words of the phrasebook.
 
-Each entry holds what the grammar needs to use the word in both languages: gender, plural,
-principal parts, and the semantic kinds it goes with, so that people read books and nobody drinks
-a table.
+Each entry has what the grammar needs to use the word in both languages: gender, plural, principal
+parts, and the semantic kinds it goes with, so that people read books and nobody drinks a table.
 
-Adding a word is adding a line. Each English word must have a single German translation in any
-context in which the grammar can use it, since the corpus promises that the German side is a
-function of the English side.
+To add a word, add a line. Each English word must have a single German translation in every context
+that the grammar can produce, because the corpus guarantees that the German side is a function of
+the English side.
 """
 
 from functools import cache
@@ -65,7 +64,7 @@ SOME = Determiner("some", "einig", Paradigm.VIELE, plural=True)
 MANY = Determiner("many", "viel", Paradigm.VIELE, plural=True)
 HOW_MANY = Determiner("how many", "wie viel", Paradigm.VIELE, plural=True)
 
-# German negates an indefinite noun on its article: "does not buy a hat" is "kauft keinen Hut".
+# German negates an indefinite noun by its article: "does not buy a hat" is "kauft keinen Hut".
 NOT_A = Determiner("a", "kein", Paradigm.EIN, plural=False)
 NOT_ANY = Determiner("any", "kein", Paradigm.EIN)
 
@@ -306,13 +305,13 @@ NOUNS = (
 
 @cache
 def nouns(kinds: Kind) -> tuple[Noun, ...]:
-    """All nouns of any of these kinds, in the order of the table."""
+    """Return all nouns of any of these kinds, in the order of the table."""
     return tuple(noun for noun in NOUNS if noun.kinds & kinds)
 
 
 @cache
 def adjectives(kinds: Kind) -> tuple[Adjective, ...]:
-    """All adjectives that describe a noun of any of these kinds."""
+    """Return all adjectives that suit a noun of any of these kinds."""
     return tuple(adjective for adjective in ADJECTIVES if adjective.kinds & kinds)
 
 
@@ -335,11 +334,11 @@ SHE = PronounEntry(Person.S3, ("she", "her"), ("sie", "sie", "ihr"), ("her", "ih
 WE = PronounEntry(Person.P1, ("we", "us"), ("wir", "uns", "uns"), ("our", "unser"))
 THEY = PronounEntry(Person.P3, ("they", "them"), ("sie", "sie", "ihnen"), ("their", "ihr"))
 
-# A bare "you" is always "du"; the two below need a vocative beside them, which is the cue.
+# "You" alone is always "du"; the two below occur only with a vocative, which shows the difference.
 YOU_ALL = PronounEntry(Person.P2, ("you", "you"), ("ihr", "euch", "euch"), ("your", "euer"))
 YOU_POLITE = PronounEntry(Person.P3, ("you", "you"), ("Sie", "Sie", "Ihnen"), ("your", "Ihr"))
 
-# "it" takes the gender of the noun it stands for.
+# "It" has the gender of the noun it replaces.
 IT_M = PronounEntry(Person.S3, ("it", "it"), ("er", "ihn", "ihm"), ("its", "sein"))
 IT_F = PronounEntry(Person.S3, ("it", "it"), ("sie", "sie", "ihr"), ("its", "ihr"))
 IT_N = PronounEntry(Person.S3, ("it", "it"), ("es", "es", "ihm"), ("its", "sein"))
@@ -595,7 +594,7 @@ PROMISE = _verb("promise", "versprechen, verspricht, versprochen")
 def _modal(
     infinitive: str, present: str, preterite: str, en: EnglishAux, *other: EnglishAux
 ) -> Modal:
-    """`other` is the past, then the negated form where it is not the present plus "not"."""
+    """Return a modal; `other` is its past, then its negation if that is not just "not"."""
     negated = other[1] if len(other) > 1 else en
     return Modal(
         irregular_verb(infinitive, present, preterite), en, negated, other[0] if other else None
@@ -613,7 +612,7 @@ CAN = _modal(
     EnglishAux("could"),
 )
 
-# "must not" forbids and is "nicht dürfen"; what need not be done is "nicht müssen".
+# "must not" is "nicht dürfen"; "nicht müssen" is "not have to".
 MUST = _modal(
     "müssen",
     "muss musst muss müssen müsst müssen",
@@ -715,7 +714,7 @@ FUTURE_TIMES = (
 AT_HOME = Adverb("at home", "zu Hause")
 HOMEWARDS = Adverb("home", "nach_Hause")
 
-# Manner adverbs with the English verbs they suit.
+# Adverbs of manner with the English verbs they suit.
 MANNERS = (
     (Adverb("slowly", "langsam"), ("eat", "drink", "read", "write", "go", "drive", "run")),
     (Adverb("quickly", "schnell"), ("eat", "drink", "run", "swim", "open", "close", "drive")),
@@ -744,13 +743,13 @@ MOTIVES = (
     (Adverb("ill", "krank"), ("sleep", "call", "drive")),
 )
 
-# What people do all the same: for "although".
+# What people do in spite of a mood: for "although".
 OBSTACLES = tuple(
     (mood, ("work", "swim", "read", "clean", "tidy", "help", "repair", "get", "visit", "wash"))
     for mood in (Adverb("tired", "müde"), Adverb("lazy", "faul"), Adverb("ill", "krank"))
 )
 
-# Said alike in German main and subordinate clauses, as they have nothing but subject and verb.
+# The same in German main and subordinate clauses, as they consist of subject and verb only.
 WEATHER = (
     Adverb("it rains", "es regnet"),
     Adverb("it snows", "es schneit"),

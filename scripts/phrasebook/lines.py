@@ -1,4 +1,4 @@
-"""From the words of a tree to written lines and their alignment."""
+"""Turn the words of a tree into written lines and their word alignment."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from phrasebook.tree import Word, Words
 
 @dataclass(frozen=True)
 class Line:
-    """A sentence, or two, as the words of either language."""
+    """One or two sentences, as words in both languages."""
 
     en: Words
     de: Words
 
     def then(self, other: "Line") -> "Line":
-        """This sentence followed by another."""
+        """Return this line followed by another."""
         return Line(self.en + other.en, self.de + other.de)
 
 
 def line(end: str, en: Words, de: Words) -> Line:
-    """A sentence with its closing mark."""
+    """Return a sentence with its closing punctuation mark."""
     return Line([*en, Word(end)], [*de, Word(end)])
 
 
@@ -30,14 +30,14 @@ _NOT_AN = ("useful",)
 
 
 def _write(words: Words) -> tuple[list[str], list[tuple[Hashable, ...]]]:
-    """The tokens of a line as written, and what each stems from."""
+    """Return the tokens of a line as written, and the keys of each."""
     texts: list[str] = []
     keys: list[tuple[Hashable, ...]] = []
     capital = True
     for word in words:
         text = word.text
         if text in _STOPS:
-            # A clause that ends the sentence needs no comma of its own.
+            # The closing mark replaces the comma of a clause that ends the sentence.
             texts[-1] = texts[-1].removesuffix(",") + text
             capital = text != ","
         elif text == "not" and texts[-1] == "can":
@@ -57,7 +57,7 @@ def _takes_an(word: str) -> bool:
 
 
 def to_pair(line: Line) -> Pair:
-    """Writes a line in both languages; words that share a key are aligned."""
+    """Return a line in both languages, with words that share a key aligned."""
     src, src_keys = _write(line.en)
     tgt, tgt_keys = _write(line.de)
     places: dict[Hashable, list[int]] = {}

@@ -12,14 +12,14 @@ _SEED = 20_260_101
 
 
 def stream(seed: int) -> Iterator[Pair]:
-    """Draws pairs without end, repetitions included."""
+    """Yield pairs endlessly, repetitions included."""
     dice = Dice(seed)
     while True:
         yield to_pair(dice.pick(CONSTRUCTIONS)(dice))
 
 
 def _distinct(drawn: Iterable[Pair]) -> Iterator[Pair]:
-    """Drops every pair of which either side has been seen."""
+    """Yield the pairs of which neither side has occurred before."""
     seen_src: set[str] = set()
     seen_tgt: set[str] = set()
     for pair in drawn:
@@ -31,7 +31,7 @@ def _distinct(drawn: Iterable[Pair]) -> Iterator[Pair]:
 
 @cache
 def _splits() -> dict[str, list[Pair]]:
-    """Deals the distinct pairs out, so that the splits follow the same distribution."""
+    """Return distinct pairs divided into splits that follow the same distribution."""
     splits: dict[str, list[Pair]] = {name: [] for name in SPLITS}
     period = sum(SPLITS.values()) // SPLITS["test"]
     held_out = {0: "valid", period // 2: "test"}
@@ -42,8 +42,8 @@ def _splits() -> dict[str, list[Pair]]:
 
 
 def pairs(split: str) -> list[Pair]:
-    """Draw the pairs of one split, the same on every machine.
+    """Return the pairs of one split, the same on every machine.
 
-    Distinct on either side, within a split and across splits.
+    Both sides are distinct, within a split and across splits.
     """
     return list(_splits()[split])

@@ -1,11 +1,11 @@
-"""The trees of the phrasebook, each spelled in English and in German.
+"""The trees of the phrasebook, and how they are spelled out in English and German.
 
     Clause(subject=..., verb=OPEN, object=..., tense=Tense.PERFECT, time=TODAY)
         .en()           -> "the teacher has opened the door today"
         .de(Order.V2)   -> "der Lehrer hat die Tür heute aufgemacht"
 
-Every word carries the part of the tree it stems from, so the true word alignment comes for free:
-two words are aligned when they stem from the same part.
+Every word records the part of the tree it comes from, which gives the true word alignment: two
+words are aligned if they come from the same part.
 """
 
 from collections.abc import Hashable
@@ -32,7 +32,7 @@ NOM, ACC, DAT, GEN = Case.NOM, Case.ACC, Case.DAT, Case.GEN
 
 
 class Word(NamedTuple):
-    """A written word and the parts of the tree it stems from. Punctuation is a word as well."""
+    """A written word and the parts of the tree it comes from. Punctuation is a word too."""
 
     text: str
     keys: tuple[Hashable, ...] = ()
@@ -40,12 +40,12 @@ class Word(NamedTuple):
 
 Words = list[Word]
 
-# The nodes of a tree are compared by identity (eq=False): each is one spot in one sentence, and
-# a pair of a node and the name of a part makes a key.
+# Nodes are compared by identity (eq=False), because each is one position in one sentence. A key is
+# a node, or a pair of a node and the name of one of its parts.
 
 
 class Part(Protocol):
-    """Anything that can be spelled in both languages."""
+    """Anything that can be spelled out in both languages."""
 
     def en(self, case: Case) -> Words: ...
 
@@ -60,18 +60,18 @@ class Nominal(Part, Protocol):
 
     @property
     def light(self) -> bool:
-        """Whether it is a pronoun, which German puts before everything else."""
+        """Return whether it is a pronoun, which German puts before everything else."""
 
     @property
     def definite(self) -> bool: ...
 
     @property
     def kein(self) -> bool:
-        """Whether it carries the negation of its clause itself."""
+        """Return whether its determiner expresses the negation of the clause."""
 
 
 class _Definite:
-    """What most nominals have in common."""
+    """Defaults that most nominals share."""
 
     person: Person = Person.S3
     light = False
@@ -81,9 +81,10 @@ class _Definite:
 
 @dataclass(frozen=True, eq=False)
 class Phrase:
-    """Words without inner grammar: "every day / jeden Tag".
+    """Fixed words: "every day / jeden Tag".
 
-    An underscore joins words into a unit; equally many units are aligned one by one.
+    An underscore joins words into a unit. If both sides have equally many units, these are aligned
+    one by one.
     """
 
     english: str
@@ -106,7 +107,7 @@ class Phrase:
 
 @dataclass(frozen=True, eq=False)
 class _GermanOnly:
-    """A word of the German middle field that English says elsewhere: "gerade", "nicht"."""
+    """A word of the German middle field that English puts elsewhere: "gerade", "nicht"."""
 
     word: Word
 
@@ -148,7 +149,7 @@ class Name(_Definite):
         return [*(title if self.titled else []), Word(self.name, (self,))]
 
     def de(self, case: Case = NOM) -> Words:
-        # "Herr" is a weak masculine.
+        # "Herr" is a weak masculine noun.
         text = "Frau" if self.female else "Herr" if case is NOM else "Herrn"
         name = self.name + "s" if case is GEN else self.name
         title = [Word(text, ((self, "title"),))]
@@ -157,7 +158,7 @@ class Name(_Definite):
 
 @dataclass(frozen=True, eq=False)
 class Interrogative(_Definite):
-    """ "who" or "what" in the place of a subject or an object."""
+    """An interrogative, "who" or "what", as subject or object."""
 
     animate: bool
     light = True
@@ -234,7 +235,7 @@ class NounPhrase:
     def de(self, case: Case) -> Words:
         gender, det = self.gender, self.det
         if isinstance(self.owner, Name):
-            # A name in the genitive takes the place of the article: "Annas neues Auto".
+            # A name in the genitive replaces the article: "Annas neues Auto".
             det, words = lex.BARE, self.owner.de(GEN)
         else:
             form = det.form(case, gender)
@@ -285,7 +286,7 @@ class PrepPhrase:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """ "older than the cat / älter als die Katze"."""
+    """A comparison: "older than the cat / älter als die Katze"."""
 
     adjective: Adjective
     than: Nominal
@@ -304,7 +305,7 @@ class Comparison:
 
 
 class Tense(Enum):
-    """English tenses. German says the perfect for both past tenses, save for a few verbs."""
+    """English tenses. German uses the perfect for both past tenses, except for a few verbs."""
 
     PRESENT = auto()
     PROGRESSIVE = auto()
@@ -313,7 +314,7 @@ class Tense(Enum):
 
 
 class Order(Enum):
-    """Where the finite verb stands in German."""
+    """The position of the finite verb in German."""
 
     V1 = auto()
     """First: yes/no questions, and after a fronted subordinate clause."""
@@ -327,8 +328,8 @@ class Order(Enum):
 class Clause:
     """A verb with everything that depends on it.
 
-    `object` takes the case of the verb, `recipient` the dative; `complement` is bound to the verb
-    (a predicate, a direction, a prepositional object), `place` and `time` are not.
+    `object` is in the case that the verb governs, `recipient` in the dative. `complement` belongs
+    to the verb (a predicate, a direction, a prepositional object); `place` and `time` are adjuncts.
     """
 
     subject: Nominal
@@ -347,7 +348,7 @@ class Clause:
     # English
 
     def en(self, front: Part | None = None, inverted: bool = False) -> Words:
-        """The English clause, opened by `front`, with subject and operator swapped on demand."""
+        """Return the English clause, beginning with `front`; `inverted` puts the operator first."""
         operator, rest = self._english_verb(inverted)
         negation = self._english_not()
         subject = [] if front is self.subject else self.subject.en(NOM)
@@ -356,17 +357,17 @@ class Clause:
         return words + self._english_tail(rest, front)
 
     def existential_en(self) -> Words:
-        """ "there is a dog in the garden", for a clause with "be"."""
+        """Return a clause with "be" in the form "there is a dog in the garden"."""
         verb, _ = self._english_verb(inverted=False)
         return [Word("there"), *verb, *self.subject.en(NOM), *self._english_tail([], None)]
 
     def infinitive_en(self) -> Words:
-        """ "to open the door"."""
+        """Return the infinitive clause: "to open the door"."""
         to = Word("to", ((self, "to"),))
         return [to, *self._english_tail(self._verb_word(self.verb.en.base), None)]
 
     def _english_tail(self, verb: Words, front: Part | None) -> Words:
-        """Everything from the adverb before the verb to the end of the clause."""
+        """Return everything from the adverb before the verb to the end of the clause."""
         words: Words = []
         if self.frequency and self.frequency is not front and not self._is_yet:
             words += self.frequency.en(NOM)
@@ -383,7 +384,7 @@ class Clause:
 
     @property
     def _is_yet(self) -> bool:
-        """Of the adverbs only "yet" goes with "not"; it stands at the end."""
+        """Return whether the adverb is "yet", the only one used with "not"; it comes last."""
         return self.negated and self.frequency is not None
 
     def _english_objects(self) -> list[Part]:
@@ -397,17 +398,17 @@ class Clause:
 
     @property
     def _particle_moves(self) -> bool:
-        """Whether the particle follows the object: "turns it on"."""
+        """Return whether the particle follows the object: "turns it on"."""
         return self.verb.en.movable and self.object is not None and self.object.light
 
     def _verb_word(self, text: str, *more: Hashable) -> Words:
-        """A form of the verb with its particle."""
+        """Return a form of the verb with its particle."""
         particle = "" if self._particle_moves else self.verb.en.particle
         key = (self, "verb")
         return [Word(text, (key, *more)), *([Word(particle, (key,))] if particle else [])]
 
     def _english_verb(self, inverted: bool) -> tuple[Words, Words]:
-        """The operator, which moves in questions and takes "not", and the rest of the verb."""
+        """Return the operator, which moves in questions and takes "not", and the other words."""
         verb = self.verb.en
         if self.modal:
             return self._english_modal(self.modal, inverted)
@@ -424,11 +425,11 @@ class Clause:
             return self._verb_word(forms[self.subject.person]), []
         if inverted or self.negated:
             return [self._do(past)], self._verb_word(verb.base)
-        # The German auxiliary of the perfect stems from the English past form as well.
+        # The German auxiliary of the perfect is aligned with the English past form too.
         return [], self._verb_word(self._finite(verb, past), *(aux if past else ()))
 
     def _english_modal(self, modal: Modal, inverted: bool) -> tuple[Words, Words]:
-        """ "can read", "does not want to read", "was allowed to read"."""
+        """Return operator and rest: "can read", "does not want to read", "was allowed to read"."""
         past = self.tense is Tense.PAST
         aux = modal.en_negated if self.negated else modal.en
         if past and modal.en_past:
@@ -453,7 +454,7 @@ class Clause:
         return verb.third if self.subject.person is Person.S3 else verb.base
 
     def _english_not(self) -> Words:
-        """ "not", which stems from the same part as "nicht" or as the article "kein"."""
+        """Return "not", with the key of "nicht" and, if there is one, of the article "kein"."""
         if not self.negated:
             return []
         negation = (self, "not")
@@ -467,7 +468,7 @@ class Clause:
     # German
 
     def de(self, order: Order, front: Part | None = None) -> Words:
-        """The German clause; a main clause without another `front` is opened by its subject."""
+        """Return the German clause; a main clause begins with `front`, by default the subject."""
         if order is Order.V2 and front is None:
             front = self.subject
         finite, nonfinite = self._german_verb()
@@ -486,7 +487,7 @@ class Clause:
         return [*words, finite, *middle, *([bracket] if bracket else [])]
 
     def infinitive_de(self) -> Words:
-        """ "die Tür aufzumachen": the prefix embraces "zu"."""
+        """Return the infinitive clause, with "zu" after the prefix: "die Tür aufzumachen"."""
         fields = [pair for pair in self._german_fields() if pair[0] is not self.subject]
         words = [word for part, case in fields for word in part.de(case)]
         verb, to, key = self.verb.de, (self, "to"), (self, "verb")
@@ -495,7 +496,7 @@ class Clause:
         return [*words, Word("zu", (to,)), Word(verb.infinitive, (key,))]
 
     def _german_verb(self) -> tuple[Word, Word | None]:
-        """The finite verb and the infinitive or participle, if any, of the right bracket."""
+        """Return the finite verb and, if there is one, the infinitive or participle at the end."""
         person, verb = self.subject.person, self.verb.de
         past = self.tense is Tense.PAST
         key = ((self, "verb"),)
@@ -509,10 +510,11 @@ class Clause:
         return Word((verb.preterite if past else verb.present)[person], key), None
 
     def _german_fields(self) -> list[tuple[Part, Case]]:
-        """Everything but the verb, in the order of the middle field.
+        """Return everything except the verb, in the order of the middle field.
 
-        Subject, pronouns, the first definite object, time, the second, adverbs, "nicht", place,
-        indefinite objects, complement: "Der Mann hat dem Kind gestern im Park einen Ball gegeben".
+        The order is subject, pronouns, first definite object, time, second definite object,
+        adverbs, "nicht", place, indefinite objects, complement: "Der Mann hat dem Kind gestern im
+        Park einen Ball gegeben".
         """
         light: list[tuple[Part, Case]] = []
         definite: list[tuple[Part, Case]] = []
@@ -521,7 +523,7 @@ class Clause:
             if nominal:
                 group = light if nominal.light else definite if nominal.definite else indefinite
                 group.append((nominal, case))
-        # Of two pronouns the accusative goes first: "gibt es ihm".
+        # Of two pronouns the accusative comes first: "gibt es ihm".
         fields = [(self.subject, NOM), *reversed(light)]
         fields += [(part, NOM) for part in self._gerade()] + definite[:1]
         fields += [(part, NOM) for part in (self.time,) if part] + definite[1:]
@@ -530,7 +532,7 @@ class Clause:
         return fields + ([(self.complement, NOM)] if self.complement else [])
 
     def _gerade(self) -> list[Part]:
-        """German has no progressive; "is reading" is "liest gerade"."""
+        """Return "gerade" for the progressive, which German lacks: "is reading / liest gerade"."""
         if self.tense is not Tense.PROGRESSIVE:
             return []
         return [_GermanOnly(Word("gerade", ((self, "aux"),)))]
