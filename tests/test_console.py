@@ -67,7 +67,7 @@ def messages(*arguments: str) -> str:
     ("config", "said"),
     [
         ({EVIL: 1}, "unknown key"),
-        ({"data": {"src_lang": "en", "tgt_lang": "de", "train": {"tsv": EVIL}}}, "cannot read"),
+        ({"data": {"src_lang": "en", "tgt_lang": "de", "train": {"tsv": EVIL}}}, "cannot be read"),
         ({"extends": EVIL}, "be read"),
         ({"train": {"metric": EVIL}, "model": {"norm": EVIL}}, "norm"),
     ],

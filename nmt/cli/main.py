@@ -486,7 +486,7 @@ def translate(
     the file gets its name when it is whole; until then the translations are in OUTPUT.partial,
     and OUTPUT.journal says how far they are.
     """
-    from nmt.data.corpus import read_lines
+    from nmt.data.lines import read_lines
     from nmt.files import write_lines
     from nmt.search.sample import Sampling
     from nmt.translate import formats as layouts
@@ -607,7 +607,7 @@ def evaluate(
     """Score translations with sacreBLEU, or parses with bracket-f1: a model's, or a file's."""
     from dataclasses import replace
 
-    from nmt.data.corpus import BOM, read_lines
+    from nmt.data.lines import BOM, read_lines
     from nmt.evaluation.metrics import EvaluateOptions, evaluate, gold_trees, render
     from nmt.evaluation.testsets import read_test_data
     from nmt.files import write_lines
@@ -683,7 +683,7 @@ def score(
     A natural logarithm for each pair; the perplexity goes to the standard error. With --json an
     object a pair that has its tokens as well, and a last one with the perplexity.
     """
-    from nmt.data.corpus import read_lines
+    from nmt.data.lines import read_lines
     from nmt.files import write_lines
     from nmt.translate.score import Totals, render, score_pairs
 
@@ -971,7 +971,7 @@ def _file_bar(
         file: the input; its lines are counted first.
         shown: although the results go to a terminal or a pipe, where a bar would be in the way.
     """
-    from nmt.data.corpus import count_lines
+    from nmt.data.lines import count_lines
     from nmt.progress import is_unwatched, progress_bar
 
     shown = sys.stderr.isatty() and (shown or is_unwatched(1))

@@ -15,7 +15,8 @@ import sentencepiece
 
 from nmt.config.schema import Config, TokenizerConfig
 from nmt.data import cache
-from nmt.data.corpus import Pair, content_key, read_pairs, replace_controls
+from nmt.data.corpus import Pair, content_key, read_pairs
+from nmt.data.lines import replace_controls
 from nmt.data.model_file import ModelType, parse, parse_text
 from nmt.data.sampling import Sampler, choose_of_best
 from nmt.errors import ConfigError, DataError, FileError

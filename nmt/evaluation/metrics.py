@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nmt.data.corpus import BOM
+from nmt.data.lines import BOM
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.parsing import brackets
 from nmt.parsing.evalb_parameters import COLLINS, EvalbParameters

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nmt.config.schema import Config
-from nmt.data.corpus import read_lines, read_pairs
+from nmt.data.corpus import read_pairs
+from nmt.data.lines import read_lines
 from nmt.errors import ConfigError, DataError, FileError
 
 

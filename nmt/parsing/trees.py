@@ -13,7 +13,7 @@ from itertools import accumulate, chain, dropwhile
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from nmt.data.corpus import read_lines
+from nmt.data.lines import read_lines
 from nmt.errors import DataError
 from nmt.files import refuse_inputs, writing
 

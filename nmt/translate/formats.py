@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from nmt.data.corpus import replace_controls
+from nmt.data.lines import replace_controls
 from nmt.errors import DataError
 from nmt.translate.align import parse_pharaoh, pharaoh, split_words
 from nmt.translate.translator import ScoredText, Translation

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from nmt.data.corpus import replace_controls
+from nmt.data.lines import replace_controls
 from nmt.errors import DataError
 from nmt.progress import Advance
 from nmt.runs.model import TrainedModel

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from nmt.data.corpus import replace_controls
+from nmt.data.lines import replace_controls
 from nmt.device import is_out_of_memory
 from nmt.errors import DataError
 from nmt.progress import Advance

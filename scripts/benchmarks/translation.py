@@ -119,7 +119,7 @@ class Task:
 def make_task(options: argparse.Namespace, folder: Path, exporting: bool) -> Task:
     """Load or make the model, and read the text."""
     from nmt.convert.ctranslate2 import export_ctranslate2
-    from nmt.data.corpus import read_lines
+    from nmt.data.lines import read_lines
     from nmt.runs.model import load_model
 
     paths = [options.src, options.ref]

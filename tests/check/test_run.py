@@ -365,7 +365,7 @@ def test_a_model_too_large_for_memory_is_a_finding(
     [
         (["data.valid.tgt=test.xx"], 3, "valid.en has 80 lines, but test.xx has 60"),
         (["data.max_length=2"], 3, "no pair is left after filtering"),
-        (["data.test.src=missing"], 4, "missing: cannot read it"),
+        (["data.test.src=missing"], 4, "missing: cannot be read"),
         (["train.device=gpu"], 2, "device 'gpu': not here"),
         (["train.max_step=1"], 2, "did you mean max_steps"),
     ],
@@ -383,7 +383,7 @@ def test_an_empty_validation_set(write: Write, check: Callable[..., Result]) -> 
     write("valid", [])
     result = check()
     assert result.exit_code == 3
-    assert "valid.en + valid.xx: there is no pair in it" in result.stderr
+    assert "valid.en + valid.xx: contains no pairs" in result.stderr
 
 
 @pytest.mark.parametrize("doing", ["reading for the tokenizer", "taking a few steps"])

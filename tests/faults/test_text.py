@@ -140,9 +140,9 @@ def test_fault_27_ends_of_files(folder: Folder, translate: Translate) -> None:
     whole = translate(text="the cat\na dog\n").lines()
     assert translate(text="the cat\na dog").lines() == whole
     folder.write_pairs("", "")
-    folder.train(ONE, run="empty").refused(3, "train.src + train.tgt: there is no pair in it")
+    folder.train(ONE, run="empty").refused(3, "train.src + train.tgt: contains no pairs")
     folder.write_pairs(gzip.compress(src)[:-20], tgt)
-    folder.train(ONE, run="cut").refused(3, "train.src: damaged gzip, cut short")
+    folder.train(ONE, run="cut").refused(3, "train.src: damaged or truncated gzip")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf"], ids=["empty", "mark"])

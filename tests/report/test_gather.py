@@ -93,7 +93,7 @@ def test_validation_text_where_there_is_no_test(run: Path) -> None:
 def test_text_or_weights_that_cannot_be_used_cost_the_translations_only(run: Path) -> None:
     edit_config(run, "test.src", "gone.src")
     [found] = report(run, text=Text()).runs
-    assert "gone.src: cannot read it" in found.notes[0]
+    assert "gone.src: cannot be read" in found.notes[0]
     next(run.glob("checkpoints/*/weights.safetensors")).write_bytes(b"x")
     [found] = report(run, text=Text()).runs
     assert "damaged" in found.notes[0]

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from nmt.data.corpus import replace_controls
+from nmt.data.lines import replace_controls
 from nmt.data.tokenizer import Token, Tokenizer, Tokenizers
 from nmt.errors import DataError
 from nmt.model.observe import forced_attention
