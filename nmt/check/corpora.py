@@ -13,14 +13,14 @@ from nmt.check.finding import Finding, Severity, share
 from nmt.config.corpora import AnyCorpus, FilesCorpus
 from nmt.config.schema import DataConfig
 from nmt.data.corpus import INVALID_UTF8, origin
-from nmt.data.prepare import (
+from nmt.data.filters import (
     DUPLICATE,
     EMPTY_SIDE,
     LENGTH_RATIO,
     TOO_LONG,
     FilterReport,
-    Prepared,
 )
+from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 
 Int64s = npt.NDArray[np.int64]

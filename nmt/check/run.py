@@ -14,7 +14,8 @@ from nmt.check.subject import Subject
 from nmt.check.text import style_differences
 from nmt.config.schema import Config
 from nmt.console import Console
-from nmt.data.prepare import CorpusReport, prepare
+from nmt.data.filters import CorpusReport
+from nmt.data.prepare import prepare
 from nmt.data.tokenizer import train_tokenizers
 from nmt.errors import Interrupted
 from nmt.signals import StopFlag

@@ -1,22 +1,19 @@
-"""Corpora, tokenised once into memory-mapped Arrow and cached by their content.
+"""Tokenized corpora in a memory-mapped Arrow file, cached by content.
 
-The file is an Arrow stream, as `datasets` keeps its own: `datasets.Dataset.from_file` opens
-it. Training reads its buffers as numpy arrays without copying, which is faster than going
-through rows of a `Dataset` and leaves the text that training does not need on the disk.
+The file is an Arrow stream, the format of `datasets`: `datasets.Dataset.from_file` opens it.
+Training reads its buffers as numpy arrays without copying. That is faster than the rows of a
+`Dataset`, and text that training does not need stays on disk.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import itertools
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,30 +22,11 @@ import pyarrow as pa
 from nmt.config.corpora import AnyCorpus
 from nmt.config.schema import Config, DataConfig
 from nmt.data import cache
-from nmt.data.corpus import (
-    CONTROL_CHARACTERS,
-    INVALID_UTF8,
-    Pair,
-    Tallies,
-    Tally,
-    content_key,
-    corpus_name,
-    origin,
-    read_pairs,
-)
+from nmt.data.corpus import INVALID_UTF8, Pair, content_key, corpus_name, origin, read_pairs
+from nmt.data.filters import CorpusReport, FilterReport, Filters
 from nmt.data.prefetch import prefetch
 from nmt.data.tokenizer import Progress, Tokenizers
 from nmt.errors import DataError, FileError
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-EMPTY_SIDE = "empty side"
-DUPLICATE = "duplicate"
-TOO_LONG = "too long"
-LENGTH_RATIO = "length ratio"
-REASONS = (INVALID_UTF8, EMPTY_SIDE, DUPLICATE, TOO_LONG, LENGTH_RATIO)
-"""Why a pair is dropped; the first that holds, in this order."""
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -71,74 +49,29 @@ _SCHEMA = pa.schema(
 )
 
 
-@dataclass
-class CorpusReport:
-    """What became of one corpus."""
-
-    name: str
-    fingerprint: str
-    """SHA-256 of its content."""
-    read: int = 0
-    """Pairs, invalid ones included."""
-    kept: int = 0
-    src_tokens: int = 0
-    """Of the pairs kept, without begin and end marks; the same below."""
-    tgt_tokens: int = 0
-    src_unknown: int = 0
-    tgt_unknown: int = 0
-    tallies: Tallies = field(default_factory=Tallies)
-    """Pairs dropped for each of `REASONS`, and characters replaced (`CONTROL_CHARACTERS`)."""
-
-    @property
-    def dropped(self) -> dict[str, Tally]:
-        """The reasons for which pairs were dropped, in order."""
-        tallies = {name: self.tallies.get(name) for name in REASONS}
-        return {name: tally for name, tally in tallies.items() if tally and tally.count}
-
-
-@dataclass
-class FilterReport:
-    """What became of each of a list of corpora."""
-
-    corpora: list[CorpusReport] = field(default_factory=list)
-
-    def to_json(self) -> str:
-        """Write it as JSON."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
-
-    @classmethod
-    def from_json(cls, text: str) -> FilterReport:
-        """Read what `to_json` wrote."""
-        corpora = [CorpusReport(**values) for values in json.loads(text)["corpora"]]
-        for corpus in corpora:
-            tallies: dict[str, Any] = corpus.tallies
-            corpus.tallies = Tallies({name: Tally(**each) for name, each in tallies.items()})
-        return cls(corpora)
-
-
 class Prepared:
-    """The rows of a list of corpora: token ids and texts, memory-mapped.
+    """Token ids and texts of a list of corpora, memory-mapped; one row per pair.
 
-    Rows of one corpus stand together, in the order of `corpora`.
+    The rows of a corpus are adjacent, in the order of `corpora`.
 
     Args:
-        directory: what `prepare` cached.
-        corpora: what it was made from; only their weights and names are used.
+        directory: a directory that `prepare` wrote.
+        corpora: the corpora it was made from; only their weights and names are used.
 
     Raises:
-        FileError: the directory does not hold what it should.
+        FileError: if the content of the directory is damaged.
     """
 
     key: str
-    """Changes when the text, the filters or the vocabulary change."""
+    """Identifies the text, the filters and the vocabulary."""
     corpora: list[AnyCorpus]
     report: FilterReport
     src_lengths: Int64s
-    """Tokens of each row's source side, the end mark included."""
+    """Source tokens of each row, EOS included, (rows,)."""
     tgt_lengths: Int64s
-    """Tokens of each row's target side, the end mark included."""
+    """Target tokens of each row, EOS included, (rows,)."""
     corpus_sizes: list[int]
-    """Rows of each corpus."""
+    """Number of rows of each corpus."""
     weights: list[float]
     """Weight of each corpus."""
 
@@ -148,7 +81,7 @@ class Prepared:
             with pa.memory_map(str(directory / _PAIRS_FILE)) as source:
                 table = pa.ipc.open_stream(source).read_all()
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise FileError(f"{directory}: damaged; remove it to prepare the data anew") from error
+            raise FileError(f"{directory}: damaged; delete it to prepare the data again") from error
         self.key = directory.name
         self.corpora = list(corpora)
         for report, corpus in zip(self.report.corpora, corpora, strict=True):
@@ -164,24 +97,24 @@ class Prepared:
         return len(self.src_lengths)
 
     def rows(self, indices: Iterable[int]) -> tuple[list[Int32s], list[Int32s]]:
-        """Read the source and target ids of some rows, without begin and end marks.
+        """Return the source and target ids of the given rows, without BOS and EOS.
 
         Returns:
-            Two lists of views into the mapped file (int32), one array a row.
+            Two lists of views into the mapped file (int32), one array per row.
         """
-        places = np.fromiter(indices, np.int64)
-        return self._src.take(places), self._tgt.take(places)
+        rows = np.fromiter(indices, np.int64)
+        return self._src.take(rows), self._tgt.take(rows)
 
     def texts(self, indices: Iterable[int]) -> tuple[list[str], list[str]]:
-        """Read the source and target text of some rows."""
-        places = pa.array(np.fromiter(indices, np.int64))
-        taken = self._table.select(["src", "tgt"]).take(places)
-        return taken["src"].to_pylist(), taken["tgt"].to_pylist()
+        """Return the source and target texts of the given rows."""
+        rows = pa.array(np.fromiter(indices, np.int64))
+        texts = self._table.select(["src", "tgt"]).take(rows)
+        return texts["src"].to_pylist(), texts["tgt"].to_pylist()
 
     def origin(self, row: int) -> str:
-        """Say where a row comes from, as `file:line`."""
-        number = self._table["corpus"][int(row)].as_py()
-        return origin(self.corpora[number], self._table["line"][int(row)].as_py())
+        """Return where a row comes from, as `file:line`."""
+        corpus = self.corpora[self._table["corpus"][int(row)].as_py()]
+        return origin(corpus, self._table["line"][int(row)].as_py())
 
 
 class _Lists:
@@ -198,15 +131,14 @@ class _Lists:
             return np.empty(0, np.int64)
         return np.concatenate([np.diff(offsets) for offsets in self._offsets]).astype(np.int64)
 
-    def take(self, places: Int64s) -> list[Int32s]:
-        chunks = np.searchsorted(self._starts, places, side="right") - 1
-        found = []
-        for chunk, place in zip(
-            chunks.tolist(), (places - self._starts[chunks]).tolist(), strict=True
-        ):
+    def take(self, rows: Int64s) -> list[Int32s]:
+        chunks = np.searchsorted(self._starts, rows, side="right") - 1
+        rows_in_chunk = (rows - self._starts[chunks]).tolist()
+        lists = []
+        for chunk, row in zip(chunks.tolist(), rows_in_chunk, strict=True):
             offsets = self._offsets[chunk]
-            found.append(self._values[chunk][offsets[place] : offsets[place + 1]])
-        return found
+            lists.append(self._values[chunk][offsets[row] : offsets[row + 1]])
+        return lists
 
 
 def prepare(
@@ -218,22 +150,21 @@ def prepare(
     progress: Progress | None = None,
     warn: Callable[[str], object] | None = None,
 ) -> Prepared:
-    """Tokenise corpora into the cache, unless they are there already, and map the result.
+    """Tokenize corpora into the cache, unless they are in it already, and map the result.
 
     Args:
-        config: `data` holds the filters and the place of the cache.
-        tokenizers: of both sides.
-        corpora: what to read.
-        filtered: drop pairs as `data` says (training). Otherwise every pair is kept, those with
-            an empty side too (validation, test); files that do not match up are refused in
-            either case.
-        progress: called after every chunk with the name of the corpus and its pairs so far. What
-            it raises ends the preparation, and nothing half-made stays behind.
-        warn: told when what is cached is damaged, and prepared again.
+        config: `data` holds the filters and the location of the cache.
+        tokenizers: the tokenizers of both sides.
+        corpora: the corpora to read.
+        filtered: apply the filters (for training). Otherwise every pair is kept, even one with an
+            empty side (for validation and test).
+        progress: called after every chunk with the name of the corpus and the number of its pairs
+            read so far. An exception that it raises ends the preparation and leaves no files.
+        warn: called with a message when the cached data are damaged and prepared again.
 
     Raises:
-        DataError: the text cannot be used, or no pair is left.
-        FileError: a corpus cannot be read or the cache cannot be written.
+        DataError: if the text cannot be used, or no pairs are left.
+        FileError: if a corpus cannot be read or the cache cannot be written.
     """
     contents = [content_key(corpus) for corpus in corpora]
     name = f"pairs-{_cache_key(config, tokenizers, contents, filtered)}"
@@ -247,44 +178,7 @@ def prepare(
     return Prepared(cache.entry(config.data, name, build, warn), corpora)
 
 
-def render(report: FilterReport) -> Table:
-    """Lay out a report as a table for the terminal: a row a corpus, a column a reason."""
-    from rich.table import Table
-
-    reasons = [name for name in REASONS if any(name in c.dropped for c in report.corpora)]
-    controls = any(CONTROL_CHARACTERS in corpus.tallies for corpus in report.corpora)
-    table = Table(title="Pairs", title_justify="left")
-    table.add_column("corpus", overflow="fold")
-    for name in ("read", *reasons, "kept", "tokens", "unknown"):
-        table.add_column(name, justify="right")
-    if controls:
-        table.add_column("control characters replaced", justify="right")
-    for corpus in report.corpora:
-        cells = [f"{corpus.read:,}"]
-        cells += [_cell(corpus.tallies.get(name)) for name in reasons]
-        cells += [
-            f"{corpus.kept:,}",
-            f"{corpus.src_tokens:,} + {corpus.tgt_tokens:,}",
-            f"{_percent(corpus.src_unknown, corpus.src_tokens)} + "
-            f"{_percent(corpus.tgt_unknown, corpus.tgt_tokens)}",
-        ]
-        if controls:
-            cells.append(_cell(corpus.tallies.get(CONTROL_CHARACTERS)))
-        table.add_row(corpus.name, *cells)
-    return table
-
-
-def _cell(tally: Tally | None) -> str:
-    if tally is None or not tally.count:
-        return "0"
-    return f"{tally.count:,} (first: line {tally.first_line})"
-
-
-def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / max(whole, 1):.2f} %"
-
-
-# ---------------------------------------------------------------- making the file
+# ---------------------------------------------------------------- writing the file
 
 
 def _cache_key(
@@ -311,35 +205,35 @@ def _build(
     progress: Progress | None,
     directory: Path,
 ) -> None:
-    chunker = _Chunker(data, tokenizers, filtered)
+    encoder = _ChunkEncoder(data, tokenizers, filtered)
     path = str(directory / _PAIRS_FILE)
     with pa.OSFile(path, "wb") as sink, pa.ipc.new_stream(sink, _SCHEMA) as writer:
         for number, corpus in enumerate(corpora):
             counts = report.corpora[number]
             chunks = _chunks(read_pairs(corpus, data, counts.tallies))
             for chunk in prefetch(chunks, _CHUNKS_AHEAD):
-                writer.write_batch(chunker.tokenised(chunk, number, counts))
+                writer.write_batch(encoder.encode(chunk, number, counts))
                 if progress:
                     progress(counts.name, counts.read)
             counts.read += counts.tallies[INVALID_UTF8].count
     if not any(counts.kept for counts in report.corpora):
-        raise _nothing_left(report)
+        raise _no_pairs_left(report)
     (directory / _REPORT_FILE).write_text(report.to_json(), "utf-8")
 
 
-def _nothing_left(report: FilterReport) -> DataError:
+def _no_pairs_left(report: FilterReport) -> DataError:
     lines = [
         f"{corpus.name}: {corpus.read} read, "
         + ", ".join(f"{tally.count} {name}" for name, tally in corpus.dropped.items())
         for corpus in report.corpora
     ]
     return DataError(
-        "no pair is left after filtering; see data.max_length and the rest of data", *lines
+        "no pairs are left after filtering; check data.max_length and the other filters", *lines
     )
 
 
 def _chunks(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
-    """Cut a stream into chunks, bounded in pairs and in characters."""
+    """Yield lists of pairs of bounded size, in pairs and in characters."""
     chunk: list[Pair] = []
     characters = 0
     for pair in pairs:
@@ -352,35 +246,29 @@ def _chunks(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
         yield chunk
 
 
-class _Chunker:
-    """Turns chunks of pairs into Arrow, filtered and counted."""
+class _ChunkEncoder:
+    """Filters and tokenizes chunks of pairs."""
 
     def __init__(self, data: DataConfig, tokenizers: Tokenizers, filtered: bool) -> None:
-        self._data = data
         self._tokenizers = tokenizers
-        self._filtered = filtered
-        self._seen: set[bytes] = set()
+        self._filters = Filters(data) if filtered else None
         self._threads = os.cpu_count() or 1
 
-    def tokenised(self, pairs: list[Pair], corpus: int, report: CorpusReport) -> Any:
+    def encode(self, pairs: list[Pair], corpus: int, report: CorpusReport) -> Any:
+        """Return a record batch of the pairs that pass the filters, and count them."""
         report.read += len(pairs)
-        if self._filtered:
-            pairs = [pair for pair in pairs if self._wanted(pair, report)]
-        sides = [
-            tokenizer.encode(texts, self._threads)
-            for tokenizer, texts in zip(
-                self._tokenizers,
-                ([pair.src for pair in pairs], [pair.tgt for pair in pairs]),
-                strict=True,
-            )
-        ]
-        if self._filtered:
-            lengths = [np.fromiter(map(len, ids), np.int64, len(ids)) for ids in sides]
-            keep = self._fits(pairs, lengths, report)
+        if self._filters:
+            pairs = [pair for pair in pairs if self._filters.accepts_text(pair, report)]
+        src_ids = self._tokenizers.src.encode([pair.src for pair in pairs], self._threads)
+        tgt_ids = self._tokenizers.tgt.encode([pair.tgt for pair in pairs], self._threads)
+        if self._filters:
+            lengths = _lengths(src_ids), _lengths(tgt_ids)
+            keep = self._filters.accepted_lengths(pairs, *lengths, report)
             if not keep.all():
                 pairs = list(itertools.compress(pairs, keep))
-                sides = [list(itertools.compress(ids, keep)) for ids in sides]
-        src, tgt = (_id_array(ids) for ids in sides)
+                src_ids = list(itertools.compress(src_ids, keep))
+                tgt_ids = list(itertools.compress(tgt_ids, keep))
+        src, tgt = _id_array(src_ids), _id_array(tgt_ids)
         report.kept += len(pairs)
         report.src_tokens += len(src.values)
         report.tgt_tokens += len(tgt.values)
@@ -396,36 +284,9 @@ class _Chunker:
         ]
         return pa.record_batch(arrays, schema=_SCHEMA)
 
-    def _wanted(self, pair: Pair, report: CorpusReport) -> bool:
-        """Apply the filters that look at the text."""
-        if not pair.src.strip() or not pair.tgt.strip():
-            report.tallies[EMPTY_SIDE].add(pair.line)
-            return False
-        if not self._data.drop_duplicates:
-            return True
-        text = f"{pair.src}\n{pair.tgt}".encode()  # no side holds a line feed
-        digest = hashlib.blake2b(text, digest_size=8).digest()
-        if digest in self._seen:
-            report.tallies[DUPLICATE].add(pair.line)
-            return False
-        self._seen.add(digest)
-        return True
 
-    def _fits(
-        self, pairs: list[Pair], lengths: list[Int64s], report: CorpusReport
-    ) -> npt.NDArray[np.bool_]:
-        """Apply the filters that look at the lengths; these come without the end mark."""
-        shorter, longer = np.minimum(*lengths), np.maximum(*lengths)
-        # Normalisation can leave nothing of a side, such as one of zero-width spaces.
-        faults = [(EMPTY_SIDE, shorter == 0), (TOO_LONG, longer + 1 > self._data.max_length)]
-        if self._data.max_length_ratio is not None:
-            faults.append((LENGTH_RATIO, longer > self._data.max_length_ratio * shorter))
-        keep = np.ones(len(pairs), np.bool_)
-        for reason, fault in faults:
-            for place in np.flatnonzero(keep & fault).tolist():
-                report.tallies[reason].add(pairs[place].line)
-            keep &= ~fault
-        return keep
+def _lengths(rows: list[list[int]]) -> Int64s:
+    return np.fromiter(map(len, rows), np.int64, len(rows))
 
 
 def _id_array(rows: list[list[int]]) -> Any:

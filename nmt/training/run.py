@@ -15,7 +15,7 @@ from nmt.config.load import dump_config
 from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.data.lengths import LengthModel
-from nmt.data.prepare import Prepared, prepare, render
+from nmt.data.prepare import Prepared, prepare
 from nmt.data.tokenizer import Tokenizers, train_tokenizers
 from nmt.device import choose_device, memory_bytes
 from nmt.errors import ConfigError, FileError
@@ -77,7 +77,7 @@ def train(
             checkpoint.clear_failed_start(run)
         tokenizers = _tokenizers(config, run, console, stop)
         train_data = _prepared(config, tokenizers, config.data.train, True, console, stop)
-        console.print(render(train_data.report))
+        console.print(train_data.report.table())
         valid_data = (
             _prepared(config, tokenizers, config.data.valid, False, console, stop)
             if config.data.valid

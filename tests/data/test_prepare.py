@@ -16,16 +16,14 @@ import pytest
 from nmt.config.schema import Config
 from nmt.data import prepare as module
 from nmt.data.corpus import CONTROL_CHARACTERS, INVALID_UTF8
-from nmt.data.prepare import (
+from nmt.data.filters import (
     DUPLICATE,
     EMPTY_SIDE,
     LENGTH_RATIO,
     TOO_LONG,
     FilterReport,
-    Prepared,
-    prepare,
-    render,
 )
+from nmt.data.prepare import Prepared, prepare
 from nmt.data.tokenizer import Tokenizers, train_tokenizers
 from nmt.errors import DataError, FileError
 
@@ -158,7 +156,7 @@ def test_unfiltered_keeps_every_pair(setup: Any) -> None:
 
 
 def test_no_pair_left(setup: Any) -> None:
-    with pytest.raises(DataError, match=r"no pair is left[^:]*\n  0.en \+ 0.de: 2 read, 2 empty"):
+    with pytest.raises(DataError, match=r"no pairs are left[^:]*\n  0.en \+ 0.de: 2 read, 2 empty"):
         prepared(setup((["", "red"], ["rot", ""])))
 
 
@@ -334,7 +332,7 @@ def test_the_report_as_json_and_as_a_table(setup: Any) -> None:
     report = prepared(setup((["red", "", "x"], ["rot", "rot", "y"]))).report
     assert FilterReport.from_json(report.to_json()) == report
     console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
-    console.print(render(report))
+    console.print(report.table())
     text = console.export_text()
     assert "0.en + 0.de" in text
     assert "1 (first: line 2)" in text

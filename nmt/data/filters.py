@@ -1,0 +1,162 @@
+"""Filters for training pairs, and the report of what they dropped."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.config.schema import DataConfig
+from nmt.data.corpus import CONTROL_CHARACTERS, INVALID_UTF8, Pair, Tallies, Tally
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+EMPTY_SIDE = "empty side"
+DUPLICATE = "duplicate"
+TOO_LONG = "too long"
+LENGTH_RATIO = "length ratio"
+REASONS = (INVALID_UTF8, EMPTY_SIDE, DUPLICATE, TOO_LONG, LENGTH_RATIO)
+"""Reasons for dropping a pair. The first one that applies is counted."""
+
+
+@dataclass
+class CorpusReport:
+    """Counts of the pairs that were read, dropped and kept from one corpus."""
+
+    name: str
+    fingerprint: str
+    """SHA-256 of the content."""
+    read: int = 0
+    """Pairs read, including invalid ones."""
+    kept: int = 0
+    src_tokens: int = 0
+    """Source tokens of the pairs kept, without BOS and EOS, as in the next three."""
+    tgt_tokens: int = 0
+    src_unknown: int = 0
+    tgt_unknown: int = 0
+    tallies: Tallies = field(default_factory=Tallies)
+    """Pairs dropped for each of `REASONS`, and characters replaced (`CONTROL_CHARACTERS`)."""
+
+    @property
+    def dropped(self) -> dict[str, Tally]:
+        """The tally of each reason for which pairs were dropped, in the order of `REASONS`."""
+        tallies = {name: self.tallies.get(name) for name in REASONS}
+        return {name: tally for name, tally in tallies.items() if tally and tally.count}
+
+
+@dataclass
+class FilterReport:
+    """The reports of a list of corpora."""
+
+    corpora: list[CorpusReport] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """Return the report as JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> FilterReport:
+        """Parse what `to_json` returned."""
+        corpora = [CorpusReport(**values) for values in json.loads(text)["corpora"]]
+        for corpus in corpora:
+            tallies: dict[str, Any] = corpus.tallies
+            corpus.tallies = Tallies({name: Tally(**each) for name, each in tallies.items()})
+        return cls(corpora)
+
+    def table(self) -> Table:
+        """Return a table for the terminal: one row per corpus, one column per reason."""
+        from rich.table import Table
+
+        reasons = [name for name in REASONS if any(name in c.dropped for c in self.corpora)]
+        controls = any(CONTROL_CHARACTERS in corpus.tallies for corpus in self.corpora)
+        table = Table(title="Pairs", title_justify="left")
+        table.add_column("corpus", overflow="fold")
+        for name in ("read", *reasons, "kept", "tokens", "unknown"):
+            table.add_column(name, justify="right")
+        if controls:
+            table.add_column("control characters replaced", justify="right")
+        for corpus in self.corpora:
+            cells = [f"{corpus.read:,}"]
+            cells += [_cell(corpus.tallies.get(name)) for name in reasons]
+            cells += [
+                f"{corpus.kept:,}",
+                f"{corpus.src_tokens:,} + {corpus.tgt_tokens:,}",
+                f"{_percent(corpus.src_unknown, corpus.src_tokens)} + "
+                f"{_percent(corpus.tgt_unknown, corpus.tgt_tokens)}",
+            ]
+            if controls:
+                cells.append(_cell(corpus.tallies.get(CONTROL_CHARACTERS)))
+            table.add_row(corpus.name, *cells)
+        return table
+
+
+def _cell(tally: Tally | None) -> str:
+    if tally is None or not tally.count:
+        return "0"
+    return f"{tally.count:,} (first: line {tally.first_line})"
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / max(whole, 1):.2f} %"
+
+
+class Filters:
+    """The filters of the configuration. Duplicates are found across all corpora.
+
+    Args:
+        data: the limits.
+    """
+
+    def __init__(self, data: DataConfig) -> None:
+        self._data = data
+        self._seen: set[bytes] = set()
+
+    def accepts_text(self, pair: Pair, report: CorpusReport) -> bool:
+        """Return whether a pair has text on both sides and is new; count it if not."""
+        if not pair.src.strip() or not pair.tgt.strip():
+            report.tallies[EMPTY_SIDE].add(pair.line)
+            return False
+        if not self._data.drop_duplicates:
+            return True
+        text = f"{pair.src}\n{pair.tgt}".encode()  # neither side contains a line feed
+        digest = hashlib.blake2b(text, digest_size=8).digest()
+        if digest in self._seen:
+            report.tallies[DUPLICATE].add(pair.line)
+            return False
+        self._seen.add(digest)
+        return True
+
+    def accepted_lengths(
+        self,
+        pairs: Sequence[Pair],
+        src_lengths: npt.NDArray[np.int64],
+        tgt_lengths: npt.NDArray[np.int64],
+        report: CorpusReport,
+    ) -> npt.NDArray[np.bool_]:
+        """Return which pairs have acceptable lengths, (pairs,); count the others.
+
+        Args:
+            pairs: the pairs.
+            src_lengths: source tokens of each pair without EOS, (pairs,).
+            tgt_lengths: the same for the target side.
+            report: counts the pairs that are dropped.
+        """
+        shorter = np.minimum(src_lengths, tgt_lengths)
+        longer = np.maximum(src_lengths, tgt_lengths)
+        # Normalization can remove all of a text, for example zero-width spaces.
+        rejected = [(EMPTY_SIDE, shorter == 0), (TOO_LONG, longer + 1 > self._data.max_length)]
+        if self._data.max_length_ratio is not None:
+            rejected.append((LENGTH_RATIO, longer > self._data.max_length_ratio * shorter))
+        keep = np.ones(len(pairs), np.bool_)
+        for reason, rejects in rejected:
+            for place in np.flatnonzero(keep & rejects).tolist():
+                report.tallies[reason].add(pairs[place].line)
+            keep &= ~rejects
+        return keep
