@@ -1,4 +1,4 @@
-"""Batches of similar lengths under a token budget, in an order that seed and epoch determine."""
+"""Batches of pairs of similar length under a token budget, in an order fixed by seed and epoch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Int64s = npt.NDArray[np.int64]
 Ids = Sequence[int] | npt.NDArray[np.int32]
 
 _BATCHES_AHEAD = 8
-_WINDOW = 64  # planned batches that are sampled together
+_WINDOW = 64  # number of planned batches that are sampled together
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,20 @@ class Batch:
     """Sentence pairs as padded tensors (int64, on the CPU until `to`)."""
 
     src_BS: Tensor
-    """Source ids and the end mark."""
+    """Source ids and EOS."""
     tgt_in_BT: Tensor
-    """What the decoder reads: the begin mark and the target ids."""
+    """Decoder input: BOS and the target ids."""
     tgt_out_BT: Tensor
-    """What it should predict: the target ids and the end mark."""
+    """Labels: the target ids and EOS."""
     num_src_tokens: int
-    """Source tokens, end marks included, padding not."""
+    """Source tokens, including EOS, excluding padding."""
     num_tgt_tokens: int
-    """Target tokens, end marks included, padding not."""
+    """Target tokens, including EOS, excluding padding."""
     rows: Int64s
-    """Row of each pair in the prepared data."""
+    """Row of each pair in the prepared data, (B,)."""
 
     def to(self, device: torch.device | str) -> Batch:
-        """Copy the tensors to a device."""
+        """Return the batch with its tensors on a device."""
         return Batch(
             self.src_BS.to(device),
             self.tgt_in_BT.to(device),
@@ -52,7 +52,7 @@ class Batch:
         )
 
     def halves(self, src_pad_id: int, tgt_pad_id: int) -> tuple[Batch, Batch]:
-        """Divide a batch of two pairs or more; padding that no pair needs any more goes."""
+        """Split a batch of at least two pairs, and drop padding that is no longer needed."""
         middle = len(self.rows) // 2
         return (
             self._part(slice(None, middle), src_pad_id, tgt_pad_id),
@@ -74,21 +74,21 @@ class Batch:
 
 
 class BatchOrder:
-    """Which rows make up the batches of an epoch: a pure function of its arguments and the epoch.
+    """The rows in each batch of an epoch, a pure function of the arguments and the epoch.
 
-    Pairs are shuffled, sorted by the length of their longer side and then by the difference of
-    both, cut into batches, and the batches are shuffled. Where the cuts fall is drawn as well, so
-    that epochs do not repeat each other's batches. A corpus of weight 2 is in an epoch
-    twice, one of weight 0.5 with a random half, drawn anew each epoch.
+    Pairs are shuffled, sorted by the length of their longer side and then by the difference
+    between the sides, and cut into batches, which are shuffled. The position of the first cut is
+    random, so that epochs have different batches. An epoch contains a corpus of weight 2 twice,
+    and a random half of a corpus of weight 0.5, a different half in each epoch.
 
     Args:
-        src_lengths: tokens of each row's source side with the end mark, (rows,).
-        tgt_lengths: the same for the target side.
-        corpus_sizes: rows of each corpus; they stand one after the other.
-        weights: how often an epoch visits each pair of each corpus.
-        batch_tokens: largest number of tokens of a batch on each side, padding counted. A pair
-            that is longer by itself gets a batch of its own.
-        seed: of the random numbers.
+        src_lengths: source tokens of each row, EOS included, (rows,).
+        tgt_lengths: target tokens of each row, EOS included, (rows,).
+        corpus_sizes: number of rows of each corpus; the rows of a corpus are adjacent.
+        weights: how often each pair of each corpus occurs in an epoch.
+        batch_tokens: maximum number of tokens of a batch on each side, padding included. A pair
+            longer than this forms a batch by itself.
+        seed: seed of the random numbers.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class BatchOrder:
 
     @classmethod
     def of(cls, prepared: Prepared, batch_tokens: int, seed: int) -> BatchOrder:
-        """Make the order of prepared data."""
+        """Return the order of prepared data."""
         return cls(
             prepared.src_lengths,
             prepared.tgt_lengths,
@@ -129,13 +129,13 @@ class BatchOrder:
         return [batches[place] for place in rng.permutation(len(batches))]
 
     def _visits(self, rng: np.random.Generator) -> Int64s:
-        """List each row as often as the weight of its corpus says."""
+        """Return every row as often as its corpus is weighted, in corpus order."""
         parts = []
         for end, size, weight in self._corpora:
             rows = np.arange(end - size, end)
             whole = int(weight)
             parts += [rows] * whole
-            # However small its weight, a corpus gives a pair, so that no epoch is empty.
+            # Even with a tiny weight a corpus contributes one pair, so that no epoch is empty.
             count = min(size, max(round((weight - whole) * size), 1 - whole))
             parts.append(rng.choice(rows, count, replace=False))
         return np.concatenate(parts)
@@ -143,12 +143,12 @@ class BatchOrder:
     def _by_length(self, rows: Int64s, phase: int) -> Int64s:
         src, tgt = self._src_lengths[rows], self._tgt_lengths[rows]
         longer, difference = np.maximum(src, tgt), src - tgt
-        # The difference rises and falls in turn, so that the shorter side does not jump where
-        # the length of the longer one changes inside a batch.
+        # The difference alternately rises and falls, so that the length of the shorter side does
+        # not jump where the length of the longer side changes inside a batch.
         return np.lexsort((np.where((longer + phase) % 2, difference, -difference), longer))
 
     def _cuts(self, rows: Int64s, first_budget: float) -> list[int]:
-        """Find where each batch but the first begins."""
+        """Return the position at which each batch after the first begins."""
         cuts = []
         size = longest = 0
         budget = first_budget
@@ -172,22 +172,22 @@ def batches(
     *,
     ahead: int = _BATCHES_AHEAD,
 ) -> Iterator[Batch]:
-    """Iterate over the batches of an epoch, made ahead in a background thread.
+    """Yield the batches of an epoch, made ahead of time in a background thread.
 
-    With `tokenizer.sampling_alpha` each pair is segmented anew, with random numbers that seed,
-    epoch and place in the epoch determine. Sampled segmentations are longer than the plain ones
-    and of other lengths, so every `_WINDOW` planned batches are sampled together and cut into
-    batches again. A side that would exceed `data.max_length` keeps its plain segmentation.
+    With `tokenizer.sampling_alpha`, each pair gets a random segmentation, which depends on seed,
+    epoch and position in the epoch only. Since it changes the lengths, `_WINDOW` planned batches
+    at a time are sampled together and cut into batches again. A side that would exceed
+    `data.max_length` keeps its deterministic segmentation.
 
     Args:
-        prepared: the rows.
-        tokenizers: for the special ids and for sampling.
-        order: of the same rows.
-        config: `tokenizer` and `train.seed` set the sampling.
+        prepared: the pairs.
+        tokenizers: provide the special ids and the sampling.
+        order: the order of the same pairs.
+        config: `tokenizer`, `data.max_length`, `train.seed` and `train.batch_tokens` are used.
         epoch: number of the epoch.
-        start: number of the first batch. Those before it are not made, but with sampling they
-            are planned, which takes the time of sampling.
-        ahead: how many batches may wait; it has no influence on them.
+        start: number of the first batch. Earlier batches are skipped, at no cost without
+            sampling; with sampling they are made and discarded.
+        ahead: number of batches to make ahead; it does not change them.
     """
     plan = order.epoch(epoch)
     if config.tokenizer.sampling_alpha:
@@ -200,13 +200,13 @@ def batches(
 def collate(
     src_ids: Sequence[Ids], tgt_ids: Sequence[Ids], tokenizers: Tokenizers, rows: Int64s
 ) -> Batch:
-    """Add begin and end marks and padding.
+    """Return a batch of sentences with BOS, EOS and padding added.
 
     Args:
-        src_ids: ids of each source sentence, without marks.
-        tgt_ids: the same for the target side.
-        tokenizers: for the special ids.
-        rows: what to call the pairs, (pairs,).
+        src_ids: ids of each source sentence, without BOS and EOS.
+        tgt_ids: ids of each target sentence, without BOS and EOS.
+        tokenizers: provide the special ids.
+        rows: row of each pair in the prepared data, (B,).
     """
     src, tgt = tokenizers
     src_BS, num_src_tokens = _padded(src_ids, src, [], [src.eos_id])
@@ -238,12 +238,12 @@ def _sampled_batches(
             seed=seeds[2],
         )
         for places in order.epoch(0):
-            picked = [[side[place] for place in places] for side in (src_ids, tgt_ids)]
-            yield collate(picked[0], picked[1], tokenizers, rows[places])
+            src, tgt = ([side[place] for place in places] for side in (src_ids, tgt_ids))
+            yield collate(src, tgt, tokenizers, rows[places])
 
 
 def _lengths(rows: Sequence[Ids]) -> Int64s:
-    """Count the tokens of each row, the end mark included."""
+    """Return the number of tokens of each row, EOS included."""
     return np.array([len(ids) + 1 for ids in rows])
 
 
@@ -261,7 +261,7 @@ def _sampled(
 def _padded(
     rows: Sequence[Ids], tokenizer: Tokenizer, before: list[int], after: list[int]
 ) -> tuple[Tensor, int]:
-    """Return ids (rows, longest row) with marks around them, and their number."""
+    """Return padded ids (rows, longest row) with `before` and `after` added, and their number."""
     lengths = np.array([len(before) + len(ids) + len(after) for ids in rows])
     ids_BL = np.full((len(rows), lengths.max()), tokenizer.pad_id, np.int64)
     flat = np.concatenate([part for ids in rows for part in (before, ids, after)])

@@ -1,4 +1,4 @@
-"""Things made once and kept: one directory each, named after what it was made from."""
+"""The cache of prepared data and tokenizers: one directory per entry, named after its inputs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _CHECKSUMS_FILE = "checksums.json"
 
 
 def directory(data: DataConfig) -> Path:
-    """Where cached things are kept: `data.cache_dir`, else `nmt` in the user's cache directory."""
+    """Return `data.cache_dir`, or else `nmt` in the user's cache directory."""
     if data.cache_dir is not None:
         return Path(data.cache_dir)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nmt"
 
 
 def key(**parts: Any) -> str:
-    """Hash JSON values into a name that changes when any of them does."""
+    """Return a hash of JSON values."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -37,28 +37,28 @@ def entry(
     build: Callable[[Path], None],
     warn: Callable[[str], object] | None = None,
 ) -> Path:
-    """Return the directory of a cached thing, after making it if it is not there or is damaged.
+    """Return the directory of a cache entry, after building it if it is missing or damaged.
 
-    It appears under its name at once and complete, or not at all: `build` fills a directory
-    beside it, which is renamed. Of two processes that make the same thing, the one that ends
-    first wins and the other takes over its work.
+    An entry appears complete or not at all: `build` fills a temporary directory, which is then
+    renamed. If two processes build the same entry, the one that finishes first wins, and the
+    other uses its result.
 
     Args:
-        data: says where the cache is.
-        name: name of the directory, which holds the key of its content.
+        data: holds the location of the cache.
+        name: name of the entry, which contains a hash of its inputs.
         build: writes files into the directory that it is given.
-        warn: told of what is damaged and made again.
+        warn: called with a message when a damaged entry is built again.
 
     Raises:
-        FileError: the cache cannot be written.
+        FileError: if the cache cannot be written.
     """
     target = directory(data) / name
     if target.is_dir():
-        fault = _fault(target)
-        if not fault:
+        problem = _problem(target)
+        if not problem:
             return target
         if warn:
-            warn(f"warning: {fault}; it is made again")
+            warn(f"warning: {problem}; building it again")
         _discard(target)
     work = target.with_name(f".{name}.{secrets.token_hex(4)}")
     try:
@@ -72,20 +72,20 @@ def entry(
     except OSError as error:
         raise FileError(
             f"{target.parent}: cannot write the cache: {error.strerror or error}; "
-            "data.cache_dir=DIRECTORY puts it elsewhere"
+            "set data.cache_dir=DIRECTORY to move it"
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return target
 
 
-def _fault(directory: Path) -> str:
-    """Compare the files of a cached thing with their checksums; say what is wrong, if anything."""
+def _problem(directory: Path) -> str:
+    """Return what is wrong with an entry according to its checksums, or an empty text."""
     try:
         sums = json.loads(read_bounded(directory / _CHECKSUMS_FILE, MAX_JSON_BYTES))
         for name, expected in sums.items():
             if measure(directory / name) != expected:
-                return f"{directory / name}: damaged, it differs from its checksum"
+                return f"{directory / name}: damaged: its checksum does not match"
     except OSError as error:
         return f"{error.filename}: cannot be read: {error.strerror}"
     except (FileError, ValueError, AttributeError) as error:
@@ -94,14 +94,14 @@ def _fault(directory: Path) -> str:
 
 
 def _discard(directory: Path) -> None:
-    """Delete a damaged thing at once, unless another process has done so."""
+    """Delete a damaged entry atomically, unless another process has already done so."""
     doomed = directory.with_name(f".{directory.name}.{secrets.token_hex(4)}")
     try:
         directory.rename(doomed)
     except FileNotFoundError:
         return
     except OSError as error:
-        raise FileError(f"{directory}: damaged, and cannot be removed: {error.strerror}") from error
+        raise FileError(f"{directory}: damaged, and cannot be deleted: {error.strerror}") from error
     shutil.rmtree(doomed, ignore_errors=True)
 
 
@@ -114,5 +114,5 @@ def _rename(work: Path, target: Path) -> None:
     try:
         work.rename(target)
     except OSError:
-        if not target.is_dir():  # else another process was faster
+        if not target.is_dir():  # otherwise another process was faster
             raise

@@ -1,4 +1,4 @@
-"""How long translations are: statistics of the training pairs, which expose what is too short."""
+"""Length statistics of the training pairs, for detecting translations that are too short."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# Deviations below the mean from which on a translation is suspicious. Of the demo's and Multi30k's
-# training pairs 0 and 4 in 29,000 are; of three sentences of which one is left, 99 in 100.
+# A translation this many deviations below the mean is suspicious: 0 of the demo's training pairs,
+# 4 of Multi30k's 29,000, and 99 of 100 translations of three sentences reduced to one.
 _SUSPICIOUS = 3.5
-# Where only the ratio is known. The demo has 0.52, Multi30k 0.73.
+# For runs that recorded only the ratio. The demo has 0.52, Multi30k 0.73.
 _USUAL_DEVIATION = 0.75
 
 
@@ -26,7 +26,7 @@ class LengthModel:
 
     Attributes:
         ratio: target tokens per source token.
-        deviation: of the lengths from the average, divided by the square root of n.
+        deviation: root mean square of (target length - average) / sqrt(n).
     """
 
     ratio: float
@@ -34,11 +34,11 @@ class LengthModel:
 
     @classmethod
     def of(cls, src: npt.NDArray[np.int64], tgt: npt.NDArray[np.int64]) -> LengthModel:
-        """Estimate it from pairs.
+        """Return the model estimated from pairs.
 
         Args:
-            src: source tokens of each pair, EOS included.
-            tgt: target tokens of each pair, EOS included.
+            src: source tokens of each pair, EOS included, (pairs,).
+            tgt: target tokens of each pair, EOS included, (pairs,).
         """
         ratio = float(tgt.sum() / src.sum())
         deviates = (tgt - ratio * src) / np.sqrt(src)
@@ -46,10 +46,10 @@ class LengthModel:
 
     @classmethod
     def from_description(cls, data: Mapping[str, Any]) -> LengthModel | None:
-        """Take it from a run's data.json; older ones have only the numbers of tokens.
+        """Return the model in a run's data.json; older files hold only token counts.
 
         Returns:
-            None if there are no usable figures in it.
+            None if the file holds no usable figures.
         """
         try:
             if "lengths" in data:
@@ -64,6 +64,6 @@ class LengthModel:
         return model if finite and model.ratio > 0 and model.deviation > 0 else None
 
     def is_short(self, src_tokens: int, tgt_tokens: int) -> bool:
-        """Tell whether a translation is suspiciously short; EOS counts on both sides."""
+        """Return whether a translation is suspiciously short. Token counts include EOS."""
         expected = self.ratio * src_tokens
         return tgt_tokens < expected - _SUSPICIOUS * self.deviation * math.sqrt(src_tokens)

@@ -1,8 +1,7 @@
-"""What SentencePiece's messages hold, as far as its own API does not tell.
+"""Fields of SentencePiece model files and encoded texts that its API does not expose.
 
-A model file and an encoded text are protobuf (`sentencepiece_model.proto` and
-`sentencepiece.proto` of SentencePiece); the few fields needed are read here, since the protobuf
-library is no requirement of SentencePiece.
+Both are protobuf messages (`sentencepiece_model.proto` and `sentencepiece.proto`). SentencePiece
+does not depend on the protobuf library, so the few fields needed are parsed here.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _ID, _BEGIN, _END = 2, 4, 5
 
 
 class ModelType(IntEnum):
-    """How text is cut into pieces."""
+    """The segmentation algorithm."""
 
     UNIGRAM = 1
     BPE = 2
@@ -29,7 +28,7 @@ class ModelType(IntEnum):
 
 
 class PieceKind(IntEnum):
-    """What a piece stands for."""
+    """The type of a piece."""
 
     NORMAL = 1
     UNKNOWN = 2
@@ -40,7 +39,7 @@ class PieceKind(IntEnum):
 
 
 class Piece(NamedTuple):
-    """A piece of the vocabulary; its place in the file is its id."""
+    """A piece of the vocabulary; its index in the file is its id."""
 
     text: str
     score: float
@@ -48,7 +47,7 @@ class Piece(NamedTuple):
 
 
 class ModelFile(NamedTuple):
-    """The pieces of a model and how they are used."""
+    """The pieces of a model and the settings that affect segmentation."""
 
     pieces: list[Piece]
     type: ModelType
@@ -56,11 +55,11 @@ class ModelFile(NamedTuple):
 
 
 def parse(model: bytes) -> ModelFile:
-    """Read the pieces and the type of a serialised model.
+    """Parse a serialized model.
 
     Raises:
-        ValueError: it is no such model, or a part is missing: one that is cut off between two
-            pieces is still valid protobuf, and SentencePiece loads it.
+        ValueError: if it is not a model or is truncated. A model truncated between two pieces is
+            valid protobuf, and SentencePiece would load it.
     """
     pieces: list[Piece] = []
     trainer_spec: dict[int, int | bytes] = {}
@@ -72,7 +71,7 @@ def parse(model: bytes) -> ModelFile:
         elif number == _TRAINER_SPEC:
             trainer_spec.update(_fields(_bytes(value)))
     if not parts >= {_PIECES, _TRAINER_SPEC, _NORMALIZER_SPEC}:
-        raise ValueError("cut short")
+        raise ValueError("truncated")
     return ModelFile(
         pieces,
         ModelType(int(trainer_spec.get(_MODEL_TYPE, ModelType.UNIGRAM))),
@@ -81,7 +80,7 @@ def parse(model: bytes) -> ModelFile:
 
 
 class TextPiece(NamedTuple):
-    """A piece of an encoded text, and the bytes of the text, from begin to end, that it covers."""
+    """A piece of an encoded text, and the span of bytes that it covers in the text."""
 
     id: int
     begin: int
@@ -89,7 +88,7 @@ class TextPiece(NamedTuple):
 
 
 def parse_text(message: bytes) -> list[TextPiece]:
-    """Read the pieces of an encoded or a decoded text (`SentencePieceText`)."""
+    """Return the pieces in a `SentencePieceText` message."""
     pieces = (dict(_fields(_bytes(v))) for number, v in _fields(message) if number == _TEXT_PIECES)
     return [
         TextPiece(*(int(fields.get(name, 0)) for name in (_ID, _BEGIN, _END))) for fields in pieces
@@ -102,18 +101,18 @@ def _piece(data: bytes) -> Piece:
         [score] = struct.unpack("<f", _bytes(values.get(_SCORE, bytes(4))))
         text = _bytes(values[_TEXT]).decode("utf-8")
     except (KeyError, struct.error) as error:
-        raise ValueError("a piece without a text or a score") from error
+        raise ValueError("a piece without text or score") from error
     return Piece(text, score, PieceKind(int(values.get(_KIND, PieceKind.NORMAL))))
 
 
 def _bytes(value: int | bytes) -> bytes:
     if isinstance(value, int):
-        raise ValueError("a number where bytes should be")
+        raise ValueError("a number instead of bytes")
     return value
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Iterate over the numbers and values of the fields of a protobuf message."""
+    """Yield the number and value of each field of a protobuf message."""
     place = 0
     while place < len(data):
         tag, place = _varint(data, place)
@@ -129,7 +128,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
         else:
             raise ValueError(f"unknown wire type {wire_type}")
         if place + length > len(data):
-            raise ValueError("cut short")
+            raise ValueError("truncated")
         yield tag >> 3, data[place : place + length]
         place += length
 
@@ -143,4 +142,4 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, place
         shift += 7
-    raise ValueError("cut short")
+    raise ValueError("truncated")

@@ -1,7 +1,7 @@
 """The built-in demo corpus: English and German sentences with their word alignment.
 
 The corpus needs no download. Its vocabulary is small enough for a small model to learn in minutes,
-yet it has what makes German hard: agreement, the verb bracket, word order that depends on the
+yet it contains what makes German hard: agreement, the verb bracket, word order that depends on the
 clause, and pronouns that take the gender of a noun. The German line is a function of the English
 one, so a perfect score is possible. The grammar that makes it is in scripts/phrasebook/.
 """
@@ -17,7 +17,7 @@ SRC_LANG = "en"
 TGT_LANG = "de"
 SPLITS = {"train": 40_000, "valid": 500, "test": 500}
 FILE = Path(__file__).with_suffix(".tsv.xz")
-"""One pair per line, split after split: English, German and, in the test split, the alignment."""
+"""One pair per line, in the order of SPLITS: English, German and, for test, the alignment."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Pair:
     Attributes:
         src: the English sentence.
         tgt: the German sentence.
-        alignment: sorted pairs (index in `src.split()`, index in `tgt.split()`) of words that
-            translate each other. Empty outside the test split.
+        alignment: sorted pairs (index in `src.split()`, index in `tgt.split()`) of aligned words.
+            Empty outside the test split.
     """
 
     src: str
@@ -37,7 +37,7 @@ class Pair:
 
 
 def pairs(split: str) -> list[Pair]:
-    """Return the pairs of one split, in an order that never changes.
+    """Return the pairs of one split, always in the same order.
 
     No line of either side occurs twice, within a split or across splits.
 
@@ -48,7 +48,7 @@ def pairs(split: str) -> list[Pair]:
         A new list of `SPLITS[split]` pairs.
 
     Raises:
-        ValueError: there is no such split.
+        ValueError: if there is no such split.
     """
     if split not in SPLITS:
         raise ValueError(f"no split {split!r} in the phrasebook; there are {', '.join(SPLITS)}")

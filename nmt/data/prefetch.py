@@ -1,4 +1,4 @@
-"""Work done ahead in one background thread."""
+"""Iteration ahead of the consumer in a background thread."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _END = object()
 
 
 def prefetch(items: Iterator[T], depth: int) -> Iterator[T]:
-    """Iterate over `items`, made up to `depth` items ahead in a background thread.
+    """Yield `items`, which a background thread produces up to `depth` items ahead.
 
-    Order and content stay as they are. An exception of `items` is raised here, after the items
-    before it. When the consumer stops early, the thread ends before this generator is closed.
+    An exception in `items` is raised here, after the items before it. If the consumer stops
+    early, closing this generator waits for the thread to end.
 
     Args:
-        items: what to iterate over; only the background thread touches it.
-        depth: how many items may wait; 0 iterates without a thread.
+        items: the items; only the background thread uses this iterator.
+        depth: maximum number of items in the queue; 0 iterates without a thread.
     """
     if depth == 0:
         yield from items
@@ -62,7 +62,7 @@ def _fill(items: Iterator[T], waiting: queue.Queue[object], stopped: threading.E
             if not put(item):
                 return
         put(_END)
-    except BaseException as error:  # whatever it is, it belongs to the consumer
+    except BaseException as error:  # raised in the consumer
         put(_Failure(error))
     finally:
         close = getattr(items, "close", None)

@@ -1,12 +1,13 @@
-"""Random segmentation into the pieces of a SentencePiece model, reproducible anywhere.
+"""Reproducible random segmentation into the pieces of a SentencePiece model.
 
-SentencePiece samples by itself, but from a generator that newer versions seed differently in
-every process (0.2.3 mixes in a salt), and training must repeat exactly. So the segmentation is
-drawn here: BPE-dropout (Provilkov et al. 2020) and unigram sampling by forward filtering and
-backward sampling (Kudo 2018, section 3.2).
+SentencePiece can sample, but newer versions seed its generator differently in every process
+(0.2.3 mixes in a salt), and training must be reproducible. So this module samples: BPE-dropout
+(Provilkov et al. 2020), and unigram sampling by forward filtering and backward sampling (Kudo
+2018, section 3.2).
 
-Words are segmented one by one, where no piece spans several. What a word becomes is one of
-`DRAWS` draws made for it, so that frequent words cost a look-up; which one, the seed says.
+Text is segmented word by word, unless the model has pieces that span words. Each word gets one of
+`DRAWS` segmentations, chosen by the seed. These are cached, so that a frequent word costs one
+look-up.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 from nmt.data.model_file import ModelFile, ModelType, PieceKind
 
 DRAWS = 64
-"""Draws made for a word."""
+"""Number of random segmentations of a word."""
 
 _SPACE = "\u2581"
 _CACHED_DRAWS = 1_000_000
@@ -31,12 +32,12 @@ _UNKNOWN_PENALTY = 10.0  # as in SentencePiece's unigram model
 
 
 class Sampler:
-    """Samples segmentations of normalised text.
+    """Samples segmentations of normalized text.
 
     Args:
-        model: of type BPE or UNIGRAM.
-        alpha: probability of dropping a merge (bpe), or the exponent of the probabilities of
-            segmentations (unigram), where 0 makes all equal.
+        model: a model of type BPE or UNIGRAM.
+        alpha: probability of dropping a merge (bpe), or exponent of the segmentation
+            probabilities (unigram), where 0 makes all segmentations equally likely.
     """
 
     def __init__(self, model: ModelFile, alpha: float) -> None:
@@ -48,7 +49,7 @@ class Sampler:
                 self._scores[piece.text] = piece.score
         kinds = [piece.kind for piece in model.pieces]
         self._unknown = kinds.index(PieceKind.UNKNOWN)
-        # Byte pieces stand in the order of their bytes.
+        # Byte pieces are in byte order.
         self._first_byte = kinds.index(PieceKind.BYTE) if model.byte_fallback else None
         symbols = [p.text for p in model.pieces if p.kind is PieceKind.USER_DEFINED]
         symbols.sort(key=len, reverse=True)
@@ -63,11 +64,11 @@ class Sampler:
         self._draw = functools.lru_cache(_CACHED_DRAWS)(self._drawn)
 
     def sample(self, lines: Sequence[str], seed: int) -> list[list[int]]:
-        """Segment lines at random; a pure function of model, alpha and the arguments.
+        """Return the ids of each line, a pure function of model, alpha and the arguments.
 
         Args:
-            lines: normalised text, with U+2581 for spaces.
-            seed: of the choice among the draws.
+            lines: normalized text, with U+2581 for spaces.
+            seed: seed of the choice among the draws.
         """
         units = [self._units.findall(line) for line in lines]
         choices = np.random.default_rng(seed).integers(DRAWS, size=sum(map(len, units)))
@@ -78,24 +79,24 @@ class Sampler:
         ]
 
     def _drawn(self, unit: str, number: int) -> tuple[int, ...]:
-        """Make one of the draws for a word."""
+        """Return the ids of draw `number` for a word."""
         rng = random.Random(f"{number} {unit}")
         ids: list[int] = []
         for place, part in enumerate(self._symbols.split(unit)):
-            # Splitting at a group puts what it matched at the odd places.
+            # re.split puts the matches of the group, here the symbols, at odd indices.
             for text in [part] if place % 2 else self._split(part, rng) if part else []:
                 ids += self._ids_of(text)
         return tuple(ids)
 
     def _ids_of(self, text: str) -> list[int]:
-        if (found := self._ids.get(text)) is not None:
-            return [found]
+        if (token := self._ids.get(text)) is not None:
+            return [token]
         if self._first_byte is None:
             return [self._unknown]
         return [self._first_byte + byte for byte in text.encode("utf-8")]
 
     def _without_runs(self, ids: list[int]) -> list[int]:
-        """Make one unknown piece of several in a row, as SentencePiece does."""
+        """Merge adjacent unknown pieces into one, as SentencePiece does."""
         unknown = self._unknown
         if unknown not in ids:
             return ids
@@ -106,14 +107,14 @@ class Sampler:
         ]
 
     def _dropped_merges(self, text: str, rng: random.Random) -> list[str]:
-        """Merge as BPE does, but drop each merge with probability alpha when its turn comes.
+        """Return the result of BPE merges, each of which is dropped with probability alpha.
 
-        A merge once dropped is not tried again unless a symbol beside it changes, as in
-        SentencePiece. In the paper's algorithm 1 it is, which undoes most of the dropout where
-        units are long, as in languages without spaces.
+        As in SentencePiece, a dropped merge is not tried again unless one of its symbols changes.
+        The paper's algorithm 1 tries it again, which undoes most of the dropout in long units, as
+        in languages without spaces.
         """
         symbols = list(text)
-        # The score of merging each symbol with the next.
+        # Scores of merging each symbol with the next.
         scores = [self._merge(left, right) for left, right in pairwise(symbols)]
         while (best := max(scores, default=-math.inf)) > -math.inf:
             place = scores.index(best)
@@ -135,8 +136,8 @@ class Sampler:
         return self._scores.get(merged, -math.inf)
 
     def _lattice_path(self, text: str, rng: random.Random) -> list[str]:
-        """Draw a segmentation with probability proportional to its own to the power alpha."""
-        edges: list[list[tuple[int, float]]] = [[]]  # into each place: (from, log weight)
+        """Draw a segmentation with probability proportional to p ** alpha."""
+        edges: list[list[tuple[int, float]]] = [[]]  # per end position: (start, log weight)
         forward = [0.0]
         for end in range(1, len(text) + 1):
             edges.append(list(self._pieces_into(text, end)))
@@ -165,12 +166,12 @@ class Sampler:
 def choose_of_best(
     candidates: Sequence[Sequence[int]], log_probs: Sequence[float], alpha: float, draw: float
 ) -> list[int]:
-    """Choose among n-best segmentations with probability proportional to theirs to the alpha.
+    """Return one of the n best segmentations, with probability proportional to p ** alpha.
 
     Args:
-        candidates: ids of each.
-        log_probs: of each, up to a constant.
-        alpha: the exponent; 0 makes all equal.
+        candidates: ids of each segmentation.
+        log_probs: log p of each segmentation, up to a constant.
+        alpha: the exponent; 0 makes all equally likely.
         draw: a random number in [0, 1).
     """
     highest = max(log_probs)

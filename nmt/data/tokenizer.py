@@ -1,4 +1,4 @@
-"""SentencePiece (Kudo and Richardson 2018): text to ids of pieces and back."""
+"""SentencePiece tokenization (Kudo and Richardson 2018): text to piece ids and back."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from nmt.errors import ConfigError, DataError, FileError
 from nmt.files import MAX_TOKENIZER_BYTES, read_bounded
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = range(4)
-"""Ids in the models trained here; an existing model may have others."""
+"""Ids in the models trained here; an existing model may have different ones."""
 
 Progress = Callable[[str, int], None]
-"""Called every now and then with what is being done and the number of pairs done so far. An
-exception that it raises ends the work, which is how a signal gets through."""
+"""Called repeatedly with the current activity and the number of pairs done so far. It may raise
+an exception to end the work, for example after a signal."""
 
 _CACHE_VERSION = 2
 _MAX_TRAINING_LINE_BYTES = 1 << 16
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class Token(NamedTuple):
-    """A token of a text, and the characters of the text that it stands for."""
+    """A token and the span of characters that it covers in the text."""
 
     id: int
     start: int
@@ -49,32 +49,31 @@ class Tokenizer:
     """One side's SentencePiece model.
 
     Args:
-        model: the serialised model.
-        origin: what to call it in messages.
+        model: the serialized model.
+        origin: name of the model for messages, usually its path.
 
     Raises:
-        FileError: it is no SentencePiece model, is cut short, or lacks the marks for begin and
-            end of a sentence.
+        FileError: if this is not a SentencePiece model, is truncated, or has no BOS or EOS.
     """
 
     vocab_size: int
-    """Number of ids, the one for padding included."""
+    """Number of ids, including padding."""
     pad_id: int
-    """Of the model, or one past its last piece when it has none."""
+    """The model's padding id, or one past its last piece if it has none."""
     unk_id: int
     bos_id: int
     eos_id: int
 
     def __init__(self, model: bytes, origin: str = "the SentencePiece model") -> None:
-        # SentencePiece itself takes pieces that are no UTF-8, and fails on them when it decodes.
+        # SentencePiece loads pieces that are not UTF-8 and fails only when it decodes them.
         try:
             self._file = parse(model)
         except ValueError as error:
-            raise FileError(f"{origin}: no SentencePiece model, or one cut short") from error
+            raise FileError(f"{origin}: not a SentencePiece model, or truncated") from error
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         except (RuntimeError, ValueError) as error:
-            raise FileError(f"{origin}: no SentencePiece model, or a damaged one") from error
+            raise FileError(f"{origin}: not a SentencePiece model, or damaged") from error
         self._model = model
         self._samplers: dict[float, Sampler] = {}
         self._pieces = self._processor.get_piece_size()
@@ -91,36 +90,36 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
-        """Read a model file that the user has named.
+        """Load a model file that the user has named.
 
         Raises:
-            FileError: it cannot be read or is no usable model.
+            FileError: if it cannot be read or is not a usable model.
         """
         return cls(read_bounded(Path(path), MAX_TOKENIZER_BYTES, plain=False), str(path))
 
     @classmethod
     def load_plain(cls, path: Path) -> Tokenizer:
-        """Read a file of a model directory.
+        """Load a file of a model directory.
 
         Raises:
-            FileError: it is not a plain file, cannot be read or is no usable model.
+            FileError: if it is not a regular file, cannot be read or is not a usable model.
         """
         return cls(read_bounded(path, MAX_TOKENIZER_BYTES), str(path))
 
     def save(self, path: str | Path) -> None:
-        """Write the model file, byte for byte as it was read or trained."""
+        """Write the model file, identical byte for byte to what was loaded or trained."""
         Path(path).write_bytes(self._model)
 
     def serialized(self) -> bytes:
-        """The model as bytes, which identify it."""
+        """Return the serialized model, which identifies it."""
         return self._model
 
     def encode(self, lines: Sequence[str], num_threads: int | None = None) -> list[list[int]]:
-        """Turn lines into ids, without marks for begin and end.
+        """Return the ids of each line, without BOS and EOS.
 
         Args:
             lines: plain text.
-            num_threads: without it, one a core.
+            num_threads: number of threads; by default one per core.
         """
         threads = num_threads or os.cpu_count() or 1
         ids: list[list[int]] = self._processor.encode(
@@ -129,15 +128,14 @@ class Tokenizer:
         return ids
 
     def sample(self, lines: Sequence[str], alpha: float, nbest: int, seed: int) -> list[list[int]]:
-        """Turn lines into ids with a random segmentation; a pure function of its arguments.
+        """Return the ids of each line in a random segmentation, a pure function of the arguments.
 
         Args:
             lines: plain text.
-            alpha: probability of dropping a merge (bpe) or smoothing parameter (unigram).
-            nbest: unigram only: how many best segmentations to sample from, -1 for all.
-            seed: below 2 ** 32.
+            alpha: probability of dropping a merge (bpe), or smoothing parameter (unigram).
+            nbest: for unigram, the number of best segmentations to sample from; -1 for all.
+            seed: a number below 2 ** 32.
         """
-
         if not alpha or self._file.type not in (ModelType.BPE, ModelType.UNIGRAM):
             return self.encode(lines)
         if self._file.type is ModelType.UNIGRAM and nbest > 0:
@@ -165,31 +163,31 @@ class Tokenizer:
         return self._samplers[alpha]
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """Turn rows of ids into plain text, one line each.
+        """Return the plain text of each row of ids.
 
-        Special ids are left out, an unknown piece becomes ` ⁇ `, and control characters,
-        which byte pieces can spell, become spaces: a line stays one line.
+        Special ids are dropped, and an unknown piece becomes ` ⁇ `. Control characters, which byte
+        pieces can spell, become spaces, so that a line stays one line.
         """
         rows = [[token for token in map(int, row) if token < self._pieces] for row in ids]
         return [replace_controls(text)[0] for text in self._processor.decode(rows)]
 
     def tokens(self, line: str) -> list[Token]:
-        """Turn a line into the ids that `encode` gives, with the characters of each.
+        """Return the ids that `encode` returns, with the characters that each covers.
 
-        A space belongs to the piece after it, or is a piece itself. Where normalization makes
-        several pieces of one character, all but one of them have no characters.
+        A space belongs to the piece after it, or is a piece by itself. If normalization makes
+        several pieces out of one character, only one of them covers it.
         """
         return _tokens(line, self._processor.encode(line, out_type="serialized_proto"))
 
     def decoded_tokens(self, ids: Sequence[int]) -> list[Token]:
-        """Tell for each id, all of them pieces, which characters of `decode([ids])` it gave."""
+        """Return the characters that each id covers in `decode([ids])`; all ids must be pieces."""
         if not ids:
             return []
         [text] = self._processor.decode([list(ids)])
         return _tokens(text, self._processor.decode(list(ids), out_type="serialized_proto"))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """Name the piece of each id."""
+        """Return the piece of each id as text."""
         return [
             self._processor.id_to_piece(int(token)) if token < self._pieces else "<pad>"
             for token in ids
@@ -197,8 +195,8 @@ class Tokenizer:
 
 
 def _tokens(text: str, message: bytes) -> list[Token]:
-    """Read a message of SentencePiece, which counts in bytes, about a text."""
-    characters = [0]  # before each byte of the text
+    """Return the tokens in a SentencePieceText message, with byte offsets made characters."""
+    characters = [0]  # number of characters before each byte
     for character in text:
         size = len(character.encode("utf-8"))
         characters += [characters[-1]] * (size - 1) + [characters[-1] + 1]
@@ -221,7 +219,7 @@ class Tokenizers(NamedTuple):
 
     @property
     def sizes(self) -> tuple[int, int, int]:
-        """Both vocabulary sizes and the source's padding id: what a network needs to know."""
+        """Source and target vocabulary size and source padding id, which a network needs."""
         return self.src.vocab_size, self.tgt.vocab_size, self.src.pad_id
 
     def save(self, directory: str | Path) -> None:
@@ -231,10 +229,10 @@ class Tokenizers(NamedTuple):
 
     @classmethod
     def load(cls, directory: str | Path) -> Tokenizers:
-        """Read what `save` wrote.
+        """Load what `save` wrote.
 
         Raises:
-            FileError: the files are not there or are no usable models.
+            FileError: if the files are missing or are not usable models.
         """
         directory = Path(directory)
         if (directory / "spm.model").exists():
@@ -253,21 +251,21 @@ def train_tokenizers(
     progress: Progress | None = None,
     warn: Callable[[str], object] | None = None,
 ) -> Tokenizers:
-    """Load the models that the configuration names, or train on the training corpora.
+    """Load the models named in the configuration, or train models on the training corpora.
 
-    Trained models are cached by the content of the corpora and the settings. Training takes a
-    random sample of the pairs, drawn with `train.seed`, so that memory stays bounded.
+    Trained models are cached by the content of the corpora and the settings. To bound memory,
+    they are trained on a random sample of the pairs, drawn with `train.seed`.
 
     Args:
-        config: `tokenizer` says what to do.
-        progress: called while pairs are read and, with the same number again and again, while
+        config: `tokenizer` names the models or holds the training settings.
+        progress: called while pairs are read and, with an unchanging number of pairs, while
             SentencePiece trains.
-        warn: told when the cached models are damaged, and trained again.
+        warn: called with a message when the cached models are damaged and trained again.
 
     Raises:
-        ConfigError: SentencePiece cannot work with the settings, such as a vocabulary smaller
+        ConfigError: if SentencePiece cannot use the settings, for example a vocabulary smaller
             than the alphabet.
-        DataError, FileError: the corpora or models cannot be used.
+        DataError, FileError: if the corpora or models cannot be used.
     """
     settings = config.tokenizer
     if settings.model is not None:
@@ -303,7 +301,7 @@ def _cache_key(config: Config) -> str:
 
 
 def _sampled_pairs(config: Config, report: Progress) -> list[Pair]:
-    """Draw a uniform sample of the training pairs in one pass (reservoir, Vitter's algorithm R)."""
+    """Return a uniform sample of the training pairs (reservoir sampling, Vitter's algorithm R)."""
     size = max(1, config.tokenizer.train_sentences // 2)
     rng = random.Random(config.train.seed)
     sample: list[Pair] = []
@@ -351,7 +349,7 @@ def _train(settings: TokenizerConfig, lines: list[str], poll: Callable[[], None]
         )
 
     try:
-        # In a thread, so that a signal is seen while SentencePiece is at work.
+        # In a thread, so that signals are handled while SentencePiece trains.
         _in_thread(run, poll)
     except (RuntimeError, ValueError, OSError) as error:
         raise ConfigError(_training_failure(settings, str(error))) from error
@@ -359,16 +357,17 @@ def _train(settings: TokenizerConfig, lines: list[str], poll: Callable[[], None]
 
 
 def _training_failure(settings: TokenizerConfig, reason: str) -> str:
-    if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", reason):
+    if match := re.search(r"smaller than required_chars\. \d+ vs (\d+)", reason):
         return (
-            f"tokenizer.vocab_size: {settings.vocab_size} is less than the {found[1]} characters "
-            "and marks that these corpora need; raise it or lower tokenizer.character_coverage"
+            f"tokenizer.vocab_size: {settings.vocab_size} is less than the {match[1]} characters "
+            "and special tokens that these corpora need; raise it, or lower "
+            "tokenizer.character_coverage"
         )
     return f"tokenizer: SentencePiece cannot train with these settings: {reason}"
 
 
 def _in_thread(function: Callable[[], T], poll: Callable[[], None] = lambda: None) -> T:
-    """Call a function in a new thread, polling while it runs; raise here what it raises."""
+    """Return what a function returns or raises in a new thread, calling `poll` while it runs."""
     results: list[T] = []
     errors: list[BaseException] = []
 

@@ -121,7 +121,7 @@ def test_a_directory_of_choice_and_a_second_call(nmt: Callable[..., Result], fol
         (["tiny.yaml", "--bogus"], 2, "No such option"),
         ([], 2, "Missing argument"),
         (["tiny.yaml", "data.train.tgt=valid.tgt"], 3, "train.src"),
-        (["tiny.yaml", "data.max_length=2"], 3, "no pair is left after filtering"),
+        (["tiny.yaml", "data.max_length=2"], 3, "no pairs are left after filtering"),
         (["missing.yaml"], 4, "missing.yaml: cannot be read"),
         (["tiny.yaml", "data.train.src=missing"], 4, "missing"),
         (["tiny.yaml", "--run-dir", "tiny.yaml/run"], 4, "tiny.yaml/run: cannot be written"),

@@ -289,7 +289,7 @@ def test_a_damaged_entry_is_prepared_again(
     use()
     [warning] = warnings
     assert warning.startswith(f"warning: {entry}")
-    assert warning.endswith("; it is made again")
+    assert warning.endswith("; building it again")
     assert {path.name: path.read_bytes() for path in entry.iterdir()} == sound
     assert len([p for p in (tmp_path / "cache").iterdir() if "pairs" in p.name]) == 1
 
@@ -302,7 +302,7 @@ def test_a_damaged_tokenizer_is_trained_again(setup: Any, tmp_path: Path) -> Non
     warnings: list[str] = []
     assert train_tokenizers(config, None, warnings.append).src.serialized() == sound
     assert warnings == [
-        f"warning: {entry / 'spm.model'}: damaged, it differs from its checksum; it is made again"
+        f"warning: {entry / 'spm.model'}: damaged: its checksum does not match; building it again"
     ]
 
 

@@ -176,7 +176,7 @@ def test_damaged_models_are_refused(tmp_path: Path) -> None:
     # The pieces stand in the first bytes, so every boundary between two of them is among these.
     cuts = [*range(1500), *range(1500, len(whole), 2000), len(whole) - 1]
     for content in (*(whole[:cut] for cut in cuts), b"text\n" * 100, b"\x80\x04\x95pickle"):
-        with pytest.raises(FileError, match="no SentencePiece model"):
+        with pytest.raises(FileError, match="not a SentencePiece model"):
             Tokenizer(content)
     with pytest.raises(FileError, match="cannot be read"):
         Tokenizer.load(tmp_path / "missing")
@@ -189,13 +189,13 @@ def test_pieces_that_are_no_text_are_refused() -> None:
     whole = external_model(ENGLISH)
     mark = "▁".encode()
     assert mark in whole
-    with pytest.raises(FileError, match="no SentencePiece model"):
+    with pytest.raises(FileError, match="not a SentencePiece model"):
         Tokenizer(whole.replace(mark, b"\xff" * len(mark)))
 
 
 def test_a_number_without_an_end_is_refused_at_once() -> None:
     """Its value would have millions of digits."""
-    with pytest.raises(FileError, match="no SentencePiece model"):
+    with pytest.raises(FileError, match="not a SentencePiece model"):
         Tokenizer(b"\x08" + b"\xff" * 3_000_000)
 
 

@@ -80,7 +80,7 @@ def test_fault_30_pickle_in_place_of_a_model_file(folder: Folder, model: Path) -
     put(checkpoint_of(model), WEIGHTS, bomb)
     refused(folder, f"{WEIGHTS}: cannot be loaded")
     put(model / "tokenizer", "spm.model", bomb)
-    refused(folder, "spm.model: no SentencePiece model")
+    refused(folder, "spm.model: not a SentencePiece model")
     assert not marker.exists()
 
 
@@ -296,4 +296,4 @@ def test_fault_33_sentencepiece_model_cut_short(folder: Folder, model: Path) -> 
     folder.nmt("translate", "model", "--threads", "1", fault=EVERY_CUT, text="a\n").succeeded()
     whole = (model / "tokenizer" / "spm.model").read_bytes()
     put(model / "tokenizer", "spm.model", whole[: len(whole) // 2])
-    refused(folder, "spm.model: no SentencePiece model, or one cut short")
+    refused(folder, "spm.model: not a SentencePiece model, or truncated")

@@ -272,7 +272,7 @@ def test_a_start_that_failed_does_not_bind_its_configuration(
 ) -> None:
     """Nothing was trained: the way out that the message names must be open."""
     run = tiny_run()
-    with pytest.raises(DataError, match=r"no pair is left .*data\.max_length"):
+    with pytest.raises(DataError, match=r"no pairs are left .*data\.max_length"):
         run.train(make_config(max_steps=2, data={"max_length": 2}))
     run.train(make_config(max_steps=2, tokenizer={"vocab_size": 20}))
     assert run.steps() == [2]
