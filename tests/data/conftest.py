@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from nmt.config.schema import AnyCorpus, DataConfig
+from nmt.config.corpora import AnyCorpus
+from nmt.config.schema import DataConfig
 from nmt.data.corpus import read_pairs
 from nmt.errors import DataError
 
