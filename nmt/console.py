@@ -1,4 +1,4 @@
-"""The terminal, for everything that is not a result: a console that shows text as it is."""
+"""A console for everything that is not a result; it shows text literally."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from nmt.errors import escape
 
 
 class Console(rich.console.Console):
-    """A rich console that takes strings for plain text and escapes them.
+    """A rich console that treats strings as plain text and escapes them.
 
-    A name such as `[red]` or `:warning:` in a corpus or a file shows as it is. That holds for
-    strings that are printed and for those in tables. A spinner, a progress bar and a `Text` would
-    take theirs unescaped: give them `plain(text)`.
+    Text such as `[red]` or `:warning:` from a corpus or a file is shown literally, whether it is
+    printed or in a table. Spinners, progress bars and `Text` do not escape their strings: pass
+    them `plain(text)`.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Make a string renderable; rich calls this for each one."""
+        """Return a string as Text; rich calls this for each string."""
         return super().render_str(escape(text), **options)
 
     def say(self, text: str) -> None:
-        """Print one line, which the terminal wraps."""
+        """Print one line without wrapping it; the terminal wraps it."""
         self.print(text, soft_wrap=True)
 
 
 def plain(text: str, style: str = "") -> Text:
-    """Make text renderable where rich would take a string for markup."""
+    """Return text for places where rich would interpret a string as markup."""
     return Text(escape(text), style=style)

@@ -1,7 +1,7 @@
-"""What a user is told when something is wrong, and the exit code that goes with it.
+"""Errors that are shown to the user, with their exit codes.
 
-Every message names the file, line or key it is about and what to do. Anything that is
-not an `NmtError` is a defect of this program and keeps its traceback.
+Every message names the file, line or key that it is about, and says what to do. Any other
+exception is a bug in this program and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 class NmtError(Exception):
     """An error that the user can act on; the command line prints it without a traceback.
 
-    Its text is escaped, so that what comes from files cannot steer a terminal or forge a line.
+    Its text is escaped, so that text from files cannot control a terminal or forge a line.
 
     Args:
-        message: one line.
+        message: the first line.
         details: further lines, which are indented.
     """
 
@@ -27,10 +27,10 @@ class NmtError(Exception):
 
 
 def escape(text: str) -> str:
-    r"""Show control characters, line ends and bidirectional overrides as \x1b, \n and \u202e.
+    r"""Replace control characters, line ends and bidirectional overrides by \x1b, \n, \u202e etc.
 
-    Whatever comes from data or files goes through here before it reaches a terminal. Backslashes
-    stay as they are, so that escaping twice changes nothing.
+    All text from data or files must be escaped before it reaches a terminal. Backslashes are
+    unchanged, so that escaping twice changes nothing.
     """
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
@@ -38,13 +38,13 @@ def escape(text: str) -> str:
 
 
 class ConfigError(NmtError):
-    """A configuration or a command line that cannot be followed."""
+    """An invalid configuration or command line."""
 
     exit_code = 2
 
 
 class DataError(NmtError):
-    """Text that cannot be used: misaligned, not UTF-8, empty."""
+    """Unusable text: misaligned, not UTF-8, or empty."""
 
     exit_code = 3
 
@@ -56,17 +56,17 @@ class FileError(NmtError):
 
 
 class TrainingError(NmtError):
-    """Training went wrong, for example a loss that is not finite."""
+    """A failure of training, for example a loss that is not finite."""
 
     exit_code = 5
 
 
 class Interrupted(NmtError):
-    """A signal asked the program to end, and what was at stake has been saved.
+    """The end of the program after a signal, once its state has been saved.
 
     Args:
-        message: what was saved and how to go on.
-        signum: the signal, which sets the exit code to `128 + signum` as shells do.
+        message: what was saved, and how to continue.
+        signum: the signal; the exit code is `128 + signum`, as in shells.
     """
 
     def __init__(self, message: str, signum: int) -> None:

@@ -1,8 +1,8 @@
-"""Files: read with bounds, written whole or not at all, and never read and written at once.
+"""Bounded reading, atomic writing, locks, and checks that no output is also an input.
 
-One rule holds for all outputs. A file that the user names is written through a link to the link's
-target. A file that nmt names (a temporary one, FILE.partial, those of a run directory) never
-leads through a link: somebody else may have put it there.
+A file that the user names may be a symbolic link, which is followed. A file that nmt names (a
+temporary file, FILE.partial, a file in a run directory) must not be one: someone else may have
+put it there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from nmt.errors import ConfigError, FileError
 
 
 def _imported(name: str) -> Any:
-    """Import a module that only some systems have; without it, None."""
+    """Return a module that only some systems have, or None."""
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -33,14 +33,14 @@ def _imported(name: str) -> Any:
 
 
 _fcntl, _msvcrt = _imported("fcntl"), _imported("msvcrt")
-_LOCKED_BYTE = 1 << 40  # Windows keeps others from reading a byte that is locked
+_LOCKED_BYTE = 1 << 40  # past the content, since Windows makes a locked byte unreadable
 
 MAX_YAML_BYTES = 1 << 20
 MAX_JSON_BYTES = 1 << 24
 MAX_TOKENIZER_BYTES = 1 << 28
 MAX_METRICS_BYTES = 1 << 29
 
-_SAFELY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))
+_SAFE_FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFIFO: "a named pipe",
@@ -51,44 +51,44 @@ _KINDS = {
 }
 
 _NAME_KEPT = 60
-"""Characters of a file's name that its temporary name has: no name may have over 255 bytes."""
+"""Characters of a file's name kept in its temporary name; a name is limited to 255 bytes."""
 
 
 @contextlib.contextmanager
-def as_file_error(path: str | Path, what: str = "cannot be written") -> Iterator[None]:
-    """Turn errors of the system into a FileError about a file."""
+def as_file_error(path: str | Path, problem: str = "cannot be written") -> Iterator[None]:
+    """Turn an OSError into a FileError with the given path and problem."""
     try:
         yield
     except OSError as error:
-        raise FileError(f"{path}: {what}: {reason(error)}") from error
+        raise FileError(f"{path}: {problem}: {reason(error)}") from error
 
 
 def reason(error: Exception) -> str:
-    """Say why something failed, without the path that the caller names anyway."""
+    """Return why something failed, without the path, which the caller names."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def is_standard(path: Path | None) -> bool:
-    """Tell whether a path stands for the standard input or output: `-`, or none at all."""
+    """Return whether a path means standard input or output: `-` or None."""
     return path is None or str(path) == "-"
 
 
-# ---------------------------------------------------------------- reading what others may have made
+# ---------------------------------------------------------------- reading
 
 
 def open_plain(path: Path) -> BinaryIO:
-    """Open a file of a model for reading.
+    """Open a file of a model directory for reading.
 
-    A link is not followed, a device is not opened, and a named pipe does not make us wait.
+    Links are not followed, and devices and named pipes are refused without blocking.
 
     Raises:
-        FileError: it is not a plain file.
-        OSError: it is missing or cannot be opened.
+        FileError: if it is not a plain file.
+        OSError: if it is missing or cannot be opened.
     """
     _refuse_special(path, path.lstat())
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | _SAFELY)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | _SAFE_FLAGS)
     try:
-        _refuse_special(path, os.fstat(descriptor))  # it may have been exchanged meanwhile
+        _refuse_special(path, os.fstat(descriptor))  # it may have been replaced meanwhile
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
@@ -96,13 +96,13 @@ def open_plain(path: Path) -> BinaryIO:
 
 
 def open_lock(path: Path) -> BinaryIO:
-    """Open a file to lock it, and make it if it is not there.
+    """Open a file for `lock`, creating it if it is missing.
 
     Raises:
-        FileError: it is not a plain file.
-        OSError: it cannot be opened.
+        FileError: if it is not a plain file.
+        OSError: if it cannot be opened.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | _SAFELY, 0o666)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | _SAFE_FLAGS, 0o666)
     try:
         _refuse_special(path, os.fstat(descriptor))
         return os.fdopen(descriptor, "wb")
@@ -112,34 +112,33 @@ def open_lock(path: Path) -> BinaryIO:
 
 
 def read_bounded(path: Path, limit: int, *, plain: bool = True) -> bytes:
-    """Read a small file whole.
+    """Return the content of a small file.
 
     Args:
         path: the file.
-        limit: bytes that it may have.
-        plain: refuse everything but a plain file, as for the files of a model. Without it, links
-            are followed and pipes are read, as for a file that the user has named.
+        limit: maximum size in bytes.
+        plain: refuse anything but a plain file, as for the files of a model. Otherwise links are
+            followed and pipes are read, as for files that the user has named.
 
     Raises:
-        FileError: it is missing, too large, not a plain file, or cannot be read.
+        FileError: if it is missing, too large, not a plain file, or cannot be read.
     """
     try:
         with open_plain(path) if plain else path.open("rb") as file:
             content = file.read(limit + 1)
-    except (OSError, ValueError) as error:  # ValueError: the path holds a NUL
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise FileError(f"{path}: cannot be read: {reason}") from error
+    except (OSError, ValueError) as error:  # ValueError: the path contains a NUL
+        raise FileError(f"{path}: cannot be read: {reason(error)}") from error
     if len(content) > limit:
-        raise FileError(f"{path}: cannot be read: it has more than {limit:,} bytes")
+        raise FileError(f"{path}: cannot be read: larger than {limit:,} bytes")
     return content
 
 
 def measure(path: Path) -> dict[str, Any]:
-    """Return the size and the SHA-256 of a plain file, as a manifest has them.
+    """Return the `size` in bytes and `sha256` of a plain file, in the form of a manifest.
 
     Raises:
-        FileError: it is not a plain file.
-        OSError: it cannot be read.
+        FileError: if it is not a plain file.
+        OSError: if it cannot be read.
     """
     digest = hashlib.sha256()
     with open_plain(path) as file:
@@ -149,10 +148,10 @@ def measure(path: Path) -> dict[str, Any]:
 
 
 def refuse_link(path: Path) -> None:
-    """Check that a directory of a model is not a symbolic link.
+    """Check that a model directory is not a symbolic link; it may be missing.
 
     Raises:
-        FileError: it is one. One that is missing is not.
+        FileError: if it is one.
     """
     if path.is_symlink():
         raise FileError(f"{path}: a symbolic link, not a plain file of the model directory")
@@ -161,8 +160,8 @@ def refuse_link(path: Path) -> None:
 def _refuse_special(path: Path, status: os.stat_result) -> None:
     kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:
-        what = _KINDS.get(kind, "something else")
-        raise FileError(f"{path}: {what}, not a plain file of the model directory")
+        name = _KINDS.get(kind, "a special file")
+        raise FileError(f"{path}: {name}, not a plain file of the model directory")
 
 
 # ---------------------------------------------------------------- writing
@@ -170,15 +169,15 @@ def _refuse_special(path: Path, status: os.stat_result) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file that takes the name of a path when the block ends well.
+    """Open a temporary file that replaces `path` if the block ends without an exception.
 
-    A link of that name is replaced, not followed.
+    If `path` is a link, the link itself is replaced.
 
     Raises:
-        FileError: it cannot be written; what was there before is untouched.
+        FileError: if it cannot be written; `path` is then unchanged.
     """
     temporary = temporary_name(path)
-    # Closing a file may write to it, so all of it is in here.
+    # Closing the file can write to it and fail, so it is closed within `as_file_error`.
     with as_file_error(path), contextlib.ExitStack() as stack:
         file = open(temporary, "xb")  # noqa: SIM115  # closed before it is deleted
         stack.callback(temporary.unlink, missing_ok=True)
@@ -191,15 +190,17 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def temporary_name(path: Path) -> Path:
-    """Make up a name beside a path that no file has: `.NAME.12345678.tmp`."""
+    """Return an unused name in the same directory: `.NAME.12345678.tmp`."""
     return path.with_name(f".{path.name[:_NAME_KEPT]}.{secrets.token_hex(4)}.tmp")
 
 
 def clear_temporaries(path: Path) -> None:
-    """Delete what `replacing` left when the process died; for the only process that writes there.
+    """Delete temporary files of `path` that `replacing` left when a process died.
+
+    Only safe while no other process writes `path`.
 
     Raises:
-        OSError: a file cannot be deleted.
+        OSError: if a file cannot be deleted.
     """
     pattern = re.escape(f".{path.name[:_NAME_KEPT]}.") + r"[0-9a-f]{8}\.tmp"
     with os.scandir(path.parent) as entries:
@@ -209,10 +210,10 @@ def clear_temporaries(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a small text file whole, as `replacing` does.
+    """Write a small UTF-8 text file atomically, as `replacing` does.
 
     Raises:
-        FileError: it cannot be written.
+        FileError: if it cannot be written.
     """
     with replacing(path) as file:
         file.write(text.encode("utf-8"))
@@ -222,16 +223,16 @@ def write_text(path: Path, text: str) -> None:
 def writing(path: Path | None) -> Iterator[BinaryIO]:
     """Open an output that the user has named.
 
-    The file gets its name only when it is whole. What is there and is no file, a pipe for
-    instance, is written as the data comes.
+    A file is replaced only when the block ends without an exception. A pipe or a device is
+    written directly.
 
     Args:
-        path: a file, or a link to one; the data is compressed if the name ends in .gz. None and
-            `-` are the standard output.
+        path: a file or a link to one, compressed if the name ends in .gz. None and `-` mean
+            standard output.
 
     Raises:
-        FileError: the file cannot be written.
-        OSError: the standard output cannot be written.
+        FileError: if the file cannot be written.
+        OSError: if standard output cannot be written.
     """
     if path is None or is_standard(path):
         yield sys.stdout.buffer
@@ -246,21 +247,21 @@ def writing(path: Path | None) -> Iterator[BinaryIO]:
         if path.suffix != ".gz":
             yield file
             return
-        # Without a name and time in it, equal content makes equal files.
+        # Without a name and a time in the header, the same content gives the same bytes.
         with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as zipped:
-            yield zipped  # type: ignore[misc]  # it has all that a BinaryIO needs
+            yield zipped  # type: ignore[misc]  # it has every method of a BinaryIO
 
 
 def write_lines(lines: Iterable[str], path: Path | None) -> None:
-    """Write lines as UTF-8; to the standard output, a pipe or a terminal each at once.
+    """Write lines as UTF-8, flushing standard output after each line.
 
     Args:
-        lines: without line ends.
+        lines: lines without line ends.
         path: as for `writing`.
 
     Raises:
-        FileError: the file cannot be written.
-        OSError: the standard output cannot be written.
+        FileError: if the file cannot be written.
+        OSError: if standard output cannot be written.
     """
     with writing(path) as file:
         for line in lines:
@@ -270,18 +271,18 @@ def write_lines(lines: Iterable[str], path: Path | None) -> None:
 
 
 def target_of(path: Path) -> Path:
-    """Follow a link to what it leads to, there or not; any other path stays as it is."""
+    """Return the target of a link, existing or not, and any other path unchanged."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def open_own(path: Path) -> io.FileIO:
-    """Open a file whose name nmt has chosen, for appending; it is made if it is not there.
+    """Open a file that nmt has named for appending, creating it if it is missing.
 
     Raises:
-        FileError: something is in the way: a link, a pipe, or a second name of another file.
-        OSError: it cannot be opened.
+        FileError: if the path is a symbolic link, a hard link to another file, or not a file.
+        OSError: if it cannot be opened.
     """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0) | _SAFELY
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0) | _SAFE_FLAGS
     if not path.is_symlink():
 
         def opened(name: str, _: int) -> int:
@@ -292,15 +293,15 @@ def open_own(path: Path) -> io.FileIO:
         if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
             return file
         file.close()
-    raise FileError(f"{path}: a link, or not a file: delete it, or choose another --output")
+    raise FileError(f"{path}: a link or not a file; delete it, or choose another --output")
 
 
 def lock(file: IO[Any] | io.RawIOBase) -> None:
-    """Lock an open file for this process until it is closed, by the end of the process if need be.
+    """Lock an open file for this process until it is closed or the process ends.
 
     Raises:
-        BlockingIOError: another process holds the lock.
-        OSError: the file cannot be locked.
+        BlockingIOError: if another process holds the lock.
+        OSError: if the file cannot be locked.
     """
     if _fcntl is not None:
         _fcntl.flock(file, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
@@ -315,48 +316,50 @@ def lock(file: IO[Any] | io.RawIOBase) -> None:
             file.seek(position)
 
 
-# ---------------------------------------------------------------- outputs that are read
+# ---------------------------------------------------------------- outputs that are also inputs
 
 
 def refuse_inputs(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
-    """Refuse to write a file that is read, by whatever path or link it is named.
+    """Check that no output is the same file as an input, through any path or link.
 
     Args:
-        outputs: files that will be written; None and `-` are the standard output.
-        inputs: files that are read; None and `-` are the standard input.
+        outputs: files to be written; None and `-` mean standard output.
+        inputs: files to be read; None and `-` mean standard input.
 
     Raises:
-        ConfigError: an output is an input.
+        ConfigError: if an output is an input.
     """
     read = [(path, _identity(path, sys.stdin)) for path in inputs]
     for output in outputs:
         identity = _identity(output, sys.stdout)
         for path, other in read:
             if identity is not None and identity == other:
-                written = "the standard output" if is_standard(output) else output
-                source = "the standard input" if is_standard(path) else path
+                written = "standard output" if is_standard(output) else output
+                source = "standard input" if is_standard(path) else path
                 raise ConfigError(
-                    f"{written}: the same file as {source}, which is read: choose another output"
+                    f"{written}: the same file as {source}, which is an input; "
+                    "choose another output"
                 )
 
 
 def refuse_inside(output: Path, folder: Path) -> None:
-    """Refuse an output in a folder that is read, or the folder itself.
+    """Check that an output is neither an input directory nor inside it.
 
     Raises:
-        ConfigError: it is there.
+        ConfigError: if it is.
     """
     if not folder.is_dir():
         return
-    place = Path(os.path.realpath(output))
-    if any(above.exists() and above.samefile(folder) for above in (place, *place.parents)):
-        raise ConfigError(f"{output}: inside of {folder}, which is read: choose another output")
+    target = Path(os.path.realpath(output))
+    if any(path.exists() and path.samefile(folder) for path in (target, *target.parents)):
+        raise ConfigError(f"{output}: inside {folder}, which is an input; choose another output")
 
 
 def _identity(path: Path | None, standard: Any) -> tuple[int, int] | str | None:
-    """Tell a file from others: by what the system knows it by, or by its path if it is not there.
+    """Return what identifies a file: device and inode, or the real path if it does not exist.
 
-    Nothing tells pipes, terminals and devices apart, which may be read and written at once.
+    Returns:
+        None for pipes, terminals and devices, which may be input and output at once.
     """
     try:
         status = os.fstat(standard.fileno()) if path is None or is_standard(path) else path.stat()

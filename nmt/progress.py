@@ -1,4 +1,4 @@
-"""The bar that long work shows on a terminal."""
+"""A progress bar for the terminal."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from nmt.console import Console
 
 Advance = Callable[[int], object]
-"""Called with a number of lines whenever so many more are done."""
+"""Called with the number of lines that have been completed since the last call."""
 
 _SECONDS_FOR_SPEED = 60.0
 
 
 @contextmanager
 def progress_bar(
-    what: str, total: int | None, console: Console | None = None, *, shown: bool = True
+    activity: str, total: int | None, console: Console | None = None, *, shown: bool = True
 ) -> Iterator[Advance]:
-    """Show a bar with lines per second and the time left, which goes when the block ends.
+    """Show a bar with lines per second and the remaining time until the block ends.
 
     Args:
-        what: what is being done.
-        total: number of lines, if it is known.
-        console: where; by default the standard error. There is no bar unless it is a terminal.
-        shown: whether there is a bar at all.
+        activity: a description of the work.
+        total: number of lines, or None if unknown.
+        console: the console; by default standard error. Nothing is shown unless it is a terminal.
+        shown: whether to show the bar.
 
     Yields:
-        What to call with a number of lines when they are done.
+        The function to call with the number of newly completed lines.
     """
     from rich.progress import (
         BarColumn,
@@ -72,17 +72,13 @@ def progress_bar(
         expand=True,
         speed_estimate_period=_SECONDS_FOR_SPEED,
     ) as progress:
-        task = progress.add_task(escape(what), total=total)
+        task = progress.add_task(escape(activity), total=total)
         yield lambda lines: progress.advance(task, lines)
 
 
-def is_unwatched(stream: int) -> bool:
-    """Tell whether what is written to a stream goes to a file, not to a terminal or a pipe.
-
-    Args:
-        stream: number of its file descriptor.
-    """
+def is_redirected_to_file(descriptor: int) -> bool:
+    """Return whether a file descriptor is a file rather than a terminal, a pipe or closed."""
     try:
-        return not os.isatty(stream) and not stat.S_ISFIFO(os.fstat(stream).st_mode)
+        return not os.isatty(descriptor) and not stat.S_ISFIFO(os.fstat(descriptor).st_mode)
     except OSError:
         return False

@@ -1,4 +1,4 @@
-"""Ending cleanly on Ctrl-C, on termination, and when the terminal closes."""
+"""Clean shutdown on Ctrl-C, on termination, and when the terminal closes."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _SETTLE_SECONDS = 1.0
 
 
 class StopFlag:
-    """Notes that a signal asked the program to end; the work polls it where it can stop.
+    """A flag that is true once a signal has asked the program to end; polled where it can stop.
 
-    Within the context SIGINT, SIGTERM and SIGHUP only set the flag; a SIGHUP that was ignored,
-    as under nohup, stays ignored. A second SIGINT ends at once, as a KeyboardInterrupt. One that
-    comes within a second of the first does not count: an impatient double press, or a wrapper
-    that passes on what the terminal has sent already, must not throw away the state.
+    Within the context, SIGINT, SIGTERM and SIGHUP only set the flag. A SIGHUP that was ignored,
+    as under nohup, stays ignored. A second SIGINT raises KeyboardInterrupt, unless it comes within
+    a second of the first: an impatient double press, or a wrapper that forwards a signal which the
+    terminal has already sent, must not discard the state.
 
     Attributes:
         signum: the first signal received, or None.
-        notice: what the first SIGINT prints on the standard error.
+        notice: the line that the first SIGINT prints on standard error.
     """
 
     def __init__(self) -> None:
         self.signum: int | None = None
-        self.notice = "stopping …; Ctrl-C again to end at once"
+        self.notice = "stopping …; Ctrl-C again to stop immediately"
         self._since = 0.0
         self._before: dict[int, Any] = {}
 
@@ -58,7 +58,7 @@ class StopFlag:
             raise KeyboardInterrupt
 
     def _print_notice(self) -> None:
-        # Not through sys.stderr, which the signal may have interrupted in the middle of a write.
+        # Not through sys.stderr: the signal may have interrupted a write to it.
         with suppress(OSError, ValueError):
             os.write(
                 sys.stderr.fileno(), f"\n{self.notice}\n".encode(sys.stderr.encoding, "replace")
@@ -66,6 +66,6 @@ class StopFlag:
 
 
 def hangup_signals() -> list[signal.Signals]:
-    """Name the signal of a closed terminal: none where there is none, or where it is ignored."""
+    """Return [SIGHUP], or [] if the platform does not have it or it is ignored."""
     number = getattr(signal, "SIGHUP", None)  # not on Windows
     return [] if number is None or signal.getsignal(number) == signal.SIG_IGN else [number]

@@ -1,4 +1,4 @@
-"""Text from data and files must not steer the terminal, nor forge a line of nmt's."""
+"""Text from data and files must not control the terminal or forge a line of output."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def test_escape(text: str, shown: str) -> None:
     assert escape(shown) == shown
 
 
-def test_an_error_keeps_its_own_lines_only() -> None:
-    error = ConfigError(f"{EVIL}: two faults", EVIL, "b")
-    assert str(error) == f"{SHOWN}: two faults\n  {SHOWN}\n  b"
+def test_an_error_escapes_line_feeds_in_its_parts() -> None:
+    error = ConfigError(f"{EVIL}: two problems", EVIL, "b")
+    assert str(error) == f"{SHOWN}: two problems\n  {SHOWN}\n  b"
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
@@ -48,7 +48,7 @@ def printed(*renderables: object) -> str:
     return console.file.getvalue()
 
 
-def test_a_console_shows_names_as_they_are() -> None:
+def test_a_console_shows_text_literally() -> None:
     table = Table("corpus", title="Pairs")
     table.add_row(EVIL)
     table.add_row(plain(EVIL, style="bold"))
@@ -64,7 +64,7 @@ def messages(*arguments: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         ({EVIL: 1}, "unknown key"),
         ({"data": {"src_lang": "en", "tgt_lang": "de", "train": {"tsv": EVIL}}}, "cannot be read"),
@@ -72,11 +72,13 @@ def messages(*arguments: str) -> str:
         ({"train": {"metric": EVIL}, "model": {"norm": EVIL}}, "norm"),
     ],
 )
-def test_names_in_a_configuration(tmp_path: Path, config: dict[str, object], said: str) -> None:
+def test_configuration_errors_escape_names(
+    tmp_path: Path, config: dict[str, object], message: str
+) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(yaml.safe_dump(config), "utf-8")
     text = messages("train", str(path), "--run-dir", str(tmp_path / "run"))
-    assert said in text
+    assert message in text
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "\nnmt: all" not in text
@@ -93,7 +95,7 @@ def test_names_in_a_configuration(tmp_path: Path, config: dict[str, object], sai
         (EVIL,),
     ],
 )
-def test_names_of_files(
+def test_file_errors_escape_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -104,7 +106,7 @@ def test_names_of_files(
     assert "\nnmt: all" not in text
 
 
-def test_the_names_in_a_manifest(trained_run: Path, tmp_path: Path) -> None:
+def test_names_in_a_manifest_are_escaped(trained_run: Path, tmp_path: Path) -> None:
     run = shutil.copytree(trained_run, tmp_path / "run")
     manifest = run / "tokenizer" / "manifest.json"
     value = json.loads(manifest.read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""Files that are read with bounds, and written whole and never through a link nobody named."""
+"""Bounded reading, atomic writing, links, locks, and outputs that are also inputs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ def full(*_: object) -> None:
     raise OSError(28, "No space left on device")
 
 
-def test_a_text_that_cannot_be_written_leaves_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "config.yaml"
     files.write_text(path, "old\n")
     monkeypatch.setattr(os, "fsync", full)
@@ -35,7 +33,7 @@ def test_a_text_that_cannot_be_written_leaves_the_old_one(
     assert names(tmp_path) == ["config.yaml"]
 
 
-def test_a_file_of_nmt_replaces_a_link(tmp_path: Path) -> None:
+def test_a_file_named_by_nmt_replaces_a_link(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
     (tmp_path / "out").symlink_to(victim)
@@ -44,9 +42,9 @@ def test_a_file_of_nmt_replaces_a_link(tmp_path: Path) -> None:
     assert not (tmp_path / "out").is_symlink()
 
 
-def test_a_file_that_the_user_names_is_written_through_a_link(tmp_path: Path) -> None:
+def test_a_link_named_by_the_user_is_followed(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
-    (tmp_path / "there" / "file").write_text("what was there before")
+    (tmp_path / "there" / "file").write_text("old")
     for target in ("there/file", "there/new"):
         link = tmp_path / "link"
         link.symlink_to(target)
@@ -57,7 +55,7 @@ def test_a_file_that_the_user_names_is_written_through_a_link(tmp_path: Path) ->
     assert names(tmp_path / "there") == ["file", "new"]
 
 
-def test_an_output_that_ends_in_gz_is_compressed(tmp_path: Path) -> None:
+def test_an_output_named_gz_is_compressed(tmp_path: Path) -> None:
     for name in ("a.gz", "b.gz"):
         files.write_lines(["a", "ü"], tmp_path / name)
     assert gzip.decompress((tmp_path / "a.gz").read_bytes()).decode() == "a\nü\n"
@@ -69,7 +67,7 @@ def interrupted() -> Iterator[str]:
     raise KeyboardInterrupt
 
 
-def test_an_output_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+def test_an_interrupted_output_keeps_the_old_file(tmp_path: Path) -> None:
     for name in ("out", "out.gz"):
         (tmp_path / name).write_text("old")
         with pytest.raises(KeyboardInterrupt):
@@ -79,7 +77,7 @@ def test_an_output_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no named pipes")
-def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
+def test_an_output_pipe_is_written_directly(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
@@ -88,7 +86,7 @@ def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
-def test_no_file_with_the_name_of_a_temporary_one_is_touched(tmp_path: Path) -> None:
+def test_only_leftover_temporary_files_are_deleted(tmp_path: Path) -> None:
     for name in ("out.tmp", ".out.tmp", ".out.1234.tmp"):
         (tmp_path / name).write_text("the user's")
     (tmp_path / ".out.0123abcd.tmp").write_text("left by a process that died")
@@ -97,7 +95,7 @@ def test_no_file_with_the_name_of_a_temporary_one_is_touched(tmp_path: Path) -> 
     assert names(tmp_path) == [".out.1234.tmp", ".out.tmp", "out", "out.tmp"]
 
 
-def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path) -> None:
+def test_a_name_of_maximum_length_can_be_written(tmp_path: Path) -> None:
     path = tmp_path / ("ü" * 127)
     files.write_text(path, "new")
     assert path.read_text() == "new"
@@ -105,7 +103,7 @@ def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no links and pipes")
 @pytest.mark.parametrize("kind", ["link", "dangling", "hard", "pipe", "folder"])
-def test_what_is_in_the_way_of_a_file_of_nmt(tmp_path: Path, kind: str) -> None:
+def test_open_own_refuses_links_and_special_files(tmp_path: Path, kind: str) -> None:
     path, victim = tmp_path / "out.partial", tmp_path / "victim"
     if kind != "dangling":
         victim.write_text("precious")
@@ -124,7 +122,7 @@ def test_what_is_in_the_way_of_a_file_of_nmt(tmp_path: Path, kind: str) -> None:
     assert kind == "dangling" or victim.read_text() == "precious"
 
 
-def test_an_output_is_no_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_output_must_not_be_an_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     read = tmp_path / "read"
     read.write_text("x")
@@ -133,30 +131,30 @@ def test_an_output_is_no_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     files.refuse_inputs([Path("other"), Path("new")], [read, Path("missing")])
     files.refuse_inputs([Path("/dev/null")], [Path("/dev/null")])
     for output in ("read", "./link", read):
-        with pytest.raises(ConfigError, match=r"the same file as .*read, which is read"):
+        with pytest.raises(ConfigError, match=r"the same file as .*read, which is an input"):
             files.refuse_inputs([Path("other"), Path(output)], [Path("other2"), read])
 
 
-def test_an_output_is_not_in_an_input(tmp_path: Path) -> None:
+def test_an_output_must_not_be_inside_an_input(tmp_path: Path) -> None:
     model = tmp_path / "model"
     (model / "averaged").mkdir(parents=True)
     (tmp_path / "link").symlink_to(model)
     files.refuse_inside(tmp_path / "model2", model)
     files.refuse_inside(tmp_path / "new" / "model", model)
     for output in ("model", "model/new/er", "link", "link/x", "model/averaged", "x/../model/a"):
-        with pytest.raises(ConfigError, match="inside of"):
+        with pytest.raises(ConfigError, match="inside "):
             files.refuse_inside(tmp_path / output, model)
 
 
-def test_a_file_is_read_whole_up_to_the_limit(tmp_path: Path) -> None:
+def test_a_file_larger_than_the_limit_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"four")
     assert files.read_bounded(path, 4) == b"four"
-    with pytest.raises(FileError, match="file: cannot be read: it has more than 3 bytes"):
+    with pytest.raises(FileError, match="file: cannot be read: larger than 3 bytes"):
         files.read_bounded(path, 3)
 
 
-def test_what_is_no_plain_file_is_refused_or_bounded(tmp_path: Path) -> None:
+def test_special_files_are_refused_or_bounded(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     (tmp_path / "link").symlink_to("file")
     os.mkfifo(tmp_path / "pipe")
@@ -169,11 +167,11 @@ def test_what_is_no_plain_file_is_refused_or_bounded(tmp_path: Path) -> None:
         with pytest.raises(FileError, match=f"{path}: {kind}, not a plain file"):
             files.read_bounded(path, 9)
     assert files.read_bounded(tmp_path / "link", 9, plain=False) == b"x"
-    with pytest.raises(FileError, match="more than 9 bytes"):
+    with pytest.raises(FileError, match="larger than 9 bytes"):
         files.read_bounded(Path("/dev/zero"), 9, plain=False)
 
 
-def test_a_lock_follows_no_link_and_waits_for_no_pipe(tmp_path: Path) -> None:
+def test_open_lock_follows_no_links_and_does_not_wait_for_pipes(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("made")
     os.mkfifo(tmp_path / "pipe")
     for name in ("link", "pipe"):

@@ -1,4 +1,4 @@
-"""The bar that long work shows on a terminal."""
+"""The progress bar: its content, and where it is shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nmt.console import Console
-from nmt.progress import is_unwatched, progress_bar
+from nmt.progress import is_redirected_to_file, progress_bar
 
 
 def shown(total: int | None, *, terminal: bool = True, shown: bool = True) -> str:
@@ -22,7 +22,7 @@ def shown(total: int | None, *, terminal: bool = True, shown: bool = True) -> st
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out.getvalue())
 
 
-def test_it_has_the_lines_and_fits_the_terminal() -> None:
+def test_the_bar_counts_lines_and_fits_the_terminal() -> None:
     text = shown(1000)
     assert "translating [red]" in text
     assert "250/1000" in text
@@ -30,32 +30,32 @@ def test_it_has_the_lines_and_fits_the_terminal() -> None:
     assert max(map(len, re.split(r"[\r\n]+", text))) <= 80
 
 
-def test_without_a_total_there_is_no_time_left() -> None:
+def test_without_a_total_no_time_left_is_shown() -> None:
     text = shown(None)
     assert "250/?" in text
     assert "left" not in text
 
 
-def test_nothing_is_shown_where_nobody_looks() -> None:
+def test_no_bar_without_a_terminal_or_when_disabled() -> None:
     assert shown(1000, terminal=False) == ""
     assert shown(1000, shown=False).strip() == ""
 
 
-def test_where_a_bar_would_be_in_the_way(tmp_path: Path) -> None:
+def test_redirection_to_a_file_is_detected(tmp_path: Path) -> None:
     terminal, other = os.openpty()
     ends = os.pipe()
     with (tmp_path / "file").open("w") as file:
-        assert is_unwatched(file.fileno())
+        assert is_redirected_to_file(file.fileno())
     try:
-        assert not is_unwatched(other)
-        assert not is_unwatched(ends[1])
+        assert not is_redirected_to_file(other)
+        assert not is_redirected_to_file(ends[1])
     finally:
         for descriptor in (terminal, other, *ends):
             os.close(descriptor)
-    assert not is_unwatched(terminal)  # closed
+    assert not is_redirected_to_file(terminal)  # closed
 
 
-def test_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speed_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=80, get_time=lambda: now[0])

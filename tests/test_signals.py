@@ -1,4 +1,4 @@
-"""A signal sets a flag, and what a second one does."""
+"""The stop flag: first and second signals, and hangups."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_the_first_signal_sets_the_flag() -> None:
         assert stop.signum == signal.SIGTERM
 
 
-def test_a_second_interrupt_ends_at_once_but_not_within_a_second(
+def test_a_second_interrupt_raises_unless_within_a_second(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     now = 5.0
@@ -33,10 +33,10 @@ def test_a_second_interrupt_ends_at_once_but_not_within_a_second(
         now = 6.1
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-    assert capfd.readouterr().err.count("Ctrl-C again to end at once") == 1
+    assert capfd.readouterr().err.count("Ctrl-C again to stop immediately") == 1
 
 
-def test_a_hangup_that_was_ignored_stays_ignored() -> None:
+def test_an_ignored_hangup_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with StopFlag() as stop:
@@ -46,7 +46,7 @@ def test_a_hangup_that_was_ignored_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_platform_without_hangups(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_platform_without_sighup(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(signal, "SIGHUP")
     with StopFlag() as stop:
         assert not stop

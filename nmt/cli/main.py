@@ -972,9 +972,9 @@ def _file_bar(
         shown: although the results go to a terminal or a pipe, where a bar would be in the way.
     """
     from nmt.data.lines import count_lines
-    from nmt.progress import is_unwatched, progress_bar
+    from nmt.progress import is_redirected_to_file, progress_bar
 
-    shown = sys.stderr.isatty() and (shown or is_unwatched(1))
+    shown = sys.stderr.isatty() and (shown or is_redirected_to_file(1))
     return progress_bar(what, count_lines(file) if shown else None, shown=shown)
 
 

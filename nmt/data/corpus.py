@@ -180,7 +180,7 @@ def _file_digest(path: Path) -> bytes:
     digest = hashlib.sha256()
     try:
         if not (path.is_file() or path.is_dir()) and path.exists():  # a pipe or a device
-            raise DataError(f"{path}: not a regular file; a corpus is read more than once")
+            raise DataError(f"{path}: not a plain file; a corpus is read more than once")
         with open(path, "rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)

@@ -102,7 +102,7 @@ class Tokenizer:
         """Load a file of a model directory.
 
         Raises:
-            FileError: if it is not a regular file, cannot be read or is not a usable model.
+            FileError: if it is not a plain file, cannot be read or is not a usable model.
         """
         return cls(read_bounded(path, MAX_TOKENIZER_BYTES), str(path))
 

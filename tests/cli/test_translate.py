@@ -97,7 +97,8 @@ def test_the_source_is_not_replaced(
     result = translate(trained_run, "--output", output, *resume, file=source)
     assert result.exit_code == 2
     assert result.stderr == (
-        f"nmt: {Path(output)}: the same file as {source}, which is read: choose another output\n"
+        f"nmt: {Path(output)}: the same file as {source}, which is an input; "
+        "choose another output\n"
     )
     assert source.read_text("utf-8") == TEXT
     assert len(list(source.parent.iterdir())) == 4
@@ -120,7 +121,7 @@ def test_no_file_of_a_model_is_replaced(trained_run: Path, source: Path) -> None
     for output in (trained_run / "metrics.jsonl", weights, source.parent / "config", corpus):
         result = translate(trained_run, "--output", str(output), file=source)
         assert result.exit_code == 2
-        assert "which is read" in result.stderr
+        assert "which is an input" in result.stderr
     assert before == {path: path.read_bytes() for path in before}
     # Anything else may go into a run directory, again and again.
     for _ in range(2):
@@ -133,7 +134,7 @@ def test_a_standard_stream_may_be_the_file(trained_run: Path, source: Path) -> N
     for line in ("nmt translate $1 --output $2 <$2", "nmt translate $1 $2 >>$2"):
         done = shell(line, trained_run, source)
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
-        assert "which is read" in done.stderr
+        assert "which is an input" in done.stderr
         assert source.read_text("utf-8") == TEXT
 
 

@@ -98,5 +98,5 @@ def test_endless_input_is_refused(tmp_path: Path) -> None:
         list(read_lines("/dev/zero"))
     os.mkfifo(tmp_path / "pipe")
     for path in ("/dev/zero", str(tmp_path / "pipe")):
-        with pytest.raises(DataError, match="not a regular file; a corpus is read more than once"):
+        with pytest.raises(DataError, match="not a plain file; a corpus is read more than once"):
             fingerprint(corpus_of(src=path, tgt=path))

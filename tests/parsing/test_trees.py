@@ -359,7 +359,7 @@ def test_input_files_are_not_replaced(tmp_path: Path, monkeypatch: pytest.Monkey
     Path("linked").symlink_to("ok.trees")
     Path("hard").hardlink_to("ok.trees")
     for name in ("ok.trees", tmp_path / "ok.trees", "linked", "hard"):
-        with pytest.raises(ConfigError, match=r"ok\.trees: the same file as .*, which is read"):
+        with pytest.raises(ConfigError, match=r"ok\.trees: the same file as .*, which is an input"):
             write_pairs([name], "ok")
     assert {path.name for path in tmp_path.iterdir()} == {"ok.trees", "linked", "hard"}
     assert Path("ok.trees").read_text("utf-8") == JOHN
