@@ -190,6 +190,6 @@ def test_local_files_take_the_place_of_the_hub() -> None:
     path = PAPER / "a-heads-1.yaml"
     data = load_config(path, [f"{key}={value}" for key, value in overrides]).data
     assert [corpus.model_dump() for corpus in (*data.train, *data.valid, *data.test)] == [
-        {"weight": 1.0, "src": f"{part}.en", "tgt": f"{part}.de"}
+        {"kind": "files", "weight": 1.0, "src": f"{part}.en", "tgt": f"{part}.de"}
         for part in ("train", "newstest2013", "newstest2014")
     ]

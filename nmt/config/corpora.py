@@ -1,125 +1,157 @@
-"""The corpora of a configuration, one section for each kind."""
+"""The corpora of a configuration: one section per kind."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from nmt.config.section import Section
 
-Column = Annotated[int, Field(ge=0, le=10**6)]
+MAX_COLUMN = 10**6
 
 
 class Corpus(Section):
-    """What every kind of corpus has."""
+    """The keys that all kinds of corpora share."""
 
+    kind: str
+    """The kind of corpus. Optional: the other keys imply it."""
     weight: Annotated[float, Field(gt=0.0, le=1000.0)] = 1.0
-    """How often an epoch visits each pair: 2 visits it twice, 0.5 visits a random half of
-    the corpus, drawn anew each epoch. Only training looks at it."""
+    """How often an epoch visits each pair: 2 visits it twice; 0.5 visits a random half of the
+    corpus, drawn again each epoch. Only training uses it."""
 
 
 class FilesCorpus(Corpus):
-    """Two text files, one sentence a line, line n of one translating line n of the other."""
+    """Two text files with one sentence per line; line n of one translates line n of the other."""
 
+    kind: Literal["files"] = "files"
+    """The kind of corpus. Optional: `src` and `tgt` imply it."""
     src: str
     """Source side: a UTF-8 text file, plain or .gz. Paths are relative to the current directory."""
     tgt: str
     """Target side: a UTF-8 text file, plain or .gz, with as many lines as the source side."""
 
 
+def _check_column(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """Replace pydantic's errors, one per member of the union, by one."""
+    try:
+        return validate(value)
+    except ValidationError:
+        raise ValueError(
+            "a column is a number, not less than 0 and not greater than "
+            f"{MAX_COLUMN}, or a name in the first line"
+        ) from None
+
+
+Column = Annotated[Annotated[int, Field(ge=0, le=MAX_COLUMN)] | str, WrapValidator(_check_column)]
+
+
 class TsvCorpus(Corpus):
     """One text file with tab-separated columns."""
 
+    kind: Literal["tsv"] = "tsv"
+    """The kind of corpus. Optional: `tsv` implies it."""
     tsv: str
-    """A UTF-8 file, plain or .gz, one pair a line, no quoting."""
-    src_column: Column | str = 0
-    """Source column: its number, from 0, or its name in the first line."""
-    tgt_column: Column | str = 1
-    """Target column: its number, from 0, or its name in the first line."""
+    """A UTF-8 file, plain or .gz, with one pair per line and no quoting."""
+    src_column: Column = 0
+    """Source column: its number, counted from 0, or its name in the first line."""
+    tgt_column: Column = 1
+    """Target column: its number, counted from 0, or its name in the first line."""
 
 
-class JsonlCorpus(Corpus):
-    """One JSON object a line."""
+class RecordsCorpus(Corpus):
+    """The keys that select the sentences of a record."""
 
-    jsonl: str
-    """A UTF-8 file, plain or .gz."""
     src_key: str | None = None
-    """Key of the source sentence, nested keys joined by dots (`translation.en`). Without it,
+    """Key of the source sentence; dots join nested keys (`translation.en`). Default:
     `data.src_lang`."""
     tgt_key: str | None = None
-    """Key of the target sentence. Without it, `data.tgt_lang`."""
+    """Key of the target sentence. Default: `data.tgt_lang`."""
 
 
-class ParquetCorpus(Corpus):
-    """A Parquet file."""
+class JsonlCorpus(RecordsCorpus):
+    """A file with one JSON object per line."""
 
+    kind: Literal["jsonl"] = "jsonl"
+    """The kind of corpus. Optional: `jsonl` implies it."""
+    jsonl: str
+    """A UTF-8 file, plain or .gz."""
+
+
+class ParquetCorpus(RecordsCorpus):
+    """A Parquet file; the keys are its columns and the fields of structs."""
+
+    kind: Literal["parquet"] = "parquet"
+    """The kind of corpus. Optional: `parquet` implies it."""
     parquet: str
     """The file."""
-    src_key: str | None = None
-    """Column of the source sentence, struct fields joined by dots. Without it, `data.src_lang`."""
-    tgt_key: str | None = None
-    """Column of the target sentence. Without it, `data.tgt_lang`."""
 
 
-class DatasetCorpus(Corpus):
+class DatasetCorpus(RecordsCorpus):
     """A dataset that the `datasets` library can load, from the Hugging Face Hub or from disk."""
 
+    kind: Literal["dataset"] = "dataset"
+    """The kind of corpus. Optional: `dataset` implies it."""
     dataset: str
     """Its name on the Hub (`bentrevett/multi30k`), or a local directory."""
     name: str | None = None
-    """The configuration of the dataset, for those that have several (`de-en`)."""
+    """The configuration of the dataset, if it has several (`de-en`)."""
     split: str = "train"
-    """The split; slices such as `train[:10%]` work."""
-    src_key: str | None = None
-    """Key of the source sentence, nested keys joined by dots (`translation.en`). Without it,
-    `data.src_lang`."""
-    tgt_key: str | None = None
-    """Key of the target sentence. Without it, `data.tgt_lang`."""
+    """The split, which may be a slice such as `train[:10%]`."""
 
 
 class DemoCorpus(Corpus):
-    """The built-in English-German phrasebook: a grammar, needing neither files nor network."""
+    """The built-in English-German phrasebook, which needs neither files nor network."""
 
+    kind: Literal["demo"] = "demo"
+    """The kind of corpus. Optional: `demo` implies it."""
     demo: Literal["train", "valid", "test"]
-    """Which part of it."""
+    """The part of the phrasebook."""
 
 
-CORPUS_KINDS = {
-    "src": "files",
-    "tgt": "files",
-    "tsv": "tsv",
-    "jsonl": "jsonl",
-    "parquet": "parquet",
-    "dataset": "dataset",
-    "demo": "demo",
+CORPORA: dict[str, type[Corpus]] = {
+    "files": FilesCorpus,
+    "tsv": TsvCorpus,
+    "jsonl": JsonlCorpus,
+    "parquet": ParquetCorpus,
+    "dataset": DatasetCorpus,
+    "demo": DemoCorpus,
 }
-"""The keys that tell the kind of a corpus."""
+"""The section of a corpus by its key `kind`."""
 
 
-def _corpus_kind(value: Any) -> str | None:
-    """Name the kind of a corpus by the first key that tells it."""
-    keys = value if isinstance(value, dict) else vars(value) if isinstance(value, Corpus) else ()
-    return next((kind for key, kind in CORPUS_KINDS.items() if key in keys), None)
+def _add_kind(value: Any) -> Any:
+    """Add the kind that the keys of a corpus imply."""
+    if isinstance(value, dict) and "kind" not in value:
+        kinds = {"src": "files", "tgt": "files"} | {kind: kind for kind in CORPORA}
+        kind = next((kind for key, kind in kinds.items() if key in value), None)
+        value = {"kind": kind, **value} if kind else None
+    if not isinstance(value, dict | Corpus):
+        raise ValueError(
+            "a corpus is one of {src, tgt}, {tsv}, {jsonl}, {parquet}, {dataset}, {demo}"
+        )
+    return value
+
+
+def _add_brackets(value: Any) -> Any:
+    """Put a single corpus into a list."""
+    if isinstance(value, dict):
+        return [value]
+    if not isinstance(value, list):
+        raise ValueError("it takes a corpus, such as {src: FILE, tgt: FILE}, or a list of them")
+    return value
 
 
 AnyCorpus = Annotated[
-    Annotated[FilesCorpus, Tag("files")]
-    | Annotated[TsvCorpus, Tag("tsv")]
-    | Annotated[JsonlCorpus, Tag("jsonl")]
-    | Annotated[ParquetCorpus, Tag("parquet")]
-    | Annotated[DatasetCorpus, Tag("dataset")]
-    | Annotated[DemoCorpus, Tag("demo")],
-    Discriminator(
-        _corpus_kind,
-        custom_error_type="corpus_kind",
-        custom_error_message=(
-            "a corpus is one of {src, tgt}, {tsv}, {jsonl}, {parquet}, {dataset}, {demo}"
-        ),
-    ),
+    FilesCorpus | TsvCorpus | JsonlCorpus | ParquetCorpus | DatasetCorpus | DemoCorpus,
+    Field(discriminator="kind"),
+    BeforeValidator(_add_kind),
 ]
 
-# One corpus may stand without the brackets of a list.
-Corpora = Annotated[
-    list[AnyCorpus], BeforeValidator(lambda value: [value] if isinstance(value, dict) else value)
-]
+Corpora = Annotated[list[AnyCorpus], BeforeValidator(_add_brackets)]

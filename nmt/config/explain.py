@@ -6,28 +6,24 @@ import datetime
 import difflib
 import functools
 import itertools
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, get_args
 
-from nmt.config.corpora import CORPUS_KINDS
+from nmt.config.corpora import CORPORA, Corpus
 from nmt.config.models import MODELS
 from nmt.config.schema import Config
+from nmt.config.section import Section
 
-_WRONG_TYPES = {
-    "string_type": "text",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "list_type": "a list",
-    "tuple_type": "a list",
-    "dict_type": "a section",
-    "model_type": "a section",
-    "model_attributes_type": "a section",
+_TYPES = {
+    "string": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "list": "a list",
+    "tuple": "a list",
+    "model": "a section",
 }
-"""What a key takes, by the type of pydantic's error."""
+"""The values that a key takes, by the first word of the type of a pydantic error."""
 
 _IN_TOKENS = "It counts tokens, not sentences"
 _IN_STEPS = "It counts steps: nmt check says how many an epoch has"
@@ -88,148 +84,144 @@ _SYNONYM_LISTS = {
     "decode.beam_size": "beam num_beams beam_width",
     "decode.length_penalty": "alpha beam_alpha normalize lenpen length_penalty_alpha",
 }
-# By key, what other toolkits call it; a comment for the user may follow the key.
+"""Names in other toolkits by key; a hint for the user may follow the key."""
 _SYNONYMS = {
     synonym: key for key, synonyms in _SYNONYM_LISTS.items() for synonym in synonyms.split()
 }
 
 
 def explain(error: Any, path: str, origins: dict[str, str]) -> str:
-    """Say where one of pydantic's errors is and what to do.
+    """Return where and what one of pydantic's errors is, and what to do.
 
     Args:
         error: one of `ValidationError.errors()`.
-        path: the configuration; a fault in another file names that.
+        path: the configuration file; the message names any other file that the error is in.
         origins: the file that each dotted key comes from.
     """
-    parts, model_kind = _location(error)
+    # Pydantic puts the kind of a section after the key `model` and the index of a corpus.
+    loc = error["loc"]
+    parts = [str(part) for part in (loc[:1] + loc[2:] if loc[:1] == ("model",) else loc)]
+    if loc[:1] == ("data",):
+        del parts[3:4]
+    if error["type"] == "union_tag_invalid":
+        parts.append("kind")
     key = ".".join(parts)
-    # What stands in a list comes from the file of the list.
+    # The items of a list come from the file of the list.
     origin = origins.get(".".join(itertools.takewhile(lambda part: not part.isdecimal(), parts)))
     where = f" (in {origin})" if origin not in (None, path) else ""
-    return (f"{key}: " if key else "") + _message(error, parts, model_kind) + where
+    return (f"{key}: " if key else "") + _message(error, key) + where
 
 
-def _location(error: Any) -> tuple[list[str], str]:
-    """List the keys that lead to where one of pydantic's errors is; name the kind of the model."""
-    # Pydantic puts the tag of a union member into the location, after the index of the corpus or
-    # the section of the model.
-    corpus_kinds = set(CORPUS_KINDS.values())
-    model_kind, parts = "transformer", []
-    for before, part in zip((None, *error["loc"]), error["loc"], strict=False):
-        if before == "model" and part in MODELS:
-            model_kind = part
-        elif not (isinstance(before, int) and part in corpus_kinds):
-            parts.append(str(part))
-    if error["type"] == "model_kind" and isinstance(
-        error.get("input"), dict
-    ):  # found where the section is, not the key in it
-        return [*parts, "kind"], model_kind
-    if error["type"] == "extra_forbidden":
-        return parts, model_kind
-    members = ("constrained-int", "int", "str")
-    if _starred(parts[:-1]) in _known_keys(model_kind) and parts[-1] in members:
-        parts.pop()  # it is the member of a union that did not fit
-    return parts, model_kind
-
-
-def _message(error: Any, parts: list[str], model_kind: str) -> str:
-    """Say what is wrong at a place and what to do."""
-    if error["type"] == "extra_forbidden":
-        return f"unknown key{_suggestion(parts, model_kind)}"
-    if error["type"] == "missing":
-        return "required, but not there"
-    given = error.get("input")
-    if error["type"] == "model_kind" and not isinstance(given, dict):
-        return _wrong_type("a section", error, parts, model_kind)
-    if error["type"] in _WRONG_TYPES:
-        return _wrong_type(_WRONG_TYPES[error["type"]], error, parts, model_kind)
+def _message(error: Any, key: str) -> str:
+    """Return what is wrong with a key and what to do."""
+    given, word = error.get("input"), error["type"].partition("_")[0]
+    match error["type"]:
+        case "extra_forbidden":
+            return f"unknown key{_suggestion(error['loc'], key)}"
+        case "missing":
+            return "required, but missing"
+        case "union_tag_invalid":
+            kinds = error["ctx"]["expected_tags"].replace("'", "")
+            return f"it is one of {kinds}, but it is {given['kind']!r}"
+        case type_ if type_.endswith(("_type", "_parsing", "_from_float")) and word in _TYPES:
+            return _wrong_type(_TYPES[word], error["loc"], given)
     message = str(error["msg"]).removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    if isinstance(given, bool):
-        return f"{message}, but it is {_given(given)}"
-    return f"{message}, but it is {given!r}" if isinstance(given, str | int | float) else message
+    if isinstance(given, dict | list):
+        return message
+    return (
+        f"{message}, but it is {_shown(given) if isinstance(given, bool | None) else repr(given)}"
+    )
 
 
-def _wrong_type(wanted: str, error: Any, parts: list[str], model_kind: str) -> str:
-    """Say what a key takes and what stands there; quotes help where YAML took text for a value."""
+def _wrong_type(wanted: str, loc: tuple[Any, ...], given: Any) -> str:
+    """Return what a key takes and what it is; quotes help where YAML does not read text."""
     if wanted == "a section":
-        inside = _starred(parts)
-        keys = [key for key in _known_keys(model_kind) if key.rpartition(".")[0] == inside]
-        wanted += f", with keys such as {', '.join(k.rpartition('.')[2] for k in keys[:3])}"
-    elif _starred(parts) in ("data.train", "data.valid", "data.test"):
-        wanted = "a corpus, such as {src: FILE, tgt: FILE}, or a list of them"
-    given = error.get("input")
-    text = f"it takes {wanted}, but it is {_given(given)}"
-    if wanted == "text" and isinstance(given, int | float | datetime.date):
-        # YAML's truth values say so already.
-        text += "" if isinstance(given, bool) else ': write it in quotes, as in "12"'
+        wanted += f", with keys such as {', '.join(list(_section(loc).model_fields)[:3])}"
+    text = f"it takes {wanted}, but it is {_shown(given)}"
+    if (
+        wanted == "text"
+        and isinstance(given, int | float | datetime.date)
+        and not isinstance(given, bool)  # `_shown` says so already
+    ):
+        text += ': write it in quotes, as in "12"'
     return text
 
 
-def _given(value: Any) -> str:
+def _shown(value: Any) -> str:
     """Describe a value as the user knows it from YAML."""
-    if isinstance(value, bool):
-        spellings = "yes, on and true" if value else "no, off and false"
-        word = "yes" if value else "no"
-        return (
-            f"{str(value).lower()}, which YAML takes {spellings} for: "
-            f'if it is text, write it in quotes, as in "{word}"'
-        )
-    if value is None:
-        return "empty"
-    kinds = {dict: "a section of keys", list: "a list", datetime.date: "a date"}
-    for kind, name in kinds.items():
-        if isinstance(value, kind):
-            return name
-    return f"the number {value}" if isinstance(value, int | float) else f"the text {value!r}"
+    match value:
+        case bool():
+            spellings = "yes, on and true" if value else "no, off and false"
+            return (
+                f"{str(value).lower()}, as YAML reads {spellings}: "
+                f'if it is text, write it in quotes, as in "{"yes" if value else "no"}"'
+            )
+        case None:
+            return "empty"
+        case dict():
+            return "a section of keys"
+        case list():
+            return "a list"
+        case datetime.date():
+            return "a date"
+        case int() | float():
+            return f"the number {value}"
+    return f"the text {value!r}"
 
 
-def _suggestion(parts: list[str], model_kind: str) -> str:
-    """Name the key that was probably meant: alike and in the same section, or elsewhere."""
-    known = _known_keys(model_kind)
-    parent, name = _starred(parts[:-1]), parts[-1]
-    siblings = [key.rpartition(".")[2] for key in known if key.rpartition(".")[0] == parent]
-    if parent.endswith("*") and name in CORPUS_KINDS:
-        return ": it belongs to another kind of corpus; replace the corpus whole, as in " + (
-            f"{'.'.join(parts[:-1])}='{{src: FILE, tgt: FILE}}'"
-        )
-    synonym = _SYNONYMS.get(name.lower().replace("-", "_"), "")
-    meant, _, unit = synonym.partition(" ")
-    if meant in known:
-        shown = meant.rpartition(".")[2] if meant.rpartition(".")[0] == parent else meant
-        return f": did you mean {shown}?{' ' if unit else ''}{unit}"
-    if others := [kind for kind in MODELS if _starred(parts) in _known_keys(kind)]:
+def _suggestion(loc: tuple[Any, ...], key: str) -> str:
+    """Return the key that was probably meant: similar and in the same section, or elsewhere."""
+    section, parent, name = _section(loc[:-1]), key.rpartition(".")[0], str(loc[-1])
+    known = _known_keys(loc[1] if loc[0] == "model" and len(loc) > 2 else "transformer")
+    meant, _, hint = _SYNONYMS.get(name.lower().replace("-", "_"), "").partition(" ")
+    if issubclass(section, Corpus):
+        if kinds := [kind for kind, corpus in CORPORA.items() if name in corpus.model_fields]:
+            return (
+                f": it belongs to a corpus of kind {' or '.join(kinds)}; replace the corpus as a "
+                f"whole, as in {parent}='{{src: FILE, tgt: FILE}}'"
+            )
+    elif meant in known:
+        shown = meant.removeprefix(f"{parent}.")
+        return f": did you mean {shown}?{' ' if hint else ''}{hint}"
+    elif others := [kind for kind in MODELS if key in _known_keys(kind)]:
         return f": it belongs to model.kind {' and '.join(others)}"
-    if moved := [key for key in known if key.rpartition(".")[2] == name]:
+    elif moved := [place for place in known if place.rpartition(".")[2] == name]:
         return f": did you mean {moved[0]}?"
-    if close := difflib.get_close_matches(name, siblings, n=1):
+    if close := difflib.get_close_matches(name, section.model_fields, n=1):
         return f": did you mean {close[0]}?"
-    return f"; known are {', '.join(sorted(set(siblings)))}" if siblings else ""
+    return f"; known keys are {', '.join(sorted(section.model_fields))}"
 
 
-def _starred(parts: list[str]) -> str:
-    """Join the parts of a key as `_known_keys` has them."""
-    return ".".join("*" if part.isdecimal() else part for part in parts)
+def _section(loc: tuple[Any, ...]) -> type[Section]:
+    """Return the innermost section at one of pydantic's locations."""
+    section: type[Section] = Config
+    for part in loc:
+        if kind := MODELS.get(part) or CORPORA.get(part):
+            section = kind
+        elif field := section.model_fields.get(part):
+            section = next(_sections(field.annotation), section)
+    return section
+
+
+def _sections(annotation: Any) -> Iterator[type[Section]]:
+    """Yield the sections that the type of a field mentions."""
+    if arguments := get_args(annotation):
+        for argument in arguments:
+            yield from _sections(argument)
+    elif isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
 
 
 @functools.cache
 def _known_keys(model_kind: str) -> list[str]:
-    """List every key of the schema for a kind of model with dots, `*` standing for an index."""
-    schema = Config.model_json_schema()
+    """Return the dotted keys of a configuration with one kind of model, list indices omitted."""
 
-    def walk(node: dict[str, Any], prefix: str) -> list[str]:
-        if "$ref" in node:
-            node = schema["$defs"][node["$ref"].rpartition("/")[2]]
-        if node.get("properties", {}).get("kind", {}).get("const", model_kind) != model_kind:
-            return []
-        found = []
-        for name, child in node.get("properties", {}).items():
-            found += [f"{prefix}{name}", *walk(child, f"{prefix}{name}.")]
-        for child in node.get("oneOf", []) + node.get("anyOf", []) + node.get("allOf", []):
-            found += walk(child, prefix)
-        if "items" in node:
-            found += walk(node["items"], f"{prefix}*.")
-        return found
+    def walk(section: type[Section], prefix: str) -> Iterator[str]:
+        for name, field in section.model_fields.items():
+            yield f"{prefix}{name}"
+            for inner in _sections(field.annotation):
+                if inner is MODELS[model_kind] or inner not in MODELS.values():
+                    yield from walk(inner, f"{prefix}{name}.")
 
-    return list(dict.fromkeys(walk(schema, "")))
+    return list(dict.fromkeys([*walk(Config, ""), "extends"]))

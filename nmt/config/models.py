@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from nmt.config.section import Length, Probability, Section, refuse
 from nmt.limits import MAX_D_FF, MAX_LAYERS, MAX_WIDTH
@@ -203,22 +203,13 @@ MODELS: dict[str, type[TransformerConfig | RecurrentConfig | ConvolutionalConfig
 """The section `model` by its key `kind`."""
 
 
-def _model_kind(value: Any) -> str | None:
-    """Name the kind of a model: the Transformer, unless it says another."""
-    if isinstance(value, dict):
-        value = value.get("kind", "transformer")
-    else:
-        value = getattr(value, "kind", None)
-    return value if isinstance(value, str) and value in MODELS else None
+def _add_kind(value: Any) -> Any:
+    """Add the default kind to a model that has none."""
+    return {"kind": "transformer", **value} if isinstance(value, dict) else value
 
 
 AnyModel = Annotated[
-    Annotated[TransformerConfig, Tag("transformer")]
-    | Annotated[RecurrentConfig, Tag("rnn")]
-    | Annotated[ConvolutionalConfig, Tag("conv")],
-    Discriminator(
-        _model_kind,
-        custom_error_type="model_kind",
-        custom_error_message=f"it is one of {', '.join(MODELS)}",
-    ),
+    TransformerConfig | RecurrentConfig | ConvolutionalConfig,
+    Field(discriminator="kind"),
+    BeforeValidator(_add_kind),
 ]

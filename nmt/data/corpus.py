@@ -139,7 +139,7 @@ def files_of(corpus: AnyCorpus) -> list[Path]:
 
 def content_key(corpus: AnyCorpus) -> dict[str, Any]:
     """Return JSON values that identify the text of a corpus, regardless of path and weight."""
-    excluded = {"src", "tgt", "tsv", "jsonl", "parquet", "dataset", "weight"}
+    excluded = {"kind", "src", "tgt", "tsv", "jsonl", "parquet", "dataset", "weight"}
     return {
         "fingerprint": fingerprint(corpus),
         "kind": type(corpus).__name__,

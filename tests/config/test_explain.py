@@ -57,15 +57,15 @@ def test_synonyms_lead_to_keys_and_are_none() -> None:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("data.src_lang=no", "data.src_lang: it takes text, but it is false, which YAML takes no"),
+        ("data.src_lang=no", "data.src_lang: it takes text, but it is false, as YAML reads no"),
         ("data.src_lang=no", 'write it in quotes, as in "no"'),
-        ("data.tgt_lang=on", "it is true, which YAML takes yes, on and true for"),
+        ("data.tgt_lang=on", "it is true, as YAML reads yes, on and true: if"),
         ("data.tgt_lang=12", "it takes text, but it is the number 12: write it in quotes, as in"),
         ("data.tgt_lang=1.0e+5", "it takes text, but it is the number 100000.0: write it in"),
         ("data.tgt_lang=2020-01-02", "it takes text, but it is a date: write it in quotes"),
         ("data.tgt_lang=", "data.tgt_lang: it takes text, but it is empty"),
         ("data.tgt_lang=[de]", "it takes text, but it is a list"),
-        ("train.average=off", "but it is false, which YAML takes no, off and false for"),
+        ("train.average=off", "but it is false, as YAML reads no, off and false: if"),
         ("data=3", "data: it takes a section, with keys such as src_lang, tgt_lang, train, but"),
         ("data=3", "but it is the number 3"),
         ("train=[1]", "train: it takes a section, with keys such as max_steps"),

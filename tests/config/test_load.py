@@ -173,7 +173,9 @@ def test_a_kind_that_there_is_not_is_refused_in_either_file(fault: Callable[...,
     for base in (BASE, CONV, lstm):
         assert expected in fault("extends: base.yaml\nmodel: {kind: lstm}", base=base)
         assert expected in fault("extends: base.yaml\nmodel: {kind: [a]}", base=base)
-    assert f"{expected} (in base" in fault("extends: base.yaml\nmodel: {dropout: 0.2}", base=lstm)
+    assert f"{expected}, but it is 'lstm' (in base" in fault(
+        "extends: base.yaml\nmodel: {dropout: 0.2}", base=lstm
+    )
 
 
 def test_a_key_of_another_kind_names_its_file(fault: Callable[..., str]) -> None:

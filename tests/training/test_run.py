@@ -140,6 +140,18 @@ def test_the_weight_of_a_corpus_may_not_change(
         run.train(make_config(max_steps=4, data={"train": {**files, "weight": 2}}))
 
 
+def test_a_run_whose_corpora_name_no_kind_goes_on(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
+    run = tiny_run().train(make_config(max_steps=2))
+    for path in run.path.rglob("config.yaml"):  # as versions without the key wrote them
+        text = path.read_text("utf-8")
+        assert "  - kind: files\n    weight:" in text
+        path.write_text(text.replace("  - kind: files\n    weight:", "  - weight:"), "utf-8")
+    run.train(make_config(max_steps=3))
+    assert run.steps()[-1] == 3
+
+
 def test_a_run_goes_on_when_its_text_has_moved(
     make_config: MakeConfig, tiny_run: MakeRun, corpus: Path, tmp_path: Path
 ) -> None:
