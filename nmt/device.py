@@ -37,7 +37,7 @@ def _missing_device(name: str) -> str:
     if not count:
         return "no CUDA device found, or its driver is missing: use cpu"
     numbers = "cuda:0" if count == 1 else f"cuda:0 to cuda:{count - 1}"
-    return f"not available; use {numbers}"
+    return f"not available, only {numbers}"
 
 
 def memory_bytes(device: torch.device) -> int:

@@ -253,7 +253,7 @@ def refused(*arguments: str | Path) -> tuple[int, str]:
         (["train", "--data", ".", "--precisions", "fp8"], 2, "'fp8': choose of fp32, bf16"),
         (["train", "--data", ".", "--langs", "foo"], 2, "'foo': two languages, as in en-de"),
         (["train", "--data", ".", "--repeats", "0"], 2, "is no whole number above 0"),
-        (["train", "--data", ".", "--device", "cuda:99"], 2, "device 'cuda:99': not here"),
+        (["train", "--data", ".", "--device", "cuda:99"], 2, "device 'cuda:99': "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

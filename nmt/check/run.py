@@ -72,7 +72,7 @@ def check(config: Config, console: Console) -> Report:
         console: standard error, for the progress.
 
     Raises:
-        ConfigError: the device is not here, or the tokenizer cannot be trained.
+        ConfigError: the device is not available, or the tokenizer cannot be trained.
         DataError: the corpora cannot be used.
         FileError: something cannot be read or written.
         Interrupted: a signal came during the preparation.

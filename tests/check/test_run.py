@@ -366,7 +366,7 @@ def test_a_model_too_large_for_memory_is_a_finding(
         (["data.valid.tgt=test.xx"], 3, "valid.en has 80 lines, but test.xx has 60"),
         (["data.max_length=2"], 3, "no pairs are left after filtering"),
         (["data.test.src=missing"], 4, "missing: cannot be read"),
-        (["train.device=gpu"], 2, "device 'gpu': not here"),
+        (["train.device=gpu"], 2, "device 'gpu': not available"),
         (["train.max_step=1"], 2, "did you mean max_steps"),
     ],
 )

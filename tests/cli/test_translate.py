@@ -187,7 +187,7 @@ def test_closed_standard_streams(trained_run: Path) -> None:
     [
         (["--key", "x"], "--key names a key of JSON objects"),
         (["--seed", "3"], "--seed needs sampling"),
-        (["--device", "meta"], "device 'meta': not here"),
+        (["--device", "meta"], "device 'meta': not available"),
     ],
 )
 def test_options_without_use_are_refused(

@@ -549,8 +549,8 @@ def test_a_device_that_is_not_there_is_refused(name: str) -> None:
     [
         (None, 0, "this build of torch is for CPUs only"),
         ("12.6", 0, "no CUDA device found"),
-        ("12.6", 1, "not available; use cuda:0"),
-        ("12.6", 2, "not available; use cuda:0 to cuda:1"),
+        ("12.6", 1, "not available, only cuda:0"),
+        ("12.6", 2, "not available, only cuda:0 to cuda:1"),
     ],
 )
 def test_why_there_is_no_cuda(
