@@ -84,7 +84,7 @@ def read_pairs(
 
     Raises:
         DataError: if the two sides have different numbers of lines, a column or key is missing, a
-            file is damaged, or there are no pairs; on invalid UTF-8, unless it is to be skipped.
+            file is damaged, or there are no pairs; on invalid UTF-8, unless `data` says to skip it.
         FileError: if a file or dataset cannot be opened.
     """
     tallies = Tallies() if tallies is None else tallies

@@ -1,4 +1,4 @@
-"""Batches: their content, their budget, and an order that seed and epoch determine."""
+"""Batches: content, token budget, and an order fixed by seed and epoch."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def same(left: list[Any], right: list[Any]) -> bool:
 
 
 @pytest.mark.parametrize("budget", [60, 200, 1000, 10**6])
-def test_batches_keep_the_budget_and_hold_every_row_once(budget: int) -> None:
+def test_batches_stay_within_the_budget_and_contain_every_row_once(budget: int) -> None:
     made = order_of(budget=budget).epoch(3)
     for rows in made:
         assert SRC_LENGTHS[rows].max() * len(rows) <= budget
@@ -51,7 +51,7 @@ def test_batches_keep_the_budget_and_hold_every_row_once(budget: int) -> None:
     assert sorted(np.concatenate(made).tolist()) == list(range(2000))
 
 
-def test_a_pair_over_the_budget_is_alone() -> None:
+def test_a_pair_over_the_budget_forms_a_batch_by_itself() -> None:
     made = order_of(budget=30).epoch(0)
     assert sorted(np.concatenate(made).tolist()) == list(range(2000))
     longest = np.maximum(SRC_LENGTHS, TGT_LENGTHS)
@@ -59,23 +59,23 @@ def test_a_pair_over_the_budget_is_alone() -> None:
     assert any(longest[rows].max() > 30 for rows in made)
 
 
-def test_little_padding() -> None:
+def test_padding_is_below_a_tenth() -> None:
     for lengths in (SRC_LENGTHS, TGT_LENGTHS):
         made = order_of().epoch(0)
-        places = sum(lengths[rows].max() * len(rows) for rows in made)
-        assert lengths.sum() > 0.9 * places
+        positions = sum(lengths[rows].max() * len(rows) for rows in made)
+        assert lengths.sum() > 0.9 * positions
 
 
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:
     assert same(order_of().epoch(5), order_of().epoch(5))
     assert not same(order_of().epoch(5), order_of().epoch(6))
     assert not same(order_of().epoch(5), order_of(seed=2).epoch(5))
-    # Batches come in no order of length.
+    # Batches are not ordered by length.
     lengths = [SRC_LENGTHS[rows].max() for rows in order_of().epoch(0)]
     assert abs(np.corrcoef(lengths, range(len(lengths)))[0, 1]) < 0.4
 
 
-def test_epochs_put_other_rows_together() -> None:
+def test_epochs_have_different_batches() -> None:
     first, second = (
         {frozenset(rows.tolist()) for rows in order_of().epoch(number)} for number in (0, 1)
     )
@@ -99,13 +99,13 @@ print([rows.tolist() for rows in BatchOrder(lengths, lengths[::-1], **sizes, see
     assert there.strip() == str([rows.tolist() for rows in order.epoch(2)])
 
 
-def test_a_tiny_weight_still_gives_a_pair() -> None:
+def test_a_tiny_weight_contributes_one_pair() -> None:
     order = order_of(sizes=(500, 20, 0), weights=(0.0001, 0.001, 1.0))
     rows = np.concatenate(order.epoch(0))
     assert sorted(rows >= 500) == [False, True]
 
 
-def test_weights() -> None:
+def test_a_weight_sets_how_often_a_pair_occurs() -> None:
     order = order_of(sizes=(500, 1000, 500), weights=(2.0, 0.5, 1.25))
     visits = [
         np.bincount(np.concatenate(order.epoch(number)), minlength=2000) for number in range(4)
@@ -172,7 +172,7 @@ def equal(left: list[Batch], right: list[Batch]) -> bool:
     )
 
 
-def test_content_of_a_batch(made: Any) -> None:
+def test_a_batch_has_bos_eos_and_padding(made: Any) -> None:
     _, tokenizers, _ = made
     batch = collate([[7, 8], [9]], [[5], [4, 6, 5]], tokenizers, np.array([3, 1]))
     assert batch.src_BS.tolist() == [[7, 8, 3], [9, 3, 0]]
@@ -184,14 +184,14 @@ def test_content_of_a_batch(made: Any) -> None:
     assert moved.src_BS.device.type == moved.tgt_out_BT.device.type == "meta"
 
 
-def test_a_batch_of_empty_sides(made: Any) -> None:
+def test_a_batch_of_empty_sentences(made: Any) -> None:
     _, tokenizers, _ = made
     batch = collate([[], []], [[], [4]], tokenizers, np.array([0, 1]))
     assert batch.src_BS.tolist() == [[3], [3]]
     assert batch.tgt_out_BT.tolist() == [[3, 0], [4, 3]]
 
 
-def test_halves_are_the_batch_without_its_padding(made: Any) -> None:
+def test_halves_drop_unneeded_padding(made: Any) -> None:
     _, tokenizers, _ = made
     pad, eos, bos = tokenizers.src.pad_id, tokenizers.src.eos_id, tokenizers.src.bos_id
     batch = collate([[7, 8], [9], [6]], [[5], [4, 6, 5], [4]], tokenizers, np.array([3, 1, 8]))
@@ -219,16 +219,14 @@ def test_batches_hold_the_prepared_pairs(made: Any) -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3])
-def test_the_start_cuts_off_the_front_and_prefetching_changes_nothing(
-    made: Any, alpha: float
-) -> None:
+def test_start_skips_batches_and_prefetching_changes_nothing(made: Any, alpha: float) -> None:
     whole = batches_of(made, alpha=alpha)
     assert equal(batches_of(made, alpha=alpha, start=5), whole[5:])
     assert equal(batches_of(made, alpha=alpha, ahead=0), whole)
     assert batches_of(made, alpha=alpha, start=len(whole)) == []
 
 
-def test_sampling_is_drawn_anew_each_epoch(made: Any) -> None:
+def test_sampling_differs_between_epochs(made: Any) -> None:
     _, tokenizers, prepared = made
 
     def rows_of(epoch: int, alpha: float) -> dict[int, str]:
@@ -246,14 +244,14 @@ def test_sampling_is_drawn_anew_each_epoch(made: Any) -> None:
         assert tokenizers.src.decode(batch.src_BS.tolist()) == prepared.texts(batch.rows)[0]
 
 
-def test_sampling_keeps_to_the_maximum_length(made: Any) -> None:
+def test_sampled_sentences_respect_the_maximum_length(made: Any) -> None:
     limit = made[0].data.max_length
     sampled = batches_of(made, alpha=0.9)
     assert max(batch.src_BS.shape[1] for batch in sampled) == limit
     assert max(batch.tgt_out_BT.shape[1] for batch in sampled) == limit
 
 
-def test_prefetch_keeps_order_and_passes_errors_on() -> None:
+def test_prefetch_keeps_order_and_raises_errors_of_its_items() -> None:
     def items() -> Any:
         yield from range(5)
         raise ValueError("broken")
@@ -264,12 +262,12 @@ def test_prefetch_keeps_order_and_passes_errors_on() -> None:
     assert seen == [0, 1, 2, 3, 4]
 
 
-def test_prefetch_ends_with_its_consumer() -> None:
+def test_closing_prefetch_closes_its_items() -> None:
     closed = []
 
     def items() -> Any:
         try:
-            yield from iter(int, 1)  # for ever
+            yield from iter(int, 1)  # endless
         finally:
             closed.append(True)
 

@@ -1,4 +1,4 @@
-"""The model of lengths, and what it takes for too short."""
+"""The length model, and which translations it considers too short."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from nmt.data.lengths import LengthModel
 
 
-def test_it_is_estimated_as_gale_and_church_do() -> None:
+def test_the_estimate_follows_gale_and_church() -> None:
     src, tgt = np.array([4, 9, 16]), np.array([10, 15, 33])
     model = LengthModel.of(src, tgt)
     assert model.ratio == 2.0
@@ -19,16 +19,16 @@ def test_it_is_estimated_as_gale_and_church_do() -> None:
     assert model.deviation == pytest.approx(math.sqrt(sum(d * d for d in deviates) / 3))
 
 
-def test_one_of_three_sentences_is_short_but_a_little_brevity_is_not() -> None:
-    model = LengthModel(ratio=1.05, deviation=0.52)  # as the demo has it
+def test_one_of_three_sentences_is_too_short_but_slightly_short_is_not() -> None:
+    model = LengthModel(ratio=1.05, deviation=0.52)  # values of the demo corpus
     assert model.is_short(24, 8)
     assert not model.is_short(24, 18)
-    assert not model.is_short(3, 2)  # a word for a word
+    assert not model.is_short(3, 2)  # one word translated by one word
     assert not model.is_short(1, 1)
     assert not model.is_short(24, 80)
 
 
-def test_a_run_without_the_deviation_has_the_total_ratio() -> None:
+def test_a_run_without_a_deviation_uses_the_ratio_of_all_corpora() -> None:
     corpora = [{"src_tokens": 60, "tgt_tokens": 90}, {"src_tokens": 40, "tgt_tokens": 110}]
     model = LengthModel.from_description({"train": corpora, "valid": []})
     assert model is not None
@@ -50,5 +50,5 @@ def test_a_run_without_the_deviation_has_the_total_ratio() -> None:
         {"lengths": None},
     ],
 )
-def test_figures_that_cannot_be_used(data: dict[str, Any]) -> None:
+def test_unusable_figures_give_no_model(data: dict[str, Any]) -> None:
     assert LengthModel.from_description(data) is None

@@ -1,4 +1,4 @@
-"""The sampler against SentencePiece itself and against hand-computed probabilities."""
+"""The sampler, compared with SentencePiece and with probabilities computed by hand."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def hand_made(kind: ModelType, scores: dict[str, float]) -> ModelFile:
 
 
 def frequencies(sampler: Sampler, text: str) -> dict[str, float]:
-    # Below the 64 draws that `sample` chooses from, of which there would be too few here.
+    # Not through `sample`: its 64 draws per word are too few to estimate probabilities.
     rng = random.Random(1)
     counts = Counter("|".join(sampler._split(text, rng)) for _ in range(20_000))
     return {split: count / 20_000 for split, count in counts.items()}
@@ -57,7 +57,7 @@ def frequencies(sampler: Sampler, text: str) -> dict[str, float]:
 
 @pytest.mark.parametrize("byte_fallback", [False, True])
 @pytest.mark.parametrize("split_by_whitespace", [True, False])
-def test_bpe_without_dropout_is_what_sentencepiece_encodes(
+def test_bpe_without_dropout_equals_sentencepiece(
     byte_fallback: bool, split_by_whitespace: bool
 ) -> None:
     spm = processor(
@@ -68,15 +68,15 @@ def test_bpe_without_dropout_is_what_sentencepiece_encodes(
 
 
 @pytest.mark.parametrize("byte_fallback", [False, True])
-def test_unigram_at_a_high_alpha_is_the_best_segmentation(byte_fallback: bool) -> None:
+def test_unigram_with_a_high_alpha_gives_the_best_segmentation(byte_fallback: bool) -> None:
     spm = processor(model_type="unigram", byte_fallback=byte_fallback)
     sampler, normalized = sampler_of(spm, 100.0)
     sampled, best = sampler.sample(normalized, 1), spm.encode(LINES + ODD)
-    assert sum(map(list.__eq__, sampled, best)) > 0.97 * len(best)  # but for ties
+    assert sum(map(list.__eq__, sampled, best)) > 0.97 * len(best)  # except for ties
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
-def test_as_many_pieces_as_sentencepiece_samples(kind: str) -> None:
+def test_the_number_of_pieces_matches_sentencepiece_sampling(kind: str) -> None:
     spm = processor(model_type=kind)
     sampler, normalized = sampler_of(spm, 0.2)
     ours = sum(map(len, sampler.sample(normalized, 1)))
@@ -89,7 +89,7 @@ def test_as_many_pieces_as_sentencepiece_samples(kind: str) -> None:
 def test_bpe_dropout_probabilities() -> None:
     scores = {"a": -9.0, "b": -9.0, "c": -9.0, "ab": -1.0, "bc": -2.0, "abc": -3.0}
     model = hand_made(ModelType.BPE, scores)
-    found = frequencies(Sampler(model, 0.25), "abc")
+    measured = frequencies(Sampler(model, 0.25), "abc")
     # ab is kept (3/4), then abc kept or dropped; ab dropped (1/4), then bc kept or dropped,
     # and after bc the merge a + bc, which is abc again.
     expected = {
@@ -98,7 +98,7 @@ def test_bpe_dropout_probabilities() -> None:
         "a|bc": 0.25 * 0.75 * 0.25,
         "a|b|c": 0.25 * 0.25,
     }
-    assert found == pytest.approx(expected, abs=0.012)
+    assert measured == pytest.approx(expected, abs=0.012)
 
 
 def test_unigram_probabilities() -> None:
@@ -108,11 +108,11 @@ def test_unigram_probabilities() -> None:
     for alpha in (1.0, 0.5, 0.0):
         powers = {split: weight**alpha for split, weight in weights.items()}
         expected = {split: power / sum(powers.values()) for split, power in powers.items()}
-        found = frequencies(Sampler(model, alpha), "abb")
-        assert found == pytest.approx(expected, abs=0.012)
+        measured = frequencies(Sampler(model, alpha), "abb")
+        assert measured == pytest.approx(expected, abs=0.012)
 
 
-def test_choice_among_the_best() -> None:
+def test_choose_of_best_follows_the_probabilities() -> None:
     candidates, log_probs = [[1], [2], [3]], [math.log(0.6), math.log(0.3), math.log(0.1)]
     draws = [(place + 0.5) / 1000 for place in range(1000)]
     for alpha, share in ((1.0, 0.6), (0.0, 1 / 3)):

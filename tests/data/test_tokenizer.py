@@ -59,7 +59,7 @@ def external_model(lines: list[str], **options: Any) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram", "char"])
-def test_every_type_gives_text_back(tmp_path: Path, kind: str) -> None:
+def test_every_type_decodes_what_it_encodes(tmp_path: Path, kind: str) -> None:
     src, tgt = trained(tmp_path, type=kind)
     assert src is tgt
     assert (src.pad_id, src.unk_id, src.bos_id, src.eos_id) == (0, 1, 2, 3)
@@ -77,17 +77,17 @@ def test_a_small_corpus_gives_fewer_pieces(tmp_path: Path, kind: str) -> None:
     assert trained(tmp_path, type=kind, vocab_size=40).src.vocab_size <= 40
 
 
-def test_a_vocabulary_smaller_than_the_alphabet(tmp_path: Path) -> None:
+def test_a_vocabulary_smaller_than_the_alphabet_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"tokenizer\.vocab_size: 10 is less than the \d+ char"):
         trained(tmp_path, vocab_size=10)
 
 
-def test_settings_that_sentencepiece_refuses(tmp_path: Path) -> None:
+def test_settings_that_sentencepiece_rejects_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="SentencePiece cannot train with these settings"):
         trained(tmp_path, user_defined_symbols=["<s>x", "<s>x"])
 
 
-def test_nothing_to_train_on(tmp_path: Path) -> None:
+def test_corpora_without_pairs_of_text_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no pair has text on both sides"):
         train_tokenizers(config_of(tmp_path, ["a", " "], ["", "b"]))
 
@@ -130,7 +130,7 @@ def test_user_defined_symbols_stay_whole(tmp_path: Path) -> None:
     assert pieces[-2:] == ["ouse", "<a,b>"]
 
 
-def test_normalisation_rule(tmp_path: Path) -> None:
+def test_normalization_rule(tmp_path: Path) -> None:
     tokenizer = trained(tmp_path, normalization="nmt_nfkc_cf").src
     assert tokenizer.decode(tokenizer.encode(["LITTLE  House"])) == ["little house"]
 
@@ -144,7 +144,7 @@ def test_decoded_text_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pad", [True, False])
-def test_an_existing_model(tmp_path: Path, pad: bool) -> None:
+def test_an_existing_model_with_and_without_padding(tmp_path: Path, pad: bool) -> None:
     (tmp_path / "m").write_bytes(external_model(ENGLISH, **({"pad_id": 3} if pad else {})))
     tokenizer = trained(tmp_path, model=str(tmp_path / "m")).src
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "m")).get_piece_size()
@@ -166,14 +166,14 @@ def test_existing_models_for_each_side(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["bos_id", "eos_id"])
-def test_a_model_without_marks(missing: str) -> None:
+def test_a_model_without_bos_or_eos_is_refused(missing: str) -> None:
     with pytest.raises(FileError, match=r"m: the model has no <s> or no </s>"):
         Tokenizer(external_model(ENGLISH, **{missing: -1}), "m")
 
 
 def test_damaged_models_are_refused(tmp_path: Path) -> None:
     whole = external_model(ENGLISH)
-    # The pieces stand in the first bytes, so every boundary between two of them is among these.
+    # The pieces are within the first 1500 bytes, so these cuts cover every boundary between two.
     cuts = [*range(1500), *range(1500, len(whole), 2000), len(whole) - 1]
     for content in (*(whole[:cut] for cut in cuts), b"text\n" * 100, b"\x80\x04\x95pickle"):
         with pytest.raises(FileError, match="not a SentencePiece model"):
@@ -184,8 +184,8 @@ def test_damaged_models_are_refused(tmp_path: Path) -> None:
         Tokenizers.load(tmp_path)
 
 
-def test_pieces_that_are_no_text_are_refused() -> None:
-    """SentencePiece takes them, and fails on them when it decodes."""
+def test_pieces_that_are_not_utf8_are_refused() -> None:
+    """SentencePiece loads them and fails only when it decodes them."""
     whole = external_model(ENGLISH)
     mark = "▁".encode()
     assert mark in whole
@@ -193,8 +193,8 @@ def test_pieces_that_are_no_text_are_refused() -> None:
         Tokenizer(whole.replace(mark, b"\xff" * len(mark)))
 
 
-def test_a_number_without_an_end_is_refused_at_once() -> None:
-    """Its value would have millions of digits."""
+def test_an_endless_varint_is_refused_quickly() -> None:
+    """Its value would have millions of bits."""
     with pytest.raises(FileError, match="not a SentencePiece model"):
         Tokenizer(b"\x08" + b"\xff" * 3_000_000)
 
@@ -213,7 +213,7 @@ def test_training_is_cached_by_content_and_settings(
     assert len(runs) == 3
 
 
-def test_training_sees_a_bounded_sample_that_the_seed_draws(tmp_path: Path) -> None:
+def test_training_uses_a_bounded_sample_that_depends_on_the_seed(tmp_path: Path) -> None:
     config = config_of(tmp_path, ENGLISH, GERMAN, train_sentences=20)
     sample = module._sampled_pairs(config, lambda what, done: None)
     assert len(sample) == 10
@@ -222,7 +222,7 @@ def test_training_sees_a_bounded_sample_that_the_seed_draws(tmp_path: Path) -> N
     assert all(pair.tgt == GERMAN[pair.line - 1] for pair in sample)
 
 
-def test_progress_can_stop_the_training(tmp_path: Path) -> None:
+def test_an_exception_from_progress_stops_training(tmp_path: Path) -> None:
     def stop(what: str, done: int) -> None:
         if what == "training the tokenizer":
             raise KeyboardInterrupt
@@ -256,6 +256,6 @@ def test_sampling_is_the_same_in_another_process(tmp_path: Path) -> None:
         assert output.strip() == str(tokenizer.sample(ENGLISH[:20], 0.2, -1, 7))
 
 
-def test_without_alpha_sampling_is_encoding(tmp_path: Path) -> None:
+def test_with_alpha_0_sampling_is_encoding(tmp_path: Path) -> None:
     tokenizer = trained(tmp_path).src
     assert tokenizer.sample(ENGLISH, 0.0, -1, 1) == tokenizer.encode(ENGLISH)
