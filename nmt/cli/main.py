@@ -499,7 +499,7 @@ def translate(
         raise ConfigError("--resume goes on with a file: name it with --output")
     models = [model, *(ensemble or [])]
     _check_output(bulk.written_files(output) if output else [None], [file], models)
-    if resume and output and bulk.finished(output):
+    if resume and output and bulk.is_finished(output):
         _say(f"{output}: there already; leave out --resume to translate anew")
         return
     if key is not None and layout is not Format.jsonl:
@@ -538,7 +538,7 @@ def translate(
     with _file_bar("translating", file, shown=output is not None) as advance:
         if output:
             bulk.translate_file(
-                translator, lines, chosen, output, resume=resume, say=_say, advance=advance
+                translator, lines, chosen, output, resume=resume, log=_say, advance=advance
             )
         else:
             windows = streams.translate_windows(

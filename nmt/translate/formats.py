@@ -1,4 +1,4 @@
-"""How texts and their translations are written as lines: plainly, or in JSON objects."""
+"""Input and output formats: plain text and JSON lines."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any, NamedTuple, Protocol
 
 from nmt.data.lines import replace_controls
 from nmt.errors import DataError
-from nmt.translate.align import parse_pharaoh, pharaoh, split_words
+from nmt.translate.align import format_pharaoh, parse_pharaoh, split_words
 from nmt.translate.translator import ScoredText, Translation
 
 
 class Item(NamedTuple):
-    """What a line of input holds."""
+    """A line of input."""
 
     text: str
-    """What is to be translated."""
+    """The text to translate."""
     record: dict[str, Any] | None = None
-    """What else goes to the output."""
+    """The JSON object to copy to the output."""
 
 
 class Layout(Protocol):
     """Reads lines of input and writes lines of output."""
 
-    def item(self, line: str, number: int) -> Item:
+    def read(self, line: str, number: int) -> Item:
         """Read a line of input.
 
         Args:
@@ -35,16 +35,16 @@ class Layout(Protocol):
             number: its number, from 1.
 
         Raises:
-            DataError: there is no text in it.
+            DataError: if the line contains no text to translate.
         """
         ...
 
-    def written(self, number: int, item: Item, translation: Translation) -> str:
-        """Write a translation: a line without its end, or several with line feeds between."""
+    def write(self, number: int, item: Item, translation: Translation) -> str:
+        r"""Return the output for a line: one or more lines joined by \n, without a final \n."""
         ...
 
-    def parsed(self, lines: Iterable[str]) -> Iterator[Translation]:
-        """Read back what was written: writing it again gives the same lines."""
+    def read_output(self, lines: Iterable[str]) -> Iterator[Translation]:
+        """Read translations back from output lines; writing them again gives the same lines."""
         ...
 
 
@@ -53,41 +53,41 @@ class TextLayout:
     """Plain lines.
 
     Attributes:
-        nbest: give all hypotheses, each as `line number TAB score TAB text`.
-        scores: give `score TAB text`.
-        alignments: end each line with a tab and the alignment.
+        nbest: write all hypotheses, each as `line number TAB score TAB text`.
+        scores: write `score TAB text`.
+        alignments: append a tab and the alignment to each line.
     """
 
     nbest: bool = False
     scores: bool = False
     alignments: bool = False
 
-    def item(self, line: str, number: int) -> Item:
-        """Take the line as it is."""
+    def read(self, line: str, number: int) -> Item:
+        """Return the line as the text to translate."""
         return Item(line)
 
-    def written(self, number: int, item: Item, translation: Translation) -> str:
-        """Write the text with what was asked for beside it."""
+    def write(self, number: int, item: Item, translation: Translation) -> str:
+        """Return the text, with score and alignment if they are wanted."""
         if self.nbest:
             return "\n".join(f"{number}\t{self._row(best)}" for best in translation.hypotheses)
         return self._row(translation.hypotheses[0])
 
-    def parsed(self, lines: Iterable[str]) -> Iterator[Translation]:
-        """Read back what was written; no text has a tab in it."""
+    def read_output(self, lines: Iterable[str]) -> Iterator[Translation]:
+        """Read translations back from output lines. Translations contain no tabs."""
         if self.nbest:
             rows = (line.split("\t", 1) for line in lines)
             for _, group in itertools.groupby(rows, key=lambda row: row[0]):
-                yield Translation([self._parsed_row(row) for _, row in group])
+                yield Translation([self._parse_row(row) for _, row in group])
             return
         for line in lines:
-            yield Translation([self._parsed_row(line)])
+            yield Translation([self._parse_row(line)])
 
     def _row(self, best: ScoredText) -> str:
         score = [f"{best.score:.6f}"] if self.nbest or self.scores else []
-        alignment = [pharaoh(best.alignment)] if self.alignments else []
+        alignment = [format_pharaoh(best.alignment)] if self.alignments else []
         return "\t".join([*score, best.text, *alignment])
 
-    def _parsed_row(self, row: str) -> ScoredText:
+    def _parse_row(self, row: str) -> ScoredText:
         columns = row.split("\t")
         score = float(columns.pop(0)) if self.nbest or self.scores else 0.0
         links = parse_pharaoh(columns.pop()) if self.alignments else []
@@ -96,7 +96,7 @@ class TextLayout:
 
 
 def _finite(number: str) -> float:
-    """Read a number; what JSON cannot hold (NaN, 1e999) could not be written again."""
+    """Parse a number, and reject NaN and infinity (1e999): JSON cannot represent them."""
     value = float(number)
     if not math.isfinite(value):
         raise ValueError(f"{number} is not a finite number")
@@ -105,16 +105,16 @@ def _finite(number: str) -> float:
 
 @dataclass(frozen=True)
 class JsonLayout:
-    """JSON objects, one a line; blank lines stay blank.
+    """JSON objects, one per line; blank lines stay blank.
 
-    The output has the key `translation`, and all that the input has.
+    The output has all keys of the input, and `translation`.
 
     Attributes:
-        key: where the source text is.
+        key: key of the source text.
         nbest: add `nbest`, a list of all hypotheses.
         scores: add `score` and `token_log_probs`.
         alignments: add `alignment`, a list of pairs of word numbers, and the words that they
-            count: `src_words` and `tgt_words`.
+            refer to: `src_words` and `tgt_words`.
         short: add `short`, whether the translation is suspiciously short for its source.
     """
 
@@ -124,12 +124,12 @@ class JsonLayout:
     alignments: bool = False
     short: bool = False
 
-    def item(self, line: str, number: int) -> Item:
-        """Read an object.
+    def read(self, line: str, number: int) -> Item:
+        """Read a JSON object.
 
         Raises:
-            DataError: the line is no object with a string under `key`, or has a number in it
-                that is not finite.
+            DataError: if the line is not an object with a string under `key`, or contains a
+                number that is not finite.
         """
         if not line.strip():
             return Item("")
@@ -140,24 +140,24 @@ class JsonLayout:
         if not isinstance(record, dict) or not isinstance(record.get(self.key), str):
             raise DataError(
                 f"line {number}: not an object with a string under {self.key!r}; "
-                "--key names the key of the source text"
+                "set `key` to the key of the source text"
             )
         text = record[self.key]
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise DataError(
-                f"line {number}: {self.key!r} is no valid text: {error.reason}"
+                f"line {number}: {self.key!r} is not valid text: {error.reason}"
             ) from error
         return Item(text, record)
 
-    def written(self, number: int, item: Item, translation: Translation) -> str:
-        """Write the object of the input with the translation in it."""
+    def write(self, number: int, item: Item, translation: Translation) -> str:
+        """Return the input object with the translation added."""
         if item.record is None:
             return ""
         record = item.record | self._fields(translation.hypotheses[0], self.scores)
         if self.alignments:
-            # The words of what was translated: the translator replaces control characters.
+            # The translator replaces control characters before it aligns words.
             record["src_words"] = split_words(replace_controls(item.text)[0])
         if self.short:
             record["short"] = translation.is_short
@@ -166,23 +166,23 @@ class JsonLayout:
         text = json.dumps(record, ensure_ascii=False)
         try:
             text.encode("utf-8")
-        except UnicodeEncodeError:  # half a surrogate pair in a key that is passed through
+        except UnicodeEncodeError:  # a lone surrogate in a key that is copied
             return json.dumps(record)
         return text
 
-    def parsed(self, lines: Iterable[str]) -> Iterator[Translation]:
-        """Read back what was written."""
+    def read_output(self, lines: Iterable[str]) -> Iterator[Translation]:
+        """Read translations back from output lines."""
         for line in lines:
             if not line:
                 yield Translation([ScoredText("", 0.0, [])])
                 continue
             record = json.loads(line)
-            found = (
+            hypotheses = (
                 [self._hypothesis(fields, True) for fields in record["nbest"]]
                 if self.nbest
                 else [self._hypothesis(record, self.scores)]
             )
-            yield Translation(found, self.short and record["short"])
+            yield Translation(hypotheses, self.short and record["short"])
 
     def _fields(self, best: ScoredText, scores: bool) -> dict[str, Any]:
         fields: dict[str, Any] = {"translation": best.text}

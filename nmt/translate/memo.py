@@ -1,4 +1,4 @@
-"""Remembering what was made of lines that may come again."""
+"""A bounded memory of translated lines, for input that repeats them."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ T = TypeVar("T")
 
 
 class Memo(Generic[T]):
-    """Values of the lines that were used last.
+    """A least-recently-used cache of values by line.
 
-    What it holds is a function of the calls alone, so that the same lines are found again in
-    every run.
+    Its contents depend on the calls alone, so every run over the same input finds the same lines.
 
     Args:
-        max_characters: of all its lines together, which bounds the memory.
+        max_characters: maximum total length of the lines.
     """
 
     def __init__(self, max_characters: int) -> None:
-        self._room = max_characters
+        self._characters_left = max_characters
         self._values: OrderedDict[str, T] = OrderedDict()
 
     def find(self, lines: Iterable[str]) -> dict[str, T]:
-        """Give the values of those lines that are remembered."""
+        """Return the values of the lines that are cached."""
         return {line: self._values[line] for line in lines if line in self._values}
 
     def use(self, values: Mapping[str, T]) -> None:
-        """Remember lines, the last one as the newest, and forget those not used for longest."""
+        """Cache the values, the last one as the newest, and drop the least recently used lines."""
         for line, value in values.items():
             if line not in self._values:
-                self._room -= len(line) + 1
+                self._characters_left -= len(line) + 1
             self._values[line] = value
             self._values.move_to_end(line)
-        while self._room < 0:
+        while self._characters_left < 0:
             line, _ = self._values.popitem(last=False)
-            self._room += len(line) + 1
+            self._characters_left += len(line) + 1

@@ -1,15 +1,15 @@
-"""Translation into a file that survives whatever ends the process.
+"""Translation into a file that can be resumed after any interruption.
 
-Until the output FILE is whole, there are beside it
+Until the output FILE is complete, there are two files next to it:
 
-    FILE.partial    the output so far, not compressed
-    FILE.journal    JSON: what is being translated and how, and how far it is
+    FILE.partial    the output so far, uncompressed
+    FILE.journal    JSON: the settings of the translation, and how far it has got
 
-The journal is replaced after each window of the translator, once the partial output has reached
-the disk; what comes after the bytes that it vouches for is cut off when the work goes on. Within a
-window, whose batches are not in the order of the lines, the journal holds what was found so far
-and is replaced every second. The translator's memory of lines is not kept: it is made again from
-the input and the partial output.
+The journal is replaced after each window, once the partial output has been flushed to disk. On
+resuming, the partial output is truncated to the size in the journal. The batches of a window are
+not in line order, so within a window the journal holds the results of its batches; it is replaced
+once per second. The translator's memo of repeated lines is not saved; it is rebuilt from the input
+and the partial output.
 """
 
 from __future__ import annotations
@@ -43,43 +43,45 @@ from nmt.translate.streams import translate_windows
 from nmt.translate.translator import ScoredText, Translator
 
 _MAX_JOURNAL_BYTES = 1 << 30
-_SECONDS_UNSAVED = 1.0
-_NOTHING_SHA256 = hashlib.sha256().hexdigest()
+_SAVE_INTERVAL_SECONDS = 1.0
+_EMPTY_SHA256 = hashlib.sha256().hexdigest()
 
 
 class _Journal(BaseModel):
-    """What is being translated and how, and how far it is."""
+    """The settings of a translation, and how far it has got."""
 
     model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
 
     job: dict[str, Any]
     lines: NonNegativeInt = 0
-    """Of input, translated."""
-    input_sha256: str = _NOTHING_SHA256
-    """Of those lines."""
+    """Number of input lines translated."""
+    input_sha256: str = _EMPTY_SHA256
+    """Hash of those lines."""
     size: NonNegativeInt = 0
-    """Bytes of partial output that hold."""
-    output_sha256: str = _NOTHING_SHA256
-    """Of those bytes."""
+    """Valid bytes of the partial output."""
+    output_sha256: str = _EMPTY_SHA256
+    """Hash of those bytes."""
     searched: dict[str, list[list[ScoredText]]] = Field(default_factory=dict)
-    """What was found for batches of the lines that follow."""
+    """Results of batches of the current window."""
 
-    def done(self) -> str:
-        """Say how far it is."""
-        after = sum(map(len, self.searched.values()))
-        return f"up to line {self.lines}" + (f" and {after} after it" if after else "")
+    def progress(self) -> str:
+        """Describe what is translated; empty if nothing is."""
+        num_more = sum(map(len, self.searched.values()))
+        if not self.lines and not num_more:
+            return ""
+        return f"up to line {self.lines}" + (f" and {num_more} more" if num_more else "")
 
 
-def finished(path: Path) -> bool:
-    """Say whether an output is there, and no unfinished work on it."""
+def is_finished(path: Path) -> bool:
+    """Return whether an output exists and no unfinished translation would replace it."""
     if not path.exists() or _partial(path).exists():
         return False
-    _journal(path).unlink(missing_ok=True)  # of a process that was killed at the very end
+    _journal(path).unlink(missing_ok=True)  # left if the process was killed at the very end
     return True
 
 
 def written_files(path: Path) -> list[Path]:
-    """Name all the files that a translation into a file writes."""
+    """Return all the files that a translation into a file writes."""
     return [path, _partial(path), _journal(path)]
 
 
@@ -87,83 +89,88 @@ def translate_file(
     translator: Translator,
     lines: Iterable[str],
     layout: Layout,
-    path: Path,
+    output: Path,
     *,
     resume: bool,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     advance: Advance = lambda lines: None,
 ) -> None:
-    """Translate lines into a file, which gets its name only when it is whole.
+    """Translate lines into a file, which gets its final name only when it is complete.
 
     Args:
-        translator: what translates.
-        lines: all of the input, read lazily.
-        layout: of input and output.
-        path: the output, or a link to it; gzip if it ends in .gz.
-        resume: go on with what an earlier call has left behind; the output is then the same as
-            without the interruption. Otherwise, and if there is nothing, start anew.
-        say: tells the user where it begins, and when it is cut short.
-        advance: called with a number of lines whenever so many more are done, those of an
-            earlier call included.
+        translator: the translator.
+        lines: the whole input, read lazily.
+        layout: the format of input and output.
+        output: the output file, or a link to it; gzip if it ends in .gz.
+        resume: continue an interrupted call, with the same output as without the interruption.
+            Otherwise, or if there is nothing to resume, start from the first line.
+        log: called with messages for the user: where the translation starts, and what is kept
+            if it is interrupted.
+        advance: called with the number of lines finished since the last call; lines of earlier
+            calls count too.
 
     Raises:
-        ConfigError: what is there was translated by another model or with other options.
-        DataError: the input has changed, or cannot be translated.
-        FileError: a file cannot be written, or has been changed.
-        Interrupted: by SIGTERM, or because the terminal was closed.
+        ConfigError: if the partial output was translated with another model or other options.
+        DataError: if the input has changed, or cannot be translated.
+        FileError: if a file cannot be written, or has been changed.
+        Interrupted: by SIGTERM, or when the terminal is closed.
     """
-    if path.exists() and not path.is_file():
-        raise FileError(f"{path}: not a file; without --output the standard output is written")
+    if output.exists() and not output.is_file():
+        raise FileError(f"{output}: not a file: leave out `output` to write to standard output")
     job = _job(translator, layout)
-    with _terminable(), _locked(path) as file:
-        journal = _read_journal(path) if resume else None
+    with _signals_raise(), _locked_partial(output) as file:
+        journal = _read_journal(output) if resume else None
         if journal:
-            _check_job(path, journal.job, job)
-            say(f"{path}: going on after line {journal.lines}")
+            _check_job(output, journal.job, job)
+            log(f"{output}: resuming after line {journal.lines}")
         else:
             journal = _Journal(job=job)
             if resume:
-                say(f"{path}: nothing to go on with: starting with the first line")
-        output = _Output(path, file, journal)
-        source = _Source(lines, journal)
+                log(f"{output}: nothing to resume: starting from the first line")
+        partial = _PartialOutput(output, file, journal)
+        source = _CheckedInput(lines, journal)
         try:
-            _translate(translator, source, layout, output, advance)
-            output.finish()
-        except _SourceChanged:
+            _translate(translator, source, layout, partial, advance)
+            partial.finish()
+        except _InputChanged:
             raise
         except BaseException:
-            output.put_down(say)
+            partial.keep_or_delete(log)
             raise
 
 
 def _translate(
-    translator: Translator, source: _Source, layout: Layout, output: _Output, advance: Advance
+    translator: Translator,
+    source: _CheckedInput,
+    layout: Layout,
+    partial: _PartialOutput,
+    advance: Advance,
 ) -> None:
-    """Translate what is missing; what is there goes through the translator's memory alone."""
-    num_known = output.journal.lines
-    with output.lines() as lines:
-        known = itertools.islice(layout.parsed(lines), num_known)
-        done = 0
+    """Translate the remaining lines; the known ones only fill the translator's memo."""
+    num_known = partial.journal.lines
+    with partial.lines() as lines:
+        known = itertools.islice(layout.read_output(lines), num_known)
+        num_done = 0
         windows = translate_windows(
-            translator, source, layout, known=known, searched=output, advance=advance
+            translator, source, layout, known=known, searched=partial, advance=advance
         )
         for window in windows:
-            new = window[max(0, num_known - done) :]
-            done += len(window)
+            new = window[max(0, num_known - num_done) :]
+            num_done += len(window)
             if new:
-                output.append(new, source)
+                partial.append(new, source)
 
 
-class _SourceChanged(DataError):
-    """The input is not that of the journal."""
+class _InputChanged(DataError):
+    """The input does not match the journal."""
 
 
-class _Source:
-    """The lines of the input, which it counts and hashes, and compares with the journal.
+class _CheckedInput:
+    """Yields the lines of the input, hashes them, and compares them with the journal.
 
     Attributes:
-        count: lines read.
-        digest: SHA-256 of them.
+        count: number of lines read.
+        digest: SHA-256 of the lines read.
     """
 
     def __init__(self, lines: Iterable[str], journal: _Journal) -> None:
@@ -178,71 +185,71 @@ class _Source:
             self.digest.update(line.encode("utf-8") + b"\n")
             self.count += 1
             if self.count == num_expected and self.digest.hexdigest() != sha256:
-                raise _SourceChanged(
-                    f"the input has changed: its first {num_expected} lines are not those that "
-                    "have been translated; leave out --resume to start anew"
+                raise _InputChanged(
+                    f"the input has changed: its first {num_expected} lines are not the ones "
+                    "already translated; leave out `resume` to start again"
                 )
             yield line
         if self.count < num_expected:
-            raise _SourceChanged(
+            raise _InputChanged(
                 f"the input has changed: it ends after line {self.count}, but {num_expected} lines "
-                "have been translated; leave out --resume to start anew"
+                "are already translated; leave out `resume` to start again"
             )
 
 
-class _Output:
+class _PartialOutput:
     """The partial output and its journal.
 
     Args:
-        path: of the output when it is whole.
-        file: the partial output, open for appending.
-        journal: how far it is; what follows in the file is cut off.
+        path: path of the final output.
+        file: the partial output, open for appending; truncated to the size in the journal.
+        journal: the progress so far.
 
     Raises:
-        FileError: the file is not what the journal says, or it cannot be written.
+        FileError: if the file does not match the journal, or cannot be written.
     """
 
     def __init__(self, path: Path, file: io.FileIO, journal: _Journal) -> None:
         self.path, self.journal = path, journal
         self._file = file
-        self._saved, self._saved_at = "", -math.inf
-        self._translated = False
+        self._saved_progress, self._saved_at = "", -math.inf
+        self._is_complete = False
         with files.as_file_error(path):
             self._digest = _sha256(_partial(path), journal.size)
             if self._digest.hexdigest() != journal.output_sha256:
                 raise FileError(
-                    f"{_partial(path)}: not what {_journal(path)} says: it has been changed; "
-                    "leave out --resume to start anew"
+                    f"{_partial(path)}: does not match {_journal(path)}: it has been changed; "
+                    "leave out `resume` to start again"
                 )
             self._write_journal()
-            self._saved_at = -math.inf  # the first batch counts, however soon the process is killed
+            self._saved_at = -math.inf  # save the first batch at once
             file.truncate(journal.size)
 
     @contextlib.contextmanager
     def lines(self) -> Iterator[Iterator[str]]:
-        """Read the lines that are there."""
+        """Open the partial output and iterate over its lines."""
         with open(_partial(self.path), "rb") as file:
             yield (line.removesuffix(b"\n").decode("utf-8") for line in file)
 
     def find(self, batch: str) -> list[list[ScoredText]] | None:
-        """Return what was found for a batch of the lines that are missing."""
+        """Return the results of a batch of the current window, if they are in the journal."""
         return self.journal.searched.get(batch)
 
     def add(self, batch: str, found: list[list[ScoredText]]) -> None:
-        """Keep what was found for a batch; on the disk once a second."""
+        """Add the results of a batch to the journal, and write it at most once per second."""
         if batch in self.journal.searched:
             return
         self.journal.searched[batch] = found
-        if time.monotonic() - self._saved_at >= _SECONDS_UNSAVED:
+        if time.monotonic() - self._saved_at >= _SAVE_INTERVAL_SECONDS:
             self._write_journal()
 
-    def append(self, texts: Iterable[str], source: _Source) -> None:
-        """Append what is written for the lines that the source has given since the last time."""
+    def append(self, texts: Iterable[str], source: _CheckedInput) -> None:
+        """Append the output for the lines read from the source since the last call."""
         data = "".join(f"{text}\n" for text in texts).encode("utf-8")
         with files.as_file_error(self.path):
-            rest = memoryview(data)
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            remaining = memoryview(data)
+            while remaining:
+                remaining = remaining[self._file.write(remaining) :]
             os.fsync(self._file.fileno())
         self._digest.update(data)
         self.journal = _Journal(
@@ -255,12 +262,12 @@ class _Output:
         self._write_journal()
 
     def finish(self) -> None:
-        """Give the output its name; the journal goes last."""
-        self._translated = True
+        """Move the output to its final name, then delete the journal."""
+        self._is_complete = True
         partial = _partial(self.path)
         if self.path.suffix == ".gz":
-            with files.writing(self.path) as zipped, open(partial, "rb") as file:
-                shutil.copyfileobj(file, zipped)
+            with files.writing(self.path) as compressed, open(partial, "rb") as file:
+                shutil.copyfileobj(file, compressed)
         with files.as_file_error(self.path):
             if self.path.suffix == ".gz":
                 partial.unlink()
@@ -268,21 +275,22 @@ class _Output:
                 partial.replace(files.target_of(self.path))
             _journal(self.path).unlink()
 
-    def put_down(self, say: Callable[[str], None]) -> None:
-        """Keep what there is, if there is anything, and say so."""
-        if self._translated:
-            say(
-                f"{self.path}: all {self.journal.lines} lines are translated and kept: the same "
-                "command with --resume does the rest"
+    def keep_or_delete(self, log: Callable[[str], None]) -> None:
+        """Log how to resume, or delete both files if nothing has been translated."""
+        if self._is_complete:
+            log(
+                f"{self.path}: all {self.journal.lines} translations are kept: "
+                "repeat the command with `resume` to finish"
             )
             return
         if self.journal.searched:
-            with contextlib.suppress(FileError):  # the disk is full: what is on it counts
+            # If the disk is full, the journal written last remains.
+            with contextlib.suppress(FileError):
                 self._write_journal()
-        if self._saved:
-            say(
-                f"{self.path}: what is translated, {self._saved}, is kept: "
-                "the same command with --resume goes on"
+        if self._saved_progress:
+            log(
+                f"{self.path}: the translations {self._saved_progress} are kept: "
+                "repeat the command with `resume` to continue"
             )
         else:
             _journal(self.path).unlink(missing_ok=True)
@@ -290,15 +298,14 @@ class _Output:
 
     def _write_journal(self) -> None:
         files.write_text(_journal(self.path), self.journal.model_dump_json() + "\n")
-        has_any = self.journal.lines or self.journal.searched
-        self._saved, self._saved_at = self.journal.done() if has_any else "", time.monotonic()
+        self._saved_progress, self._saved_at = self.journal.progress(), time.monotonic()
 
 
 def _read_journal(path: Path) -> _Journal | None:
     """Read the journal of an output, if there is one.
 
     Raises:
-        FileError: it cannot be used.
+        FileError: if it cannot be read or is not a journal.
     """
     journal = _journal(path)
     if not os.path.lexists(journal):
@@ -307,12 +314,13 @@ def _read_journal(path: Path) -> _Journal | None:
         return _Journal.model_validate_json(files.read_bounded(journal, _MAX_JOURNAL_BYTES))
     except (FileError, ValueError) as error:
         raise FileError(
-            f"{journal}: cannot be read, or is no journal of nmt: leave out --resume to start anew"
+            f"{journal}: cannot be read, or is not a journal of nmt: "
+            "leave out `resume` to start again"
         ) from error
 
 
 def _job(translator: Translator, layout: Layout) -> dict[str, Any]:
-    """Describe all that decides what is written, but for the input and the device."""
+    """Return all settings that affect the output, apart from the input and the device."""
     return {
         "nmt": nmt.__version__,
         "models": [_fingerprint(model) for model in translator.engine.models],
@@ -324,7 +332,7 @@ def _job(translator: Translator, layout: Layout) -> dict[str, Any]:
 
 
 def _fingerprint(model: Model) -> str:
-    """Hash what makes a model."""
+    """Hash the weights, architecture and tokenizers of a model."""
     digest = hashlib.sha256(read_bounded(model.weights / "manifest.json", MAX_JSON_BYTES))
     digest.update(model.config.model.model_dump_json().encode("utf-8"))
     for tokenizer in model.tokenizers:
@@ -336,13 +344,13 @@ def _check_job(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
     names = [name for name in {**now, **before} if now.get(name) != before.get(name)]
     if names:
         raise ConfigError(
-            f"{_journal(path)}: what is there was translated with other settings "
-            f"({', '.join(names)}): give the same, or leave out --resume to start anew"
+            f"{_journal(path)}: the partial output was translated with other settings "
+            f"({', '.join(names)}): use the same settings, or leave out `resume` to start again"
         )
 
 
 def _sha256(path: Path, size: int) -> hashlib._Hash:
-    """Hash the first bytes of a file, as many as there are."""
+    """Hash the first `size` bytes of a file, or all of it if it is shorter."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while size and (block := file.read(min(size, 1 << 20))):
@@ -352,24 +360,24 @@ def _sha256(path: Path, size: int) -> hashlib._Hash:
 
 
 def _partial(path: Path) -> Path:
-    return _beside(path, "partial")
+    return _sibling(path, "partial")
 
 
 def _journal(path: Path) -> Path:
-    return _beside(path, "journal")
+    return _sibling(path, "journal")
 
 
-def _beside(path: Path, end: str) -> Path:
-    target = files.target_of(path)  # what a rename cannot reach would have to be copied
-    return target.with_name(f"{target.name}.{end}")
+def _sibling(path: Path, suffix: str) -> Path:
+    target = files.target_of(path)  # so that the final rename stays on one file system
+    return target.with_name(f"{target.name}.{suffix}")
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[io.FileIO]:
-    """Open the partial output for this process alone.
+def _locked_partial(path: Path) -> Iterator[io.FileIO]:
+    """Open and lock the partial output.
 
     Raises:
-        FileError: another process has it, or it cannot be written.
+        FileError: if another process has locked it, or it cannot be written.
     """
     partial = _partial(path)
     with contextlib.ExitStack() as stack:
@@ -378,15 +386,15 @@ def _locked(path: Path) -> Iterator[io.FileIO]:
                 while True:
                     file = stack.enter_context(files.open_own(partial))
                     files.lock(file)
-                    # Meanwhile the process that had it may have given it its final name.
+                    # Before the lock was free, its owner may have renamed the file.
                     if partial.exists() and os.path.samestat(
                         os.fstat(file.fileno()), partial.lstat()
                     ):
                         break
             except BlockingIOError as error:
                 raise FileError(
-                    f"{path}: another process is translating into it: wait for it, "
-                    "or choose another --output"
+                    f"{path}: another process is translating into this file: wait for it, "
+                    "or choose another `output`"
                 ) from error
             for own in (files.target_of(path), _journal(path)):
                 files.clear_temporaries(own)
@@ -394,8 +402,8 @@ def _locked(path: Path) -> Iterator[io.FileIO]:
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Have SIGTERM and SIGHUP end the work as Ctrl-C does: by an exception."""
+def _signals_raise() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise an exception, as Ctrl-C does."""
 
     def terminate(signum: int, frame: FrameType | None) -> None:
         raise Interrupted("terminated", signum)

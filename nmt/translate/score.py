@@ -1,4 +1,4 @@
-"""Forced scoring: how probable a model finds given translations."""
+"""Forced scoring: the probabilities that a model assigns to given translations."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from nmt.runs.model import TrainedModel
 from nmt.translate.engine import not_finite, padded
 from nmt.translate.translator import length_batches
 
-_PAIRS_AHEAD = 2000
+_WINDOW_PAIRS = 2000
 
 
 @dataclass(frozen=True)
 class PairScore:
-    """How probable a target sentence is, given its source."""
+    """The probability of a target sentence given its source."""
 
     log_prob: float
-    """Natural logarithm of the probability: the sum of token_log_probs."""
+    """Natural logarithm; the sum of token_log_probs."""
     token_log_probs: list[float]
-    """Of each target token and the end mark."""
+    """One per target token, EOS included."""
     pieces: list[str]
-    """The target tokens and the end mark, as text."""
+    """The target tokens as text, EOS included."""
 
 
 def score_pairs(
@@ -41,27 +41,27 @@ def score_pairs(
 ) -> Iterator[PairScore]:
     """Score each target line as a translation of its source line.
 
-    Nothing is divided or dropped: a pair longer than those of the training is scored as it is,
-    and a blank line is a sentence without tokens.
+    No pair is split or dropped: pairs longer than the training data are scored as they are, and
+    a blank line is a sentence without tokens.
 
     Args:
         model: the model.
         src_lines: source text, read lazily.
-        tgt_lines: target text.
-        batch_tokens: budget of a batch on either side, padding counted.
-        advance: called with a number of pairs whenever so many more are scored.
+        tgt_lines: target text, read lazily.
+        batch_tokens: maximum tokens per batch on either side, padding included.
+        advance: called with the number of pairs scored since the last call.
 
     Yields:
-        A score a pair, in order.
+        The score of each pair, in order.
 
     Raises:
-        DataError: one side has more lines, or a pair has more tokens than the model has
-            positions.
-        FileError: the model's probabilities are not finite.
+        DataError: if one side has more lines than the other, or a pair has more tokens than the
+            model has positions.
+        FileError: if the model's probabilities are not finite.
     """
     first_number = 1
     pairs = _paired(src_lines, tgt_lines)
-    while window := list(itertools.islice(pairs, _PAIRS_AHEAD)):
+    while window := list(itertools.islice(pairs, _WINDOW_PAIRS)):
         sources, targets = (
             [[*ids, tokenizer.eos_id] for ids in tokenizer.encode(lines)]
             for tokenizer, lines in zip(model.tokenizers, zip(*window, strict=True), strict=True)
@@ -70,8 +70,8 @@ def score_pairs(
         _check_lengths(lengths, first_number, model.network.max_length)
         scores: dict[int, PairScore] = {}
         for batch in length_batches(lengths, batch_tokens):
-            found = _score_batch(model, [sources[i] for i in batch], [targets[i] for i in batch])
-            scores |= zip(batch, found, strict=True)
+            of_batch = _score_batch(model, [sources[i] for i in batch], [targets[i] for i in batch])
+            scores |= zip(batch, of_batch, strict=True)
             advance(len(batch))
         yield from (scores[place] for place in range(len(window)))
         first_number += len(window)
@@ -83,16 +83,16 @@ class Totals:
 
     pairs: int = 0
     tokens: int = 0
-    """Target tokens, end marks included."""
+    """Target tokens, EOS included."""
     log_prob: float = 0.0
 
     @property
     def perplexity(self) -> float:
-        """Perplexity a target token; NaN for no pairs."""
+        """Perplexity per target token; NaN without pairs."""
         return math.exp(min(-self.log_prob / self.tokens, 700.0)) if self.tokens else math.nan
 
     def add(self, score: PairScore) -> None:
-        """Count a pair."""
+        """Add a pair."""
         self.pairs += 1
         self.tokens += len(score.token_log_probs)
         self.log_prob += score.log_prob
@@ -102,12 +102,12 @@ class Totals:
 
 
 def render(scores: Iterable[PairScore], totals: Totals, as_json: bool) -> Iterator[str]:
-    """Write each score as a line: its log_prob, or an object with all of it.
+    """Yield one output line per score: its log_prob, or a JSON object with all its fields.
 
     Args:
-        scores: of pairs.
-        totals: counts the pairs that went through; the last line of JSON gives them.
-        as_json: write objects; the perplexity of no pairs is null.
+        scores: scores of pairs.
+        totals: updated with each score; the last line of JSON contains it.
+        as_json: whether to write JSON. Without pairs, the perplexity is null.
     """
     for score in scores:
         totals.add(score)
@@ -145,7 +145,8 @@ def _paired(src_lines: Iterable[str], tgt_lines: Iterable[str]) -> Iterator[tupl
         if src is None or tgt is None:
             raise DataError(
                 f"the {'target' if tgt is None else 'source'} side ends after line {number - 1}, "
-                "the other goes on: line n of one must be the translation of line n of the other"
+                "but the other side continues: line n of one side must be the translation of "
+                "line n of the other"
             )
         yield replace_controls(src)[0], replace_controls(tgt)[0]
 
@@ -154,5 +155,5 @@ def _check_lengths(lengths: Sequence[int], first_number: int, limit: int | None)
     for number, length in enumerate(lengths, first_number):
         if limit is not None and length > limit:
             raise DataError(
-                f"line {number}: {length} tokens, but the model has learned only {limit} positions"
+                f"line {number}: {length} tokens, but the model has only {limit} positions"
             )

@@ -1,4 +1,4 @@
-"""Lines on their way in: windows of them, and the division of those that are too long."""
+"""Preparing input: windows of lines, and splitting lines that are too long."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from collections.abc import Iterable, Iterator
 
 from nmt.data.tokenizer import Token, Tokenizer
 
-_LINES_WAITING = 1024
-# A writer that is busy (cat, a decompressor) has its next line there sooner than this.
+_QUEUE_LINES = 1024
+# A program that writes at full speed (cat, a decompressor) delivers its next line sooner than this.
 _GRACE_SECONDS = 0.01
 
-# Where too long a line may be divided: after sentences, clauses, words. Each match looks back one
-# character only, so that a megabyte of full stops does not take quadratic time.
-_ENDS = [
+# Where a line that is too long may be split: after sentences, clauses, words. Each pattern looks
+# back one character only, so that a megabyte of full stops does not take quadratic time.
+_BOUNDARIES = [
     re.compile(r"""(?<=[.!?…])["'”’»)\]]*\s+|(?<=[。！？])[”’」』）]*\s*"""),  # noqa: RUF001
     re.compile(r"(?<=[,;:–—])\s+|(?<=[，、；：])\s*"),  # noqa: RUF001
     re.compile(r"\s+"),
 ]
 
-# What a full stop belongs to without ending a sentence: "J.", "Mr.", "3." (as in "am 3. Mai").
+# A full stop that does not end a sentence: "J.", "Mr.", "3." (as in "am 3. Mai").
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(\[\"'„“‘«-])"  # noqa: RUF001
     r"(?:[^\W\d_]|\d{1,2}|Mr|Mrs|Ms|Dr|Prof|St|No|Nr|vs|Jr|Sr|bzw|ca|[eEzZuUdD]\.\s?[a-zA-Z])\.$"
 )
-_LONGEST_ABBREVIATION = 8
+_MAX_ABBREVIATION_LENGTH = 8
 
 
 def full_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
@@ -45,43 +45,43 @@ def full_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
         yield window
 
 
-class _End:
-    """What the reading thread puts last."""
+class _EndOfInput:
+    """The last item that the reading thread puts into the queue."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
 
 
 def prompt_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
-    """Group the lines that are there already, at most about `size` characters of them.
+    """Group the lines that have arrived so far, at most about `size` characters per window.
 
-    A background thread reads; it waits for good if the consumer stops early, which does not
-    keep the process from ending.
+    A background thread reads the lines. If the consumer stops early, the thread blocks forever,
+    but it does not keep the process from exiting.
     """
-    waiting: queue.Queue[str | _End] = queue.Queue(_LINES_WAITING)
+    arrived: queue.Queue[str | _EndOfInput] = queue.Queue(_QUEUE_LINES)
 
     def read() -> None:
-        # If the process ends while this thread waits for a line, Python closes sys.stdin, cannot
-        # take the lock that this thread holds, and aborts; unless something still refers to it.
+        # If the process exits while this thread waits for a line, Python closes sys.stdin, cannot
+        # take the lock that this thread holds, and aborts. A reference keeps stdin open.
         _held = sys.stdin
         try:
             for line in lines:
-                waiting.put(line)
-            waiting.put(_End())
-        except BaseException as error:  # whatever it is, it belongs to the consumer
-            waiting.put(_End(error))
+                arrived.put(line)
+            arrived.put(_EndOfInput())
+        except BaseException as error:  # raised in the consumer
+            arrived.put(_EndOfInput(error))
 
     threading.Thread(target=read, daemon=True).start()
-    end: _End | None = None
+    end: _EndOfInput | None = None
     while end is None:
         window: list[str] = []
         room = size
         while room > 0 and end is None:
             try:
-                item = waiting.get(timeout=_GRACE_SECONDS if window else None)
+                item = arrived.get(timeout=_GRACE_SECONDS if window else None)
             except queue.Empty:
                 break
-            if isinstance(item, _End):
+            if isinstance(item, _EndOfInput):
                 end = item
             else:
                 window.append(item)
@@ -93,18 +93,18 @@ def prompt_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
 
 
 def sentence_starts(text: str) -> list[int]:
-    """Find where the sentences of a text begin, the first one left out.
+    """Return the offsets at which the second and later sentences of a text start.
 
-    A full stop after an initial, a title, or a number of one or two digits ends no sentence, nor
-    does one before a lower-case letter, unless the whole text is in lower case.
+    A full stop does not end a sentence after an initial, a title, or a number of one or two
+    digits, nor before a lower-case letter unless the whole text is in lower case.
     """
     has_case = text != text.lower()
     starts = []
-    for match in _ENDS[0].finditer(text):
+    for match in _BOUNDARIES[0].finditer(text):
         start = match.end()
-        before = text[max(0, match.start() - _LONGEST_ABBREVIATION) : match.start()]
-        is_inside = has_case and text[start : start + 1].islower()
-        if start < len(text) and not is_inside and not _ABBREVIATION.search(before):
+        before = text[max(0, match.start() - _MAX_ABBREVIATION_LENGTH) : match.start()]
+        continues = has_case and text[start : start + 1].islower()
+        if start < len(text) and not continues and not _ABBREVIATION.search(before):
             starts.append(start)
     return starts
 
@@ -112,19 +112,19 @@ def sentence_starts(text: str) -> list[int]:
 def split_line(
     text: str, tokenizer: Tokenizer, limit: int, *, each_sentence: bool = False
 ) -> list[list[Token]]:
-    """Divide a text into parts of at most `limit` tokens.
+    """Split a text into parts of at most `limit` tokens.
 
-    As many sentences as fit make a part. A sentence that alone is too long is divided after
-    clauses in the same way, a clause after words, a word after so many tokens.
+    Each part holds as many sentences as fit. A sentence that is too long by itself is split
+    after clauses in the same way, a clause after words, and a word after `limit` tokens.
 
     Args:
         text: the text.
-        tokenizer: of its language.
-        limit: tokens, EOS not counted.
-        each_sentence: make every sentence a part of its own.
+        tokenizer: the tokenizer of its language.
+        limit: maximum tokens per part, EOS excluded.
+        each_sentence: make every sentence a separate part.
 
     Returns:
-        The tokens of the parts, with their places in the whole text.
+        The tokens of each part, with their offsets in the whole text.
     """
     starts = [0, *(sentence_starts(text) if each_sentence else [])]
     return [
@@ -136,14 +136,14 @@ def split_line(
 
 
 def _split(
-    text: str, place: int, tokenizer: Tokenizer, limit: int, level: int
+    text: str, offset: int, tokenizer: Tokenizer, limit: int, level: int
 ) -> Iterator[list[Token]]:
-    """Divide a text that stands at a place in a longer one, at the ends of a level."""
-    if level == len(_ENDS):
-        tokens = _placed(text, place, tokenizer)
+    """Split a text that starts at `offset` in a longer one, at the boundaries of a level."""
+    if level == len(_BOUNDARIES):
+        tokens = _tokens_at(text, offset, tokenizer)
         yield from (tokens[start : start + limit] for start in range(0, len(tokens), limit))
         return
-    cuts = [0, *(match.end() for match in _ENDS[level].finditer(text)), len(text)]
+    cuts = [0, *(match.end() for match in _BOUNDARIES[level].finditer(text)), len(text)]
     pieces = [text[start:end] for start, end in itertools.pairwise(cuts)]
     starts, room = [0], limit
     for start, ids in zip(cuts[:-1], tokenizer.encode(pieces), strict=True):
@@ -154,13 +154,14 @@ def _split(
     packed = [text[start:end].rstrip() for start, end in itertools.pairwise([*starts, len(text)])]
     parts = [part.lstrip() for part in packed]
     for start, whole, part, ids in zip(starts, packed, parts, tokenizer.encode(parts), strict=True):
-        at = place + start + len(whole) - len(part)
+        part_offset = offset + start + len(whole) - len(part)
         if len(ids) <= limit:
-            yield _placed(part, at, tokenizer)
+            yield _tokens_at(part, part_offset, tokenizer)
         else:
-            yield from _split(part, at, tokenizer, limit, level + 1)
+            yield from _split(part, part_offset, tokenizer, limit, level + 1)
 
 
-def _placed(text: str, place: int, tokenizer: Tokenizer) -> list[Token]:
+def _tokens_at(text: str, offset: int, tokenizer: Tokenizer) -> list[Token]:
+    """Return the tokens of a text that starts at `offset` in a longer one."""
     tokens = tokenizer.tokens(text)
-    return [Token(token.id, place + token.start, place + token.end) for token in tokens]
+    return [Token(token.id, offset + token.start, offset + token.end) for token in tokens]

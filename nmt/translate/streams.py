@@ -1,4 +1,4 @@
-"""Streams of lines in, streams of translations out."""
+"""Translation of a stream of lines in any format."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ def translate_windows(
     searched: Searched | None = None,
     advance: Advance = lambda lines: None,
 ) -> Iterator[list[str]]:
-    """Translate lines of any layout, a window at a time.
+    """Translate lines in any format, one window at a time.
 
     Args:
-        translator: what translates.
-        lines: read lazily.
-        layout: of input and output.
+        translator: the translator.
+        lines: the input, read lazily.
+        layout: the format of input and output.
         interactive, known, searched, advance: as in `Translator.windows`.
 
     Yields:
-        For each line of a window what is written for it, which may be several lines.
+        The output for each line of a window; it may consist of several lines.
 
     Raises:
-        DataError: a line that cannot be translated.
+        DataError: if a line cannot be read or translated.
     """
-    waiting: collections.deque[Item] = collections.deque()
+    pending: collections.deque[Item] = collections.deque()
 
     def texts() -> Iterator[str]:
         for number, line in enumerate(lines, 1):
-            item = layout.item(line, number)
-            waiting.append(item)
+            item = layout.read(line, number)
+            pending.append(item)
             yield item.text
 
     numbers = itertools.count(1)
@@ -53,12 +53,12 @@ def translate_windows(
     )
     for window in windows:
         yield [
-            layout.written(next(numbers), waiting.popleft(), translation) for translation in window
+            layout.write(next(numbers), pending.popleft(), translation) for translation in window
         ]
 
 
 def is_interactive_input(path: Path | None) -> bool:
-    """Say whether input may come line by line: a terminal or a pipe, not a file.
+    """Return whether input may arrive line by line: from a terminal or a pipe, not from a file.
 
     Args:
         path: as for `nmt.data.corpus.read_lines`.

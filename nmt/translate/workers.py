@@ -1,8 +1,8 @@
-"""An engine in several processes, each searching batches of its own on one thread.
+"""An engine in several processes, each of which searches one batch at a time on one thread.
 
-Threads within one search wait for each other after every small operation; whole searches beside
-each other do not. Two processes translate a fifth more than two threads, and far more when
-something else runs on the machine.
+The threads of one search wait for each other after every small operation; searches in separate
+processes do not. Two processes translate a fifth more than two threads, and far more when the
+machine is busy.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from nmt.search.hypothesis import Hypothesis
 from nmt.signals import hangup_signals
 from nmt.translate.engine import Engine, Model, TranslateOptions
 
-# Elsewhere libraries do not survive it, or it is not there.
+# macOS libraries do not survive a fork, and Windows has none.
 CAN_FORK = sys.platform == "linux" and hasattr(os, "fork")
 
 
 class Workers:
-    """Copies of an engine, which share the memory of its weights.
+    """Forked copies of an engine, which share the memory of its weights.
 
-    They are forked when the first batch is searched.
+    The processes start with the first search.
 
     Args:
-        engine: on the CPU.
-        count: processes.
+        engine: an engine on the CPU.
+        count: number of processes.
 
     Attributes:
-        engine: what they are copies of.
-        models, dtype, max_positions: its own.
-        num_parallel: processes.
+        engine: the original engine.
+        models, dtype, max_positions: those of the engine.
+        num_parallel: number of processes.
     """
 
     def __init__(self, engine: Engine, count: int) -> None:
@@ -51,43 +51,43 @@ class Workers:
         self._pool = ProcessPoolExecutor(
             count, multiprocessing.get_context("fork"), _start, (engine,)
         )
-        # This keeps the pool until its own hook has ended it: one that is collected after an error
-        # closes the pipe that the hook writes to.
+        # Keep the pool alive until concurrent.futures' exit hook has shut it down: if the pool is
+        # collected after an error, the pipe that the hook writes to is closed.
         atexit.register(self._pool.shutdown)
 
     def search(
         self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
     ) -> list[list[Hypothesis]]:
-        """Search a batch in the next process that is free; threads may call this side by side.
+        """Search a batch in the next free process. Several threads may call this at once.
 
         Raises:
-            DataError: a process was killed.
+            DataError: if a process was killed.
         """
         try:
             return self._pool.submit(_search, sources, keys, options).result()
         except BrokenProcessPool as error:
             raise DataError(
-                f"one of {self.num_parallel} translating processes was killed, probably because "
-                "memory ran out: give fewer --threads or a smaller --batch-tokens"
+                f"one of {self.num_parallel} translation processes was killed, probably because "
+                "memory ran out: reduce `threads` or `batch_tokens`"
             ) from error
 
 
-_engine: Engine  # of a worker
+_engine: Engine  # set in each worker process
 
 
 def _start(engine: Engine) -> None:
     global _engine
     _engine = engine
-    # Ctrl-C and a closed terminal are for the process that started them.
+    # The parent process handles Ctrl-C and a closed terminal.
     for number in (signal.SIGINT, *hangup_signals()):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """Leave when the process that started this one is gone, even if it was killed."""
+def _exit_with_parent() -> None:
+    """Exit when the parent process has ended, even if it was killed."""
     parent = multiprocessing.parent_process()
     assert parent
     parent.join()

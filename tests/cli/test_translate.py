@@ -225,14 +225,14 @@ def test_resume_goes_on_with_what_is_there(
     arguments = ["--batch-tokens=1", "--output", str(out)]
     failed = translate(trained_run, *arguments, file=source)
     assert failed.exit_code == 3
-    assert "up to line 3, is kept" in failed.stderr
+    assert "up to line 3 are kept" in failed.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out.journal", "out.partial"]
     corrected = "".join(line + "\n" for line in lines)
     other = translate(trained_run, *arguments, "--resume", "--scores", text=corrected)
     assert other.exit_code == 2
     done = translate(trained_run, *arguments, "--resume", text=corrected)
     assert done.exit_code == 0
-    assert done.stderr == f"{out}: going on after line 3\n"
+    assert done.stderr == f"{out}: resuming after line 3\n"
     assert out.read_text("utf-8").split("\n")[:-1] == best
     again = translate(tmp_path / "no model", "--output", str(out), "--resume")
     assert (again.exit_code, again.stdout) == (0, "")
@@ -274,7 +274,7 @@ def test_jsonl(trained_run: Path, best: list[str]) -> None:
         ("[" * 100_000, "line 2: not valid JSON"),
         ('{"source": "x"}', "line 2: not an object with a string under 'src'"),
         ('{"src": 3}', "line 2: not an object with a string under 'src'"),
-        ('{"src": "\\ud800"}', "line 2: 'src' is no valid text"),
+        ('{"src": "\\ud800"}', "line 2: 'src' is not valid text"),
         ('{"src": "x", "n": [NaN]}', "line 2: not valid JSON: NaN is not a finite number"),
         ('{"src": "x", "n": -Infinity}', "line 2: not valid JSON: -Infinity is not a finite"),
         ('{"src": "x", "n": {"m": 1e999}}', "line 2: not valid JSON: 1e999 is not a finite"),
@@ -439,11 +439,11 @@ def test_stopped_while_it_reads_a_pipe(
         process.send_signal(number)
         assert process.wait(120) == code
         said = process.stderr.read().decode()
-    assert "up to line 1, is kept" in said
+    assert "up to line 1 are kept" in said
     assert said.endswith(("nmt: interrupted\n", "nmt: terminated\n"))
     with start(trained_run, *arguments) as process:
         _, err = process.communicate(b"".join(lines))
-    assert b"going on after line 1\n" in err
+    assert b"resuming after line 1\n" in err
     assert (tmp_path / "out").read_text("utf-8").split("\n")[:-1] == best
 
 

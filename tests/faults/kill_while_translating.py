@@ -19,7 +19,7 @@ import nmt.translate.translator
 from nmt.runs.model import load_model
 from nmt.translate.engine import TranslateOptions
 from nmt.translate.formats import JsonLayout, Layout, TextLayout
-from nmt.translate.resume import finished, translate_file
+from nmt.translate.resume import is_finished, translate_file
 from nmt.translate.translator import Translator
 
 WORDS = ["the", "cat", "dog", "sat", "on", "a", "mat", "ran", "home", ""]
@@ -38,8 +38,8 @@ def translate(
 
     def bulk() -> None:
         lines = Path("in").read_bytes().decode("utf-8").split("\n")[:-1]
-        if not (resume and finished(path)):
-            translate_file(translator, lines, layout, path, resume=resume, say=lambda _: None)
+        if not (resume and is_finished(path)):
+            translate_file(translator, lines, layout, path, resume=resume, log=lambda _: None)
 
     return deadly.run(bulk, OPERATIONS, death)
 

@@ -100,17 +100,17 @@ def test_fault_35_bulk_translation_is_killed(folder: Folder, translate: Translat
     timer = f"import threading; threading.Timer({moment}, os.kill, (os.getpid(), 9)).start()"
     sizes = []
     for fault in (
-        before_call(4, "nmt.translate.resume:_Output.append", kill),
+        before_call(4, "nmt.translate.resume:_PartialOutput.append", kill),
         SAVED_ONCE + before_call(3, "nmt.files:write_text", kill),
-        before_call(1, "nmt.translate.resume:_Output.append", timer)
-        + before_call(3, "nmt.translate.resume:_Output.append", "time.sleep(60)"),
+        before_call(1, "nmt.translate.resume:_PartialOutput.append", timer)
+        + before_call(3, "nmt.translate.resume:_PartialOutput.append", "time.sleep(60)"),
     ):
         assert translate(*job, fault=SMALL_WINDOWS + fault).code == -signal.SIGKILL, moment
         assert not (folder.path / "out").exists()
         sizes.append((folder.path / "out.partial").stat().st_size)
     assert 0 < sizes[0] < sizes[1]
     done = translate(*job, fault=SMALL_WINDOWS).succeeded()
-    assert "going on after line" in done.err
+    assert "resuming after line" in done.err
     found = (folder.path / "out").read_bytes()
     assert found == (folder.path / "whole").read_bytes()
     assert found.count(b"\n") == number
@@ -128,7 +128,7 @@ def test_fault_35_several_processes_are_ended(folder: Folder, translate: Transla
     sizes = [0]
     ends = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)]
     for signum, code in ends:
-        fault = before_call(3, "nmt.translate.resume:_Output.append", send(signum))
+        fault = before_call(3, "nmt.translate.resume:_PartialOutput.append", send(signum))
         cut = translate(*job, fault=SMALL_WINDOWS + fault)
         assert cut.code == code, cut.err
         assert "Traceback" not in cut.err

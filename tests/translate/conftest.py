@@ -1,4 +1,4 @@
-"""Tiny models and a real tokenizer."""
+"""Tiny trained models and a real tokenizer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nmt.model.network import Network
 from nmt.runs.model import TrainedModel
 from nmt.translate.engine import padded
 
-torch.set_num_threads(1)  # tiny matrices, and other tests may run beside
+torch.set_num_threads(1)  # the matrices are tiny, and other tests may run in parallel
 
 WORDS = ["the", "cat", "dog", "sat", "on", "a", "mat", "ran", "home", "über", "naïve", "café"]
 
@@ -58,7 +58,7 @@ def _train_tokenizer(lines: list[str]) -> Tokenizer:
 
 
 def _make_model(tokenizer: Tokenizer, seed: int, **settings: object) -> TrainedModel:
-    """A model that has learned for a second: it ends its sentences, and its beams differ."""
+    """Return a model trained for a second: it predicts EOS, and its hypotheses differ."""
     config = Config.model_validate(
         {
             "data": {
@@ -112,7 +112,7 @@ def model(tokenizer: Tokenizer) -> TrainedModel:
 def any_model(
     request: pytest.FixtureRequest, tokenizer: Tokenizer, model: TrainedModel
 ) -> TrainedModel:
-    """One of each kind."""
+    """One model of each kind."""
     if request.param == "transformer":
         return model
     return _make_model(tokenizer, seed=1, kind=request.param)
@@ -135,13 +135,13 @@ def other_lines() -> list[str]:
 
 @pytest.fixture(scope="session")
 def sentences() -> Callable[..., list[str]]:
-    """(number, seed)"""
+    """Callable with (number, seed, longest)."""
     return _sentences
 
 
 @pytest.fixture(scope="session")
 def make_model() -> Callable[..., TrainedModel]:
-    """(tokenizer, seed, **settings of the section model)"""
+    """Callable with (tokenizer, seed, **keys of the `model` section)."""
     return _make_model
 
 

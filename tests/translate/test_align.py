@@ -1,4 +1,4 @@
-"""Word alignment from attention: hand-made weights, and what translations bring along."""
+"""Word alignment from attention: hand-made weights, and alignments of translations."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from nmt.runs.model import TrainedModel
 from nmt.translate.align import (
     NO_WORD,
     Aligner,
+    format_pharaoh,
     link_words,
     parse_pharaoh,
-    pharaoh,
     split_words,
     word_numbers,
 )
@@ -28,18 +28,18 @@ from nmt.translate.split import split_line
 from nmt.translate.translator import ScoredText, Translation, Translator
 
 
-def test_links_of_hand_made_weights() -> None:
-    # Source tokens: "re" "ad" "it" and the end mark; target tokens: "l" "es" "das".
-    # Word "les" from its two tokens: "read" 0.3 + 0.1 and 0.1 + 0.2, together 0.7; "it" 0.25 and
-    # 0.3, together 0.55. The largest single weight of a word's token is that of "it", and the
-    # largest of all that of the end mark; neither counts.
+def test_links_from_hand_made_weights() -> None:
+    # Source tokens: "re" "ad" "it" EOS; target tokens: "l" "es" "das".
+    # The two tokens of "les" attend to "read" with 0.3 + 0.1 + 0.1 + 0.2 = 0.7, and to "it" with
+    # 0.25 + 0.3 = 0.55. "it" has the largest single weight of a word, and EOS the largest of
+    # all, but neither must win.
     weights = torch.tensor([[0.3, 0.1, 0.25, 0.35], [0.1, 0.2, 0.3, 0.4], [0.1, 0.1, 0.3, 0.5]])
     assert link_words(weights, [0, 0, 1], [0, 0, 1]) == [(0, 0), (1, 1)]
-    # Links are sorted by the source word; one may have several, or none.
-    turned = torch.tensor([[0.1, 0.9], [0.9, 0.1], [0.2, 0.8]])
-    assert link_words(turned, [0, 1], [0, 1, 2]) == [(0, 1), (1, 0), (1, 2)]
-    # Words are those of a longer line when the source is a part of it.
-    assert link_words(turned, [7, 8], [0, 1, 2]) == [(7, 1), (8, 0), (8, 2)]
+    # Links are sorted by source word. A source word may have several links, or none.
+    swapped = torch.tensor([[0.1, 0.9], [0.9, 0.1], [0.2, 0.8]])
+    assert link_words(swapped, [0, 1], [0, 1, 2]) == [(0, 1), (1, 0), (1, 2)]
+    # If the source is a part of a longer line, its words keep their numbers in that line.
+    assert link_words(swapped, [7, 8], [0, 1, 2]) == [(7, 1), (8, 0), (8, 2)]
 
 
 def test_tokens_without_a_word_are_not_linked() -> None:
@@ -49,7 +49,7 @@ def test_tokens_without_a_word_are_not_linked() -> None:
     assert link_words(weights[:0], [0, 1], []) == []
 
 
-def test_words_of_tokens() -> None:
+def test_word_numbers_of_tokens() -> None:
     text = "ab  c d "
     tokens = [Token(0, *span) for span in [(0, 1), (1, 2), (2, 3), (3, 5), (5, 7), (7, 8), (8, 8)]]
     #            "a"       "b"       " "       " c"      " d"      " "       ""
@@ -67,24 +67,24 @@ def test_words_of_tokens() -> None:
             ["»", "Gut", "«", "(", "well-known", ")...", "¿", "qué", "?"],
         ),
         ("a - b \u2013 -- c", ["a", "-", "b", "\u2013", "--", "c"]),
-        ("$5 C++ 🙂 <b>", ["$5", "C++", "🙂", "<b>"]),  # symbols are no punctuation
+        ("$5 C++ 🙂 <b>", ["$5", "C++", "🙂", "<b>"]),  # symbols are not punctuation
         ("यह हिन्दी है।", ["यह", "हिन्दी", "है", "।"]),  # vowel signs belong to their word
         (" \t ", []),
     ],
 )
-def test_punctuation_at_the_edges_is_apart(text: str, expected: list[str]) -> None:
+def test_punctuation_at_the_ends_of_words_is_separate(text: str, expected: list[str]) -> None:
     assert split_words(text) == expected
     characters = [Token(0, place, place + 1) for place in range(len(text))]
-    found = [""] * len(expected)
+    words = [""] * len(expected)
     for token, number in zip(characters, word_numbers(text, characters), strict=True):
         if number != NO_WORD:
-            found[number] += text[token.start : token.end]
-    assert [word.strip() for word in found] == expected
+            words[number] += text[token.start : token.end]
+    assert [word.strip() for word in words] == expected
 
 
 @pytest.mark.parametrize("byte_fallback", [False, True])
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
-def test_every_character_of_a_text_is_in_its_token(kind: str, byte_fallback: bool) -> None:
+def test_tokens_cover_every_character_of_a_text(kind: str, byte_fallback: bool) -> None:
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(["the cat sat on a mat", "a fine dog ran home"] * 20),
@@ -96,7 +96,7 @@ def test_every_character_of_a_text_is_in_its_token(kind: str, byte_fallback: boo
         minloglevel=2,
     )
     tokenizer = Tokenizer(model.getvalue())
-    # A ligature and full-width letters, which are normalized; unknown ones of two to four bytes.
+    # A ligature and full-width letters, which are normalized; unknown characters of 2 to 4 bytes.
     for text in ["the  cat\u3000ﬁne", " naïve 日本 🙂x", "ａ ½ cat", "", "cat"]:  # noqa: RUF001
         tokens = tokenizer.tokens(text)
         assert [token.id for token in tokens] == tokenizer.encode([text])[0]
@@ -106,12 +106,12 @@ def test_every_character_of_a_text_is_in_its_token(kind: str, byte_fallback: boo
         assert {n for n in word_numbers(text, tokens) if n != NO_WORD} == set(range(len(words)))
         ids = [token.id for token in tokens]
         [decoded] = tokenizer.decode([ids])
-        placed = tokenizer.decoded_tokens(ids)
-        assert [token.id for token in placed] == ids
-        assert "".join(decoded[token.start : token.end] for token in placed) == decoded
+        decoded_tokens = tokenizer.decoded_tokens(ids)
+        assert [token.id for token in decoded_tokens] == ids
+        assert "".join(decoded[token.start : token.end] for token in decoded_tokens) == decoded
 
 
-def test_bytes_that_are_no_text_have_a_place() -> None:
+def test_bytes_that_are_not_valid_text_have_a_word_number() -> None:
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(["the cat sat on a mat"] * 20),
@@ -122,9 +122,9 @@ def test_bytes_that_are_no_text_have_a_place() -> None:
         minloglevel=2,
     )
     tokenizer = Tokenizer(model.getvalue())
-    known = {piece: token for token, piece in enumerate(tokenizer.pieces(range(258 + 3)))}
-    # Two bytes of a character of three; a line feed, which becomes a space.
-    ids = [known[f"<0x{byte}>"] for byte in ("E6", "97", "41", "0A", "42")]
+    id_of_piece = {piece: token for token, piece in enumerate(tokenizer.pieces(range(258 + 3)))}
+    # Two bytes of a three-byte character; a line feed, which becomes a space.
+    ids = [id_of_piece[f"<0x{byte}>"] for byte in ("E6", "97", "41", "0A", "42")]
     [decoded] = tokenizer.decode([ids])
     numbers = word_numbers(decoded, tokenizer.decoded_tokens(ids))
     assert decoded.split()[-1] == "B"
@@ -132,61 +132,64 @@ def test_bytes_that_are_no_text_have_a_place() -> None:
 
 
 def test_pharaoh_format() -> None:
-    assert pharaoh([(0, 0), (1, 12)]) == "0-0 1-12"
+    assert format_pharaoh([(0, 0), (1, 12)]) == "0-0 1-12"
     assert parse_pharaoh("0-0 1-12") == [(0, 0), (1, 12)]
-    assert parse_pharaoh(pharaoh([])) == []
+    assert parse_pharaoh(format_pharaoh([])) == []
 
 
-def translated(
+def translate(
     models: list[TrainedModel], lines: list[str], aligned: bool = True, **options: int
 ) -> list[Translation]:
-    chosen = TranslateOptions(**options)
     aligner = Aligner(models) if aligned else None
-    translator = Translator(models, chosen, lambda message: None, aligner=aligner)
+    translator = Translator(
+        models, TranslateOptions(**options), lambda message: None, aligner=aligner
+    )
     return list(translator.translate(lines))
 
 
-def check_links(line: str, found: ScoredText) -> None:
-    """Every target word has one link, to a word that there is."""
-    assert [tgt for _, tgt in sorted(found.alignment, key=lambda link: link[1])] == list(
-        range(len(split_words(found.text)))
-    )
-    assert all(0 <= src < len(split_words(line)) for src, _ in found.alignment)
-    assert found.alignment == sorted(found.alignment)
+def check_links(line: str, translation: ScoredText) -> None:
+    """Check that every target word has exactly one link, to an existing source word."""
+    links = translation.alignment
+    num_words = len(split_words(translation.text))
+    assert sorted(tgt for _, tgt in links) == list(range(num_words))
+    assert all(0 <= src < len(split_words(line)) for src, _ in links)
+    assert links == sorted(links)
 
 
-def test_translations_bring_their_alignment(model: TrainedModel, lines: list[str]) -> None:
+def test_translations_come_with_their_alignment(model: TrainedModel, lines: list[str]) -> None:
     some = [*lines[:8], "", lines[0], " \t "]
-    plain = translated([model], some, aligned=False, nbest=2)
-    found = translated([model], some, nbest=2)
-    for line, one, other in zip(some, found, plain, strict=True):
-        for aligned, same in zip(one.hypotheses, other.hypotheses, strict=True):
-            assert (aligned.text, aligned.score) == (same.text, same.score)
-            assert same.alignment == []
-            check_links(line, aligned)
-    assert found[0] == found[9]
+    plain = translate([model], some, aligned=False, nbest=2)
+    aligned = translate([model], some, nbest=2)
+    for line, with_links, without in zip(some, aligned, plain, strict=True):
+        for ours, theirs in zip(with_links.hypotheses, without.hypotheses, strict=True):
+            assert (ours.text, ours.score) == (theirs.text, theirs.score)
+            assert theirs.alignment == []
+            check_links(line, ours)
+    assert aligned[0] == aligned[9]
 
 
-def test_a_divided_line_is_aligned_as_a_whole(model: TrainedModel, lines: list[str]) -> None:
+def test_alignment_of_a_split_line_refers_to_the_whole_line(
+    model: TrainedModel, lines: list[str]
+) -> None:
     whole = " ".join(lines[:3])
     source = model.tokenizers.src
     tokens = split_line(whole, source, 8)
     parts = [whole[part[0].start : part[-1].end].strip() for part in tokens]
     assert len(parts) > 1
     assert source.encode(parts) == [[token.id for token in part] for part in tokens]
-    [divided] = translated([model], [whole], max_input_length=9)  # and the end mark
-    check_links(whole, divided.hypotheses[0])
-    alone = [one.hypotheses[0] for one in translated([model], parts)]
-    assert divided.text == " ".join(best.text for best in alone)
+    [joined] = translate([model], [whole], max_input_length=9)  # EOS included
+    check_links(whole, joined.hypotheses[0])
+    alone = [translation.hypotheses[0] for translation in translate([model], parts)]
+    assert joined.text == " ".join(best.text for best in alone)
     expected, src_words, tgt_words = [], 0, 0
     for part, best in zip(parts, alone, strict=True):
         expected += [(src + src_words, tgt + tgt_words) for src, tgt in best.alignment]
         src_words += len(split_words(part))
         tgt_words += len(split_words(best.text))
-    assert divided.hypotheses[0].alignment == sorted(expected)
-    # One endless word is divided after tokens, and all of it is word 0; cat and . are 1 and 2.
-    [endless] = translated([model], ["the" * 40 + " cat."], max_input_length=20, max_extra_len=2)
-    assert {src for src, _ in endless.hypotheses[0].alignment} <= {0, 1, 2}
+    assert joined.hypotheses[0].alignment == sorted(expected)
+    # A very long word is split between tokens, but all of it is word 0; "cat" and "." are 1 and 2.
+    [long_word] = translate([model], ["the" * 40 + " cat."], max_input_length=20, max_extra_len=2)
+    assert {src for src, _ in long_word.hypotheses[0].alignment} <= {0, 1, 2}
 
 
 def test_an_ensemble_averages_its_models(model: TrainedModel, other_model: TrainedModel) -> None:
@@ -201,32 +204,32 @@ def test_an_ensemble_averages_its_models(model: TrainedModel, other_model: Train
     torch.testing.assert_close(both.sum(1), torch.ones(len(ids)))
 
 
-def test_padding_changes_no_weights(model: TrainedModel, lines: list[str]) -> None:
+def test_padding_does_not_change_links(model: TrainedModel, lines: list[str]) -> None:
     pairs = [(line, line) for line in lines[:4]]
     together = list(Aligner([model]).align(pairs))
     assert together == [links for pair in pairs for links in Aligner([model]).align([pair])]
 
 
-def test_positions_that_were_learned_are_enough(
+def test_learned_positions_suffice_for_alignment(
     tokenizer: Tokenizer, make_model: Callable[..., TrainedModel]
 ) -> None:
-    """A translation that was cut off at the last position can be aligned."""
+    """A translation cut off at the last position can be aligned."""
     learned = make_model(tokenizer, 3, positions={"kind": "learned", "max_length": 40})
     [weights] = Aligner([learned]).weights([[5] * 40], [[5] * 40])
     assert weights.shape == (40, 40)
 
 
-def test_a_layer_that_is_not_there(model: TrainedModel) -> None:
+def test_a_missing_layer_is_refused(model: TrainedModel) -> None:
     for layer in (0, 3):
-        with pytest.raises(ConfigError, match=f"no layer {layer}: the decoder has 2"):
+        with pytest.raises(ConfigError, match=f"`layer` is {layer}, but the decoder has 2"):
             Aligner([model], layer)
 
 
-def test_a_model_of_another_kind(model: TrainedModel, any_model: TrainedModel) -> None:
+def test_models_of_other_kinds_are_refused(model: TrainedModel, any_model: TrainedModel) -> None:
     kind = any_model.config.model.kind
     if kind == "transformer":
         return
-    expected = rf"--alignments\) needs .* model.kind: transformer; this one is of kind {kind}"
+    expected = rf"`alignments`\) needs .* model.kind: transformer; this one is of kind {kind}"
     for models in ([any_model], [model, any_model]):
         with pytest.raises(ConfigError, match=expected):
             Aligner(models)
@@ -240,31 +243,31 @@ SCORED = [
 
 @pytest.mark.parametrize("nbest", [False, True])
 @pytest.mark.parametrize("scores", [False, True])
-def test_layouts_read_back_what_they_write(nbest: bool, scores: bool) -> None:
+def test_layouts_read_back_their_output(nbest: bool, scores: bool) -> None:
     translation = Translation(SCORED if nbest else SCORED[:1])
     layouts: list[tuple[Layout, Item]] = [
         (TextLayout(nbest, scores, alignments=True), Item("x")),
         (JsonLayout("src", nbest, scores, alignments=True), Item("x", {"src": "x"})),
     ]
     for layout, item in layouts:
-        lines = layout.written(1, item, translation).split("\n")
-        [back] = layout.parsed(lines)
-        assert layout.written(1, item, back).split("\n") == lines
+        lines = layout.write(1, item, translation).split("\n")
+        [back] = layout.read_output(lines)
+        assert layout.write(1, item, back).split("\n") == lines
         assert [best.alignment for best in back.hypotheses] == [
             best.alignment for best in translation.hypotheses
         ]
 
 
-def test_what_layouts_write() -> None:
-    found, item = Translation(SCORED), Item("a\x01b?", {"src": "a\x01b?"})
-    assert TextLayout(alignments=True).written(1, item, found) == "ein Haus\t0-1 1-0"
-    row = TextLayout(scores=True, alignments=True).written(1, item, found)
+def test_output_with_alignments() -> None:
+    translation, item = Translation(SCORED), Item("a\x01b?", {"src": "a\x01b?"})
+    assert TextLayout(alignments=True).write(1, item, translation) == "ein Haus\t0-1 1-0"
+    row = TextLayout(scores=True, alignments=True).write(1, item, translation)
     assert row == "-0.500000\tein Haus\t0-1 1-0"
-    rows = TextLayout(nbest=True, alignments=True).written(7, item, found)
+    rows = TextLayout(nbest=True, alignments=True).write(7, item, translation)
     assert rows == "7\t-0.500000\tein Haus\t0-1 1-0\n7\t-1.500000\t\t"
-    record = json.loads(JsonLayout("src", nbest=True, alignments=True).written(1, item, found))
+    record = json.loads(JsonLayout("src", nbest=True, alignments=True).write(1, item, translation))
     assert record["alignment"] == record["nbest"][0]["alignment"] == [[0, 1], [1, 0]]
     assert record["nbest"][1]["alignment"] == record["nbest"][1]["tgt_words"] == []
-    # The words that the numbers count, of the text as the translator reads it.
+    # The words of the text as the translator reads it, without control characters.
     assert record["src_words"] == ["a", "b", "?"]
     assert record["tgt_words"] == record["nbest"][0]["tgt_words"] == ["ein", "Haus"]

@@ -1,4 +1,4 @@
-"""The output does not depend on the size of batches, in fp32."""
+"""In fp32, the output does not depend on the batch size."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ BATCH_TOKENS = (256, 2048, 16384)
 
 
 def translations(model: TrainedModel, lines: list[str]) -> list[list[str]]:
-    """Translate with beam 4 at each size of batches."""
-    found = []
+    """Translate with beam size 4 at each batch size."""
+    results = []
     for batch_tokens in BATCH_TOKENS:
         options = TranslateOptions(beam_size=4, batch_tokens=batch_tokens)
-        found.append([made.text for made in Translator([model], options).translate(lines)])
-    return found
+        translator = Translator([model], options)
+        results.append([translation.text for translation in translator.translate(lines)])
+    return results
 
 
-def test_translations_are_the_same_in_batches_of_any_size(
+def test_translations_do_not_depend_on_the_batch_size(
     any_model: TrainedModel, sentences: Callable[..., list[str]]
 ) -> None:
     lines = sentences(300, seed=3)
@@ -41,8 +42,8 @@ def test_translations_are_the_same_in_batches_of_any_size(
 
 
 @pytest.mark.slow
-def test_the_phrasebook_is_translated_the_same_in_batches_of_any_size() -> None:
-    """A model that is half way: it knows the words, and its beams are close."""
+def test_phrasebook_translations_do_not_depend_on_the_batch_size() -> None:
+    """Use a half-trained model: it knows the words, and its hypotheses have close scores."""
     lines = [pair.src for pair in phrasebook.pairs("test")]
     small, medium, large = translations(half_trained(phrasebook.pairs("train")), lines)
     assert len(set(small)) > 400
@@ -50,7 +51,7 @@ def test_the_phrasebook_is_translated_the_same_in_batches_of_any_size() -> None:
 
 
 def half_trained(pairs: list[phrasebook.Pair]) -> TrainedModel:
-    """A model of 300 steps, which take half a minute."""
+    """Train for 300 steps, which takes half a minute."""
     file = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=(text for pair in pairs[:4000] for text in (pair.src, pair.tgt)),

@@ -1,4 +1,4 @@
-"""Options, ensembles and padding."""
+"""Options of a translation, ensembles and padding."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_a_length_penalty_out_of_range_is_refused(length_penalty: float) -> None
         TranslateOptions(length_penalty=length_penalty)
 
 
-class Fixed:
-    """A stepper of given probabilities."""
+class FixedStepper:
+    """A stepper with fixed probabilities."""
 
     def __init__(self, *probs_V: list[float]) -> None:
         self.probs_BWV = torch.tensor(probs_V)[:, None]
@@ -40,7 +40,9 @@ class Fixed:
 
 
 def test_an_ensemble_averages_probabilities() -> None:
-    ensemble = EnsembleStepper([Fixed([0.2, 0.8], [1.0, 0.0]), Fixed([0.6, 0.4], [0.5, 0.5])])
+    ensemble = EnsembleStepper(
+        [FixedStepper([0.2, 0.8], [1.0, 0.0]), FixedStepper([0.6, 0.4], [0.5, 0.5])]
+    )
     expected = torch.tensor([[0.4, 0.6], [0.75, 0.25]])
     step = ensemble.step(torch.zeros(2, 1))
     torch.testing.assert_close(torch.cat(list(step)).exp(), expected)

@@ -1,11 +1,11 @@
-"""The memory of lines."""
+"""The cache of translated lines."""
 
 from __future__ import annotations
 
 from nmt.translate.memo import Memo
 
 
-def test_the_lines_used_last_are_remembered() -> None:
+def test_recently_used_lines_are_cached() -> None:
     memo: Memo[int] = Memo(6)
     memo.use({"a": 1, "b": 2, "c": 3})
     assert memo.find("abcd") == {"a": 1, "b": 2, "c": 3}
@@ -13,7 +13,7 @@ def test_the_lines_used_last_are_remembered() -> None:
     assert memo.find("abcd") == {"a": 1, "c": 3, "d": 4}
     memo.use({"eee": 5})
     assert memo.find(["a", "c", "d", "eee"]) == {"d": 4, "eee": 5}
-    # Too long to be remembered at all.
+    # Longer than the whole cache.
     memo.use({"ffffff": 6})
     assert memo.find(["d", "eee", "ffffff"]) == {}
     memo.use({"a": 1, "b": 2, "c": 3})

@@ -1,4 +1,4 @@
-"""Translation into a file: what is left when it stops, and how it goes on."""
+"""Translation into a file: interruption and resuming."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from nmt import files
 from nmt.errors import ConfigError, DataError, FileError, Interrupted, NmtError
 from nmt.runs.model import TrainedModel, load_model
 from nmt.search.sample import Sampling
-from nmt.translate import resume as bulk
+from nmt.translate import resume as resume_module
 from nmt.translate.engine import TranslateOptions
 from nmt.translate.formats import JsonLayout, Layout, TextLayout
-from nmt.translate.resume import finished, translate_file
+from nmt.translate.resume import is_finished, translate_file
 from nmt.translate.translator import Translator
 
 OPTIONS: dict[str, Any] = {"beam_size": 2, "batch_tokens": 60}
@@ -37,22 +37,22 @@ def run(trained_run: Path) -> TrainedModel:
 
 @pytest.fixture(autouse=True)
 def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows of some ten lines, in batches of several: other batches would round otherwise."""
+    """Use windows of about ten lines in several batches; other batches would round differently."""
     monkeypatch.setattr("nmt.translate.translator._BATCHES_AHEAD", 1)
 
 
 @pytest.fixture
 def text(lines: list[str]) -> list[str]:
-    """Some windows, with blank lines and such that come again."""
+    """Several windows, with blank and repeated lines."""
     return [*lines[:20], "", *lines[5:10], "  ", *lines[20:], *lines[:3]]
 
 
 class Job:
-    """A translation into a file that can be stopped before any of its batches."""
+    """A translation into a file that can be stopped before any batch."""
 
     def __init__(self, model: TrainedModel, path: Path) -> None:
         self.model, self.path = model, path
-        self.said: list[str] = []
+        self.logged: list[str] = []
 
     def run(
         self,
@@ -64,7 +64,7 @@ class Job:
         after: int = 3,
         **options: Any,
     ) -> bytes:
-        """Translate, and call `stop` after so many batches."""
+        """Translate, and call `stop` after `after` batches."""
         batches = 0
 
         def poll() -> None:
@@ -80,21 +80,21 @@ class Job:
             layout or TextLayout(),
             self.path,
             resume=resume,
-            say=self.said.append,
+            log=self.logged.append,
         )
         return self.path.read_bytes()
 
     def interrupt(self, lines: list[str], layout: Layout | None = None, **options: Any) -> int:
-        """Interrupt a new translation; return the number of lines that are done."""
+        """Interrupt a new translation; return the number of lines translated."""
         with pytest.raises(KeyboardInterrupt):
             self.run(lines, layout, resume=False, stop=interrupt, **options)
         return int(self.journal()["lines"])
 
     def journal(self) -> dict[str, Any]:
-        journal: dict[str, Any] = json.loads(self.beside("journal").read_text("utf-8"))
+        journal: dict[str, Any] = json.loads(self.sibling("journal").read_text("utf-8"))
         return journal
 
-    def beside(self, name: str) -> Path:
+    def sibling(self, name: str) -> Path:
         return self.path.with_name(f"{self.path.name}.{name}")
 
     def files(self) -> list[str]:
@@ -127,7 +127,7 @@ LAYOUTS = [
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=repr)
-def test_an_interruption_changes_nothing(
+def test_resumed_output_equals_uninterrupted_output(
     job: Job, text: list[str], as_json: list[str], layout: Layout
 ) -> None:
     lines = text if isinstance(layout, TextLayout) else as_json
@@ -138,8 +138,8 @@ def test_an_interruption_changes_nothing(
     done = job.interrupt(lines, layout, nbest=nbest)
     assert 0 < done < len(lines) / 2
     assert job.files() == ["out.journal", "out.partial"]
-    assert whole.startswith(job.beside("partial").read_bytes())
-    # Once more, further on, and then to the end.
+    assert whole.startswith(job.sibling("partial").read_bytes())
+    # Interrupt it once more, later, and then finish.
     with pytest.raises(KeyboardInterrupt):
         job.run(lines, layout, stop=interrupt, nbest=nbest)
     assert job.journal()["lines"] > done
@@ -147,7 +147,7 @@ def test_an_interruption_changes_nothing(
     assert job.files() == ["out"]
 
 
-def test_samples_go_on_by_line_number(job: Job, text: list[str]) -> None:
+def test_resumed_samples_equal_uninterrupted_samples(job: Job, text: list[str]) -> None:
     sampling = Sampling(seed=5)
     whole = job.run(text, TextLayout(scores=True), resume=False, sampling=sampling)
     job.interrupt(text, TextLayout(scores=True), sampling=sampling)
@@ -157,7 +157,7 @@ def test_samples_go_on_by_line_number(job: Job, text: list[str]) -> None:
         job.run(text, sampling=Sampling(seed=6))
 
 
-def test_what_is_translated_already_is_not_searched(
+def test_translated_lines_are_not_searched_again(
     job: Job, text: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job.interrupt(text, after=5)
@@ -172,20 +172,20 @@ def test_what_is_translated_already_is_not_searched(
     done = job.journal()["lines"]
     job.run(text)
     assert min(searched) > done
-    # The lines that come again at the end are remembered from before the interruption.
+    # The repeated lines at the end are known from before the interruption.
     assert done >= 10
     assert max(searched) <= len(text) - 3
 
 
-def test_compressed(job: Job, text: list[str]) -> None:
+def test_compressed_output(job: Job, text: list[str]) -> None:
     plain = job.run(text, resume=False)
-    zipped = Job(job.model, job.path.with_name("out.gz"))
-    whole = zipped.run(text, resume=False)
+    compressed = Job(job.model, job.path.with_name("out.gz"))
+    whole = compressed.run(text, resume=False)
     assert gzip.decompress(whole) == plain
-    zipped.interrupt(text)
-    assert plain.startswith(zipped.beside("partial").read_bytes())
-    assert zipped.run(text) == whole
-    assert zipped.files() == ["out", "out.gz"]
+    compressed.interrupt(text)
+    assert plain.startswith(compressed.sibling("partial").read_bytes())
+    assert compressed.run(text) == whole
+    assert compressed.files() == ["out", "out.gz"]
 
 
 @pytest.fixture
@@ -195,29 +195,29 @@ def _one_window(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_one_window")
 @pytest.mark.parametrize("layout", [TextLayout(scores=True), JsonLayout("src", True, True)])
-def test_a_window_in_many_lives(
+def test_a_window_is_resumed_after_each_batch(
     job: Job, text: list[str], as_json: list[str], layout: Layout
 ) -> None:
-    """Each translates one batch before it dies, and no batch is translated twice."""
+    """Each run translates one batch and is interrupted; no batch is translated twice."""
     lines = text if isinstance(layout, TextLayout) else as_json
     nbest = 2 if isinstance(layout, JsonLayout) else 1
     whole = job.run(lines, layout, resume=False, nbest=nbest)
     job.path.unlink()
-    found = []
+    num_batches = []
     while not job.path.exists():
         with contextlib.suppress(KeyboardInterrupt):
             job.run(lines, layout, stop=interrupt, after=1, nbest=nbest)
             break
         assert job.journal()["lines"] == 0
-        found.append(len(job.journal()["searched"]))
-    assert found == list(range(1, len(found) + 1))
-    assert len(found) > 5
+        num_batches.append(len(job.journal()["searched"]))
+    assert num_batches == list(range(1, len(num_batches) + 1))
+    assert len(num_batches) > 5
     assert job.path.read_bytes() == whole
     assert job.files() == ["out"]
 
 
 @pytest.mark.usefixtures("_one_window")
-def test_lines_of_a_window_may_change(job: Job, text: list[str]) -> None:
+def test_lines_of_an_unfinished_window_may_change(job: Job, text: list[str]) -> None:
     other = [line.replace("cat", "dog") for line in text]
     assert other != text
     whole = job.run(other, resume=False)
@@ -226,28 +226,28 @@ def test_lines_of_a_window_may_change(job: Job, text: list[str]) -> None:
 
 
 @pytest.mark.usefixtures("_one_window")
-def test_a_window_is_saved_once_a_second(
+def test_the_journal_is_written_once_per_second(
     job: Job, text: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, saved = 0.0, []
-    write = bulk._Output._write_journal
+    write = resume_module._PartialOutput._write_journal
 
-    def counting(output: bulk._Output) -> None:
-        saved.append(len(output.journal.searched))
-        write(output)
+    def counting(partial: resume_module._PartialOutput) -> None:
+        saved.append(len(partial.journal.searched))
+        write(partial)
 
     def tick() -> None:
         nonlocal now
         now += 0.25
 
-    monkeypatch.setattr(bulk._Output, "_write_journal", counting)
-    monkeypatch.setattr(bulk, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(resume_module._PartialOutput, "_write_journal", counting)
+    monkeypatch.setattr(resume_module, "time", SimpleNamespace(monotonic=lambda: now))
     job.run(text, resume=False, stop=tick, after=0)
     assert saved[:4] == [0, 1, 5, 9]
 
 
 @pytest.mark.parametrize("name", ["out", "out.gz"])
-def test_a_disk_that_is_full_at_the_end(
+def test_a_full_disk_at_the_end_keeps_the_translations(
     job: Job, text: list[str], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     job.path = job.path.with_name(name)
@@ -269,17 +269,17 @@ def test_a_disk_that_is_full_at_the_end(
         patch.setattr(Path, "replace", no_rename)
         with pytest.raises(FileError, match="No space"):
             job.run(text, resume=False)
-    assert job.said[-1] == (
-        f"{job.path}: all {len(text)} lines are translated and kept: the same command with "
-        "--resume does the rest"
+    assert job.logged[-1] == (
+        f"{job.path}: all {len(text)} translations are kept: "
+        "repeat the command with `resume` to finish"
     )
     assert job.run(text) == whole
 
 
-def test_a_journal_that_cannot_be_written(
+def test_a_failed_journal_write_is_not_reported_as_kept(
     job: Job, text: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is said to be kept is what is on the disk."""
+    """The message counts the lines on disk only."""
     write, lines = files.write_text, []
 
     def full(path: Path, content: str) -> None:
@@ -292,79 +292,79 @@ def test_a_journal_that_cannot_be_written(
         patch.setattr(files, "write_text", full)
         with pytest.raises(FileError, match="no space"):
             job.run(text, resume=False)
-    assert f"up to line {job.journal()['lines']}" in job.said[0]
+    assert f"up to line {job.journal()['lines']}" in job.logged[0]
     assert job.journal()["lines"] < lines[-1]
     job.run(text)
 
 
-def test_what_the_user_is_told(job: Job, text: list[str]) -> None:
+def test_log_messages(job: Job, text: list[str]) -> None:
     done = job.interrupt(text, after=4)
-    after = sum(map(len, job.journal()["searched"].values()))
+    num_more = sum(map(len, job.journal()["searched"].values()))
     assert done > 0
-    assert after > 0
-    assert job.said == [
-        f"{job.path}: what is translated, up to line {done} and {after} after it, is kept: "
-        "the same command with --resume goes on"
+    assert num_more > 0
+    assert job.logged == [
+        f"{job.path}: the translations up to line {done} and {num_more} more are kept: "
+        "repeat the command with `resume` to continue"
     ]
-    job.said.clear()
+    job.logged.clear()
     job.run(text)
-    assert job.said == [f"{job.path}: going on after line {done}"]
-    job.said.clear()
+    assert job.logged == [f"{job.path}: resuming after line {done}"]
+    job.logged.clear()
     job.path.unlink()
     job.run(text)
-    assert job.said == [f"{job.path}: nothing to go on with: starting with the first line"]
+    assert job.logged == [f"{job.path}: nothing to resume: starting from the first line"]
 
 
-def test_without_resume_it_starts_anew(job: Job, text: list[str]) -> None:
+def test_without_resume_it_starts_again(job: Job, text: list[str]) -> None:
     job.interrupt(text)
     other = text[::-1]
     assert job.run(other, resume=False, beam_size=1) != b""
-    assert job.said[1:] == []
+    assert job.logged[1:] == []
     assert len(job.path.read_bytes().split(b"\n")) == len(text) + 1
     assert job.files() == ["out"]
 
 
-def test_the_old_output_stays_until_the_new_one_is_whole(job: Job, text: list[str]) -> None:
+def test_the_old_output_stays_until_the_new_one_is_complete(job: Job, text: list[str]) -> None:
     job.path.write_bytes(b"old")
     job.interrupt(text)
     assert job.path.read_bytes() == b"old"
-    assert not finished(job.path)
+    assert not is_finished(job.path)
     job.run(text)
     assert job.path.read_bytes() != b"old"
-    assert finished(job.path)
+    assert is_finished(job.path)
 
 
-def test_killed_after_the_output_has_its_name(job: Job, text: list[str]) -> None:
+def test_killed_after_the_output_got_its_final_name(job: Job, text: list[str]) -> None:
     job.interrupt(text)
-    job.beside("partial").rename(job.path)
-    assert finished(job.path)
+    job.sibling("partial").rename(job.path)
+    assert is_finished(job.path)
     assert job.files() == ["out"]
 
 
-def test_nothing_is_left_where_nothing_was_translated(job: Job, text: list[str]) -> None:
+def test_no_files_are_left_if_no_line_was_translated(job: Job, text: list[str]) -> None:
     with pytest.raises(KeyboardInterrupt):
         job.run(text, resume=False, stop=interrupt, after=0)
     assert job.files() == []
-    assert job.said == []
+    assert job.logged == []
 
 
-def test_what_follows_the_journal_is_cut_off(job: Job, text: list[str]) -> None:
+def test_output_beyond_the_journal_is_truncated(job: Job, text: list[str]) -> None:
     whole = job.run(text, resume=False)
     job.interrupt(text)
-    with open(job.beside("partial"), "ab") as file:
+    with open(job.sibling("partial"), "ab") as file:
         file.write(b"half a li")
     assert job.run(text) == whole
 
 
 def test_input_that_grows(job: Job, text: list[str]) -> None:
-    """Killed at the end of the input, which is longer the next time."""
+    """The translation stops after the last line, and the input is longer on resuming."""
     job.run(text, resume=False)
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "no room")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bulk._Output, "finish", full)
+        patch.setattr(resume_module._PartialOutput, "finish", full)
         with pytest.raises(OSError, match="no room"):
             job.run(text, resume=False)
     assert job.journal()["lines"] == len(text)
@@ -373,7 +373,7 @@ def test_input_that_grows(job: Job, text: list[str]) -> None:
     assert len(job.run(longer).split(b"\n")) == expected + 1
 
 
-# What is refused
+# Refused attempts to resume
 
 
 @pytest.mark.parametrize(
@@ -386,17 +386,19 @@ def test_input_that_grows(job: Job, text: list[str]) -> None:
         ({"max_input_length": 7}, TextLayout(), "max_input, max_input_length"),
     ],
 )
-def test_other_options(
+def test_other_options_are_refused(
     job: Job, text: list[str], options: dict[str, Any], layout: Layout, names: str
 ) -> None:
     job.interrupt(text)
-    before = job.beside("partial").read_bytes(), job.journal()
-    with pytest.raises(ConfigError, match=rf"out\.journal: .*\({names}\): .*--resume"):
+    before = job.sibling("partial").read_bytes(), job.journal()
+    with pytest.raises(ConfigError, match=rf"out\.journal: .*\({names}\): .*`resume`"):
         job.run(text, layout, **options)
-    assert (job.beside("partial").read_bytes(), job.journal()) == before
+    assert (job.sibling("partial").read_bytes(), job.journal()) == before
 
 
-def test_another_model(job: Job, text: list[str], run: TrainedModel, tmp_path: Path) -> None:
+def test_another_model_is_refused(
+    job: Job, text: list[str], run: TrainedModel, tmp_path: Path
+) -> None:
     job.interrupt(text)
     (tmp_path / "manifest.json").write_bytes(b"another")
     job.model = TrainedModel(run.config, run.tokenizers, run.network, tmp_path)
@@ -404,7 +406,7 @@ def test_another_model(job: Job, text: list[str], run: TrainedModel, tmp_path: P
         job.run(text)
 
 
-def test_another_dtype(job: Job, text: list[str], trained_run: Path) -> None:
+def test_another_dtype_is_refused(job: Job, text: list[str], trained_run: Path) -> None:
     job.interrupt(text)
     job.model = load_model(trained_run, dtype=torch.bfloat16)
     with pytest.raises(ConfigError, match="dtype"):
@@ -421,25 +423,27 @@ def test_another_dtype(job: Job, text: list[str], trained_run: Path) -> None:
     ],
     ids=["line added", "line changed", "cut short", "empty"],
 )
-def test_other_input(job: Job, text: list[str], change: Callable[[list[str]], list[str]]) -> None:
+def test_changed_input_is_refused(
+    job: Job, text: list[str], change: Callable[[list[str]], list[str]]
+) -> None:
     job.interrupt(text)
-    before = job.beside("partial").read_bytes(), job.journal()
-    job.said.clear()
-    with pytest.raises(DataError, match=r"the input has changed: .*--resume"):
+    before = job.sibling("partial").read_bytes(), job.journal()
+    job.logged.clear()
+    with pytest.raises(DataError, match=r"the input has changed: .*`resume`"):
         job.run(change(text))
-    assert (job.beside("partial").read_bytes(), job.journal()) == before
-    assert len(job.said) == 1
-    # Lines that are not translated yet may change.
+    assert (job.sibling("partial").read_bytes(), job.journal()) == before
+    assert len(job.logged) == 1
+    # Lines that have not been translated yet may change.
     assert job.run([*text[:-1], "the end."]).count(b"\n") == len(text)
 
 
-@pytest.mark.parametrize("harm", [lambda data: data[:-5], lambda data: data.swapcase()])
-def test_partial_output_that_was_changed(
-    job: Job, text: list[str], harm: Callable[[bytes], bytes]
+@pytest.mark.parametrize("damage", [lambda data: data[:-5], lambda data: data.swapcase()])
+def test_changed_partial_output_is_refused(
+    job: Job, text: list[str], damage: Callable[[bytes], bytes]
 ) -> None:
     job.interrupt(text)
-    partial = job.beside("partial")
-    partial.write_bytes(harm(partial.read_bytes()))
+    partial = job.sibling("partial")
+    partial.write_bytes(damage(partial.read_bytes()))
     with pytest.raises(FileError, match=r"out\.partial: .*changed"):
         job.run(text)
 
@@ -448,16 +452,16 @@ def test_partial_output_that_was_changed(
     "content",
     [b"", b"{", b"\xff", b"[]", b"{}", b'{"job": {}, "lines": -1}', b'{"job": {}, "size": "x"}'],
 )
-def test_broken_journals(job: Job, text: list[str], content: bytes) -> None:
+def test_broken_journals_are_refused(job: Job, text: list[str], content: bytes) -> None:
     job.interrupt(text)
-    job.beside("journal").write_bytes(content)
-    with pytest.raises(FileError, match=r"out\.journal: .*--resume"):
+    job.sibling("journal").write_bytes(content)
+    with pytest.raises(FileError, match=r"out\.journal: .*`resume`"):
         job.run(text)
     job.run(text, resume=False)
 
 
-def test_two_at_once(job: Job, text: list[str]) -> None:
-    with open(job.beside("partial"), "ab") as other:
+def test_two_processes_cannot_write_one_output(job: Job, text: list[str]) -> None:
+    with open(job.sibling("partial"), "ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(FileError, match="another process"):
             job.run(text, resume=False)
@@ -466,11 +470,11 @@ def test_two_at_once(job: Job, text: list[str]) -> None:
 
 @pytest.mark.parametrize("end", ["partial", "journal"])
 @pytest.mark.parametrize("resume", [True, False])
-def test_links_lead_no_writing_elsewhere(
+def test_links_are_not_followed(
     job: Job, text: list[str], tmp_path: Path, end: str, resume: bool
 ) -> None:
     (tmp_path / "victim").write_text("precious")
-    job.beside(end).symlink_to("victim")
+    job.sibling(end).symlink_to("victim")
     if end == "partial" or resume:
         with pytest.raises(FileError, match=rf"out\.{end}: "):
             job.run(text, resume=resume)
@@ -479,7 +483,7 @@ def test_links_lead_no_writing_elsewhere(
     assert (tmp_path / "victim").read_text() == "precious"
 
 
-def test_an_output_that_is_a_link(job: Job, text: list[str], tmp_path: Path) -> None:
+def test_output_through_a_link(job: Job, text: list[str], tmp_path: Path) -> None:
     whole = job.run(text, resume=False)
     job.path.rename(tmp_path / "target")
     job.path.symlink_to("target")
@@ -491,20 +495,24 @@ def test_an_output_that_is_a_link(job: Job, text: list[str], tmp_path: Path) -> 
     assert job.files() == ["out", "target"]
 
 
-# How it is stopped
+# Interruptions
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_terminated(job: Job, text: list[str], number: signal.Signals, code: int) -> None:
+def test_signals_keep_the_translations(
+    job: Job, text: list[str], number: signal.Signals, code: int
+) -> None:
     before = signal.getsignal(number)
     with pytest.raises(Interrupted) as caught:
         job.run(text, resume=False, stop=lambda: os.kill(os.getpid(), number))
     assert caught.value.exit_code == code
-    assert "--resume goes on" in job.said[0]
+    assert "with `resume` to continue" in job.logged[0]
     assert signal.getsignal(number) is before
 
 
-def test_a_full_disk(job: Job, text: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_keeps_the_translations(
+    job: Job, text: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = job.run(text, resume=False)
     calls, fsync = 0, os.fsync
 
@@ -522,5 +530,5 @@ def test_a_full_disk(job: Job, text: list[str], monkeypatch: pytest.MonkeyPatch)
         ) as caught:
             job.run(text, resume=False)
     assert caught.value.exit_code == 4
-    assert "--resume goes on" in job.said[0]
+    assert "with `resume` to continue" in job.logged[0]
     assert job.run(text) == whole

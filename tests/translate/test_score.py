@@ -1,4 +1,4 @@
-"""Forced scores against the search, against batches, and against products by hand."""
+"""Forced scores compared with search scores, other batches, and a computation by hand."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_the_search_score_is_the_forced_score(any_model: TrainedModel, lines: li
         texts = [h.text for h in translation.hypotheses]
         forced = score_pairs(any_model, [line] * len(texts), texts, 1000)
         for hypothesis, score in zip(translation.hypotheses, forced, strict=True):
-            # Not ended hypotheses have no end mark; other segmentations are other tokens.
+            # Skip hypotheses without EOS, and texts whose segmentation differs from the search.
             if len(score.token_log_probs) == len(hypothesis.token_log_probs):
                 assert score.token_log_probs == pytest.approx(hypothesis.token_log_probs, abs=1e-4)
                 assert score.pieces == [*tokenizer.pieces(tokenizer.encode([hypothesis.text])[0]),
@@ -35,7 +35,7 @@ def test_the_search_score_is_the_forced_score(any_model: TrainedModel, lines: li
     assert checked > 50
 
 
-def test_scores_are_those_of_single_pairs_in_order(
+def test_batched_scores_equal_single_scores_in_order(
     model: TrainedModel, lines: list[str], other_lines: list[str]
 ) -> None:
     together = list(score_pairs(model, lines, other_lines, 300))
@@ -47,7 +47,7 @@ def test_scores_are_those_of_single_pairs_in_order(
         assert score.log_prob == pytest.approx(sum(score.token_log_probs))
 
 
-def test_by_hand(model: TrainedModel) -> None:
+def test_score_equals_a_computation_by_hand(model: TrainedModel) -> None:
     tokenizer = model.tokenizers.tgt
     [src], [tgt] = tokenizer.encode(["the cat."]), tokenizer.encode(["a dog!"])
     eos = tokenizer.eos_id
@@ -66,14 +66,14 @@ def test_blank_lines_are_scored(model: TrainedModel) -> None:
     assert all(score.log_prob < 0 for score in scores)
 
 
-def test_sides_must_match(model: TrainedModel) -> None:
+def test_sides_must_have_equal_numbers_of_lines(model: TrainedModel) -> None:
     with pytest.raises(DataError, match="target side ends after line 1"):
         list(score_pairs(model, ["a", "a"], ["a"], 100))
     with pytest.raises(DataError, match="source side ends after line 0"):
         list(score_pairs(model, [], ["a"], 100))
 
 
-def test_pairs_longer_than_the_positions_are_refused(
+def test_pairs_with_more_tokens_than_positions_are_refused(
     tokenizer: Tokenizer, make_model: Callable[..., TrainedModel]
 ) -> None:
     model = make_model(tokenizer, seed=1, positions={"kind": "learned", "max_length": 44})
@@ -82,7 +82,7 @@ def test_pairs_longer_than_the_positions_are_refused(
 
 
 def test_pairs_are_read_lazily(model: TrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nmt.translate.score._PAIRS_AHEAD", 5)
+    monkeypatch.setattr("nmt.translate.score._WINDOW_PAIRS", 5)
     read = 0
 
     def endless() -> Iterator[str]:
@@ -97,7 +97,7 @@ def test_pairs_are_read_lazily(model: TrainedModel, monkeypatch: pytest.MonkeyPa
 
 
 def test_totals() -> None:
-    # Two tokens of probability 1/2 and 1/8: the geometric mean is 1/4.
+    # Two tokens with probabilities 1/2 and 1/8: the geometric mean is 1/4.
     totals = Totals()
     for probability in (1 / 2, 1 / 8):
         totals.add(PairScore(math.log(probability), [math.log(probability)], ["a"]))
@@ -106,12 +106,12 @@ def test_totals() -> None:
     assert math.isnan(Totals().perplexity)
 
 
-def test_no_pairs_have_no_perplexity_in_json() -> None:
+def test_json_perplexity_is_null_without_pairs() -> None:
     [line] = render([], Totals(), as_json=True)
     assert line == '{"pairs": 0, "tokens": 0, "log_prob": 0.0, "perplexity": null}'
 
 
-def test_weights_that_are_broken(model: TrainedModel) -> None:
+def test_nan_weights_are_refused(model: TrainedModel) -> None:
     broken = copy.deepcopy(model.network)
     with torch.no_grad():
         broken.projection.weight[7] = math.nan

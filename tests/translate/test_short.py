@@ -1,20 +1,20 @@
-"""The summary of translations that are suspiciously short."""
+"""The summary of suspiciously short translations."""
 
 from __future__ import annotations
 
 from nmt.translate.short import ShortLines
 
 
-def test_nothing_is_said_of_none() -> None:
+def test_no_summary_without_short_translations() -> None:
     lines = ShortLines()
     assert lines.summary() == ""
     lines.add(1, False)
     assert lines.summary() == ""
 
 
-def test_the_first_few_are_named_and_on_request_each() -> None:
-    said: list[str] = []
-    lines = ShortLines(said.append)
+def test_summary_lists_the_first_lines_and_warnings_name_each() -> None:
+    warnings: list[str] = []
+    lines = ShortLines(warnings.append)
     for number in range(1, 2001):
         lines.add(number, number % 3 == 0 and number <= 21)
         if number == 3:
@@ -25,4 +25,4 @@ def test_the_first_few_are_named_and_on_request_each() -> None:
         "warning: 7 of 2,000 translations are suspiciously short for their source: "
         "lines 3, 6, 9, 12, 15, …"
     )
-    assert [line.partition(":")[0] for line in said] == [f"line {3 * n}" for n in range(1, 8)]
+    assert [line.partition(":")[0] for line in warnings] == [f"line {3 * n}" for n in range(1, 8)]

@@ -1,4 +1,4 @@
-"""Batches searched in several processes: the same results, and nobody left behind."""
+"""Search in several processes: same results, and no process left behind."""
 
 from __future__ import annotations
 
@@ -29,37 +29,39 @@ def translate(engine: Networks | Workers, lines: list[str], **options: Any) -> l
 
 
 @pytest.mark.parametrize("sampling", [None, Sampling(seed=7)], ids=["beam", "sampling"])
-def test_what_processes_find_is_what_one_finds(
+def test_several_processes_give_the_results_of_one(
     any_model: TrainedModel, lines: list[str], sampling: Sampling | None
 ) -> None:
     alone = translate(Networks([any_model]), lines, batch_tokens=50, sampling=sampling)
-    beside = translate(Workers(Networks([any_model]), 3), lines, batch_tokens=50, sampling=sampling)
-    assert [t.text for t in beside] == [t.text for t in alone]
-    assert [t.hypotheses[0].score for t in beside] == pytest.approx(
+    parallel = translate(
+        Workers(Networks([any_model]), 3), lines, batch_tokens=50, sampling=sampling
+    )
+    assert [t.text for t in parallel] == [t.text for t in alone]
+    assert [t.hypotheses[0].score for t in parallel] == pytest.approx(
         [t.hypotheses[0].score for t in alone], abs=1e-4
     )
 
 
-class Noting(Networks):
-    """Tells in place of each hypothesis' score who has found it."""
+class ReportingProcess(Networks):
+    """Returns the process id as the score of each hypothesis."""
 
     def search(
         self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
     ) -> list[list[Hypothesis]]:
-        time.sleep(0.5)  # long enough for the others to take the next batches
+        time.sleep(0.5)  # long enough for the other process to take the next batch
         return [[Hypothesis([4], float(os.getpid()), 0.0, [0.0])] for _ in sources]
 
 
-def test_every_process_has_something_to_do(model: TrainedModel, lines: list[str]) -> None:
-    """Though one batch would hold all lines."""
-    found = translate(Workers(Noting([model]), 2), lines, batch_tokens=1_000_000)
-    processes = {translation.hypotheses[0].score for translation in found}
+def test_every_process_gets_a_batch(model: TrainedModel, lines: list[str]) -> None:
+    """Even if one batch could hold all lines."""
+    translations = translate(Workers(ReportingProcess([model]), 2), lines, batch_tokens=1_000_000)
+    processes = {translation.hypotheses[0].score for translation in translations}
     assert len(processes) == 2
     assert os.getpid() not in processes
 
 
 class SmallMemory(Networks):
-    """Has room for three sentences."""
+    """Runs out of memory with more than three sentences."""
 
     def search(
         self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
@@ -70,15 +72,15 @@ class SmallMemory(Networks):
 
 
 def test_a_batch_too_large_for_a_process_is_halved(model: TrainedModel, lines: list[str]) -> None:
-    said: list[str] = []
+    warnings: list[str] = []
     engine = Workers(SmallMemory([model]), 2)
-    found = list(Translator(engine, TranslateOptions(), warn=said.append).translate(lines))
-    assert [t.text for t in found] == [t.text for t in translate(Networks([model]), lines)]
-    assert "memory ran out" in said[0]
+    halved = list(Translator(engine, TranslateOptions(), warn=warnings.append).translate(lines))
+    assert [t.text for t in halved] == [t.text for t in translate(Networks([model]), lines)]
+    assert "memory ran out" in warnings[0]
 
 
 class Dying(Networks):
-    """Is killed, as by a system that runs out of memory."""
+    """Is killed, as if the system had run out of memory."""
 
     def search(
         self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
@@ -87,12 +89,12 @@ class Dying(Networks):
         return []
 
 
-def test_a_process_that_is_killed_is_an_error(model: TrainedModel, lines: list[str]) -> None:
-    with pytest.raises(DataError, match=r"translating processes was killed.*--threads"):
+def test_a_killed_process_is_an_error(model: TrainedModel, lines: list[str]) -> None:
+    with pytest.raises(DataError, match=r"translation processes was killed.*`threads`"):
         translate(Workers(Dying([model]), 2), lines)
 
 
-_KILLED = """
+_KILL_PARENT = """
 import os, signal, time
 import nmt.translate.workers
 from nmt.translate.workers import Workers
@@ -112,14 +114,14 @@ workers.search([[1], [2]], [], None)
 """
 
 
-def test_processes_end_with_the_one_that_started_them() -> None:
-    """Their standard output closes when the last of them is gone."""
-    done = subprocess.run([sys.executable, "-c", _KILLED], stdout=subprocess.PIPE, timeout=60)
+def test_processes_exit_with_their_parent() -> None:
+    """Standard output closes when the last of them has exited."""
+    done = subprocess.run([sys.executable, "-c", _KILL_PARENT], stdout=subprocess.PIPE, timeout=60)
     assert done.returncode == -signal.SIGKILL
     assert len(done.stdout.split()) == 2
 
 
-def test_the_threads_of_a_process_are_one(model: TrainedModel) -> None:
+def test_each_process_uses_one_thread(model: TrainedModel) -> None:
     class Counting(Networks):
         def search(
             self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
