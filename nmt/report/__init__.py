@@ -1,1 +1,1 @@
-"""A page that shows how trainings went and what the models do well and badly."""
+"""HTML reports on training runs and on attention."""

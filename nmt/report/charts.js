@@ -1,4 +1,4 @@
-// Axes, lines and what the pointer shows; knows nothing of the page around them.
+// Charts: axes, lines and the pointer; independent of the page around them.
 
 const SVG_NAMESPACE = "http://www.w3.org/2000/svg";
 const MARGIN = { top: 10, right: 24, bottom: 38, left: 52 };
@@ -17,7 +17,7 @@ const html = (name, attributes = {}, ...children) =>
 const svg = (name, attributes = {}, ...children) =>
   fill(document.createElementNS(SVG_NAMESPACE, name), attributes, children);
 
-// Colour and, once the colours are used up, dashes of a run.
+// A run's colour and, when runs outnumber colours, its dashes.
 function runStyle(number) {
   const dash = Math.floor(number / COLOURS);
   return `--run: var(--run-${number % COLOURS}); --dash: ${dash ? `${6 / dash} 3` : "none"}`;
@@ -42,7 +42,7 @@ function duration(seconds) {
 
 // ---------------------------------------------------------------- scales
 
-// Steps of 1, 2 or 5 times a power of ten, about `count` of them.
+// About `count` ticks, at multiples of 1, 2 or 5 times a power of ten.
 function linearTicks(low, high, count) {
   const rough = (high - low) / count || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -67,7 +67,7 @@ function logTicks(low, high) {
 
 const TIME_UNITS = [["s", 1], ["min", 60], ["h", 3600], ["days", 86400]];
 
-// Ticks of steps or seconds from 0, how they are written, and the axis' title.
+// Ticks for steps or seconds from 0, the function that formats them, and the title of the axis.
 function horizontalAxis(kind, high, count) {
   if (kind === "seconds") {
     const [name, unit] = TIME_UNITS.findLast(([, size]) => high >= 2 * size) ?? TIME_UNITS[0];
@@ -96,7 +96,7 @@ function verticalScale(spec, values, height) {
 
 // ---------------------------------------------------------------- a chart of curves
 
-// One chart; all charts of a page share `view`: {axis, hidden, at}.
+// A chart of curves. All charts of a page share `view`: {axis, hidden, at}.
 class Chart {
   constructor(spec, runs, view, onPoint) {
     Object.assign(this, { spec, runs, view, onPoint });
@@ -107,7 +107,7 @@ class Chart {
       .map((series) => ({ series, values: html("span", { class: "values" }) }));
     const control = { tabindex: 0, role: "slider", "aria-label": spec.title };
     this.plot = svg("svg", { class: "plot", ...control });
-    // Of a figure with its step, whichever: nothing moves when the pointer does.
+    // Room for any figure with its step, so that the layout does not change with the pointer.
     const lastStep = Math.max(0, ...runs.map(({ step }) => step));
     this.valueWidth = 17 + lastStep.toLocaleString("en").length;
     this.figure = this.makeFigure();
@@ -124,7 +124,7 @@ class Chart {
     return html("figure", { class: "chart" }, html("figcaption", {}, heading, ...rows), this.plot);
   }
 
-  // Points of a series that is shown, in order, null where there is no number.
+  // The points of a series in order, null where a value is missing.
   points({ rows, figure: name }) {
     const values = rows?.[name] ?? [];
     return values.map((y, n) => {
@@ -146,7 +146,7 @@ class Chart {
     const all = this.shown.flatMap(({ points }) => points.filter(Boolean));
     if (!all.length) {
       const middle = { x: width / 2, y: HEIGHT / 2, "text-anchor": "middle" };
-      this.plot.replaceChildren(svg("text", middle, "no figures"));
+      this.plot.replaceChildren(svg("text", middle, "no data"));
       this.pointer = null;
       return;
     }
@@ -201,7 +201,7 @@ class Chart {
     return group;
   }
 
-  // The number of each run at the end of its best line, moved apart where they would overlap.
+  // The number of each run at the end of its last line, shifted where numbers would overlap.
   badges() {
     if (this.runs.length < 2) return [];
     const ends = new Map();
@@ -239,7 +239,7 @@ class Chart {
     });
   }
 
-  // Where a key moves the pointer: null is nowhere, undefined leaves it.
+  // Where a key moves the pointer: null removes it, undefined leaves it where it is.
   keyTarget(key) {
     const places = this.shown.flatMap(({ points }) => points.filter(Boolean).map(({ x }) => x));
     places.sort((a, b) => a - b);
@@ -253,19 +253,19 @@ class Chart {
     }
   }
 
-  // Show the figures where the pointer is, in whichever chart, or else the last ones.
+  // Show the figures at the pointer, in whichever chart it is, or else the latest.
   point() {
     const at = this.view.at;
-    const found = new Map();
+    const pointed = new Map();
     for (const series of this.shown ?? []) {
       const name = `${series.kind} ${series.run}`;
-      found.set(name, nearest(series.points, at, series.kind === "average"));
+      pointed.set(name, nearest(series.points, at, series.kind === "average"));
     }
     for (const { series, values } of this.readouts) {
       const shown = [...this.runs.keys()].filter((run) => !this.view.hidden.has(run));
       values.replaceChildren(...shown.map((run) => {
         const badge = html("span", { class: "badge" }, String(run + 1));
-        const point = found.get(`${series.kind} ${run}`);
+        const point = pointed.get(`${series.kind} ${run}`);
         const step = point ? ` at step ${point.step.toLocaleString("en")}` : "";
         const parts = [figure(point?.y), html("span", { class: "unit" }, step)];
         if (this.runs.length > 1) parts.unshift(badge, " ");
@@ -280,7 +280,7 @@ class Chart {
     const x = this.x(at);
     this.pointer.append(svg("line", { class: "crosshair", x1: x, x2: x, y2: this.height }));
     for (const { kind, run } of this.shown) {
-      const point = kind !== "average" && found.get(`${kind} ${run}`);
+      const point = kind !== "average" && pointed.get(`${kind} ${run}`);
       if (!point) continue;
       const place = { cx: this.x(point.x), cy: this.y.at(point.y), r: 4 };
       this.pointer.append(svg("circle", { class: "pointed", style: runStyle(run), ...place }));
@@ -288,12 +288,12 @@ class Chart {
   }
 
   describe(at) {
-    const said = this.readouts.map(({ series, values }) =>
+    const texts = this.readouts.map(({ series, values }) =>
       `${series.name} ${[...values.children].map((child) => child.textContent).join(", ")}`);
-    const where = at === null ? "last" : `${this.view.axis} ${figure(at)}`;
+    const where = at === null ? "latest" : `${this.view.axis} ${figure(at)}`;
     const now = at ?? this.right ?? 0;
     fill(this.plot, { "aria-valuemin": 0, "aria-valuemax": this.right ?? 0, "aria-valuenow": now,
-      "aria-valuetext": `${where}: ${said.join("; ")}` }, []);
+      "aria-valuetext": `${where}: ${texts.join("; ")}` }, []);
   }
 }
 
@@ -315,7 +315,7 @@ function mark(kind, x, y) {
   return svg("circle", { class: "mark", cx: round(x), cy: round(y), r: 2.5 });
 }
 
-// How a series is drawn, for its name.
+// A sample of a series' line, to go with its name.
 function sampleLine({ kind }) {
   const line = svg("path", { class: `line ${kind}`, d: "M0 5H26" });
   const marks = kind === "train" ? [line] : kind === "valid" ? [line, mark(kind, 13, 5)]
@@ -324,7 +324,7 @@ function sampleLine({ kind }) {
   return svg("svg", { class: "sample-line", ...box }, ...marks);
 }
 
-// The point nearest to a place; none beyond the ends of the line, unless `always`.
+// The point nearest to `at`; none beyond the end of the line. With `always`, the last point.
 function nearest(points, at, always) {
   const known = points.filter(Boolean);
   if (at === null || always) return known.at(-1);
@@ -336,7 +336,7 @@ function nearest(points, at, always) {
 
 // ---------------------------------------------------------------- scores of groups
 
-// Scores with their intervals, run beside run, in groups with a name and a number of sentences.
+// Draw the scores of all runs next to each other, with intervals, in groups.
 // groups: [{name, count, scores: [{run, score, low, high, few}]}]
 function drawGroups(plot, groups, title) {
   const width = plot.parentElement.clientWidth;

@@ -1,4 +1,4 @@
-"""The course of a training, from metrics.jsonl; a training may be writing it meanwhile."""
+"""Training and validation curves from metrics.jsonl, which may still be growing."""
 
 from __future__ import annotations
 
@@ -16,26 +16,30 @@ from nmt.files import MAX_METRICS_BYTES, read_bounded
 
 TRAIN_FIGURES = ("loss", "ppl", "lr", "grad_norm", "tokens_per_s")
 VALID_FIGURES = ("loss", "ppl", "bleu", "chrf")
+_RENAMED_KINDS = {"mean": "average"}  # in files of earlier versions
 
 Columns = dict[str, list[float | None]]
-"""Figures by name, with `step` and `seconds`; all of one length, None where there is no number."""
+"""Figures by name, with `step` and `seconds`; of equal length, None where a value is missing."""
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Figures against steps and time; `seconds` are those spent in training steps."""
+    """Figures by step and time; `seconds` counts time spent in training steps only.
+
+    Attributes:
+        train: `TRAIN_FIGURES`. `loss` is label-smoothed, `ppl` is not; both are means since the
+            previous row. `grad_norm` is that of the step itself.
+        valid: `VALID_FIGURES` on data.valid, without label smoothing.
+        average: `VALID_FIGURES` of the averaged weights; at most one row.
+    """
 
     train: Columns
-    """`TRAIN_FIGURES`: `loss` is what was minimised, label smoothing included, `ppl` is not
-    smoothed; both are means since the row before. `grad_norm` is that of the step."""
     valid: Columns
-    """`VALID_FIGURES` on data.valid: nothing is smoothed."""
     average: Columns
-    """The same, of averaged weights: at most one row."""
 
     @property
     def last_step(self) -> int:
-        """The last step that there is a figure of, or 0."""
+        """The last step with a figure, or 0."""
         steps = [*self.train["step"], *self.valid["step"]]
         return int(max(filter(None, steps), default=0))
 
@@ -43,31 +47,31 @@ class Curves:
 def read_curves(path: Path) -> tuple[Curves, int]:
     """Read metrics.jsonl.
 
-    Steps ascend; of several lines of a step, as after a crash, the last counts. A last line
-    without its end is still being written, and is left out.
+    Rows are sorted by step. If a step occurs several times, as after a crash, its last line
+    counts. An unterminated last line is still being written and is skipped.
 
     Args:
-        path: the file; one that is not there is a training that has not logged yet.
+        path: the file; if it is missing, the run has not logged anything yet.
 
     Returns:
-        The curves, and how many whole lines were no metrics.
+        The curves, and the number of terminated lines that are not valid metrics.
 
     Raises:
-        FileError: it is not a plain file, or cannot be read.
+        FileError: if path is not a plain file, or cannot be read.
     """
     text = ""
     if os.path.lexists(path):
         text = read_bounded(path, MAX_METRICS_BYTES).decode("utf-8", errors="replace")
-    rows: dict[str, dict[int, dict[str, Any]]] = {"train": {}, "valid": {}, "mean": {}}
+    rows: dict[str, dict[int, dict[str, Any]]] = {"train": {}, "valid": {}, "average": {}}
     damaged = 0
     for line in text.split("\n")[:-1]:
         record = _record(line)
         if record is None:
             damaged += 1
-        elif record["kind"] in rows:
-            rows[record["kind"]][record["step"]] = record
+        elif (kind := _RENAMED_KINDS.get(record["kind"], record["kind"])) in rows:
+            rows[kind][record["step"]] = record
     train = _columns(rows["train"], ("seconds", *TRAIN_FIGURES))
-    valid, average = (_columns(rows[kind], VALID_FIGURES) for kind in ("valid", "mean"))
+    valid, average = (_columns(rows[kind], VALID_FIGURES) for kind in ("valid", "average"))
     for columns in (valid, average):
         columns["seconds"] = _seconds(columns["step"], train)
     return Curves(train, valid, {name: values[-1:] for name, values in average.items()}), damaged
@@ -77,10 +81,10 @@ def _record(line: str) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
         is_step = type(record["step"]) is int and 0 < record["step"] < 2**53
-        sound = is_step and isinstance(record["kind"], str)
+        is_valid = is_step and isinstance(record["kind"], str)
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return record if sound else None
+    return record if is_valid else None
 
 
 def _columns(rows: Mapping[int, Mapping[str, Any]], names: Iterable[str]) -> Columns:
@@ -90,15 +94,15 @@ def _columns(rows: Mapping[int, Mapping[str, Any]], names: Iterable[str]) -> Col
 
 
 def _number(value: Any) -> float | None:
-    """Take a number with six digits, more than any curve can show."""
-    # Compared, not converted: an integer may be larger than any float. NaN is never within.
+    """Return a finite number rounded to six digits, more than a curve can show, or else None."""
+    # The comparison also rules out NaN, and integers larger than any float.
     if not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         return None
     return float(f"{value:.6g}")
 
 
 def _seconds(steps: Sequence[float | None], train: Columns) -> list[float | None]:
-    """Place steps in time, which lines of validation do not tell: between those of training."""
+    """Return the time of each step, which validation lines lack, interpolated from train."""
     known = [
         (step, seconds)
         for step, seconds in zip(train["step"], train["seconds"], strict=True)
@@ -107,8 +111,8 @@ def _seconds(steps: Sequence[float | None], train: Columns) -> list[float | None
     if not known:
         return [None] * len(steps)
     known_steps, known_seconds = np.array([(0.0, 0.0), *known]).T
-    wanted = np.array(steps, dtype=float)
-    seconds = np.interp(wanted, known_steps, known_seconds)
-    pace = known_seconds[-1] / known_steps[-1]
-    seconds += np.maximum(wanted - known_steps[-1], 0.0) * pace
+    queried_steps = np.array(steps, dtype=float)
+    seconds = np.interp(queried_steps, known_steps, known_seconds)
+    seconds_per_step = known_seconds[-1] / known_steps[-1]
+    seconds += np.maximum(queried_steps - known_steps[-1], 0.0) * seconds_per_step
     return [_number(value) for value in seconds.tolist()]

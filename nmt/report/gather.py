@@ -1,4 +1,4 @@
-"""All that a report says of runs, read without changing them."""
+"""Collect the contents of a report from run directories, without changing them."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Text:
-    """What the runs translate.
+    """The text that the runs translate.
 
     Attributes:
-        part: of each run's own configuration; without it data.test, or else data.valid.
-        src: a file for all runs instead.
-        refs: its references.
+        part: part of each run's own configuration: data.test or data.valid. By default data.test,
+            or data.valid if there is no data.test.
+        src: file with a source text for all runs, instead of part.
+        refs: files with its reference translations.
     """
 
     part: Literal["test", "valid"] | None = None
@@ -43,22 +44,22 @@ class Text:
 
 @dataclass(frozen=True)
 class RunReport:
-    """What a report says of a run.
+    """The part of a report about one run.
 
     Attributes:
-        name: tells it from the other runs of the report.
-        path: as it was named.
+        name: unique within the report.
+        path: as given by the user.
         src_lang: code of the source language.
         tgt_lang: code of the target language.
-        step: the last that was logged.
-        max_steps: where training ends.
-        finished: whether it has ended.
-        parameters: of the network; None before the first checkpoint.
-        metric: what the best checkpoint goes by.
-        curves: the course of the training.
-        config: the configuration, keys joined by dots.
-        quality: of its translations; None if none were made.
-        notes: what the reader should know.
+        step: last logged step.
+        max_steps: number of steps at which training ends.
+        finished: whether training has ended.
+        parameters: number of parameters; None before the first checkpoint.
+        metric: metric that selects the best checkpoint.
+        curves: training and validation figures.
+        config: the configuration as a flat dictionary, with dots in its keys.
+        quality: quality of its translations; None if it translated nothing.
+        notes: remarks and warnings for the reader.
     """
 
     name: str
@@ -78,17 +79,21 @@ class RunReport:
 
 @dataclass(frozen=True)
 class Report:
-    """What a report says."""
+    """A report on one or more runs.
+
+    Attributes:
+        version: version of nmt.
+        made: date and time of creation (UTC, ISO 8601).
+        runs: the runs, in the order given.
+    """
 
     version: str
-    """Of nmt."""
     made: str
-    """Date and time, UTC, ISO 8601."""
     runs: list[RunReport]
 
     def to_json(self) -> str:
-        """Write it as JSON; numbers that are not finite are null."""
-        return json.dumps(_finite(asdict(self)), ensure_ascii=False, allow_nan=False)
+        """Return the report as JSON, with null for numbers that are not finite."""
+        return json.dumps(_replace_non_finite(asdict(self)), ensure_ascii=False, allow_nan=False)
 
 
 def gather(
@@ -100,18 +105,19 @@ def gather(
 ) -> Report:
     """Read runs, and translate with those that have weights.
 
-    A run whose text or weights cannot be used is reported without translations, and a note says
-    why; files that were named for all runs must be there.
+    If the text or weights of a run cannot be used, its report has no translations and a note says
+    why. Errors in text.src and text.refs are raised.
 
     Args:
-        paths: run directories, or directories of weights in them.
-        text: what to translate; None translates nothing.
-        console: standard error, for the progress.
-        device: what translates.
+        paths: run directories, or weights directories within them.
+        text: text to translate; None to translate nothing.
+        console: standard error, for progress.
+        device: device to translate on.
 
     Raises:
-        ConfigError: there is no such device, or source and references do not go together.
-        DataError, FileError: there is no model at a path, or a named file cannot be used.
+        ConfigError: if there is no such device, or only one of text.src and text.refs is given.
+        DataError: if text.src and text.refs differ in length or contain invalid text.
+        FileError: if there is no model at a path, or a given file cannot be read.
     """
     paths = list({path.resolve(): path for path in paths}.values())
     names = _names(paths)
@@ -119,10 +125,10 @@ def gather(
     if text is not None:
         from nmt.device import choose_device
 
-        named = _named_data(text)
+        given = _read_given_data(text)
         chosen_device = choose_device(device)
         runs = [
-            _translated(run, path, text, named, chosen_device, console)
+            _add_quality(run, path, text, given, chosen_device, console)
             for run, path in zip(runs, paths, strict=True)
         ]
     for run in runs:
@@ -133,13 +139,13 @@ def gather(
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Name runs by the fewest last parts of their paths that tell all of them apart."""
+    """Name each run by the end of its path, as short as it can be with all names distinct."""
     places = [path.resolve().parts for path in paths]
     runs = [checkpoint.find_run(path).resolve().parts for path in paths]
     names: list[str] = []
-    for more in range(1, max(map(len, places)) + 1):
+    for num_parts in range(1, max(map(len, places)) + 1):
         names = [
-            _shown("/".join(place[max(len(run) - more, 0) :]))
+            _printable("/".join(place[max(len(run) - num_parts, 0) :]))
             for place, run in zip(places, runs, strict=True)
         ]
         if len(set(names)) == len(names):
@@ -147,8 +153,8 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def _shown(path: object) -> str:
-    """Write a path, whose bytes need not be UTF-8, as text that is."""
+def _printable(path: object) -> str:
+    """Return a path as valid UTF-8, with replacements for bytes that are not."""
     return str(path).encode("utf-8", "replace").decode("utf-8")
 
 
@@ -158,22 +164,22 @@ def _read_run(path: Path, name: str) -> RunReport:
     curves, damaged = read_curves(run / "metrics.jsonl")
     notes = []
     if damaged:
-        notes.append(f"lines of metrics.jsonl that are no metrics are left out: {damaged}")
+        notes.append(f"invalid lines of metrics.jsonl skipped: {damaged}")
     if not curves.last_step:
-        notes.append("nothing was logged yet: there are no curves")
+        notes.append("nothing logged yet, so there are no curves")
     elif not curves.valid["step"]:
         notes.append(
-            "not validated yet" if config.data.valid else "there is no data.valid to validate on"
+            "not validated yet" if config.data.valid else "no validation: no data.valid configured"
         )
     return RunReport(
         name=name,
-        path=_shown(path),
+        path=_printable(path),
         src_lang=config.data.src_lang,
         tgt_lang=config.data.tgt_lang,
         step=curves.last_step,
         max_steps=config.train.max_steps,
         finished=checkpoint.finished_step(run) >= max(curves.last_step, 1),
-        parameters=_parameters(path, run, config),
+        parameters=_count_parameters(path, run, config),
         metric=config.train.metric,
         curves=curves,
         config=_flatten(config.model_dump(mode="json", exclude_none=True)),
@@ -182,14 +188,14 @@ def _read_run(path: Path, name: str) -> RunReport:
     )
 
 
-def _weights(path: Path, run: Path, config: Config) -> Path:
+def _find_weights(path: Path, run: Path, config: Config) -> Path:
     return path if path != run else checkpoint.choose_weights(run, config.train.metric)
 
 
-def _parameters(path: Path, run: Path, config: Config) -> int | None:
+def _count_parameters(path: Path, run: Path, config: Config) -> int | None:
     try:
-        shapes = checkpoint.read_shapes(_weights(path, run, config), "weights")
-    except NmtError:  # none yet, or damaged: who translates with them will say so
+        shapes = checkpoint.read_shapes(_find_weights(path, run, config), "weights")
+    except NmtError:  # missing or damaged; loading the model reports why
         return None
     return sum(math.prod(shape) for shape in shapes.values())
 
@@ -197,50 +203,50 @@ def _parameters(path: Path, run: Path, config: Config) -> int | None:
 # ---------------------------------------------------------------- translations
 
 
-def _named_data(text: Text) -> EvaluationData | None:
-    """Read the files that all runs translate, if they were named."""
+def _read_given_data(text: Text) -> EvaluationData | None:
+    """Read the files that all runs translate, if any were given."""
     if text.src is None and not text.refs:
         return None
     if text.src is None or not text.refs:
-        raise ConfigError("--src and --ref go together: the text to translate and its translation")
+        raise ConfigError("--src and --ref must be given together")
     from nmt.evaluation.testsets import read_test_data
 
     return read_test_data(None, src=text.src, refs=text.refs)
 
 
-def _translated(
+def _add_quality(
     run: RunReport,
     path: Path,
     text: Text,
-    named: EvaluationData | None,
+    given: EvaluationData | None,
     device: torch.device,
     console: Console,
 ) -> RunReport:
-    """Add what the run's model makes of a text, or a note why there is nothing to add."""
+    """Add the quality of the run's translations, or a note saying why there are none."""
     from nmt.report.quality import measure
     from nmt.runs.model import load_model
 
     notes = list(run.notes)
-    tracked = _Tracked(run.name, console)
+    track = _ProgressTracker(run.name, console)
     quality = None
     try:
         model = load_model(path, device)
-        if named is None:
-            data, what = _own_data(model.config, text.part)
+        if given is None:
+            data, name = _read_own_data(model.config, text.part)
         else:
-            data = replace(named, tgt_lang=run.tgt_lang)
-            what = " + ".join(_shown(file.name) for file in (text.src, *text.refs) if file)
-        quality = measure(model, data, what, tracked, notes.append)
+            data = replace(given, tgt_lang=run.tgt_lang)
+            name = " + ".join(_printable(file.name) for file in (text.src, *text.refs) if file)
+        quality = measure(model, data, name, track, notes.append)
     except NmtError as error:
         notes.append(f"no translations: {error}")
     return replace(run, quality=quality, notes=notes)
 
 
-def _own_data(config: Config, part: str | None) -> tuple[EvaluationData, str]:
-    """Read the text of a part of the configuration, and name it.
+def _read_own_data(config: Config, part: str | None) -> tuple[EvaluationData, str]:
+    """Read a part of the configuration's data; return it and its display name.
 
     Raises:
-        ConfigError: the configuration has none.
+        ConfigError: if the configuration has no such part.
     """
     from nmt.data.corpus import corpus_name, read_pairs
     from nmt.evaluation.testsets import EvaluationData
@@ -257,24 +263,24 @@ def _own_data(config: Config, part: str | None) -> tuple[EvaluationData, str]:
 
 
 @dataclass(frozen=True)
-class _Tracked:
-    """Shows progress: a bar on a terminal, otherwise a line."""
+class _ProgressTracker:
+    """Shows progress as a bar on a terminal, or else as a single line."""
 
     name: str
     console: Console
 
-    def __call__(self, what: str, total: int) -> AbstractContextManager[Advance]:
-        said = f"{self.name}: {what}"
+    def __call__(self, task: str, total: int) -> AbstractContextManager[Advance]:
+        label = f"{self.name}: {task}"
         if not self.console.is_terminal:
-            self.console.say(f"{said}, {total:,} sentences")
-        return progress_bar(said, total, self.console)
+            self.console.say(f"{label}, {total:,} sentences")
+        return progress_bar(label, total, self.console)
 
 
 # ---------------------------------------------------------------- values
 
 
 def _flatten(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Join the keys of nested sections by dots; lists, of corpora for one, stay whole."""
+    """Join the keys of nested sections with dots; lists, such as corpora, stay as they are."""
     flat: dict[str, Any] = {}
     for name, value in section.items():
         if isinstance(value, dict):
@@ -284,9 +290,9 @@ def _flatten(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _finite(value: Any) -> Any:
+def _replace_non_finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _finite(child) for name, child in value.items()}
+        return {name: _replace_non_finite(child) for name, child in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(child) for child in value]
+        return [_replace_non_finite(child) for child in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""Pages of HTML from a room's files: one file each, which loads nothing."""
+"""Self-contained HTML pages, built from template files inside a package."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import html
 import re
 from importlib import resources
 
-_PLACE = re.compile(r"\{\{([\w.]+)\}\}")
+_PLACEHOLDER = re.compile(r"\{\{([\w.]+)\}\}")
 
 
-def fill_page(room: str, data: str, **texts: str) -> str:
+def fill_page(package: str, data: str, **texts: str) -> str:
     """Fill in the template `page.html` of a package.
 
-    In it `{{page.js}}` stands for the package's file of that name, `{{data}}` for the data, and
-    `{{title}}` for a text of that name. What is filled in is not looked through again.
+    In the template, `{{page.js}}` stands for the package's file of that name, `{{data}}` for the
+    data and `{{title}}` for the text of that name. Inserted text is not expanded again.
 
     Args:
-        room: the package, for example `nmt.report`.
-        data: JSON for a script element. In JSON `<` occurs within strings alone, where it may be
-            escaped; without it nothing can end the element or begin a comment (HTML standard,
-            restrictions for contents of script elements).
-        texts: plain text, which is escaped.
+        package: the package, for example `nmt.report`.
+        data: JSON for a script element. `<` is escaped, which JSON allows because `<` occurs only
+            inside strings; without it, nothing can end the element or start a comment (HTML
+            standard, restrictions for contents of script elements).
+        texts: plain text by name; HTML-escaped.
     """
-    folder = resources.files(room)
+    folder = resources.files(package)
     parts = {name: html.escape(text) for name, text in texts.items()}
     parts["data"] = data.replace("<", "\\u003c")
 
-    def part(place: re.Match[str]) -> str:
-        name = place[1]
+    def replacement(placeholder: re.Match[str]) -> str:
+        name = placeholder[1]
         return folder.joinpath(name).read_text("utf-8") if "." in name else parts[name]
 
-    return _PLACE.sub(part, folder.joinpath("page.html").read_text("utf-8"))
+    return _PLACEHOLDER.sub(replacement, folder.joinpath("page.html").read_text("utf-8"))

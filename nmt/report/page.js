@@ -1,4 +1,4 @@
-// The page: every section from the data, and what its controls do.
+// The sections of the page and its controls.
 
 const REPORT = JSON.parse(document.getElementById("data").textContent);
 const RUNS = REPORT.runs;
@@ -11,11 +11,11 @@ const inValidation = (name) => [
 ];
 const inBoth = (name) => [...inTraining(name), ...inValidation(name)];
 
-// zero: the axis begins there; log: it is logarithmic.
+// zero: the axis starts at 0; log: it is logarithmic.
 const CHARTS = [
-  { title: "Loss", unit: "nats a token", series: inBoth("loss") },
-  { title: "Perplexity", unit: "a token, log scale", log: true, series: inBoth("ppl") },
-  { title: "BLEU", unit: "of the validation text", zero: true, series: inValidation("bleu") },
+  { title: "Loss", unit: "nats per token", series: inBoth("loss") },
+  { title: "Perplexity", unit: "per token, log scale", log: true, series: inBoth("ppl") },
+  { title: "BLEU", unit: "on the validation set", zero: true, series: inValidation("bleu") },
   { title: "Learning rate", unit: "", zero: true, series: inTraining("lr") },
   {
     title: "Gradient norm",
@@ -25,27 +25,29 @@ const CHARTS = [
   },
   {
     title: "Speed",
-    unit: "target tokens a second",
+    unit: "target tokens per second",
     zero: true,
     series: inTraining("tokens_per_s"),
   },
 ];
 
 const HOW_TO_READ_CURVES =
-  "Training: means since the point before (the gradient norm: of the step alone), with dropout; "
-  + "the loss is label-smoothed, as it is minimised, the perplexity is not. Validation: neither. "
-  + "Time is that of the training steps alone. Point at a chart, or go to it with Tab and use the "
-  + "arrow keys, to read all charts there; each figure names the step that it is of, the nearest.";
+  "Training figures are means since the previous point (the gradient norm is that of a single "
+  + "step), with dropout; the loss is label-smoothed, the perplexity is not. Validation uses neither "
+  + "dropout nor label smoothing. Time counts training steps only. To read all charts at a step, "
+  + "point at one of them, or move to it with Tab and use the arrow keys; each chart shows its "
+  + "figures for the nearest step it has.";
 const HOW_TO_READ_SCORES =
-  "± and the bars: 95 % intervals of 1,000 bootstrap samples of the sentences. Perplexity: of the "
-  + "references, a token of the run's own tokenizer; it compares between runs that share one.";
-const DIFFERENT_TEXTS = "The runs translated different texts: their scores do not compare.";
+  "± and the bars are 95 % confidence intervals from 1,000 bootstrap samples of the sentences. "
+  + "Perplexity is that of the references, per token of the run's tokenizer; it is comparable only "
+  + "between runs with the same tokenizer.";
+const DIFFERENT_TEXTS = "The runs translated different texts, so their scores are not comparable.";
 const HOW_TO_READ_LENGTHS =
-  "BLEU of the sentences of each length as a corpus, with 95 % intervals; n sentences; hollow: "
-  + `fewer than ${FEW_SENTENCES}.`;
+  "Corpus-level BLEU of the n sentences of each length, with 95 % confidence intervals; hollow "
+  + `marks: fewer than ${FEW_SENTENCES} sentences.`;
 const HOW_TO_READ_SAMPLES =
-  "Sentences whose reference the model finds least probable, by loss a token. The stronger the "
-  + "colour of a token, the larger its loss.";
+  "The sentences with the largest loss per token of the reference. The stronger the colour of a "
+  + "token, the larger its loss.";
 
 const view = { axis: "step", hidden: new Set(), at: null };
 
@@ -62,7 +64,7 @@ function runName(number) {
   return html("span", { class: "run-name", title: RUNS[number].path }, ...parts);
 }
 
-// rows: arrays of cells, each a text or a node; numeric: which columns are numbers.
+// rows: arrays of cells, each a string or a node; numeric: indices of columns with numbers.
 function table(head, rows, numeric = [], kind = "") {
   const cells = (name, row) => row.map((cell, column) =>
     html(name, numeric.includes(column) ? { class: "number" } : {}, cell));
@@ -79,12 +81,12 @@ const remark = (text, kind = "remark") => html("p", { class: kind }, text);
 function showRuns() {
   document.title = `Training report: ${RUNS.map(({ name }) => name).join(", ")}`;
   document.getElementById("made").textContent =
-    `made ${REPORT.made.slice(0, 16).replace("T", " ")} UTC by nmt ${REPORT.version}`;
+    `created ${REPORT.made.slice(0, 16).replace("T", " ")} UTC by nmt ${REPORT.version}`;
   const rows = RUNS.map((run, number) => [
     runName(number),
     `${run.src_lang} → ${run.tgt_lang}`,
     `${run.step.toLocaleString("en")} of ${run.max_steps.toLocaleString("en")}`,
-    run.finished ? "ended" : "not ended",
+    run.finished ? "finished" : "not finished",
     trainingTime(run),
     run.parameters === null ? "–" : `${figure(run.parameters / 1e6)} M`,
     best(run),
@@ -113,13 +115,13 @@ function best({ metric, curves: { valid } }) {
   return `${name} ${figure(value)} at step ${step.toLocaleString("en")}`;
 }
 
-// Runs with translations, each with its number.
+// [number, run] of the runs with translations.
 const translated = () => [...RUNS.entries()].filter(([, { quality }]) => quality);
 
 function showScores() {
   const runs = translated();
   if (!runs.length) {
-    section("scores", "Scores", remark("No translations were made."));
+    section("scores", "Scores", remark("No translations."));
     return;
   }
   const names = runs[0][1].quality.scores.map(({ name }) => name);
@@ -133,7 +135,7 @@ function showScores() {
     `${quality.text}; ${quality.weights}, ${quality.search}`,
   ]);
   const picture = html("span", { class: "picture" }, `${names[0]}, 95 %`);
-  const head = ["run", ...names, picture, "perplexity", "sentences", "of"];
+  const head = ["run", ...names, picture, "perplexity", "sentences", "text and model"];
   const numeric = [...names.map((_, n) => n + 1), names.length + 2, names.length + 3];
   const signatures = new Set(runs.flatMap(([, { quality }]) =>
     quality.scores.map(({ name, signature }) => `${name}|${signature}`)));
@@ -167,7 +169,7 @@ function rangeName({ shortest, longest }) {
   return shortest === 0 ? `≤ ${longest}` : `${shortest}–${longest}`;
 }
 
-// [{name, count, scores}] of all runs, by length.
+// The scores of all runs by source length, as drawGroups takes them.
 function lengthGroups(runs) {
   const groups = new Map();
   for (const [run, { quality }] of runs) {
@@ -190,14 +192,14 @@ function showLengths() {
   if (!runs.length) return;
   const groups = lengthGroups(runs);
   const units = [...new Set(runs.map(([, { quality }]) => quality.length_unit))].join(" or ");
-  const label = "BLEU by source length; the table has the figures";
+  const label = "BLEU by source length; figures in the table below";
   const plot = svg("svg", { role: "img", "aria-label": label });
   const rows = groups.map(({ name, scores }) => [name, ...runs.flatMap(([number]) => {
-    const found = scores.find(({ run }) => run === number);
-    return found ? [String(found.bucket.sentences), scoreText(found.bucket.bleu)] : ["–", "–"];
+    const score = scores.find(({ run }) => run === number);
+    return score ? [String(score.bucket.sentences), scoreText(score.bucket.bleu)] : ["–", "–"];
   })]);
   const head = [units, ...runs.flatMap(([number]) => ["sentences", runName(number)])];
-  const figures = html("details", {}, html("summary", {}, "The figures"),
+  const figures = html("details", {}, html("summary", {}, "Figures"),
     table(head, rows, head.slice(1).map((_, n) => n + 1)));
   const legend = html("p", { class: "legend" }, ...runs.map(([number]) => runName(number)));
   section("lengths", "BLEU by source length", ...(RUNS.length > 1 ? [legend] : []),
@@ -213,7 +215,7 @@ function showSamples() {
     html("details", place === 0 ? { open: "" } : {},
       html("summary", {}, runName(number), ` on ${run.quality.text}`),
       ...run.quality.samples.map((sample) => sampleEntry(sample, run))));
-  section("samples", "Largest loss",
+  section("samples", "Sentences with the largest loss",
     remark(HOW_TO_READ_SAMPLES), ...lists);
 }
 
@@ -226,10 +228,10 @@ function sampleEntry(sample, { src_lang: src, tgt_lang: tgt }) {
     title: `${sample.losses[n].toFixed(2)} nats`,
   }, piece));
   return html("dl", { class: "sample" },
-    ...line("loss", "", `${sample.loss.toFixed(2)} nats a token, line ${figure(sample.line)}`),
+    ...line("loss", "", `${sample.loss.toFixed(2)} nats per token, line ${figure(sample.line)}`),
     ...line("source", src, sample.src),
     ...line("reference", tgt, sample.reference),
-    ...line("its tokens", tgt, ...pieces),
+    ...line("tokens", tgt, ...pieces),
     ...line("translation", tgt, sample.translation || "(empty)"));
 }
 
@@ -248,7 +250,7 @@ function showConfiguration() {
     table(head, rows(keys), [], "config"));
   const different = keys.filter(differs);
   const parts = RUNS.length < 2 ? [] : different.length
-    ? [remark("The keys that differ between the runs."), table(head, rows(different), [], "config")]
+    ? [remark("Keys that differ between the runs."), table(head, rows(different), [], "config")]
     : [remark("The runs have the same configuration.")];
   section("configuration", "Configuration", ...parts, all);
 }
@@ -288,7 +290,7 @@ function showCurves() {
 }
 
 function position() {
-  if (view.at === null) return "last figures";
+  if (view.at === null) return "latest figures";
   return view.axis === "step"
     ? `pointer at step ${Math.round(view.at).toLocaleString("en")}`
     : `pointer at ${duration(view.at)}`;

@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else and asks no network for anything."""
+"""A report as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from nmt.report.html_page import fill_page
 
 
 def render(report: Report) -> str:
-    """Write a report as an HTML page.
+    """Return a report as an HTML page.
 
-    All text reaches the page as JSON, and its script makes text of it, never markup.
+    All text reaches the page as JSON; its script inserts it as text nodes, never as markup.
     """
     return fill_page("nmt.report", report.to_json())

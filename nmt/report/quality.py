@@ -1,4 +1,4 @@
-"""How well a model translates a text: scores, by length of the source, and where it fails."""
+"""Translation quality on a text: corpus scores, BLEU by source length, hardest sentences."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from nmt.translate.score import PairScore, Totals, score_pairs
 from nmt.translate.translator import Translator
 
 SAMPLES = 20
-"""Sentences of the largest loss that are shown."""
+"""Number of sentences to show: those with the largest loss."""
 
-_LONGEST = (5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100)
-"""Largest lengths of the buckets; a last one holds what is longer."""
-# Languages written without spaces: their length is counted in characters.
+_BUCKET_LIMITS = (5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100)
+"""Maximum lengths of the buckets; one more bucket holds longer sentences."""
+# Languages written without spaces; their sentence length is counted in characters.
 _UNSPACED = ("zh", "ja", "th", "lo", "km", "my")
 
 
 class Track(Protocol):
-    """Shows the progress of work on so many sentences; gives what to call as they are done."""
+    """Shows the progress of a task on `total` sentences; yields a function to advance it."""
 
-    def __call__(self, what: str, total: int) -> AbstractContextManager[Advance]: ...
+    def __call__(self, task: str, total: int) -> AbstractContextManager[Advance]: ...
 
 
 @dataclass(frozen=True)
 class LengthScore:
-    """The score of the sentences of a range of source lengths."""
+    """BLEU of the sentences within a range of source lengths."""
 
     shortest: int
     longest: int | None
@@ -44,36 +44,42 @@ class LengthScore:
 
 @dataclass(frozen=True)
 class Sample:
-    """A sentence that the model finds hard."""
+    """A sentence pair with a large loss.
+
+    Attributes:
+        line: number of the pair, from 1.
+        src: the source sentence.
+        reference: the reference translation.
+        translation: the model's translation.
+        loss: loss of the reference in nats per token, EOS included, without label smoothing.
+        pieces: tokens of the reference, EOS included.
+        losses: loss of each token in nats.
+    """
 
     line: int
-    """Number of the pair, from 1."""
     src: str
     reference: str
     translation: str
     loss: float
-    """Of the reference, nats a token, the end mark included; not smoothed."""
     pieces: list[str]
-    """Tokens of the reference and the end mark."""
     losses: list[float]
-    """Of each of them, in nats."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What a model makes of a text and its reference translations.
+    """Quality of a model's translations of a text.
 
     Attributes:
-        text: what it is called.
-        fingerprint: equal for equal text and references.
-        weights: name of the directory of weights that translated.
-        search: how.
+        text: name of the text.
+        fingerprint: hash of source and references.
+        weights: name of the weights directory used.
+        search: search settings used.
         sentences: number of pairs.
-        scores: of all of them, with confidence intervals.
-        ppl: perplexity of the first reference a token; None if it could not be scored.
-        length_unit: what the length of a source sentence is counted in.
-        by_length: BLEU of buckets of such lengths.
-        samples: those of the largest loss a token, largest first.
+        scores: corpus scores with confidence intervals.
+        ppl: per-token perplexity of the first reference; None if it could not be scored.
+        length_unit: unit of source lengths: words or characters.
+        by_length: BLEU of each bucket of source lengths.
+        samples: sentences with the largest loss per token, largest first.
     """
 
     text: str
@@ -95,20 +101,20 @@ def measure(
     track: Track,
     warn: Callable[[str], None],
 ) -> Quality:
-    """Translate a text as its configuration says, and score it whole.
+    """Translate a text with the search settings of the model's configuration, and score it.
 
     Args:
-        model: what translates.
+        model: the model.
         data: source and references.
-        text: what to call it.
-        track: shows the progress.
-        warn: called with what the user should know.
+        text: name of the text.
+        track: shows progress.
+        warn: called with each warning.
 
     Raises:
-        DataError: there is nothing to score, or a line does not fit into memory.
+        DataError: if there is nothing to score, or a line does not fit into memory.
     """
     if not data.src:
-        raise DataError(f"{text}: there is no sentence in it")
+        raise DataError(f"{text}: contains no sentences")
     translator = Translator([model], warn=warn)
     with track("translating", len(data.src)) as advance:
         translated = translator.translate(data.src, advance=advance)
@@ -134,68 +140,70 @@ def measure(
 
 
 def bleu_by_length(data: EvaluationData, hypotheses: Sequence[str], unit: str) -> list[LengthScore]:
-    """Score the sentences of each range of source lengths as a corpus.
+    """Return corpus-level BLEU for each range of source lengths that has sentences.
 
     Args:
         data: source and references.
-        hypotheses: their translations.
-        unit: `words`, which spaces end, or `characters`.
+        hypotheses: translations of data.src.
+        unit: unit of length: `words`, separated by white space, or `characters`.
 
     Returns:
-        A score for each range that has sentences, shortest first.
+        One score per non-empty range, shortest first.
     """
     buckets: dict[int, list[int]] = {}
-    for place, line in enumerate(data.src):
+    for index, line in enumerate(data.src):
         length = len(line.split() if unit == "words" else "".join(line.split()))
-        buckets.setdefault(bisect.bisect_left(_LONGEST, length), []).append(place)
+        buckets.setdefault(bisect.bisect_left(_BUCKET_LIMITS, length), []).append(index)
     options = EvaluateOptions(("bleu",), tgt_lang=data.tgt_lang, confidence=True)
     scores = []
-    for number, places in sorted(buckets.items()):
-        refs = [[lines[place] for place in places] for lines in data.refs]
-        [bleu] = evaluate([hypotheses[place] for place in places], refs, options)
-        shortest = _LONGEST[number - 1] + 1 if number else 0
-        longest = _LONGEST[number] if number < len(_LONGEST) else None
-        scores.append(LengthScore(shortest, longest, len(places), bleu))
+    for bucket, indices in sorted(buckets.items()):
+        refs = [[lines[index] for index in indices] for lines in data.refs]
+        [bleu] = evaluate([hypotheses[index] for index in indices], refs, options)
+        shortest = _BUCKET_LIMITS[bucket - 1] + 1 if bucket else 0
+        longest = _BUCKET_LIMITS[bucket] if bucket < len(_BUCKET_LIMITS) else None
+        scores.append(LengthScore(shortest, longest, len(indices), bleu))
     return scores
 
 
 def hardest(
     data: EvaluationData, hypotheses: Sequence[str], scores: Sequence[PairScore]
 ) -> list[Sample]:
-    """Choose the `SAMPLES` pairs whose reference has the largest loss a token."""
+    """Return the `SAMPLES` pairs with the largest loss per token of the reference."""
 
-    def loss(place: int) -> float:
-        return -scores[place].log_prob / len(scores[place].token_log_probs)
+    def loss(index: int) -> float:
+        return -scores[index].log_prob / len(scores[index].token_log_probs)
 
-    places = sorted(range(len(scores)), key=loss, reverse=True)[:SAMPLES]
     return [
         Sample(
-            line=place + 1,
-            src=data.src[place],
-            reference=data.refs[0][place],
-            translation=hypotheses[place],
-            loss=loss(place),
-            pieces=scores[place].pieces,
-            losses=[-log_prob for log_prob in scores[place].token_log_probs],
+            line=index + 1,
+            src=data.src[index],
+            reference=data.refs[0][index],
+            translation=hypotheses[index],
+            loss=loss(index),
+            pieces=scores[index].pieces,
+            losses=[-log_prob for log_prob in scores[index].token_log_probs],
         )
-        for place in places
+        for index in sorted(range(len(scores)), key=loss, reverse=True)[:SAMPLES]
     ]
 
 
 def _losses(
     model: TrainedModel, data: EvaluationData, track: Track, warn: Callable[[str], None]
 ) -> tuple[list[PairScore], float | None]:
-    """Score the references; without scores if one is too long for the model's positions."""
-    budget = model.config.decode.batch_tokens
+    """Return the scores and the perplexity of the references.
+
+    Returns no scores, and None, if a reference has more tokens than the model has positions.
+    """
+    batch_tokens = model.config.decode.batch_tokens
     totals = Totals()
     scores = []
     try:
         with track("scoring the references", len(data.src)) as advance:
-            for score in score_pairs(model, data.src, data.refs[0], budget, advance):
+            for score in score_pairs(model, data.src, data.refs[0], batch_tokens, advance):
                 totals.add(score)
                 scores.append(score)
     except DataError as error:
-        warn(f"no losses of sentences: {error}")
+        warn(f"no per-sentence losses: {error}")
         return [], None
     return scores, totals.perplexity
 

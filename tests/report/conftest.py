@@ -14,7 +14,7 @@ STEPS = range(10, 61, 10)
 
 
 def metrics(shift: float) -> str:
-    """The course of a training of 60 steps, validated after 30 and 60, and averaged."""
+    """Return metrics of a run of 60 steps, validated after 30 and 60, and averaged."""
     records = []
     for step in STEPS:
         figures = {"loss": shift + 60 / step, "ppl": math.exp(shift + 50 / step), "lr": step / 1e4}
@@ -23,13 +23,13 @@ def metrics(shift: float) -> str:
         if step % 30 == 0:
             scores = {"loss": shift + 1.0, "ppl": math.exp(shift + 1.0), "bleu": step / 2}
             records.append({"kind": "valid", "step": step, **scores})
-    records.append({"kind": "mean", "step": 60, "loss": 0.9, "ppl": 2.5, "bleu": 31.0})
+    records.append({"kind": "average", "step": 60, "loss": 0.9, "ppl": 2.5, "bleu": 31.0})
     return "".join(json.dumps(record) + "\n" for record in records)
 
 
 @pytest.fixture(scope="session")
 def make_run(trained_run: Path) -> Callable[..., Path]:
-    """(path, shift=0): copy the trained run there, with the course of a longer training."""
+    """Return a function (path, shift=0) that copies trained_run, with metrics of a longer run."""
 
     def make(path: Path, shift: float = 0.0) -> Path:
         shutil.copytree(trained_run, path)

@@ -1,4 +1,4 @@
-"""`nmt report`: options, what it refuses, and what goes where."""
+"""`nmt report`: options, outputs and refusals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run(make_run: Callable[..., Path], tmp_path: Path) -> Path:
     return make_run(tmp_path / "run")
 
 
-def test_a_page(run: Path, tmp_path: Path) -> None:
+def test_html_page(run: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     result = nmt_report(run, "-o", page, "--threads", 1)
     assert result.exit_code == 0, result.stderr
@@ -34,13 +34,13 @@ def test_a_page(run: Path, tmp_path: Path) -> None:
     assert '"name": "BLEU"' in text
 
 
-def test_json_instead(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = nmt_report(run, "--json", "--no-translate")
     assert result.exit_code == 0, result.stderr
-    [only] = json.loads(result.stdout)["runs"]
-    assert only["curves"]["train"]["step"] == [10, 20, 30, 40, 50, 60]
-    assert only["quality"] is None
+    [report] = json.loads(result.stdout)["runs"]
+    assert report["curves"]["train"]["step"] == [10, 20, 30, 40, 50, 60]
+    assert report["quality"] is None
     assert not (tmp_path / "report.html").exists()
 
 
@@ -58,7 +58,7 @@ def test_json_instead(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (["--src", "a", "--ref", "b", "-o", "b"], 2, "b: the same file as b"),
     ],
 )
-def test_what_is_refused(
+def test_refusals(
     run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -73,7 +73,7 @@ def test_what_is_refused(
     assert not (tmp_path / "report.html").exists()
 
 
-def test_the_standard_output(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_to_stdout(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = nmt_report(run, "-o", "-", "--no-translate")
     assert result.exit_code == 0, result.stderr
@@ -81,7 +81,7 @@ def test_the_standard_output(run: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def test_curves_do_not_wait_for_torch(run: Path) -> None:
+def test_curves_do_not_import_torch(run: Path) -> None:
     code = (
         "import sys; from nmt.cli import app\n"
         "try: app(sys.argv[1:])\n"

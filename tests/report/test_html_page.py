@@ -1,4 +1,4 @@
-"""A page is filled in once, and nothing in its data can end a script element."""
+"""Placeholders are filled in once, and no data can end a script element."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from nmt.report.html_page import fill_page
 
 
 @pytest.fixture
-def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A package with a page of three places."""
-    folder = tmp_path / "room_with_a_page"
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A package with a page of three placeholders."""
+    folder = tmp_path / "package_with_a_page"
     folder.mkdir()
     (folder / "__init__.py").write_text("", "utf-8")
     (folder / "page.html").write_text("{{title}}|{{page.js}}|{{data}}", "utf-8")
@@ -22,14 +22,14 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return folder.name
 
 
-def test_what_is_filled_in_is_not_looked_through_again(room: str) -> None:
-    page = fill_page(room, '"{{page.js}}"', title="{{data}}")
+def test_inserted_text_is_not_expanded_again(package: str) -> None:
+    page = fill_page(package, '"{{page.js}}"', title="{{data}}")
     assert page == '{{data}}|{{data}}|"{{page.js}}"'
 
 
-def test_text_and_data_cannot_become_markup(room: str) -> None:
+def test_text_and_data_cannot_become_markup(package: str) -> None:
     text = "</script><!-- \u2028 & ü"
-    title, _, data = fill_page(room, json.dumps(text, ensure_ascii=False), title=text).split("|")
+    title, _, data = fill_page(package, json.dumps(text, ensure_ascii=False), title=text).split("|")
     assert title == "&lt;/script&gt;&lt;!-- \u2028 &amp; ü"
     assert "<" not in data
     assert json.loads(data) == text

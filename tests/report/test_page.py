@@ -1,4 +1,4 @@
-"""The page: one file, safe with any text, and alive in a browser."""
+"""The page is one file, safe with any text, and works in a browser."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def report(make_run: Callable[..., Path], tmp_path_factory: pytest.TempPathFacto
 
 
 def hostile(report: Report) -> Report:
-    """The same, with markup in every text that comes from outside."""
+    """Return the report with markup in every text that comes from outside."""
     first = report.runs[0]
     assert first.quality
     texts = {"src": HOSTILE, "reference": HOSTILE, "translation": HOSTILE}
@@ -56,20 +56,20 @@ def hostile(report: Report) -> Report:
 
 
 class _Elements(html.parser.HTMLParser):
-    """The elements of a page, and what is in those of script."""
+    """Collects the elements of a page and the contents of its script elements."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.scripts: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
+        self.elements.append((tag, dict(attrs)))
         if tag == "script":
             self.scripts.append("")
 
     def handle_data(self, data: str) -> None:
-        if self.found[-1:] and self.found[-1][0] == "script":
+        if self.elements[-1:] and self.elements[-1][0] == "script":
             self.scripts[-1] += data
 
 
@@ -79,32 +79,32 @@ def parse(page: str) -> _Elements:
     return elements
 
 
-def test_the_page_needs_nothing_else(report: Report) -> None:
+def test_page_is_self_contained(report: Report) -> None:
     elements = parse(render(report))
-    for tag, attributes in elements.found:
+    for tag, attributes in elements.elements:
         assert tag not in ("img", "iframe", "object", "embed", "base")
         for name in ("src", "href"):
             assert (attributes.get(name) or "data:,") == "data:,"
     assert not re.search(r"url\(|@import|\bfetch\(|XMLHttpRequest|innerHTML", render(report))
-    policies = [a.get("content") or "" for t, a in elements.found if t == "meta"]
+    policies = [a.get("content") or "" for t, a in elements.elements if t == "meta"]
     assert any("default-src 'none'" in policy for policy in policies)
 
 
-def test_no_text_gets_out_of_the_data(report: Report) -> None:
+def test_text_cannot_escape_from_the_data(report: Report) -> None:
     harmless, changed = parse(render(report)), parse(render(hostile(report)))
-    assert changed.found == harmless.found
+    assert changed.elements == harmless.elements
     data = json.loads(changed.scripts[0])
     assert data["runs"][0]["notes"] == [HOSTILE]
     assert changed.scripts[1] == harmless.scripts[1]
 
 
-def test_the_parts_of_the_page_are_in_the_wheel() -> None:
+def test_templates_are_part_of_the_wheel() -> None:
     folder = Path(nmt.report.__file__).parent
     root = folder.parents[1]
     names = ["page.html", "style.css", "charts.js", "page.js"]
     for name in names:
         assert resources.files("nmt.report").joinpath(name).is_file()
-    # The wheel holds all files of the package but those that git ignores.
+    # The wheel contains all files of the package except those that git ignores.
     build = (root / "pyproject.toml").read_text("utf-8")
     assert '[tool.hatch.build.targets.wheel]\npackages = ["nmt"]\n' in build
     assert "exclude" not in build
@@ -123,7 +123,7 @@ def test_the_parts_of_the_page_are_in_the_wheel() -> None:
 
 @pytest.fixture
 def page(report: Report, browser: Browser, tmp_path: Path) -> Browser:
-    """The page of the three runs."""
+    """The page about the three runs."""
     return show(report, browser, tmp_path)
 
 
@@ -136,12 +136,12 @@ def show(report: Report, browser: Browser, folder: Path, **how: Any) -> Browser:
 
 
 def texts(page: Browser, selector: str) -> list[str]:
-    found = f"[...document.querySelectorAll({selector!r})].map((one) => one.textContent.trim())"
-    return list(page.run(found))
+    script = f"[...document.querySelectorAll({selector!r})].map((one) => one.textContent.trim())"
+    return list(page.run(script))
 
 
 def lines(page: Browser, chart: int, kind: str) -> list[list[list[float]]]:
-    """The points of the lines of a chart, in pixels from its upper left corner."""
+    """Return the points of a chart's lines, in pixels from its upper left corner."""
     paths = page.run(
         f"[...document.querySelectorAll('.chart')[{chart}].querySelectorAll('.plot .line.{kind}')]"
         ".map((line) => line.getAttribute('d'))"
@@ -152,7 +152,7 @@ def lines(page: Browser, chart: int, kind: str) -> list[list[list[float]]]:
     ]
 
 
-def test_a_line_a_run(page: Browser) -> None:
+def test_one_line_per_run(page: Browser) -> None:
     titles = [title.split()[0] for title in texts(page, ".chart h3")]
     assert titles == ["Loss", "Perplexity", "BLEU", "Learning", "Gradient", "Speed"]
     for chart in (0, 1):
@@ -164,20 +164,20 @@ def test_a_line_a_run(page: Browser) -> None:
         assert len(line) == 6
         heights = [y for _, y in line]
         assert heights == sorted(heights)  # the loss falls, and y grows downwards
-    # The second run's loss is larger by the same at every step.
+    # The losses of the runs differ by a constant.
     first, second, third = lines(page, 0, "train")
     for a, b, c in zip(first, second, third, strict=True):
         assert a[1] - b[1] == pytest.approx(b[1] - c[1], abs=0.25)
 
 
-def test_the_switch_between_step_and_time(page: Browser) -> None:
+def test_switch_between_step_and_time(page: Browser) -> None:
     assert set(texts(page, ".x-title")) == {"step"}
     by_step = lines(page, 2, "valid")
     page.run("document.querySelector('input[value=step]').focus(), 1")
     page.press("ArrowRight")
     assert page.run("document.querySelector('input[value=seconds]').checked")
     assert set(texts(page, ".x-title")) == {"training time (min)"}
-    # Steps took equally long, so only the numbers of the axis differ: 60 steps of 30 s.
+    # All steps took 30 s, so only the numbers on the axis differ.
     assert lines(page, 2, "valid") == by_step
     numbers = texts(page, ".chart:nth-child(1) .plot text")
     assert "30" in numbers
@@ -194,11 +194,11 @@ def test_runs_can_be_hidden(page: Browser) -> None:
     assert len(lines(page, 0, "train")) == 3
     for number in range(3):
         page.run(f"document.querySelectorAll('input[name=run]')[{number}].click(), 1")
-    assert texts(page, ".plot") == ["no figures"] * 6
+    assert texts(page, ".plot") == ["no data"] * 6
     assert page.errors == []
 
 
-def test_the_pointer_reads_all_charts(page: Browser) -> None:
+def test_pointer_shows_figures_in_all_charts(page: Browser) -> None:
     values = ".chart:nth-child(4) .value"
     assert texts(page, values) == [f"{run} 0.006 at step 60" for run in (1, 2, 3)]
     place = (
@@ -225,15 +225,15 @@ def test_the_pointer_reads_all_charts(page: Browser) -> None:
     assert texts(page, values)[0] == "1 0.006 at step 60"
 
 
-def test_the_keyboard_does_what_the_pointer_does(page: Browser) -> None:
+def test_keyboard_moves_the_pointer(page: Browser) -> None:
     page.run("document.querySelectorAll('.plot')[3].focus(), 1")
     for key, step in [("Home", 10), ("ArrowRight", 20), ("ArrowRight", 30), ("ArrowLeft", 20)]:
         page.press(key)
         assert texts(page, "#position") == [f"pointer at step {step}"]
-    said = page.run("document.querySelectorAll('.plot')[3].getAttribute('aria-valuetext')")
-    assert said == ("step 20: training 1 0.002 at step 20, 2 0.002 at step 20, 3 0.002 at step 20")
+    text = page.run("document.querySelectorAll('.plot')[3].getAttribute('aria-valuetext')")
+    assert text == ("step 20: training 1 0.002 at step 20, 2 0.002 at step 20, 3 0.002 at step 20")
     page.press("Escape")
-    assert texts(page, "#position") == ["last figures"]
+    assert texts(page, "#position") == ["latest figures"]
 
 
 def test_scores_lengths_samples_and_differences(page: Browser, report: Report) -> None:
@@ -261,14 +261,12 @@ def test_text_stays_text(report: Report, browser: Browser, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("width", [1200, 600, 360])
-def test_nothing_is_wider_than_the_window(
-    report: Report, browser: Browser, tmp_path: Path, width: int
-) -> None:
+def test_page_fits_the_window(report: Report, browser: Browser, tmp_path: Path, width: int) -> None:
     page = show(report, browser, tmp_path, width=width, dark=width == 600)
     assert page.run("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_tables_fit_500_pixels(report: Report, browser: Browser, tmp_path: Path) -> None:
+def test_tables_fit_into_500_pixels(report: Report, browser: Browser, tmp_path: Path) -> None:
     long = replace(report.runs[0], name="multi30k-en-de-shared", max_steps=1_000_000, step=123_456)
     runs = [long, replace(report.runs[1], parameters=213_000_000), report.runs[2]]
     page = show(replace(report, runs=runs), browser, tmp_path, width=500)
@@ -277,17 +275,17 @@ def test_tables_fit_500_pixels(report: Report, browser: Browser, tmp_path: Path)
         "[...document.querySelectorAll('.scroll')].map((t) => [t.scrollWidth, t.clientWidth])"
     )
     assert len(widths) == 5
-    assert [needed for needed, there in widths if needed > there] == [], widths
+    assert [needed for needed, available in widths if needed > available] == [], widths
 
 
 def test_runs_in_every_state(report: Report, browser: Browser, tmp_path: Path) -> None:
-    """One run alone; no validation; one line of metrics; none; no weights."""
+    """Runs alone, without validation, with one or no line of metrics, without weights."""
     first = report.runs[0]
     empty = {name: [] for name in first.curves.valid}
     curves = replace(first.curves, valid=empty, average=empty)
     page = show(replace(report, runs=[replace(first, curves=curves)]), browser, tmp_path)
     assert len(lines(page, 0, "train")) == 1
-    assert texts(page, ".chart:nth-child(3) .plot") == ["no figures"]
+    assert texts(page, ".chart:nth-child(3) .plot") == ["no data"]
     assert not page.run("document.querySelector('#shown').checkVisibility()")
     one_row = {name: values[:1] for name, values in first.curves.train.items()}
     for rows in (one_row, {name: [] for name in one_row}):

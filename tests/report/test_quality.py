@@ -1,4 +1,4 @@
-"""What is said of translations is what sacreBLEU and the scorer say."""
+"""Quality figures equal those of sacreBLEU and of the scorer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nmt.translate.translator import Translator
 
 
 @contextmanager
-def silent(what: str, total: int) -> Iterator[Advance]:
+def silent(task: str, total: int) -> Iterator[Advance]:
     yield lambda lines: None
 
 
@@ -35,18 +35,18 @@ def data(trained_run: Path) -> EvaluationData:
     return EvaluationData(src.split("\n")[:-1], [tgt.split("\n")[:-1]], "de")
 
 
-def test_all_of_a_text_is_measured(model: TrainedModel, data: EvaluationData) -> None:
+def test_quality_of_a_whole_text(model: TrainedModel, data: EvaluationData) -> None:
     warnings: list[str] = []
-    found = measure(model, data, "the test", silent, warnings.append)
+    quality = measure(model, data, "the test", silent, warnings.append)
     hypotheses = [translation.text for translation in Translator([model]).translate(data.src)]
     options = EvaluateOptions(("bleu", "chrf"), tgt_lang="de", confidence=True)
-    assert found.scores == evaluate(hypotheses, data.refs, options)
+    assert quality.scores == evaluate(hypotheses, data.refs, options)
     scores = list(score_pairs(model, data.src, data.refs[0], 4096))
     tokens = sum(len(score.token_log_probs) for score in scores)
-    assert found.ppl == pytest.approx(math.exp(-sum(s.log_prob for s in scores) / tokens))
-    assert found.sentences == len(data.src) == sum(group.sentences for group in found.by_length)
-    assert len(found.samples) == SAMPLES
-    first = found.samples[0]
+    assert quality.ppl == pytest.approx(math.exp(-sum(s.log_prob for s in scores) / tokens))
+    assert quality.sentences == len(data.src) == sum(group.sentences for group in quality.by_length)
+    assert len(quality.samples) == SAMPLES
+    first = quality.samples[0]
     assert first.loss == max(-s.log_prob / len(s.token_log_probs) for s in scores)
     assert first.src == data.src[first.line - 1]
     assert first.reference == data.refs[0][first.line - 1]
@@ -56,20 +56,20 @@ def test_all_of_a_text_is_measured(model: TrainedModel, data: EvaluationData) ->
     assert warnings == []
 
 
-def test_the_fingerprint_tells_texts_apart(model: TrainedModel, data: EvaluationData) -> None:
+def test_fingerprint_depends_on_the_text(model: TrainedModel, data: EvaluationData) -> None:
     few = EvaluationData(data.src[:2], [data.refs[0][:2]], "de")
     other = EvaluationData(data.src[:2], [data.refs[0][1:3]], "de")
-    prints = [measure(model, d, "", silent, print).fingerprint for d in (few, few, other)]
-    assert prints[0] == prints[1] != prints[2]
+    hashes = [measure(model, d, "", silent, print).fingerprint for d in (few, few, other)]
+    assert hashes[0] == hashes[1] != hashes[2]
 
 
 def test_no_sentences(model: TrainedModel) -> None:
-    with pytest.raises(DataError, match="no sentence"):
+    with pytest.raises(DataError, match="contains no sentences"):
         measure(model, EvaluationData([], [[]], "de"), "empty.txt", silent, print)
 
 
-def test_buckets_are_scored_as_corpora() -> None:
-    # 2 sentences of 5 words, 1 of 6, 1 of 101; a blank one belongs to the shortest.
+def test_each_bucket_is_scored_as_a_corpus() -> None:
+    # 2 sentences of 5 words, 1 of 6, 1 of 101; a blank line falls into the first bucket.
     src = ["a b c d e", "f g h i j", "a b c d e f", "", "w " * 101]
     refs = ["the cat sat on a mat", "a dog ran home today ok", "one two three four", "", "x " * 20]
     hypotheses = ["the cat sat on a rug", "a dog ran home today ok", "one two three four", "", "y"]
@@ -79,8 +79,8 @@ def test_buckets_are_scored_as_corpora() -> None:
         (6, 10, 1),
         (101, None, 1),
     ]
-    places = [0, 1, 3]
-    [expected] = evaluate([hypotheses[p] for p in places], [[refs[p] for p in places]])
+    indices = [0, 1, 3]
+    [expected] = evaluate([hypotheses[p] for p in indices], [[refs[p] for p in indices]])
     assert groups[0].bleu.score == expected.score
     assert groups[1].bleu.score == pytest.approx(100.0)
     assert groups[2].bleu.score == 0.0
@@ -92,8 +92,8 @@ def test_length_in_characters() -> None:
     assert (group.shortest, group.longest) == (6, 10)  # 7 characters
 
 
-def test_the_hardest_by_loss_a_token() -> None:
-    # 6 nats over 3 tokens are 2 a token; 3 nats over 1 token are more.
+def test_hardest_sentences_by_loss_per_token() -> None:
+    # 6 nats over 3 tokens are 2 per token; 3 nats over 1 token are more.
     scores = [
         PairScore(-6.0, [-1.0, -2.0, -3.0], ["a", "b", "</s>"]),
         PairScore(-3.0, [-3.0], ["</s>"]),

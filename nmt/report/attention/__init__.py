@@ -1,1 +1,1 @@
-"""The page about the attention of a sentence pair."""
+"""Attention weights of a sentence pair, as data and as an HTML page."""

@@ -1,4 +1,4 @@
-// ---------------------------------------------------------------- what there is to show
+// ---------------------------------------------------------------- the data
 
 const byId = (id) => document.getElementById(id);
 const pair = JSON.parse(byId("data").textContent);
@@ -12,11 +12,11 @@ const KINDS = {
   },
   encoder: {
     ...{ layers: pair.encoder, rows: source, columns: source },
-    ...{ name: "source to source", leftName: "source, attended to", rightName: "source, attends" },
+    ...{ name: "source to source", leftName: "source (attended to)", rightName: "source (attending)" },
   },
   decoder: {
     ...{ layers: pair.decoder, rows: written, columns: read },
-    ...{ name: "target to target", leftName: "target, attended to", rightName: "target, attends" },
+    ...{ name: "target to target", leftName: "target (attended to)", rightName: "target (attending)" },
   },
 };
 const MEAN = "mean";
@@ -24,15 +24,15 @@ const MEAN = "mean";
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 const mean = (numbers) => sum(numbers) / numbers.length;
 
-/** The places of the tokens of each word, or of each token. */
+/** The indices of the tokens of each word (merge), or of each token. */
 function groups({ tokens, words }, merge) {
-  const found = [];
+  const result = [];
   tokens.forEach((_, place) => {
     const word = words[place];
-    if (merge && place > 0 && word >= 0 && word === words[place - 1]) found.at(-1).push(place);
-    else found.push([place]);
+    if (merge && place > 0 && word >= 0 && word === words[place - 1]) result.at(-1).push(place);
+    else result.push([place]);
   });
-  return found;
+  return result;
 }
 
 function label({ tokens }, places, merge) {
@@ -40,7 +40,7 @@ function label({ tokens }, places, merge) {
   return merge ? text.replaceAll("▁", "") || text : text;
 }
 
-/** Weights of words: summed over the keys of a word, averaged over its queries. */
+/** Merge weights: add them up over the keys of a group, and average over its queries. */
 function merged(weights, rows, columns) {
   return rows.map((queries) =>
     columns.map((keys) => mean(queries.map((query) => sum(keys.map((key) => weights[query][key])))))
@@ -57,10 +57,10 @@ function meanOf(matrices) {
   return first.map((row, i) => row.map((_, j) => mean(matrices.map((matrix) => matrix[i][j]))));
 }
 
-// ---------------------------------------------------------------- the choice and what follows it
+// ---------------------------------------------------------------- the current choice
 
-const choice = { kind: "cross", layer: 0, heads: [], merge: false }; // no heads: their mean
-let view; // labels and weights of the choice
+const choice = { kind: "cross", layer: 0, heads: [], merge: false }; // no heads: the mean of all
+let view; // labels and weights of the current choice
 let pick = { row: null, column: null };
 
 const COLOURS = 8;
@@ -91,11 +91,11 @@ const draw = (tag, attributes, text) => {
   return element;
 };
 
-/** Parts of a text that mark the beginning of a word, and the rest: [text, whether a mark]. */
+/** Split a text into word boundary marks and the rest: [text, whether it is a mark]. */
 const marksApart = (text) =>
   text.split(/(▁+)/).filter(Boolean).map((part) => [part, part.startsWith("▁")]);
 
-/** A token in a figure, the marks for beginnings of words drawn lightly. */
+/** Draw a token, with its word boundary mark in a light colour. */
 function drawToken(attributes, text) {
   const element = draw("text", { ...attributes, dy: "0.35em" });
   const parts = marksApart(text);
@@ -112,7 +112,7 @@ function widest(texts, size) {
 const clamp = (low, number, high) => Math.max(low, Math.min(number, high));
 const largestOf = (weights) => Math.max(...weights.map((row) => Math.max(...row)));
 
-/** What a screen reader is told: for each position, what it attends to most. */
+/** Text for screen readers: what each position attends to most. */
 function description() {
   const rows = view.weights.map((weights, row) => {
     const most = strongest(weights).filter(({ weight }) => weight >= 0.1);
@@ -122,7 +122,7 @@ function description() {
   return `${view.rows.length} positions attend to ${view.columns.length} (${of}). ${rows.join("; ")}.`;
 }
 
-/** The three columns of a row with most weight. */
+/** The three columns with the largest weights in a row. */
 function strongest(weights) {
   const ranked = weights.map((weight, column) => ({ weight, text: view.columns[column] }));
   return ranked.sort((one, other) => other.weight - one.weight).slice(0, 3);
@@ -130,7 +130,7 @@ function strongest(weights) {
 
 const named = ({ weight, text }) => `${text} ${weight.toFixed(2)}`;
 
-/** What the figures show, without the heads. */
+/** Title of the figures, without the heads. */
 const subject = () => `Attention, ${KINDS[choice.kind].name}, layer ${choice.layer + 1}`;
 
 function describe(id, figure) {
@@ -227,7 +227,7 @@ function markMap() {
 
 // ---------------------------------------------------------------- lines
 
-// What is attended to (of a pair of sentences, the source) is at the left, what attends at the right.
+// Keys (for target to source, the source) are on the left, queries on the right.
 const NARROWEST = 150;
 const GAP = 420;
 const NUMBER = 48;
@@ -236,7 +236,7 @@ const BETWEEN_FIGURES = 48;
 const FAINTEST = 0.01;
 let linesLayout;
 
-/** The width that there is for the lines: beside the heat map, or else below it. */
+/** The width available for the lines: next to the heat map if it is at least `least`, else below. */
 function roomForLines(least) {
   const all = document.querySelector("main").clientWidth;
   const maps = Math.ceil(byId("maps").getBoundingClientRect().width);
@@ -258,13 +258,13 @@ function layLines() {
   svg.setAttribute("font-size", step < 20 ? 12 : 14);
 }
 
-/** Where a word is; those of the shorter side are spread over the height of the longer one. */
+/** Vertical position of a word; both sides are spread over the same height. */
 const heightOf = (place, words) => HEADING + ((place + 0.5) * linesLayout.height) / words.length;
 
 const isNear = (row, column) =>
   pick.row === null ? pick.column === null || column === pick.column : row === pick.row;
 
-/** The weight to write beside a word, when the word on the other side is picked. */
+/** The weight to show next to a word while a word on the other side is picked. */
 function besideRow(row) {
   return pick.row === null && pick.column !== null ? view.weights[row][pick.column] : null;
 }
@@ -285,7 +285,7 @@ function drawWord(svg, text, y, weight, chosen, atLeft) {
 
 function drawPart(svg, { head, weights }, shift) {
   const { left, right } = linesLayout;
-  // All together they add up; those of one word can be as strong as the cells of the heat map.
+  // With all lines, overlaps add up. The lines of a single word are as strong as heat map cells.
   const full = pick.row === null && pick.column === null ? 1 : view.largest;
   const group = draw("g", { class: "lines", style: `stroke: ${colourOf(head)}` });
   weights.forEach((ofRow, row) =>
@@ -395,7 +395,7 @@ function moveCell(event) {
   });
 }
 
-/** Up and down go from word to word, left and right to the other side. */
+/** Up and down move from word to word, left and right to the other side. */
 function moveWord(event) {
   const step = ARROWS[event.key];
   if (!step) return letGo(event);
@@ -491,7 +491,7 @@ function fillLayers() {
   byId("layer").replaceChildren(...layers);
 }
 
-/** A box for each head, in its colour, and one for their mean. */
+/** Add a check box for each head, in its colour, and one for the mean. */
 function fillHeads() {
   const boxes = [MEAN, ...KINDS[choice.kind].layers[0].keys()].map((head) => {
     const label = document.createElement("label");
@@ -505,7 +505,7 @@ function fillHeads() {
   byId("heads").replaceChildren(byId("heads").querySelector("legend"), ...boxes);
 }
 
-/** The mean stands alone; with the last head gone it comes back. */
+/** Choose or drop a head. The mean excludes all heads, and returns when no head is left. */
 function chooseHead(head, chosen) {
   if (head === MEAN) choice.heads = [];
   else if (chosen) choice.heads = [...choice.heads, Number(head)].sort((a, b) => a - b);
@@ -513,7 +513,7 @@ function chooseHead(head, chosen) {
   update();
 }
 
-/** Another layer or other heads. */
+/** Redraw after a change of layer or heads. */
 function update() {
   look();
   byId("layer").value = choice.layer;
@@ -527,7 +527,7 @@ function update() {
   showReading();
 }
 
-/** Other words, or another kind with layers of its own. */
+/** Redraw after a change of words or of the kind of attention. */
 function restart() {
   const { layers } = KINDS[choice.kind];
   choice.layer = Math.min(choice.layer, layers.length - 1);

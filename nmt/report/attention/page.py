@@ -1,4 +1,4 @@
-"""A page of HTML that shows attention: one file, which loads nothing."""
+"""Attention as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from nmt.report.html_page import fill_page
 
 
 def render_page(pair: PairAttention) -> str:
-    """Write the page: the template with its style, its script and the weights."""
+    """Return the HTML page for a pair."""
     return fill_page("nmt.report.attention", pair.to_json(), title=pair.src)

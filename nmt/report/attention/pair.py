@@ -1,4 +1,4 @@
-"""The attention of a model over one pair of sentences."""
+"""Attention weights of a model on a sentence pair."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from nmt.translate.engine import Networks, TranslateOptions
 _DIGITS = 5
 
 Weights = list[list[list[list[float]]]]
-"""[layer, head, query, key], each row of keys with the sum 1."""
+"""Indexed by layer, head, query and key; the weights of a query sum to 1."""
 
 
 @dataclass(frozen=True)
 class PairAttention:
-    """Tokens of a pair of sentences, and how they attend to each other.
+    """The tokens of a sentence pair and the attention between them.
 
-    Position t of the decoder reads `tgt_in[t]` and writes `tgt_out[t]`.
+    At position t the decoder reads `tgt_in[t]` and predicts `tgt_out[t]`.
 
     Attributes:
         src, tgt: the sentences.
-        src_tokens: the pieces of the source and its end mark.
-        src_words: the number, from 0, of the word that each belongs to; -1 for marks.
-        tgt_in, tgt_in_words: the begin mark and the pieces of the target, and their words.
-        tgt_out, tgt_out_words: the pieces of the target and its end mark, and their words.
-        encoder: self-attention of the source: src_tokens to src_tokens.
-        decoder: self-attention of the target: positions to tgt_in.
-        cross: encoder-decoder attention: positions to src_tokens.
+        src_tokens: source pieces, followed by EOS.
+        src_words: for each source token, the index of its word, from 0; -1 for EOS.
+        tgt_in, tgt_in_words: BOS, followed by the target pieces, and their words.
+        tgt_out, tgt_out_words: target pieces, followed by EOS, and their words.
+        encoder: encoder self-attention, from src_tokens to src_tokens.
+        decoder: decoder self-attention, from target positions to tgt_in.
+        cross: encoder-decoder attention, from target positions to src_tokens.
     """
 
     src: str
@@ -54,34 +54,34 @@ class PairAttention:
     cross: Weights
 
     def to_json(self) -> str:
-        """Write it as one JSON object, on one line."""
+        """Return the pair as a JSON object on one line."""
         return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
 
 
 def pair_attention(model: TrainedModel, src: str, tgt: str | None = None) -> PairAttention:
-    """Run a model over a pair of sentences and tell its attention.
+    """Return the attention of a model on a sentence pair.
 
     Args:
-        model: the model.
-        src: the source sentence.
-        tgt: its translation. Without it, the one that the model finds.
+        model: a Transformer.
+        src: source sentence.
+        tgt: target sentence; by default, the model's own translation.
 
     Raises:
-        ConfigError: the model is no Transformer.
-        DataError: there is no source, a sentence is no valid text, or it has more tokens than the
+        ConfigError: if the model is not a Transformer.
+        DataError: if src is empty, or a sentence is not valid text or has more tokens than the
             model has positions.
     """
     network = model.transformer("nmt attend")
-    src = _checked("--src", src)
+    src = _check_text("--src", src)
     src_tokens = model.tokenizers.src.tokens(src)
     if not src_tokens:
-        raise DataError("--src: there is no text in it")
+        raise DataError("--src: contains no text")
     _check_length(model, "--src", src_tokens)
     if tgt is None:
         tgt_tokens = model.tokenizers.tgt.decoded_tokens(_search(model, src_tokens))
         [tgt] = model.tokenizers.tgt.decode([[token.id for token in tgt_tokens]])
     else:
-        tgt = _checked("--tgt", tgt)
+        tgt = _check_text("--tgt", tgt)
         tgt_tokens = model.tokenizers.tgt.tokens(tgt)
         _check_length(model, "--tgt", tgt_tokens)
     return _observe(network, model.tokenizers, src, src_tokens, tgt, tgt_tokens)
@@ -100,7 +100,7 @@ def _observe(
     tgt_ids = [token.id for token in tgt_tokens]
     tgt_in = [tokenizers.tgt.bos_id, *tgt_ids]
     device = next(network.parameters()).device
-    found = forced_attention(
+    attention = forced_attention(
         network,
         torch.tensor([src_ids], device=device),
         torch.tensor([tgt_in], device=device),
@@ -115,9 +115,9 @@ def _observe(
         tgt_in_words=[NO_WORD, *tgt_words],
         tgt_out=_texts(tokenizers.tgt, [*tgt_ids, tokenizers.tgt.eos_id], tgt, tgt_tokens),
         tgt_out_words=[*tgt_words, NO_WORD],
-        encoder=_rounded(found.encoder),
-        decoder=_rounded(found.decoder),
-        cross=_rounded(found.cross),
+        encoder=_to_lists(attention.encoder),
+        decoder=_to_lists(attention.decoder),
+        cross=_to_lists(attention.cross),
     )
 
 
@@ -125,39 +125,47 @@ def _search(model: TrainedModel, src_tokens: Sequence[Token]) -> list[int]:
     ids = [*(token.id for token in src_tokens), model.tokenizers.src.eos_id]
     options = TranslateOptions.from_config(model.config.decode)
     [hypotheses] = Networks([model]).search([ids], [""], options)
-    # An unfinished one of all positions leaves none for reading its last token.
+    # If a hypothesis without EOS fills all positions, none is left for its last token as input.
     return hypotheses[0].ids[: (model.network.max_length or len(hypotheses[0].ids) + 1) - 1]
 
 
-def _checked(name: str, text: str) -> str:
+def _check_text(name: str, text: str) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise DataError(f"{name}: no valid text: {error.reason}") from error
+        raise DataError(f"{name}: not valid text: {error.reason}") from error
     return replace_controls(text)[0]
 
 
 def _check_length(model: TrainedModel, name: str, tokens: Sequence[Token]) -> None:
     limit = model.network.max_length
-    if limit is not None and len(tokens) + 1 > limit:  # with the mark at its end or begin
+    if limit is not None and len(tokens) + 1 > limit:  # including EOS or BOS
         raise DataError(
-            f"{name}: {len(tokens) + 1} tokens, but the model has learned only {limit} positions"
+            f"{name}: {len(tokens) + 1} tokens, but the model has only {limit} learned positions"
         )
 
 
 def _texts(
     tokenizer: Tokenizer, ids: Sequence[int], text: str, tokens: Sequence[Token], first: int = 0
 ) -> list[str]:
-    """Name tokens by their pieces, but those that the vocabulary lacks by what they stand for."""
-    names = tokenizer.pieces(ids)
-    for place, token in enumerate(tokens, first):
+    """Return the pieces of tokens, and the original text of unknown tokens.
+
+    Args:
+        tokenizer: tokenizer of the text.
+        ids: token ids, with BOS or EOS.
+        text: the sentence.
+        tokens: tokens of the sentence, without BOS and EOS.
+        first: index in ids of the first of tokens.
+    """
+    texts = tokenizer.pieces(ids)
+    for index, token in enumerate(tokens, first):
         if token.id == tokenizer.unk_id:
-            names[place] = text[token.start : token.end] or names[place]
-    return names
+            texts[index] = text[token.start : token.end] or texts[index]
+    return texts
 
 
-def _rounded(layers: Sequence[Tensor]) -> Weights:
-    """Take the weights of the one pair in the batch, for writing them."""
+def _to_lists(layers: Sequence[Tensor]) -> Weights:
+    """Return the rounded weights of the batch's only pair as nested lists."""
     return [
         [
             [[round(weight, _DIGITS) for weight in row] for row in head]

@@ -1,4 +1,4 @@
-// Saves a figure of the page as an SVG file that needs nothing else.
+// Saves a figure of the page as a self-contained SVG file.
 
 const SVG_NAMESPACE = "http://www.w3.org/2000/svg";
 const CAPTION_HEIGHT = 28;
@@ -15,7 +15,7 @@ const KEPT_STYLES = [
   "font-weight",
 ];
 
-/** Write the styles that the page gives to an element, and those within it, as attributes. */
+/** Copy the computed styles of an element and its descendants into attributes of its copy. */
 function keepStyles(shown, copy) {
   const style = getComputedStyle(shown);
   for (const name of KEPT_STYLES) copy.setAttribute(name, style.getPropertyValue(name));
@@ -24,8 +24,8 @@ function keepStyles(shown, copy) {
 }
 
 /**
- * The text of an SVG file: the figure in the colours for paper, under a caption.
- * caption: [text, style of the text] of each of its parts.
+ * Return the figure as an SVG file, in the colours for paper and with a caption above it.
+ * caption: parts of the caption, each [text, style].
  */
 function standalone(svg, caption, title, description) {
   document.documentElement.classList.add("paper");
@@ -70,6 +70,6 @@ function download(name, text) {
   link.href = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
   link.download = name;
   link.click();
-  // The browser may not have begun to read it yet.
+  // The browser may not have started to read it yet.
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }

@@ -1,4 +1,4 @@
-"""The page in a browser: what it shows, and what pointer and keys do."""
+"""The attention page in a browser: its contents, and pointer and keyboard control."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from nmt.report.attention.page import render_page
 from nmt.report.attention.pair import PairAttention
 
-# Two layers of two heads. Source: "re" "ad" "it" and the end mark; the target: "lies" and "es".
+# Two layers of two heads. Source: "re" "ad" "it" and EOS; target: "lies" "es".
 HEAD_1 = [[0.5, 0.25, 0.25, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
 HEAD_2 = [[0.25, 0.5, 0.0, 0.25], [0.0, 0.0, 1.0, 0.0], [0.0, 0.5, 0.0, 0.5]]
 SELF = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.25, 0.25, 0.5]]
@@ -51,13 +51,13 @@ def choose(page: Any, control: str, value: str) -> None:
 
 
 def heads(page: Any, *numbers: int) -> None:
-    """Choose heads, numbered from 1, by their boxes; with none, the mean."""
+    """Click the check boxes of heads, numbered from 1, or that of their mean if there are none."""
     for number in numbers or (0,):
         page.run(f"document.querySelectorAll('#heads input')[{number}].click()")
 
 
 def shown(page: Any, part: int = 0) -> list[list[float]]:
-    """The weights of a head in the heat map: opacities of its cells times the legend's largest."""
+    """Return the weights of a head in the heat map: cell opacities times the legend's maximum."""
     places = page.run("""[...document.querySelectorAll('#map .cells')].map((cells) =>
         [...cells.children].map((cell) =>
             ["x", "y", "fill-opacity"].map((name) => +cell.getAttribute(name))))""")
@@ -76,10 +76,10 @@ def shown(page: Any, part: int = 0) -> list[list[float]]:
 
 
 def labels(page: Any, axis: str) -> list[str]:
-    found: list[str] = page.run(
+    texts: list[str] = page.run(
         f"[...document.querySelectorAll('#map text[data-{axis}]')].map((t) => t.textContent)"
     )
-    return found
+    return texts
 
 
 def reading(page: Any) -> str:
@@ -87,11 +87,11 @@ def reading(page: Any) -> str:
 
 
 def lines(page: Any) -> list[float]:
-    found: list[float] = page.run(
+    opacities: list[float] = page.run(
         "[...document.querySelectorAll('#lines line')]"
         ".map((line) => +line.getAttribute('stroke-opacity').slice(0, 8))"
     )
-    return found
+    return opacities
 
 
 def corner(page: Any, element: str) -> tuple[float, float]:
@@ -103,14 +103,14 @@ def corner(page: Any, element: str) -> tuple[float, float]:
 
 
 def chosen(page: Any) -> list[str]:
-    found: list[str] = page.run(
+    names: list[str] = page.run(
         "[...document.querySelectorAll('#heads label')].filter((l) => l.control.checked)"
         ".map((l) => l.textContent)"
     )
-    return found
+    return names
 
 
-def test_it_opens_with_the_mean_of_the_last_layer(page: Any) -> None:
+def test_page_opens_with_the_mean_of_the_last_layer(page: Any) -> None:
     assert labels(page, "row") == ["▁lies", "▁es", "</s>"]
     assert labels(page, "column") == ["▁re", "ad", "▁</script><b>it", "</s>"]
     # Means of the two heads.
@@ -121,7 +121,7 @@ def test_it_opens_with_the_mean_of_the_last_layer(page: Any) -> None:
     assert page.run("document.querySelectorAll('b').length") == 0
 
 
-def test_layers_heads_and_kinds_are_chosen(page: Any) -> None:
+def test_choosing_layers_heads_and_kinds(page: Any) -> None:
     heads(page, 1)
     assert shown(page) == [pytest.approx(row) for row in HEAD_1]
     choose(page, "layer", "0")
@@ -129,20 +129,20 @@ def test_layers_heads_and_kinds_are_chosen(page: Any) -> None:
     choose(page, "kind", "decoder")
     assert shown(page) == [pytest.approx(row) for row in SELF]
     assert labels(page, "column") == ["<s>", "▁lies", "▁es"]
-    # The encoder has one layer only.
+    # The encoder has only one layer.
     choose(page, "layer", "1")
     choose(page, "kind", "encoder")
     assert shown(page) == [pytest.approx(row) for row in EVEN]
     assert page.run("document.getElementById('layer').value") == "0"
 
 
-def test_tokens_are_merged_to_words(page: Any) -> None:
+def test_tokens_are_merged_into_words(page: Any) -> None:
     page.run("document.getElementById('merge').click()")
     assert labels(page, "column") == ["read", "</script><b>it", "</s>"]
-    # Keys are added up: 0.375 + 0.375. Rows keep the sum 1.
+    # Keys are added up: 0.375 + 0.375. Rows still sum to 1.
     expected = [[0.75, 0.125, 0.125], [0, 1, 0], [0.25, 0, 0.75]]
     assert shown(page) == [pytest.approx(row, abs=1e-3) for row in expected]
-    # Queries are averaged: of two even rows an even one, whose keys are added up.
+    # Queries are averaged: two uniform rows give a uniform row, in which keys are added up.
     choose(page, "kind", "encoder")
     assert shown(page) == [pytest.approx([0.5, 0.25, 0.25], abs=1e-3)] * 3
 
@@ -165,24 +165,24 @@ def test_all_layers_and_heads_can_be_clicked(page: Any) -> None:
 def test_lines_follow_the_pointer(page: Any) -> None:
     left, top = corner(page, "lines")
     width = page.run("+document.getElementById('lines').getAttribute('width')")
-    # The source is at the left, the target at the right, over the same height: 4 words of 22.
+    # The source is on the left, the target on the right, with the same height: 4 words of 22.
     assert page.run("[...document.querySelectorAll('#lines .side')].map((t) => t.textContent)") == [
         "source",
         "target",
     ]
-    page.point(left + width - 50, top + 26 + 15)  # "lies", the first word at the right
+    page.point(left + width - 50, top + 26 + 15)  # "lies", the first word on the right
     assert lines(page) == [0.375, 0.375, 0.125, 0.125]
     assert reading(page) == "▁lies attends to ▁re 0.38, ad 0.38, ▁</script><b>it 0.13"
-    page.point(left + 50, top + 26 + 22 + 5)  # "ad", the second at the left
+    page.point(left + 50, top + 26 + 22 + 5)  # "ad", the second on the left
     assert lines(page) == [0.375, 0.25]
     assert reading(page) == "ad receives 0.63 in all"
-    assert corner(page, "lines") == (left, top)  # the reading moves nothing
+    assert corner(page, "lines") == (left, top)  # the description moves nothing
     page.point(left, top - 30)
     assert len(lines(page)) == 7
     assert reading(page) == ""
 
 
-def test_the_shorter_side_is_as_tall_as_the_longer(page: Any) -> None:
+def test_both_sides_are_equally_tall(page: Any) -> None:
     ends = page.run(
         "[...document.querySelectorAll('#lines line')]"
         ".map((l) => ['x1', 'y1', 'x2', 'y2'].map((name) => +l.getAttribute(name)))"
@@ -192,7 +192,7 @@ def test_the_shorter_side_is_as_tall_as_the_longer(page: Any) -> None:
     assert all(x1 < x2 for x1, _, x2, _ in ends)
 
 
-def test_the_heat_map_follows_the_pointer(page: Any) -> None:
+def test_heat_map_follows_the_pointer(page: Any) -> None:
     box = page.run(
         "(({left, top, height}) => [left, top, height])"
         "(document.querySelector('#map .frame').getBoundingClientRect())"
@@ -204,7 +204,7 @@ def test_the_heat_map_follows_the_pointer(page: Any) -> None:
     assert near == ["▁es", "▁</script><b>it"]
 
 
-def test_several_heads_have_colours_of_their_own(page: Any) -> None:
+def test_each_head_has_its_own_colour(page: Any) -> None:
     assert chosen(page) == ["mean"]
     heads(page, 2, 1)
     assert chosen(page) == ["1", "2"]
@@ -222,7 +222,7 @@ def test_several_heads_have_colours_of_their_own(page: Any) -> None:
     page.run("document.getElementById('map-frame').focus()")
     page.press("ArrowDown")
     assert reading(page).startswith("▁lies takes head 1: 0.500, head 2: 0.250 of its attention")
-    # Without the last of them, or with the mean, there is the mean alone.
+    # The mean is chosen alone, and again once no head is left.
     heads(page, 1)
     assert chosen(page) == ["2"]
     heads(page, 2)
@@ -231,7 +231,7 @@ def test_several_heads_have_colours_of_their_own(page: Any) -> None:
     assert chosen(page) == ["mean"]
 
 
-def test_marks_for_the_beginning_of_words_are_light(page: Any) -> None:
+def test_word_boundary_marks_are_light(page: Any) -> None:
     marks = page.run(
         "[...document.querySelectorAll('#map .start')]"
         ".map((t) => [t.textContent, +getComputedStyle(t).fillOpacity])"
@@ -247,11 +247,11 @@ def test_figures_are_described(page: Any, figure: str) -> None:
     )
     name = {"map": "Heat map", "lines": "Lines"}[figure]
     assert attributes == ["img", f"{name}: Attention, target to source, layer 2, head 1"]
-    said = page.run(
+    text = page.run(
         f"document.getElementById(document.getElementById('{figure}')"
         ".getAttribute('aria-describedby')).textContent"
     )
-    assert said.startswith("3 positions attend to 4 (head 1). ▁lies: ▁re 0.50, ad 0.25, ")
+    assert text.startswith("3 positions attend to 4 (head 1). ▁lies: ▁re 0.50, ad 0.25, ")
 
 
 @pytest.mark.parametrize("figure", ["map", "lines"])
@@ -269,13 +269,13 @@ def test_figures_are_saved(browser: Any, tmp_path: Path, figure: str) -> None:
     assert (title.text or "").endswith("target to source, layer 2, head 1, head 2")
     assert (description.text or "").startswith("3 positions attend to 4")
     assert "".join(caption.itertext()) == "Attention, target to source, layer 2, head 1, head 2"
-    # It stands alone, in the colours for paper.
+    # The file is self-contained and uses the colours for paper.
     assert not any(mark in text for mark in ("var(", "class=", "<style", "href"))
     assert back.get("fill") == "rgb(255, 255, 255)"
     assert {"rgb(0, 114, 178)", "rgb(200, 78, 0)"} <= set(re.findall(r'"(rgb\([^"]+\))"', text))
     words = ["".join(one.itertext()) for one in root.iter("{http://www.w3.org/2000/svg}text")]
     assert set(PAIR.src_tokens + PAIR.tgt_out) <= set(words)
-    # The page is as it was before.
+    # The page is unchanged.
     assert browser.run("document.querySelectorAll('.paper').length") == 0
     assert (
         len(browser.run(f"[...document.querySelectorAll('#{figure} desc')].map((d) => d.id)")) == 1
@@ -283,7 +283,7 @@ def test_figures_are_saved(browser: Any, tmp_path: Path, figure: str) -> None:
     assert browser.errors == []
 
 
-def test_everything_can_be_reached_and_moved_by_keys(page: Any) -> None:
+def test_keyboard_control(page: Any) -> None:
     reached = []
     for _ in range(17):
         page.press("Tab")
@@ -318,7 +318,7 @@ def test_every_control_has_a_label(page: Any) -> None:
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (420, False)])
-def test_sixty_tokens_fit(browser: Any, tmp_path: Path, width: int, dark: bool) -> None:
+def test_sixty_tokens_fit_the_window(browser: Any, tmp_path: Path, width: int, dark: bool) -> None:
     size = 60
     tokens = [f"▁word{place}" for place in range(size)]
     even = [[round(1 / size, 5)] * size] * size
@@ -328,12 +328,12 @@ def test_sixty_tokens_fit(browser: Any, tmp_path: Path, width: int, dark: bool) 
     layers = [[even] * 2] * 2
     path.write_text(render_page(PairAttention("x", "y", *sides, layers, layers, layers)), "utf-8")
     browser.open(path, width, dark=dark)
-    # The page itself does not scroll sideways; at most a picture in its frame does.
+    # A figure may scroll sideways within its frame, but not the page.
     assert browser.run("document.documentElement.scrollWidth") <= width
     assert len(shown(browser)) == size
-    # No label is smaller than what can be read.
+    # Labels are large enough to read.
     assert browser.run("+document.getElementById('map').getAttribute('font-size')") >= 10
-    # Text and ground are far apart in both schemes.
+    # Text contrasts with the background in both colour schemes.
     colors = browser.run(
         "['color', 'backgroundColor'].map((name) => getComputedStyle(document.body)[name])"
     )

@@ -1,4 +1,4 @@
-"""The weights of one pair of sentences, and the command that shows them."""
+"""Attention weights of a sentence pair, and `nmt attend`."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def pair(model: TrainedModel) -> PairAttention:
 def test_weights_are_those_of_the_model(model: TrainedModel, pair: PairAttention) -> None:
     tokenizer = model.tokenizers.src
     [src], [tgt] = tokenizer.encode([SRC]), tokenizer.encode([TGT])
-    found = forced_attention(
+    attention = forced_attention(
         model.network,
         torch.tensor([[*src, tokenizer.eos_id]]),
         torch.tensor([[tokenizer.bos_id, *tgt]]),
     )
     for name in ("encoder", "decoder", "cross"):
-        for weights, expected in zip(getattr(pair, name), getattr(found, name), strict=True):
+        for weights, expected in zip(getattr(pair, name), getattr(attention, name), strict=True):
             torch.testing.assert_close(torch.tensor(weights), expected[0], atol=6e-6, rtol=0)
             for row in (row for head in weights for row in head):
                 assert math.isclose(sum(row), 1, abs_tol=1e-3)
@@ -63,26 +63,26 @@ def test_tokens_and_words(pair: PairAttention) -> None:
     assert len(pair.cross[0][0][0]) == len(pair.src_tokens)
 
 
-def test_without_a_target_it_is_the_models_own(model: TrainedModel) -> None:
-    found = pair_attention(model, "the cat sat.")
+def test_default_target_is_the_models_translation(model: TrainedModel) -> None:
+    pair = pair_attention(model, "the cat sat.")
     [expected] = Translator([model]).translate(["the cat sat."])
-    assert found.tgt == expected.text
-    assert found.tgt_out[-1] == "</s>"
+    assert pair.tgt == expected.text
+    assert pair.tgt_out[-1] == "</s>"
 
 
 @pytest.mark.parametrize("src", ["", "   ", "\udcff"])
-def test_no_source(model: TrainedModel, src: str) -> None:
+def test_empty_or_invalid_source(model: TrainedModel, src: str) -> None:
     with pytest.raises(DataError, match="--src"):
         pair_attention(model, src)
 
 
-def test_an_empty_target_has_one_position(model: TrainedModel) -> None:
-    found = pair_attention(model, "the cat.", "")
-    assert (found.tgt_in, found.tgt_out) == (["<s>"], ["</s>"])
-    assert found.decoder == [[[[1.0]], [[1.0]]]]
+def test_empty_target_has_one_position(model: TrainedModel) -> None:
+    pair = pair_attention(model, "the cat.", "")
+    assert (pair.tgt_in, pair.tgt_out) == (["<s>"], ["</s>"])
+    assert pair.decoder == [[[[1.0]], [[1.0]]]]
 
 
-def test_json_in_a_script_element_cannot_end_it(pair: PairAttention) -> None:
+def test_json_cannot_end_its_script_element(pair: PairAttention) -> None:
     page = render_page(pair)
     assert page.count("</script>") == page.count("<script") == 2
     assert page.count("<!--") == 0
@@ -91,7 +91,7 @@ def test_json_in_a_script_element_cannot_end_it(pair: PairAttention) -> None:
     assert json.loads(data) == json.loads(pair.to_json())
 
 
-def test_the_page_names_nothing_outside_itself(pair: PairAttention) -> None:
+def test_page_is_self_contained(pair: PairAttention) -> None:
     page = render_page(pair)
     assert "{{" not in page.split('id="data">')[0]
     assert "http://www.w3.org/2000/svg" in page
@@ -103,7 +103,7 @@ def attend(run: Path, *arguments: str) -> Result:
     return CliRunner().invoke(app, ["attend", str(run), "--threads", "1", *arguments])
 
 
-def test_a_model_of_another_kind_is_refused(model: TrainedModel) -> None:
+def test_other_kinds_of_model_are_refused(model: TrainedModel) -> None:
     section = RecurrentConfig(kind="rnn", d_model=8, d_hidden=8)
     config = model.config.model_copy(update={"model": section})
     recurrent = replace(
@@ -113,7 +113,7 @@ def test_a_model_of_another_kind_is_refused(model: TrainedModel) -> None:
         pair_attention(recurrent, SRC, TGT)
 
 
-def test_the_command(trained_run: Path, pair: PairAttention, tmp_path: Path) -> None:
+def test_attend_command(trained_run: Path, pair: PairAttention, tmp_path: Path) -> None:
     given = ["--src", SRC, "--tgt", TGT]
     out = tmp_path / "attention.html"
     done = attend(trained_run, *given, "-o", str(out))
@@ -127,7 +127,7 @@ def test_the_command(trained_run: Path, pair: PairAttention, tmp_path: Path) -> 
     assert json.loads((tmp_path / "a.json").read_text("utf-8")) == json.loads(pair.to_json())
 
 
-def test_what_the_command_refuses(trained_run: Path, tmp_path: Path) -> None:
+def test_attend_command_refusals(trained_run: Path, tmp_path: Path) -> None:
     done = attend(trained_run, "--src", "the cat.", "-o", str(trained_run / "config.yaml"))
     assert done.exit_code == 2
     assert "config.yaml: the same file as" in done.stderr
