@@ -1,10 +1,11 @@
-"""The base class of the configuration's sections, and types that several of them use."""
+"""The base class of the configuration's sections, and types that several sections use."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nmt.limits import MAX_BATCH_TOKENS, MAX_LENGTH, MAX_STEPS
 
@@ -16,14 +17,17 @@ BatchTokens = Annotated[int, Field(gt=0, le=MAX_BATCH_TOKENS)]
 Length = Annotated[int, Field(gt=0, le=MAX_LENGTH)]
 
 
-def refuse(*checks: tuple[bool, str]) -> None:
-    """Raise one error that says all that is broken, for pydantic to report."""
-    faults = [message for broken, message in checks if broken]
-    if faults:
-        raise ValueError("; ".join(faults))
-
-
 class Section(BaseModel):
-    """A part of the configuration: unknown keys are refused, values cannot be changed later."""
+    """A section of the configuration. Unknown keys are refused and values cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    def _conflicts(self) -> Iterator[str]:
+        """Yield a message for each combination of values that is not allowed."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Section:
+        if conflicts := list(self._conflicts()):
+            raise ValueError("; ".join(conflicts))
+        return self

@@ -389,7 +389,7 @@ def test_a_dumped_configuration_is_read_back_to_the_same(load: Callable[..., Con
         ),
         (
             ["model.positions={combine: concat, width: 512}", "model.tie_embeddings=none"],
-            "model: positions.width 512 must lie between 0 and d_model 512",
+            "model: positions.width 512 must be between 0 and d_model 512",
         ),
         (
             ["model.positions.combine=concat"],
@@ -407,12 +407,12 @@ def test_a_dumped_configuration_is_read_back_to_the_same(load: Callable[..., Con
             ["model={kind: rnn, tie_embeddings: all}", "tokenizer.joint=false"],
             "model.tie_embeddings: all needs tokenizer.joint: true",
         ),
-        (["decode.trees=true"], "decode.trees needs brackets with labels among tokenizer.user"),
+        (["decode.trees=true"], "decode.trees needs labelled brackets among tokenizer.user"),
         (["model.kind=lstm"], "model.kind: it is one of transformer, rnn, conv"),
         (["model.kind=[a]"], "model.kind: it is one of transformer, rnn, conv"),
         (["model=7"], "model: it takes a section, with keys such as kind, d_model"),
         (["model.kind=rnn", "model.dropout=2"], "model.dropout: input should be less than 1"),
-        (["tokenizer.src_model=a"], "tokenizer: src_model and tgt_model go together"),
+        (["tokenizer.src_model=a"], "tokenizer: src_model and tgt_model are only valid together"),
         (
             ["tokenizer.src_model=a", "tokenizer.tgt_model=b"],
             "tokenizer: src_model and tgt_model need joint: false",
