@@ -293,7 +293,7 @@ def open_own(path: Path) -> io.FileIO:
         if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
             return file
         file.close()
-    raise FileError(f"{path}: a link or not a file; delete it, or choose another --output")
+    raise FileError(f"{path}: a link or not a file; delete it, or choose another `output`")
 
 
 def lock(file: IO[Any] | io.RawIOBase) -> None:

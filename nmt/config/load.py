@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from nmt.errors import ConfigError, FileError
 from nmt.files import MAX_YAML_BYTES, read_bounded
 
 
-def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
+def load_config(path: str | Path, overrides: Sequence[str] | None = None) -> Config:
     """Read a YAML file, apply `a.b=value` overrides and check the result.
 
     A file that says `extends: other.yaml`, a path relative to its own folder, changes what that
@@ -38,12 +40,31 @@ def load_config(path: str | Path, overrides: list[str] | None = None) -> Config:
     origins: dict[str, str] = {}
     for origin, changes in _read_chain(Path(path)):
         _merge(values, changes, Config, origin, origins)
+    return _overridden(values, overrides or [], str(path), origins)
+
+
+def make_config(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
+    """Check a configuration that is not in a file.
+
+    Args:
+        values: the sections, as a YAML file has them.
+        overrides: as in `load_config`.
+
+    Raises:
+        ConfigError: the result breaks the schema; the message lists every fault.
+    """
+    return _overridden(copy.deepcopy(dict(values)), overrides, "the configuration", {})
+
+
+def _overridden(
+    values: dict[str, Any], overrides: Sequence[str], name: str, origins: dict[str, str]
+) -> Config:
     faults = []
-    for item in overrides or []:
+    for item in overrides:
         if fault := _override(values, item):
             faults.append(fault)
         _forget(origins, item.partition("=")[0])
-    return _validated(values, str(path), origins, faults)
+    return _validated(values, name, origins, faults)
 
 
 def load_model_config(path: Path) -> Config:

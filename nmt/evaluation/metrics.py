@@ -53,10 +53,10 @@ class EvaluateOptions:
             known = ", ".join(sorted(BLEU.TOKENIZERS))
             raise ConfigError(f"unknown tokenizer {self.tokenize!r}; choose from {known}")
         if self.tokenize is not None and "bleu" not in self.metrics:
-            raise ConfigError("--tokenize applies to bleu only, which is not among --metrics")
+            raise ConfigError("`tokenize` applies to bleu only, which is not among `metrics`")
         if self.lowercase and not {"bleu", "chrf", "ter"}.intersection(self.metrics):
             raise ConfigError(
-                "--lowercase applies to bleu and chrf only, and neither is among --metrics"
+                "`lowercase` applies to bleu and chrf only, and neither is among `metrics`"
             )
         if self.confidence:
             _check_seed(brackets.bootstrap_seed())
@@ -226,7 +226,7 @@ def _metric(name: str, options: EvaluateOptions) -> Any:
                 reason = " ".join(str(error).split())
                 raise ConfigError(
                     f"the BLEU tokenizer for this language is not installed: {reason}; "
-                    "install it or choose another with --tokenize"
+                    "install it or choose another `tokenize`"
                 ) from error
             except OSError as error:
                 raise FileError(

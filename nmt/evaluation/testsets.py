@@ -54,18 +54,18 @@ def read_test_data(
     if test_set is not None:
         if src or refs:
             raise ConfigError(
-                "--test-set comes with its own source and references: leave out --src and --ref"
+                "`test_set` comes with its own source and references: leave out `src` and `ref`"
             )
         if langs is None and config is None:
-            raise ConfigError("--test-set needs --langs, for example en-de")
+            raise ConfigError("`test_set` needs `langs`, for example en-de")
         langs = langs or f"{config.data.src_lang}-{config.data.tgt_lang}"  # type: ignore[union-attr]
         return EvaluationData(*read_test_set(test_set, langs), langs.rpartition("-")[2])
     if langs is not None:
-        raise ConfigError("--langs needs --test-set")
+        raise ConfigError("`langs` needs `test_set`")
     tgt_lang = config.data.tgt_lang if config else ""
     if refs:
         if config and not src:
-            raise ConfigError("--ref needs --src with the text to translate")
+            raise ConfigError("`ref` needs `src` with the text to translate")
         references = [list(read_lines(ref, keep_bom=True)) for ref in refs]
         sources = list(read_lines(src)) if src else []
         for ref, lines in zip(refs, references, strict=True):
@@ -73,9 +73,9 @@ def read_test_data(
                 raise DataError(f"{src} has {len(sources)} lines, but {ref} has {len(lines)}")
         return EvaluationData(sources, references, tgt_lang)
     if src or config is None:
-        raise ConfigError("no references: give --ref or --test-set")
+        raise ConfigError("no references: give `ref` or `test_set`")
     if not config.data.test:
-        raise ConfigError("the model's configuration has no data.test: give --src and --ref")
+        raise ConfigError("the model's configuration has no data.test: give `src` and `ref`")
     pairs = [pair for corpus in config.data.test for pair in read_pairs(corpus, config.data)]
     return EvaluationData([pair.src for pair in pairs], [[pair.tgt for pair in pairs]], tgt_lang)
 

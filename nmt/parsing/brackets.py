@@ -28,7 +28,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from nmt import __version__
 from nmt.errors import DataError
 from nmt.parsing.evalb_parameters import COLLINS, EvalbParameters
 from nmt.parsing.trees import (
@@ -41,6 +40,7 @@ from nmt.parsing.trees import (
     parse_linearised,
     project,
 )
+from nmt.version import __version__
 
 _QUOTES = {"'", '"', "/"}
 """The words that EVALB treats as quotation marks if they have a tag of QUOTE_LABEL."""

@@ -20,8 +20,6 @@ from nmt.report.curves import Curves, read_curves
 from nmt.runs import checkpoint
 
 if TYPE_CHECKING:
-    import torch
-
     from nmt.evaluation.testsets import EvaluationData
     from nmt.report.quality import Quality
 
@@ -102,6 +100,7 @@ def gather(
     console: Console,
     *,
     device: str = "auto",
+    threads: int | None = None,
 ) -> Report:
     """Read runs, and translate with those that have weights.
 
@@ -112,7 +111,7 @@ def gather(
         paths: run directories, or weights directories within them.
         text: text to translate; None to translate nothing.
         console: standard error, for progress.
-        device: device to translate on.
+        device, threads: as in `nmt.api.load`.
 
     Raises:
         ConfigError: if there is no such device, or only one of text.src and text.refs is given.
@@ -126,9 +125,9 @@ def gather(
         from nmt.device import choose_device
 
         given = _read_given_data(text)
-        chosen_device = choose_device(device)
+        choose_device(device)  # an error of the command, not of each run
         runs = [
-            _add_quality(run, path, text, given, chosen_device, console)
+            _add_quality(run, path, text, given, console, device=device, threads=threads)
             for run, path in zip(runs, paths, strict=True)
         ]
     for run in runs:
@@ -208,7 +207,7 @@ def _read_given_data(text: Text) -> EvaluationData | None:
     if text.src is None and not text.refs:
         return None
     if text.src is None or not text.refs:
-        raise ConfigError("--src and --ref must be given together")
+        raise ConfigError("`src` and `ref` must be given together")
     from nmt.evaluation.testsets import read_test_data
 
     return read_test_data(None, src=text.src, refs=text.refs)
@@ -219,18 +218,20 @@ def _add_quality(
     path: Path,
     text: Text,
     given: EvaluationData | None,
-    device: torch.device,
     console: Console,
+    *,
+    device: str,
+    threads: int | None,
 ) -> RunReport:
     """Add the quality of the run's translations, or a note saying why there are none."""
+    from nmt import api
     from nmt.report.quality import measure
-    from nmt.runs.model import load_model
 
     notes = list(run.notes)
     track = _ProgressTracker(run.name, console)
     quality = None
     try:
-        model = load_model(path, device)
+        model = api.load(path, engine="nmt", device=device, threads=threads)
         if given is None:
             data, name = _read_own_data(model.config, text.part)
         else:
@@ -254,7 +255,7 @@ def _read_own_data(config: Config, part: str | None) -> tuple[EvaluationData, st
     part = part or ("test" if config.data.test else "valid")
     corpora = config.data.test if part == "test" else config.data.valid
     if not corpora:
-        raise ConfigError(f"the configuration has no data.{part}: give --src and --ref")
+        raise ConfigError(f"the configuration has no data.{part}: give `src` and `ref`")
     pairs = [pair for corpus in corpora for pair in read_pairs(corpus, config.data)]
     data = EvaluationData(
         [pair.src for pair in pairs], [[pair.tgt for pair in pairs]], config.data.tgt_lang

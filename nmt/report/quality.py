@@ -9,13 +9,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from nmt.api import Model
 from nmt.errors import DataError
 from nmt.evaluation.metrics import EvaluateOptions, Score, evaluate
 from nmt.evaluation.testsets import EvaluationData
 from nmt.progress import Advance
-from nmt.runs.model import TrainedModel
-from nmt.translate.score import PairScore, Totals, score_pairs
-from nmt.translate.translator import Translator
+from nmt.translate.score import PairScore, Totals
 
 SAMPLES = 20
 """Number of sentences to show: those with the largest loss."""
@@ -95,7 +94,7 @@ class Quality:
 
 
 def measure(
-    model: TrainedModel,
+    model: Model,
     data: EvaluationData,
     text: str,
     track: Track,
@@ -115,7 +114,7 @@ def measure(
     """
     if not data.src:
         raise DataError(f"{text}: contains no sentences")
-    translator = Translator([model], warn=warn)
+    translator = model.translator({}, warn=warn)
     with track("translating", len(data.src)) as advance:
         translated = translator.translate(data.src, advance=advance)
         hypotheses = [translation.text for translation in translated]
@@ -188,18 +187,17 @@ def hardest(
 
 
 def _losses(
-    model: TrainedModel, data: EvaluationData, track: Track, warn: Callable[[str], None]
+    model: Model, data: EvaluationData, track: Track, warn: Callable[[str], None]
 ) -> tuple[list[PairScore], float | None]:
     """Return the scores and the perplexity of the references.
 
     Returns no scores, and None, if a reference has more tokens than the model has positions.
     """
-    batch_tokens = model.config.decode.batch_tokens
     totals = Totals()
     scores = []
     try:
         with track("scoring the references", len(data.src)) as advance:
-            for score in score_pairs(model, data.src, data.refs[0], batch_tokens, advance):
+            for score in model.score_stream(data.src, data.refs[0], advance=advance):
                 totals.add(score)
                 scores.append(score)
     except DataError as error:

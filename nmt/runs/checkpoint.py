@@ -35,7 +35,6 @@ from typing import TYPE_CHECKING, Any
 
 import safetensors
 
-import nmt
 from nmt.config.load import load_model_config
 from nmt.config.schema import Config
 from nmt.data.corpus import files_of as corpus_files
@@ -52,6 +51,7 @@ from nmt.files import (
     refuse_link,
     temporary_name,
 )
+from nmt.version import __version__
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -153,7 +153,7 @@ def save_checkpoint(
         size = sum(t.nbytes for named in tensors.values() for t in named.values())
         raise FileError(
             f"{directory}: cannot save the checkpoint ({reason(error)}); it needs "
-            f"{size / 1e6:.0f} MB. Make room or choose another --run-dir; the checkpoints saved "
+            f"{size / 1e6:.0f} MB. Make room or choose another `run_dir`; the checkpoints saved "
             "before are whole and the same command goes on from them"
         ) from error
 
@@ -258,7 +258,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     if manifest["format"] > FORMAT:
         raise FileError(
             f"{directory}: written in format {manifest['format']} by nmt {manifest.get('nmt')}, "
-            f"newer than this nmt {nmt.__version__} reads ({FORMAT}): upgrade nmt"
+            f"newer than this nmt {__version__} reads ({FORMAT}): upgrade nmt"
         )
     return manifest
 
@@ -463,7 +463,7 @@ def clear_failed_start(run: Path) -> None:
     texts = [run / "config.yaml", run / "data.json"]
     for path in (tokenizer, *texts):
         if path.exists() and not (tokenizer / "manifest.json").is_file():
-            raise FileError(f"{path}: is in the way, and of no training; choose another --run-dir")
+            raise FileError(f"{path}: is in the way, and of no training; choose another `run_dir`")
     with as_file_error(run, "cannot be cleared up"):
         for path in texts:
             path.unlink(missing_ok=True)
@@ -503,7 +503,7 @@ def kept_if_used(run: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked(run: Path, advice: str = "wait for it or choose another --run-dir") -> Iterator[None]:
+def locked(run: Path, advice: str = "wait for it or choose another `run_dir`") -> Iterator[None]:
     """Hold the run directory for one training; the system frees it when the process dies.
 
     Args:
@@ -650,7 +650,7 @@ def finished_step(run: Path) -> int:
 def _versions() -> dict[str, str]:
     """Name the `VERSIONS` at work."""
     libraries = {name: importlib.metadata.version(name) for name in ("torch", "sentencepiece")}
-    return {"nmt": nmt.__version__, **libraries, "python": platform.python_version()}
+    return {"nmt": __version__, **libraries, "python": platform.python_version()}
 
 
 def _replace_directory(temporary: Path, directory: Path) -> None:

@@ -74,7 +74,7 @@ def check_settings(config: Config, run: Path) -> list[str]:
     ]
     if refused:
         raise ConfigError(
-            f"{run} holds a run of another configuration; take its values, or another --run-dir",
+            f"{run} holds a run of another configuration; take its values, or another `run_dir`",
             *refused,
         )
     listing = ", ".join(
@@ -105,7 +105,7 @@ def check_validation_data(run: Path, valid: Prepared | None) -> None:
     if before != now:
         raise ConfigError(
             f"data.valid: the text in it is not what {run} was validated on, and scores of "
-            "different texts do not compare; bring that back, or choose another --run-dir"
+            "different texts do not compare; bring that back, or choose another `run_dir`"
         )
 
 

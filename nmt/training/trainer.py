@@ -357,7 +357,7 @@ class Trainer:
         if state.get("data") != self.train_data.key:
             raise ConfigError(
                 f"data.train: the text in it is not what {found.path} was trained on; "
-                "bring that back, or choose another --run-dir"
+                "bring that back, or choose another `run_dir`"
             )
         files = ("weights", "optimizer", "random")
         tensors = {name: checkpoint.load_tensors(found.path, name) for name in files}

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from nmt.config.schema import Config
+from nmt.config.search import search_options
 from nmt.data.batching import BatchOrder, batches
 from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizers
@@ -22,7 +23,6 @@ from nmt.model.network import Network
 from nmt.runs.model import TrainedModel
 from nmt.signals import StopFlag
 from nmt.training.loss import batch_loss
-from nmt.translate.engine import TranslateOptions
 from nmt.translate.translator import Translator
 
 
@@ -101,7 +101,7 @@ class Validator:
         train, decode = self.config.train, self.config.decode
         count = min(len(self.data), train.valid_sentences or len(self.data))
         sources, references = self.data.texts(range(count))
-        options = TranslateOptions.from_config(decode, beam_size=train.valid_beam_size)
+        options = search_options(decode, {"beam_size": train.valid_beam_size})
         model = TrainedModel(self.config, self.tokenizers, network, weights=Path())
         translator = Translator([model], options, self.say, poll=lambda: _leave_if(stop))
         try:

@@ -1,4 +1,4 @@
-"""The proof that a training resumes exactly: `nmt train … --verify-resume N`."""
+"""The proof that a training resumes exactly: `nmt train … `verify_resume` N`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def verify_resume(config: Config, steps: int, console: Console) -> str:
     """
     if not 3 <= steps <= config.train.max_steps:
         raise ConfigError(
-            f"--verify-resume {steps}: must be from 3 to train.max_steps {config.train.max_steps}"
+            f"`verify_resume` {steps}: must be from 3 to train.max_steps {config.train.max_steps}"
         )
     config = _shortened(config, steps)
     cuts = (steps // 3, 2 * steps // 3)
@@ -101,10 +101,10 @@ def _in_new_process(config: Config, run: Path, stop_after: int | None, stop: Sto
         process.terminate()
         process.join()
     if stop.signum:
-        raise Interrupted("--verify-resume: stopped; nothing of it is left", stop.signum)
+        raise Interrupted("`verify_resume`: stopped; nothing of it is left", stop.signum)
     assert process.exitcode is not None
     if process.exitcode != (128 + signal.SIGTERM if stop_after else 0):
-        error = NmtError(f"--verify-resume: the training in {run.name} could not be done")
+        error = NmtError(f"`verify_resume`: the training in {run.name} could not be done")
         killed_by = -process.exitcode
         error.exit_code = 128 + killed_by if killed_by > 0 else process.exitcode or error.exit_code
         raise error

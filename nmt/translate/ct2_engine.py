@@ -11,6 +11,7 @@ from types import ModuleType
 import torch
 
 from nmt.config.schema import Config
+from nmt.config.search import SearchOptions
 from nmt.data.lengths import LengthModel
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, FileError
@@ -18,7 +19,6 @@ from nmt.runs.checkpoint import faults, load_run_config
 from nmt.runs.exported import is_exported, num_positions, vocabulary
 from nmt.runs.model import read_lengths
 from nmt.search.hypothesis import Hypothesis, normalized_score
-from nmt.translate.engine import TranslateOptions
 
 # Larger batches are divided, so that every thread has work; 32 to 64 is also where CTranslate2
 # is fastest on a CPU.
@@ -118,7 +118,7 @@ class CTranslate2Engine:
         self._ids = {piece: token for token, piece in enumerate(vocabulary(self._tgt))}
 
     def search(
-        self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
+        self, sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions
     ) -> list[list[Hypothesis]]:
         """Search translations.
 
@@ -136,7 +136,7 @@ class CTranslate2Engine:
         """
         if options.trees:
             raise ConfigError("decode.trees needs a run: CTranslate2 cannot hold to trees")
-        if options.sampling:
+        if options.samples:
             raise ConfigError("CTranslate2 does not sample here: use the run that was exported")
         pieces = [self._src.pieces(ids[:-1]) for ids in sources]  # it adds the end mark itself
         limits = [min(len(ids) + options.max_extra_len, self.max_positions) for ids in sources]
@@ -150,7 +150,7 @@ class CTranslate2Engine:
         return self._scored(pieces, [beam[: options.nbest] for beam in beams], options)
 
     def _beams(
-        self, pieces: list[list[str]], limit: int, options: TranslateOptions
+        self, pieces: list[list[str]], limit: int, options: SearchOptions
     ) -> list[list[list[str]]]:
         """Search the hypotheses of each sentence: pieces with the end mark, best first."""
         beams = self._unchecked_beams(pieces, limit, options, forbidden=[])
@@ -170,7 +170,7 @@ class CTranslate2Engine:
         self,
         pieces: list[list[str]],
         limit: int,
-        options: TranslateOptions,
+        options: SearchOptions,
         forbidden: list[list[str]],
     ) -> list[list[list[str]]]:
         # It ranks by log_prob / length ** penalty, and drops those beyond the beam that finish in
@@ -201,14 +201,14 @@ class CTranslate2Engine:
             if not all(map(math.isfinite, result.scores)):
                 raise FileError(
                     f"{self.models[0].weights}: the model's probabilities are not finite: "
-                    "its weights are broken, or too large for its --quantization"
+                    "its weights are broken, or too large for its quantization"
                 )
             found = zip(result.hypotheses, result.scores, strict=True)
             beams.append([hypothesis for hypothesis, _ in sorted(found, key=score, reverse=True)])
         return beams
 
     def _scored(
-        self, pieces: list[list[str]], beams: list[list[list[str]]], options: TranslateOptions
+        self, pieces: list[list[str]], beams: list[list[list[str]]], options: SearchOptions
     ) -> list[list[Hypothesis]]:
         """Score hypotheses with the probabilities that the model gives them."""
         eos = self._tgt.pieces([self._tgt.eos_id])

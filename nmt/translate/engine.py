@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from nmt.config.decode import DecodeConfig
 from nmt.config.schema import Config
+from nmt.config.search import SearchOptions
 from nmt.data.lengths import LengthModel
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, FileError
@@ -28,62 +27,6 @@ from nmt.search.stepper import EnsembleStepper, Stepper
 # Rows whose log-probabilities are there at a time: of more, as many megabytes would be taken from
 # the system and given back in every step.
 _ROWS = 512
-
-_MAX_LENGTH_PENALTY = 10  # above 1 to 2 it has no use; a power of hundreds overflows
-
-
-@dataclass(frozen=True)
-class TranslateOptions:
-    """How to translate; the defaults are the paper's (section 6.1).
-
-    Raises:
-        ConfigError: the length penalty is out of its range, or nbest does not go with the other
-            options.
-    """
-
-    beam_size: int = 4
-    """Hypotheses kept at each step; 1 is greedy search."""
-    length_penalty: float = 0.6
-    """Alpha of Wu et al. (2016), from 0 to 10; see `nmt.search.beam.beam_search`."""
-    max_extra_len: int = 50
-    """A translation has at most so many tokens more than its source."""
-    batch_tokens: int = 4096
-    """Budget of a batch in source tokens, padding counted."""
-    trees: bool = False
-    """Write linearised trees over the words of the source; see `nmt.parsing.constraint`."""
-    nbest: int = 1
-    """Translations to give of each line, at most beam_size."""
-    sampling: Sampling | None = None
-    """Draw translations instead of searching the best."""
-    split_sentences: bool = False
-    """Translate each sentence of a line by itself."""
-    max_input_length: int | None = None
-    """Longest input in tokens, end mark included; a longer one is divided. Without it, what the
-    models were trained on."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.length_penalty <= _MAX_LENGTH_PENALTY:
-            raise ConfigError(
-                f"length_penalty must be from 0 to {_MAX_LENGTH_PENALTY}, but it is "
-                f"{self.length_penalty}"
-            )
-        if self.split_sentences and self.trees:
-            raise ConfigError(
-                "--split-sentences does not go with decode.trees: a line has one parse"
-            )
-        if self.nbest > 1 and self.sampling:
-            raise ConfigError("nbest and sampling do not go together: sampling draws one")
-        if self.nbest > self.beam_size:
-            raise ConfigError(
-                f"nbest {self.nbest} needs a beam of at least that, but beam_size is "
-                f"{self.beam_size}"
-            )
-
-    @classmethod
-    def from_config(cls, config: DecodeConfig, **given: Any) -> TranslateOptions:
-        """Take the options given; what is None or left out is as in a configuration."""
-        chosen = {name: value for name, value in given.items() if value is not None}
-        return cls(**config.model_dump() | chosen)
 
 
 class ModelStepper:
@@ -144,7 +87,7 @@ class Engine(Protocol):
         """How many batches it searches beside each other, when threads ask it to."""
 
     def search(
-        self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
+        self, sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions
     ) -> list[list[Hypothesis]]:
         """Search a batch.
 
@@ -187,7 +130,7 @@ class Networks:
 
     @torch.inference_mode()
     def search(
-        self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
+        self, sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions
     ) -> list[list[Hypothesis]]:
         """Search a batch, or sample from it."""
         src_BS = padded(sources, self._src.pad_id).to(self._device)
@@ -208,8 +151,8 @@ class Networks:
             "constraints": constraints,
             "device": self._device,
         }
-        if options.sampling:
-            found = sample_search(stepper, max_lengths, keys, options.sampling, **settings)
+        if options.samples:
+            found = sample_search(stepper, max_lengths, keys, _sampling(options), **settings)
         else:
             found = beam_search(stepper, max_lengths, beam_size=options.beam_size, **settings)
         if not all(found):
@@ -217,11 +160,20 @@ class Networks:
         return found
 
 
+def _sampling(options: SearchOptions) -> Sampling:
+    return Sampling(
+        1.0 if options.temperature is None else options.temperature,
+        options.top_k,
+        options.top_p,
+        1 if options.seed is None else options.seed,
+    )
+
+
 def not_finite(weights: Path) -> FileError:
     """Make the error about a model that computes NaN or infinity."""
     return FileError(
         f"{weights}: the model's probabilities are not finite: "
-        "its weights are broken, or too large for this --dtype"
+        "its weights are broken, or too large for this `dtype`"
     )
 
 

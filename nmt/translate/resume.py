@@ -24,14 +24,12 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
-import nmt
 from nmt import files
 from nmt.errors import ConfigError, DataError, FileError, Interrupted
 from nmt.files import MAX_JSON_BYTES, read_bounded
@@ -41,6 +39,7 @@ from nmt.translate.engine import Model
 from nmt.translate.formats import Layout
 from nmt.translate.streams import translate_windows
 from nmt.translate.translator import ScoredText, Translator
+from nmt.version import __version__
 
 _MAX_JOURNAL_BYTES = 1 << 30
 _SAVE_INTERVAL_SECONDS = 1.0
@@ -322,12 +321,12 @@ def _read_journal(path: Path) -> _Journal | None:
 def _job(translator: Translator, layout: Layout) -> dict[str, Any]:
     """Return all settings that affect the output, apart from the input and the device."""
     return {
-        "nmt": nmt.__version__,
+        "nmt": __version__,
         "models": [_fingerprint(model) for model in translator.engine.models],
         "dtype": translator.engine.dtype,
         "max_input": translator.max_input,
         "output": repr(layout),
-        **asdict(translator.options),
+        **translator.options.model_dump(),
     }
 
 

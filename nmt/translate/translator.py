@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
+from nmt.config.search import SearchOptions, search_options
 from nmt.data.lines import replace_controls
 from nmt.device import is_out_of_memory
 from nmt.errors import DataError
@@ -20,7 +21,7 @@ from nmt.progress import Advance
 from nmt.runs.model import TrainedModel
 from nmt.search.hypothesis import Hypothesis, normalized_score
 from nmt.translate.align import Aligner, Links, link_words, split_words, word_numbers
-from nmt.translate.engine import Engine, Networks, TranslateOptions
+from nmt.translate.engine import Engine, Networks
 from nmt.translate.memo import Memo
 from nmt.translate.short import ShortLines
 from nmt.translate.split import full_windows, prompt_windows, sentence_starts, split_line
@@ -58,6 +59,21 @@ class Translation:
     def text(self) -> str:
         """The best translation."""
         return self.hypotheses[0].text
+
+    @property
+    def score(self) -> float:
+        """The score of the best translation."""
+        return self.hypotheses[0].score
+
+    @property
+    def token_log_probs(self) -> list[float]:
+        """The log-probabilities of the tokens of the best translation."""
+        return self.hypotheses[0].token_log_probs
+
+    @property
+    def alignment(self) -> Links:
+        """The word alignment of the best translation, if it was asked for."""
+        return self.hypotheses[0].alignment
 
 
 _BLANK = Translation([ScoredText("", 0.0, [])])
@@ -120,7 +136,7 @@ class Translator:
     def __init__(
         self,
         engine: Engine | Sequence[TrainedModel],
-        options: TranslateOptions | None = None,
+        options: SearchOptions | None = None,
         warn: Callable[[str], object] = warnings.warn,
         poll: Callable[[], None] = lambda: None,
         aligner: Aligner | None = None,
@@ -129,7 +145,7 @@ class Translator:
         self.engine = Networks(engine) if isinstance(engine, Sequence) else engine
         models = self.engine.models
         self.config = models[0].config
-        self.options = options or TranslateOptions.from_config(self.config.decode)
+        self.options = options or search_options(self.config.decode)
         self._src, self._tgt = models[0].tokenizers
         self._warn, self._poll, self._aligner = warn, poll, aligner
         self._lengths = models[0].lengths
@@ -199,7 +215,7 @@ class Translator:
             texts = [replace_controls(line)[0] for line in window]
             numbered = list(enumerate(texts, number))
             found = list(itertools.islice(known, len(texts)))
-            if self.options.sampling:  # every line draws its own
+            if self.options.samples:  # every line draws its own
                 advance(len(found))
                 translations = found + self._translate_lines(
                     numbered[len(found) :], searched, advance
@@ -307,13 +323,13 @@ class Translator:
             raise DataError(
                 f"line {parts[0].line}: {len(parts[0].src_ids)} tokens, searched with beam size "
                 f"{self.options.beam_size}, do not fit into memory: choose a smaller "
-                "--beam-size, or divide the line"
+                "`beam_size`, or divide the line"
             )
         if not self._memory_ran_out:
             self._memory_ran_out = True
             self._warn(
                 f"line {parts[0].line}: memory ran out in its batch of {len(parts)}: such batches "
-                "are translated in halves; a smaller --batch-tokens saves trying"
+                "are translated in halves; a smaller `batch_tokens` saves trying"
             )
         middle = len(parts) // 2
         return self._search_fitting(parts[:middle]) + self._search_fitting(parts[middle:])

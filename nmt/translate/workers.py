@@ -19,10 +19,11 @@ from concurrent.futures.process import BrokenProcessPool
 
 import torch
 
+from nmt.config.search import SearchOptions
 from nmt.errors import DataError
 from nmt.search.hypothesis import Hypothesis
 from nmt.signals import hangup_signals
-from nmt.translate.engine import Engine, Model, TranslateOptions
+from nmt.translate.engine import Engine, Model
 
 # macOS libraries do not survive a fork, and Windows has none.
 CAN_FORK = sys.platform == "linux" and hasattr(os, "fork")
@@ -56,7 +57,7 @@ class Workers:
         atexit.register(self._pool.shutdown)
 
     def search(
-        self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
+        self, sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions
     ) -> list[list[Hypothesis]]:
         """Search a batch in the next free process. Several threads may call this at once.
 
@@ -95,6 +96,6 @@ def _exit_with_parent() -> None:
 
 
 def _search(
-    sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
+    sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions
 ) -> list[list[Hypothesis]]:
     return _engine.search(sources, keys, options)

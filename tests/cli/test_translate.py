@@ -170,7 +170,7 @@ def test_a_standard_output_that_cannot_be_written(trained_run: Path) -> None:
     for line in ("echo the cat. | nmt translate $1 >/dev/full", "nmt config --schema >/dev/full"):
         done = shell(line, trained_run)
         assert done.returncode == 4
-        assert done.stderr == "nmt: standard output: cannot write it: No space left on device\n"
+        assert done.stderr == "nmt: standard output: cannot be written: No space left on device\n"
 
 
 def test_closed_standard_streams(trained_run: Path) -> None:
@@ -236,7 +236,7 @@ def test_resume_goes_on_with_what_is_there(
     assert out.read_text("utf-8").split("\n")[:-1] == best
     again = translate(tmp_path / "no model", "--output", str(out), "--resume")
     assert (again.exit_code, again.stdout) == (0, "")
-    assert "there already" in again.stderr
+    assert "already there" in again.stderr
 
 
 def test_scores_and_nbest(trained_run: Path, best: list[str]) -> None:
@@ -324,7 +324,7 @@ def test_sampling(trained_run: Path, best: list[str]) -> None:
     ("arguments", "message"),
     [
         (["--temperature=0"], "temperature"),
-        (["--nbest=5"], "beam_size"),
+        (["--nbest=5"], "--beam-size"),
         (["--nbest=2", "--top-k=3"], "sampling"),
         (["--beam-size=0"], "beam-size"),
         (["--device=gpu"], "'gpu'"),

@@ -15,15 +15,14 @@ import torch
 
 from nmt.config.load import load_config
 from nmt.config.schema import Config
+from nmt.config.search import SearchOptions
 from nmt.convert.ctranslate2 import export_ctranslate2
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.errors import ConfigError, FileError
 from nmt.model.build import make_network
 from nmt.runs.checkpoint import read_manifest
 from nmt.runs.model import TrainedModel
-from nmt.search.sample import Sampling
 from nmt.translate.ct2_engine import CTranslate2Engine
-from nmt.translate.engine import TranslateOptions
 from nmt.translate.translator import Translation, Translator
 
 CPU = torch.device("cpu")
@@ -72,7 +71,7 @@ def both(
     model: TrainedModel, exported: Path, lines: list[str], **options: Any
 ) -> tuple[list[Translation], list[Translation]]:
     """Translate with nmt and with CTranslate2."""
-    chosen = TranslateOptions(**options)
+    chosen = SearchOptions(**options)
     engine = CTranslate2Engine(exported, CPU, threads=1)
     silent: Any = {"warn": lambda message: None}
     return (
@@ -117,7 +116,7 @@ def test_input_as_long_as_the_learned_positions(
     model = make_model(joint, positions=positions, encoder_layers=1, decoder_layers=1)
     engine = CTranslate2Engine(export(model), CPU, threads=1)
     source = [*[joint.src.encode(["a"])[0][0]] * 39, joint.src.eos_id]
-    options = TranslateOptions(nbest=4)
+    options = SearchOptions(nbest=4)
     theirs = engine.search([source], ["1.0"], options)
     ours = Translator([model], options).engine.search([source], ["1.0"], options)
     assert [h.ids for h in theirs[0]] == [h.ids for h in ours[0]]
@@ -131,7 +130,7 @@ def test_sentences_translate_the_same_alone_and_in_a_batch(
     engine = CTranslate2Engine(export(model), CPU, threads=2)
     src = model.tokenizers.src
     sources = [[*ids, src.eos_id] for ids in src.encode([*lines, "the " * 12, "x " * 3])]
-    options = TranslateOptions(nbest=4, max_extra_len=2)
+    options = SearchOptions(nbest=4, max_extra_len=2)
     together = engine.search(sources, [""] * len(sources), options)
     for source, hypotheses in zip(sources, together, strict=True):
         [alone] = engine.search([source], [""], options)
@@ -155,7 +154,7 @@ def test_forbidden_tokens(
         weight[tokenizer.unk_id] = 1.05 * weight[pieces.index("e")]
     engine = CTranslate2Engine(export(model), CPU, threads=1)
     sources = [[*ids, tokenizer.eos_id] for ids in tokenizer.encode(lines)]
-    options = TranslateOptions(nbest=4)
+    options = SearchOptions(nbest=4)
     theirs = engine.search(sources, [""] * len(sources), options)
     ours = Translator([model], options).engine.search(sources, [""] * len(sources), options)
     same = [a[0].ids == b[0].ids for a, b in zip(ours, theirs, strict=True)]
@@ -276,7 +275,7 @@ def test_engine_refuses_damaged_models_and_unsupported_options(
         CTranslate2Engine(tmp_path / "nothere", CPU)
     with pytest.raises(ConfigError, match="CTranslate2 cannot run it here"):
         CTranslate2Engine(folder, torch.device("cuda", 99))
-    sampled = TranslateOptions(sampling=Sampling(1.0, None, None, 1))
+    sampled = SearchOptions(temperature=1.0)
     with pytest.raises(ConfigError, match="does not sample"):
         list(Translator(CTranslate2Engine(folder, CPU), sampled).translate(["a"]))
     for name in ("model.bin", "spm.model", "shared_vocabulary.json"):

@@ -125,9 +125,9 @@ def test_unknown_names_are_refused_and_known_ones_listed(options: dict, known: s
     [
         (
             {"metrics": ["bracket-f1"], "lowercase": True},
-            "--lowercase applies to bleu and chrf only",
+            "`lowercase` applies to bleu and chrf only",
         ),
-        ({"metrics": ["chrf", "ter"], "tokenize": "char"}, "--tokenize applies to bleu only"),
+        ({"metrics": ["chrf", "ter"], "tokenize": "char"}, "`tokenize` applies to bleu only"),
     ],
 )
 def test_settings_that_no_metric_uses_are_refused(options: dict, message: str) -> None:

@@ -16,8 +16,8 @@ import torch
 
 import nmt.files
 import nmt.translate.translator
+from nmt.config.search import SearchOptions
 from nmt.runs.model import load_model
-from nmt.translate.engine import TranslateOptions
 from nmt.translate.formats import JsonLayout, Layout, TextLayout
 from nmt.translate.resume import is_finished, translate_file
 from nmt.translate.translator import Translator
@@ -58,7 +58,7 @@ def main() -> None:
     # Windows of ten lines or so, whose batches hold several: other batches would round otherwise.
     nmt.translate.translator._BATCHES_AHEAD = 1
     models = [load_model(sys.argv[1])]
-    translator = Translator(models, TranslateOptions(batch_tokens=50, beam_size=2, nbest=2))
+    translator = Translator(models, SearchOptions(batch_tokens=50, beam_size=2, nbest=2))
     draw = random.Random(0)
     texts = [" ".join(draw.choices(WORDS, k=draw.randint(0, 5))) for _ in range(40)]
     Path("in").write_text("".join(f'{{"src": "{text}"}}\n' for text in texts), "utf-8")

@@ -547,7 +547,7 @@ def test_references_are_checked_before_a_model_translates(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "nmt.cli.main._translated", lambda *arguments: pytest.fail("translation started")
+        "nmt.cli.evaluation._translated", lambda *arguments: pytest.fail("translation started")
     )
     result = run_nmt(trained_run, "--metrics", "bracket-f1")
     assert result.exit_code == 3

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.decode import DecodeConfig
+from nmt.config.search import SearchOptions, search_options
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.errors import ConfigError
 from nmt.model.build import make_network
@@ -21,7 +22,7 @@ from nmt.runs.model import TrainedModel, load_model
 from nmt.search.beam import beam_search
 from nmt.search.constraints import ConstrainedStepper
 from nmt.search.hypothesis import Hypothesis
-from nmt.translate.engine import Networks, TranslateOptions
+from nmt.translate.engine import Networks
 from nmt.translate.translator import Translator
 
 SENTENCES = ["the cat sat", "on a ( mat ) .", "dogs", "the dogs sat on the cat :("]
@@ -146,7 +147,7 @@ def test_an_untrained_model_writes_trees(brackets: Tokenizer, trained_run: Path)
     tokenizers = Tokenizers(brackets, brackets)
     network = make_network(config.model, *tokenizers.sizes).eval()
     untrained = TrainedModel(config, tokenizers, network, Path("untrained"))
-    options = TranslateOptions.from_config(DecodeConfig(trees=True, max_extra_len=90))
+    options = search_options(DecodeConfig(trees=True, max_extra_len=90))
     lines = SENTENCES[:3]
     for line, parsed in zip(lines, Translator([untrained], options).translate(lines), strict=True):
         tree, is_sound = parse_linearised(parsed.text)
@@ -155,7 +156,7 @@ def test_an_untrained_model_writes_trees(brackets: Tokenizer, trained_run: Path)
 
 
 def test_a_model_without_brackets_is_refused(trained_run: Path) -> None:
-    translator = Translator(Networks([load_model(trained_run)]), TranslateOptions(trees=True))
+    translator = Translator(Networks([load_model(trained_run)]), SearchOptions(trees=True))
     with pytest.raises(
         ConfigError, match=r"decode\.trees needs a model that has labelled brackets"
     ):

@@ -87,7 +87,7 @@ def test_validation_data_without_test_data(run: Path) -> None:
     assert run_report.quality.text == "data.valid: test.src + test.tgt"
     [run_report] = report(run, text=Text(part="test")).runs
     assert run_report.quality is None
-    assert "the configuration has no data.test: give --src and --ref" in run_report.notes[-1]
+    assert "the configuration has no data.test: give `src` and `ref`" in run_report.notes[-1]
 
 
 def test_unusable_text_or_weights_only_cost_the_translations(run: Path) -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from nmt.api import Model
 from nmt.errors import DataError
 from nmt.evaluation.metrics import EvaluateOptions, evaluate
 from nmt.evaluation.testsets import EvaluationData
 from nmt.progress import Advance
 from nmt.report.quality import SAMPLES, bleu_by_length, hardest, measure
 from nmt.runs.model import TrainedModel, load_model
+from nmt.translate.engine import Networks
 from nmt.translate.score import PairScore, score_pairs
 from nmt.translate.translator import Translator
 
@@ -25,8 +27,13 @@ def silent(task: str, total: int) -> Iterator[Advance]:
 
 
 @pytest.fixture(scope="module")
-def model(trained_run: Path) -> TrainedModel:
+def trained(trained_run: Path) -> TrainedModel:
     return load_model(trained_run)
+
+
+@pytest.fixture(scope="module")
+def model(trained: TrainedModel) -> Model:
+    return Model(Networks([trained]), [trained])
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +42,13 @@ def data(trained_run: Path) -> EvaluationData:
     return EvaluationData(src.split("\n")[:-1], [tgt.split("\n")[:-1]], "de")
 
 
-def test_quality_of_a_whole_text(model: TrainedModel, data: EvaluationData) -> None:
+def test_quality_of_a_whole_text(model: Model, trained: TrainedModel, data: EvaluationData) -> None:
     warnings: list[str] = []
     quality = measure(model, data, "the test", silent, warnings.append)
-    hypotheses = [translation.text for translation in Translator([model]).translate(data.src)]
+    hypotheses = [translation.text for translation in Translator([trained]).translate(data.src)]
     options = EvaluateOptions(("bleu", "chrf"), tgt_lang="de", confidence=True)
     assert quality.scores == evaluate(hypotheses, data.refs, options)
-    scores = list(score_pairs(model, data.src, data.refs[0], 4096))
+    scores = list(score_pairs(trained, data.src, data.refs[0], 4096))
     tokens = sum(len(score.token_log_probs) for score in scores)
     assert quality.ppl == pytest.approx(math.exp(-sum(s.log_prob for s in scores) / tokens))
     assert quality.sentences == len(data.src) == sum(group.sentences for group in quality.by_length)
@@ -56,7 +63,7 @@ def test_quality_of_a_whole_text(model: TrainedModel, data: EvaluationData) -> N
     assert warnings == []
 
 
-def test_fingerprint_depends_on_the_text(model: TrainedModel, data: EvaluationData) -> None:
+def test_fingerprint_depends_on_the_text(model: Model, data: EvaluationData) -> None:
     few = EvaluationData(data.src[:2], [data.refs[0][:2]], "de")
     other = EvaluationData(data.src[:2], [data.refs[0][1:3]], "de")
     hashes = [measure(model, d, "", silent, print).fingerprint for d in (few, few, other)]

@@ -126,7 +126,7 @@ def test_another_configuration_is_refused_naming_the_key(
         run.train(make_config(max_steps=4, **keys))
     assert f"\n  {changed}" in str(caught.value)
     assert "max_steps" not in str(caught.value)
-    assert "another --run-dir" in str(caught.value)
+    assert "another `run_dir`" in str(caught.value)
     assert run.steps() == [2]
     assert (run.path / "config.yaml").read_bytes() == config
 

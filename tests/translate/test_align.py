@@ -10,6 +10,7 @@ import pytest
 import sentencepiece
 import torch
 
+from nmt.config.search import SearchOptions
 from nmt.data.tokenizer import Token, Tokenizer
 from nmt.errors import ConfigError
 from nmt.runs.model import TrainedModel
@@ -22,7 +23,6 @@ from nmt.translate.align import (
     split_words,
     word_numbers,
 )
-from nmt.translate.engine import TranslateOptions
 from nmt.translate.formats import Item, JsonLayout, Layout, TextLayout
 from nmt.translate.split import split_line
 from nmt.translate.translator import ScoredText, Translation, Translator
@@ -141,9 +141,7 @@ def translate(
     models: list[TrainedModel], lines: list[str], aligned: bool = True, **options: int
 ) -> list[Translation]:
     aligner = Aligner(models) if aligned else None
-    translator = Translator(
-        models, TranslateOptions(**options), lambda message: None, aligner=aligner
-    )
+    translator = Translator(models, SearchOptions(**options), lambda message: None, aligner=aligner)
     return list(translator.translate(lines))
 
 

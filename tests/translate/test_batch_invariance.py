@@ -12,11 +12,12 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from nmt.config.schema import Config
+from nmt.config.search import SearchOptions
 from nmt.data import phrasebook
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.model.build import make_network
 from nmt.runs.model import TrainedModel
-from nmt.translate.engine import TranslateOptions, padded
+from nmt.translate.engine import padded
 from nmt.translate.translator import Translator
 
 BATCH_TOKENS = (256, 2048, 16384)
@@ -26,7 +27,7 @@ def translations(model: TrainedModel, lines: list[str]) -> list[list[str]]:
     """Translate with beam size 4 at each batch size."""
     results = []
     for batch_tokens in BATCH_TOKENS:
-        options = TranslateOptions(beam_size=4, batch_tokens=batch_tokens)
+        options = SearchOptions(beam_size=4, batch_tokens=batch_tokens)
         translator = Translator([model], options)
         results.append([translation.text for translation in translator.translate(lines)])
     return results

@@ -1,29 +1,11 @@
-"""Options of a translation, ensembles and padding."""
+"""Ensembles and padding."""
 
 from __future__ import annotations
 
-import math
-
-import pytest
 import torch
 from torch import Tensor
 
-from nmt.config.decode import DecodeConfig
-from nmt.errors import ConfigError
-from nmt.translate.engine import EnsembleStepper, TranslateOptions, padded
-
-
-def test_options_from_a_configuration() -> None:
-    config = DecodeConfig(beam_size=7, length_penalty=0.1)
-    options = TranslateOptions.from_config(config, beam_size=None, length_penalty=0.0, nbest=2)
-    assert options == TranslateOptions(beam_size=7, length_penalty=0.0, nbest=2)
-    assert TranslateOptions.from_config(DecodeConfig()) == TranslateOptions()
-
-
-@pytest.mark.parametrize("length_penalty", [-0.1, 10.1, 2000.0, math.nan])
-def test_a_length_penalty_out_of_range_is_refused(length_penalty: float) -> None:
-    with pytest.raises(ConfigError, match="length_penalty must be from 0 to 10, but it is"):
-        TranslateOptions(length_penalty=length_penalty)
+from nmt.translate.engine import EnsembleStepper, padded
 
 
 class FixedStepper:

@@ -18,11 +18,10 @@ import pytest
 import torch
 
 from nmt import files
+from nmt.config.search import SearchOptions
 from nmt.errors import ConfigError, DataError, FileError, Interrupted, NmtError
 from nmt.runs.model import TrainedModel, load_model
-from nmt.search.sample import Sampling
 from nmt.translate import resume as resume_module
-from nmt.translate.engine import TranslateOptions
 from nmt.translate.formats import JsonLayout, Layout, TextLayout
 from nmt.translate.resume import is_finished, translate_file
 from nmt.translate.translator import Translator
@@ -73,7 +72,7 @@ class Job:
             if stop and batches > after:
                 stop()
 
-        translator = Translator([self.model], TranslateOptions(**OPTIONS | options), poll=poll)
+        translator = Translator([self.model], SearchOptions(**OPTIONS | options), poll=poll)
         translate_file(
             translator,
             lines,
@@ -148,13 +147,13 @@ def test_resumed_output_equals_uninterrupted_output(
 
 
 def test_resumed_samples_equal_uninterrupted_samples(job: Job, text: list[str]) -> None:
-    sampling = Sampling(seed=5)
-    whole = job.run(text, TextLayout(scores=True), resume=False, sampling=sampling)
-    job.interrupt(text, TextLayout(scores=True), sampling=sampling)
-    assert job.run(text, TextLayout(scores=True), sampling=sampling) == whole
-    job.interrupt(text, sampling=sampling)
-    with pytest.raises(ConfigError, match="sampling"):
-        job.run(text, sampling=Sampling(seed=6))
+    sampling = {"temperature": 1.0, "seed": 5}
+    whole = job.run(text, TextLayout(scores=True), resume=False, **sampling)
+    job.interrupt(text, TextLayout(scores=True), **sampling)
+    assert job.run(text, TextLayout(scores=True), **sampling) == whole
+    job.interrupt(text, **sampling)
+    with pytest.raises(ConfigError, match="seed"):
+        job.run(text, temperature=1.0, seed=6)
 
 
 def test_translated_lines_are_not_searched_again(

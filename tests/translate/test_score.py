@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
+from nmt.config.search import SearchOptions
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import DataError, FileError
 from nmt.runs.model import TrainedModel
-from nmt.translate.engine import TranslateOptions
 from nmt.translate.score import PairScore, Totals, render, score_pairs
 from nmt.translate.translator import Translator
 
 
 def test_the_search_score_is_the_forced_score(any_model: TrainedModel, lines: list[str]) -> None:
     tokenizer = any_model.tokenizers.tgt
-    translator = Translator([any_model], TranslateOptions(nbest=4))
+    translator = Translator([any_model], SearchOptions(nbest=4))
     checked = 0
     for line, translation in zip(lines, translator.translate(lines), strict=True):
         texts = [h.text for h in translation.hypotheses]

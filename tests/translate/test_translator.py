@@ -14,15 +14,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from nmt.config.search import SearchOptions
 from nmt.data.lengths import LengthModel
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.runs.model import TrainedModel
 from nmt.search.beam import beam_search
 from nmt.search.hypothesis import normalized_score
-from nmt.search.sample import Sampling
 from nmt.search.stepper import Stepper
-from nmt.translate.engine import TranslateOptions
 from nmt.translate.split import sentence_starts, split_line
 from nmt.translate.translator import ScoredText, Translation, Translator, length_batches
 
@@ -43,7 +42,7 @@ def with_blanks(lines: list[str]) -> list[str]:
 
 
 def translate(model: TrainedModel, lines: list[str], **options: object) -> list[Translation]:
-    return list(Translator([model], TranslateOptions(**options)).translate(lines))
+    return list(Translator([model], SearchOptions(**options)).translate(lines))
 
 
 def texts(translations: list[Translation]) -> list[str]:
@@ -92,7 +91,7 @@ def test_windows_of_any_size_give_the_same(
 
 def test_reading_ahead_is_bounded(model: TrainedModel, lines: list[str]) -> None:
     read = 0
-    options = TranslateOptions(beam_size=1, max_extra_len=0, batch_tokens=20)
+    options = SearchOptions(beam_size=1, max_extra_len=0, batch_tokens=20)
 
     def endless() -> Iterator[str]:
         nonlocal read
@@ -143,10 +142,6 @@ def test_nbest(model: TrainedModel, lines: list[str]) -> None:
         assert scores == sorted(scores, reverse=True)
         assert translation.hypotheses[0] == one.hypotheses[0]
         assert len(one.hypotheses) == 1
-    with pytest.raises(ConfigError, match="nbest 5"):
-        TranslateOptions(nbest=5)
-    with pytest.raises(ConfigError, match="sampling"):
-        TranslateOptions(nbest=2, sampling=Sampling())
 
 
 def test_control_characters_are_spaces(model: TrainedModel) -> None:
@@ -155,9 +150,9 @@ def test_control_characters_are_spaces(model: TrainedModel) -> None:
     assert texts(translate(model, odd)) == texts(translate(model, plain))
 
 
-@pytest.mark.parametrize("sampling", [None, Sampling(), Sampling(top_k=3, top_p=0.5)], ids=str)
+@pytest.mark.parametrize("sampling", [{}, {"temperature": 1.0}, {"top_k": 3, "top_p": 0.5}])
 def test_weights_that_are_broken(
-    model: TrainedModel, lines: list[str], sampling: Sampling | None
+    model: TrainedModel, lines: list[str], sampling: dict[str, float]
 ) -> None:
     broken = copy.deepcopy(model.network)
     with torch.no_grad():
@@ -166,7 +161,7 @@ def test_weights_that_are_broken(
         translate(
             TrainedModel(model.config, model.tokenizers, broken, model.weights),
             lines,
-            sampling=sampling,
+            **sampling,
         )
 
 
@@ -179,7 +174,7 @@ def test_polling_before_each_batch_can_end_the_work(model: TrainedModel, lines: 
         if polls == 3:
             raise KeyboardInterrupt
 
-    options = TranslateOptions(batch_tokens=50, beam_size=1, max_extra_len=0)
+    options = SearchOptions(batch_tokens=50, beam_size=1, max_extra_len=0)
     with pytest.raises(KeyboardInterrupt):
         list(Translator([model], options, poll=poll).translate(lines))
     assert polls == 3
@@ -227,7 +222,7 @@ def test_windows_that_are_known_are_not_searched(
     model: TrainedModel, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nmt.translate.translator._BATCHES_AHEAD", 1)
-    options = TranslateOptions(batch_tokens=30)
+    options = SearchOptions(batch_tokens=30)
     windows = list(Translator([model], options).windows(lines))
     assert len(windows) > 3
     assert len(windows[0]) > 2
@@ -277,13 +272,13 @@ def test_batches_that_do_not_fit_are_halved(
     expected = translate(model, mixed)
     memory = Memory(3, monkeypatch)
     messages: list[str] = []
-    translator = Translator([model], TranslateOptions(batch_tokens=100), messages.append)
+    translator = Translator([model], SearchOptions(batch_tokens=100), messages.append)
     assert_same(list(translator.translate(mixed)), expected)
     assert sum(size for size in memory.batches if size <= 3) == len(set(lines))
     assert max(memory.batches) > 6
     [message] = messages
     assert "memory" in message
-    assert "--batch-tokens" in message
+    assert "`batch_tokens`" in message
 
 
 def test_a_line_that_does_not_fit_alone(
@@ -293,7 +288,7 @@ def test_a_line_that_does_not_fit_alone(
     longest = max(range(40), key=lambda place: len(model.tokenizers.src.encode([lines[place]])[0]))
     messages: list[str] = []
     translator = Translator([model], warn=messages.append)
-    with pytest.raises(DataError, match=rf"^line {longest + 1}: .*--beam-size"):
+    with pytest.raises(DataError, match=rf"^line {longest + 1}: .*`beam_size`"):
         list(translator.translate(lines))
     assert len(messages) == 1
 
@@ -318,10 +313,10 @@ def test_other_errors_are_not_taken_for_lack_of_memory(
 
 
 def test_samples_do_not_depend_on_batches(model: TrainedModel, lines: list[str]) -> None:
-    options = {"sampling": Sampling(seed=3), "max_extra_len": 5}
+    options = {"temperature": 1.0, "seed": 3, "max_extra_len": 5}
     found = translate(model, lines, **options)
     assert_same(translate(model, lines, batch_tokens=1, **options), found)
-    other = translate(model, lines, sampling=Sampling(seed=4), max_extra_len=5)
+    other = translate(model, lines, temperature=1.0, seed=4, max_extra_len=5)
     assert texts(other) != texts(found)
     # The same line is drawn anew each time.
     assert len(set(texts(translate(model, lines[:1] * 10, **options)))) > 5
@@ -331,7 +326,7 @@ def test_samples_do_not_depend_on_batches(model: TrainedModel, lines: list[str])
 
 
 def test_an_ensemble_of_one_model_twice_is_the_model(model: TrainedModel, lines: list[str]) -> None:
-    twice = Translator([model, model], TranslateOptions(nbest=4)).translate(lines)
+    twice = Translator([model, model], SearchOptions(nbest=4)).translate(lines)
     assert_same(list(twice), translate(model, lines, nbest=4))
 
 
@@ -366,7 +361,7 @@ def test_long_lines_are_divided_at_sentence_ends(model: TrainedModel, lines: lis
     # The model takes 40 tokens with the end mark; each sentence has less, together they have more.
     first, second, third = (f"{' '.join(['the cat sat on a mat'] * 3)}{mark}" for mark in ".!?")
     messages: list[str] = []
-    options = TranslateOptions(nbest=2)
+    options = SearchOptions(nbest=2)
     mixed = [lines[0], f"{first} {second}  {third}", lines[1]]
     found = list(Translator([model], options, messages.append).translate(mixed))
     [message] = messages
@@ -386,7 +381,7 @@ def test_long_lines_are_divided_at_sentence_ends(model: TrainedModel, lines: lis
 
 def test_the_limit_can_be_set(model: TrainedModel) -> None:
     messages: list[str] = []
-    options = TranslateOptions(max_input_length=5)
+    options = SearchOptions(max_input_length=5)
     list(Translator([model], options, messages.append).translate(["the.", "the cat sat on."]))
     assert [message[:7] for message in messages] == ["line 2:"]
 
@@ -453,28 +448,21 @@ def test_sentences_can_be_translated_by_themselves(
 
 def test_a_sentence_that_is_too_long_is_divided_and_named(model: TrainedModel) -> None:
     messages: list[str] = []
-    options = TranslateOptions(max_input_length=8, split_sentences=True)
+    options = SearchOptions(max_input_length=8, split_sentences=True)
     translator = Translator([model], options, messages.append)
     short, long = "the cat. the cat. the cat.", "the cat. " + "the dog ran home " * 4
     list(translator.translate([short, long]))
     assert [message[:7] for message in messages] == ["line 2:"]
 
 
-def test_sentences_of_parses_are_not_translated_by_themselves() -> None:
-    with pytest.raises(ConfigError, match="--split-sentences does not go"):
-        TranslateOptions(split_sentences=True, trees=True)
-
-
-@pytest.mark.parametrize("sampling", [None, Sampling(seed=1)])
+@pytest.mark.parametrize("sampling", [{}, {"temperature": 1.0, "seed": 1}])
 def test_translations_that_are_too_short_are_counted(
-    model: TrainedModel, lines: list[str], sampling: Sampling | None
+    model: TrainedModel, lines: list[str], sampling: dict[str, float]
 ) -> None:
     """By a model of lengths to which all but the shortest lines are too short."""
     strict = dataclasses.replace(model, lengths=LengthModel(ratio=3.0, deviation=0.5))
     said: list[str] = []
-    translator = Translator(
-        [strict], TranslateOptions(sampling=sampling), print, say_short=said.append
-    )
+    translator = Translator([strict], SearchOptions(**sampling), print, say_short=said.append)
     mixed = ["a.", "", *lines[:3], lines[0]]
     found = list(translator.translate(mixed))
     flags = [translation.is_short for translation in found]
@@ -490,8 +478,8 @@ def test_translations_that_are_too_short_are_counted(
 def test_progress_counts_every_line_once(model: TrainedModel, lines: list[str]) -> None:
     mixed = [*with_blanks(lines), *lines[:5], "the cat. the dog. a mat."]
     for options in (
-        TranslateOptions(batch_tokens=30, split_sentences=True),
-        TranslateOptions(batch_tokens=30, sampling=Sampling(seed=1)),
+        SearchOptions(batch_tokens=30, split_sentences=True),
+        SearchOptions(batch_tokens=30, temperature=1.0, seed=1),
     ):
         done: list[int] = []
         list(Translator([model], options).translate(mixed, advance=done.append))
@@ -538,9 +526,7 @@ def test_a_huge_line_of_anything(tokenizer: Tokenizer, unit: str) -> None:
 
 def test_a_huge_line_becomes_one_line(model: TrainedModel) -> None:
     messages: list[str] = []
-    translator = Translator(
-        [model], TranslateOptions(beam_size=1, max_extra_len=0), messages.append
-    )
+    translator = Translator([model], SearchOptions(beam_size=1, max_extra_len=0), messages.append)
     found = list(translator.translate(["the cat", "the cat sat on a mat. " * 100, "a dog."]))
     assert len(found) == 3
     assert found[1].text.count(" ") > 100
@@ -554,7 +540,7 @@ def test_learned_positions_limit_input_and_output(
     positions = {"kind": "learned", "max_length": 44, "combine": combine}
     model = make_model(tokenizer, seed=1, positions=positions)
     messages: list[str] = []
-    options = TranslateOptions(max_input_length=60)
+    options = SearchOptions(max_input_length=60)
     found = list(Translator([model], options, messages.append).translate(["the " * 43, "a " * 44]))
     assert messages == [
         "line 2: 44 tokens are more than the 43 that the model takes: translated in 2 parts"

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import torch
 
+from nmt.config.search import SearchOptions
 from nmt.errors import DataError
 from nmt.runs.model import TrainedModel
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.sample import Sampling
-from nmt.translate.engine import Networks, TranslateOptions
+from nmt.translate.engine import Networks
 from nmt.translate.translator import Translation, Translator
 from nmt.translate.workers import CAN_FORK, Workers
 
@@ -25,17 +25,15 @@ pytestmark = pytest.mark.skipif(not CAN_FORK, reason="processes are forked on Li
 
 
 def translate(engine: Networks | Workers, lines: list[str], **options: Any) -> list[Translation]:
-    return list(Translator(engine, TranslateOptions(**options)).translate(lines))
+    return list(Translator(engine, SearchOptions(**options)).translate(lines))
 
 
-@pytest.mark.parametrize("sampling", [None, Sampling(seed=7)], ids=["beam", "sampling"])
+@pytest.mark.parametrize("sampling", [{}, {"temperature": 1.0, "seed": 7}])
 def test_several_processes_give_the_results_of_one(
-    any_model: TrainedModel, lines: list[str], sampling: Sampling | None
+    any_model: TrainedModel, lines: list[str], sampling: dict[str, float]
 ) -> None:
-    alone = translate(Networks([any_model]), lines, batch_tokens=50, sampling=sampling)
-    parallel = translate(
-        Workers(Networks([any_model]), 3), lines, batch_tokens=50, sampling=sampling
-    )
+    alone = translate(Networks([any_model]), lines, batch_tokens=50, **sampling)
+    parallel = translate(Workers(Networks([any_model]), 3), lines, batch_tokens=50, **sampling)
     assert [t.text for t in parallel] == [t.text for t in alone]
     assert [t.hypotheses[0].score for t in parallel] == pytest.approx(
         [t.hypotheses[0].score for t in alone], abs=1e-4
@@ -46,7 +44,7 @@ class ReportingProcess(Networks):
     """Returns the process id as the score of each hypothesis."""
 
     def search(
-        self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
+        self, sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions
     ) -> list[list[Hypothesis]]:
         time.sleep(0.5)  # long enough for the other process to take the next batch
         return [[Hypothesis([4], float(os.getpid()), 0.0, [0.0])] for _ in sources]
@@ -64,7 +62,7 @@ class SmallMemory(Networks):
     """Runs out of memory with more than three sentences."""
 
     def search(
-        self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
+        self, sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions
     ) -> list[list[Hypothesis]]:
         if len(sources) > 3:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
@@ -74,7 +72,7 @@ class SmallMemory(Networks):
 def test_a_batch_too_large_for_a_process_is_halved(model: TrainedModel, lines: list[str]) -> None:
     warnings: list[str] = []
     engine = Workers(SmallMemory([model]), 2)
-    halved = list(Translator(engine, TranslateOptions(), warn=warnings.append).translate(lines))
+    halved = list(Translator(engine, SearchOptions(), warn=warnings.append).translate(lines))
     assert [t.text for t in halved] == [t.text for t in translate(Networks([model]), lines)]
     assert "memory ran out" in warnings[0]
 
@@ -83,7 +81,7 @@ class Dying(Networks):
     """Is killed, as if the system had run out of memory."""
 
     def search(
-        self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
+        self, sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions
     ) -> list[list[Hypothesis]]:
         os.kill(os.getpid(), signal.SIGKILL)
         return []
@@ -124,13 +122,13 @@ def test_processes_exit_with_their_parent() -> None:
 def test_each_process_uses_one_thread(model: TrainedModel) -> None:
     class Counting(Networks):
         def search(
-            self, sources: Sequence[list[int]], keys: Sequence[str], options: TranslateOptions
+            self, sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions
         ) -> list[list[Hypothesis]]:
             raise DataError(f"{torch.get_num_threads()} threads")
 
     torch.set_num_threads(2)
     try:
         with pytest.raises(DataError, match=r"^1 threads$"):
-            Workers(Counting([model]), 2).search([[3]], ["1"], TranslateOptions())
+            Workers(Counting([model]), 2).search([[3]], ["1"], SearchOptions())
     finally:
         torch.set_num_threads(1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nmt.report.attention.pair import PairAttention
 from nmt.report.html_page import fill_page
+from nmt.translate.attend import PairAttention
 
 
 def render_page(pair: PairAttention) -> str:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from nmt.report.attention.page import render_page
-from nmt.report.attention.pair import PairAttention
+from nmt.translate.attend import PairAttention
 
 # Two layers of two heads. Source: "re" "ad" "it" and EOS; target: "lies" "es".
 HEAD_1 = [[0.5, 0.25, 0.25, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from nmt.config.search import search_options
 from nmt.data.lines import replace_controls
 from nmt.data.tokenizer import Token, Tokenizer, Tokenizers
 from nmt.errors import DataError
@@ -16,7 +17,7 @@ from nmt.model.observe import forced_attention
 from nmt.model.transformer import Transformer
 from nmt.runs.model import TrainedModel
 from nmt.translate.align import NO_WORD, word_numbers
-from nmt.translate.engine import Networks, TranslateOptions
+from nmt.translate.engine import Networks
 
 _DIGITS = 5
 
@@ -71,19 +72,19 @@ def pair_attention(model: TrainedModel, src: str, tgt: str | None = None) -> Pai
         DataError: if src is empty, or a sentence is not valid text or has more tokens than the
             model has positions.
     """
-    network = model.transformer("nmt attend")
-    src = _check_text("--src", src)
+    network = model.transformer("attention")
+    src = _check_text("`src`", src)
     src_tokens = model.tokenizers.src.tokens(src)
     if not src_tokens:
-        raise DataError("--src: contains no text")
-    _check_length(model, "--src", src_tokens)
+        raise DataError("`src`: contains no text")
+    _check_length(model, "`src`", src_tokens)
     if tgt is None:
         tgt_tokens = model.tokenizers.tgt.decoded_tokens(_search(model, src_tokens))
         [tgt] = model.tokenizers.tgt.decode([[token.id for token in tgt_tokens]])
     else:
-        tgt = _check_text("--tgt", tgt)
+        tgt = _check_text("`tgt`", tgt)
         tgt_tokens = model.tokenizers.tgt.tokens(tgt)
-        _check_length(model, "--tgt", tgt_tokens)
+        _check_length(model, "`tgt`", tgt_tokens)
     return _observe(network, model.tokenizers, src, src_tokens, tgt, tgt_tokens)
 
 
@@ -123,7 +124,7 @@ def _observe(
 
 def _search(model: TrainedModel, src_tokens: Sequence[Token]) -> list[int]:
     ids = [*(token.id for token in src_tokens), model.tokenizers.src.eos_id]
-    options = TranslateOptions.from_config(model.config.decode)
+    options = search_options(model.config.decode)
     [hypotheses] = Networks([model]).search([ids], [""], options)
     # If a hypothesis without EOS fills all positions, none is left for its last token as input.
     return hypotheses[0].ids[: (model.network.max_length or len(hypotheses[0].ids) + 1) - 1]

@@ -1,0 +1,126 @@
+"""What all commands share: exit codes, the standard streams, and the names of flags."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from contextlib import redirect_stderr, suppress
+from typing import Annotated, Any, TextIO, cast
+
+import typer
+from typer.core import TyperGroup
+
+from nmt.errors import DataError, FileError, NmtError, escape
+from nmt.version import __version__
+
+_UsageError: Any = typer.BadParameter.__base__  # typer has no name for it
+
+
+class CommandGroup(TyperGroup):
+    """Turns errors that the user can act on into one message and the right exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            _replace_closed_streams()
+            with redirect_stderr(cast(TextIO, _LossyStderr(sys.stderr))):
+                return super().invoke(ctx)
+        except NmtError as error:
+            _print(f"nmt: {_with_flags(str(error), self, ctx)}")
+            raise typer.Exit(error.exit_code) from error
+        except _UsageError as error:  # names a file that does not fit, for example
+            error.message = escape(error.message)
+            raise
+        except OSError as error:
+            if error.filename:  # the code that uses a file turns its errors into a FileError
+                raise
+            # What is left in the buffer has nowhere to go, and flushing it must not fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if isinstance(error, BrokenPipeError):  # as in `nmt translate … | head -1`
+                raise typer.Exit(141) from error  # 128 + SIGPIPE, as in a shell
+            say(f"nmt: standard output: cannot be written: {error.strerror}")
+            raise typer.Exit(FileError.exit_code) from error
+        except MemoryError as error:
+            say("nmt: out of memory: give it less text at a time")
+            raise typer.Exit(DataError.exit_code) from error
+        except KeyboardInterrupt as error:
+            say("nmt: interrupted")
+            raise typer.Exit(130) from error
+
+
+def _with_flags(message: str, group: TyperGroup, ctx: Any) -> str:
+    """Replace the parameters that the library names in backticks by the command's flags."""
+    command = group.get_command(ctx, ctx.invoked_subcommand or "")
+    flags = {
+        parameter.name: max(parameter.opts, key=len)
+        for parameter in (command.params if command else [])
+        if parameter.param_type_name == "option"
+    }
+    return re.sub(r"`(\w+)`", lambda match: flags.get(match[1], match[0]), message)
+
+
+class _LossyStderr:
+    """The standard error, whose loss must not end the work.
+
+    A closed terminal, a full disk or the end of a `tee` makes writing to it fail, and nobody is
+    left to be told.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            self._stream.write(text)
+        except OSError:
+            self._give_up()
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        # What is left in the buffer must not fail again at the end of the process.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _replace_closed_streams() -> None:
+    """Replace standard streams that the shell has closed, as in `nmt … <&- 2>&-`."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        raise FileError("standard output: it is closed")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nmt {__version__}")
+        raise typer.Exit
+
+
+def print_version(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Take the options of nmt itself."""
+
+
+def say(text: str) -> None:
+    """Print one line for the user on the standard error; only results go to stdout."""
+    _print(escape(text))
+
+
+def _print(text: str) -> None:
+    print(text, file=cast(TextIO, _LossyStderr(sys.stderr)), flush=True)

@@ -1,0 +1,231 @@
+"""nmt evaluate and score."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nmt.cli.app import say
+from nmt.cli.options import (
+    AsJson,
+    Device,
+    Dtype,
+    DtypeOption,
+    Ensemble,
+    Model,
+    Output,
+    Threads,
+    refuse_outputs,
+    require_one,
+    with_search_options,
+)
+from nmt.cli.translation import file_bar
+from nmt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nmt.evaluation.metrics import EvaluateOptions, Score
+    from nmt.evaluation.testsets import EvaluationData
+    from nmt.translate.translator import Translator
+
+_SCORING = "Scoring"
+OptionalModel = Annotated[
+    Path | None,
+    typer.Argument(metavar="MODEL", help="The model to translate with, unless --hyp is given."),
+]
+Src = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Text to translate. Default: data.test.")
+]
+Ref = Annotated[
+    list[Path] | None, typer.Option(metavar="FILE", help="Reference translations; may be repeated.")
+]
+Hyp = Annotated[Path | None, typer.Option(metavar="FILE", help="Translations to score.")]
+TestSet = Annotated[
+    str | None, typer.Option(metavar="NAME", help="A test set of sacreBLEU: wmt14/full.")
+]
+Langs = Annotated[
+    str | None, typer.Option(metavar="SRC-TGT", help="Its languages. Default: the model's.")
+]
+Metrics = Annotated[
+    str,
+    typer.Option(help="Some of bleu,chrf,ter, or bracket-f1 for parses.", rich_help_panel=_SCORING),
+]
+Lowercase = Annotated[
+    bool,
+    typer.Option("--lowercase", help="Ignore case in BLEU and chrF.", rich_help_panel=_SCORING),
+]
+Tokenize = Annotated[
+    str | None,
+    typer.Option(
+        help="BLEU's tokenizer. Default: sacreBLEU's for the language.", rich_help_panel=_SCORING
+    ),
+]
+Confidence = Annotated[
+    bool,
+    typer.Option(
+        "--confidence",
+        help="Estimate 95 % confidence intervals by bootstrap.",
+        rich_help_panel=_SCORING,
+    ),
+]
+EvalbParams = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="EVALB's parameter file for bracket-f1. Default: as COLLINS.prm.",
+        rich_help_panel=_SCORING,
+    ),
+]
+
+
+@with_search_options("beam_size", "length_penalty", "max_extra_len", "batch_tokens")
+def evaluate(
+    search: dict[str, Any],
+    model: OptionalModel = None,
+    src: Src = None,
+    ref: Ref = None,
+    hyp: Hyp = None,
+    test_set: TestSet = None,
+    langs: Langs = None,
+    metrics: Metrics = "bleu,chrf",
+    lowercase: Lowercase = False,
+    tokenize: Tokenize = None,
+    confidence: Confidence = False,
+    evalb_params: EvalbParams = None,
+    as_json: AsJson = False,
+    output: Output = None,
+    ensemble: Ensemble = None,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.float32,
+    threads: Threads = None,
+) -> None:
+    """Score the translations of a model or a file with sacreBLEU, or parses with bracket-f1."""
+    require_one("name a MODEL to translate with, or --hyp FILE with translations", model, hyp)
+    if hyp and (src or output or ensemble or search):
+        raise ConfigError(
+            "--hyp is scored as it is: leave out --src, --output, --ensemble and search options"
+        )
+    options = _scoring(metrics, lowercase, tokenize, confidence, evalb_params)
+    inputs = [src, *(ref or []), evalb_params]
+    models = [model, *(ensemble or [])] if model else []
+    if output:
+        refuse_outputs([output], [path for path in inputs if path], models)
+    files: dict[str, Any] = {"src": src, "refs": ref or [], "test_set": test_set, "langs": langs}
+    if model:
+        computing = {"device": device, "dtype": dtype.value, "threads": threads}
+        data, hypotheses = _translate(models, computing, search, files, options)
+    else:
+        data, hypotheses = _read(hyp, files)
+    _print_scores(data, hypotheses, options, as_json, output)
+
+
+def _scoring(
+    metrics: str,
+    lowercase: bool,
+    tokenize: str | None,
+    confidence: bool,
+    evalb_params: Path | None,
+) -> EvaluateOptions:
+    from nmt.evaluation.metrics import EvaluateOptions
+    from nmt.parsing.evalb_parameters import COLLINS, read_parameters
+
+    names = metrics.split(",")
+    if evalb_params and "bracket-f1" not in names:
+        raise ConfigError("--evalb-params is for bracket-f1, which is not among --metrics")
+    evalb = read_parameters(evalb_params) if evalb_params else COLLINS
+    return EvaluateOptions(names, lowercase, tokenize, confidence=confidence, evalb=evalb)
+
+
+def _translate(
+    models: list[Path],
+    computing: dict[str, Any],
+    search: dict[str, Any],
+    files: dict[str, Any],
+    options: EvaluateOptions,
+) -> tuple[EvaluationData, list[str]]:
+    from nmt import api
+    from nmt.evaluation.metrics import gold_trees
+    from nmt.evaluation.testsets import read_test_data
+
+    processes = computing["threads"] or api.num_threads()
+    model = api.load(models[0], ensemble=models[1:], processes=processes, **computing)
+    data = read_test_data(model.config, **files)
+    gold_trees(data.refs, options)  # their errors are reported before minutes of translating
+    return data, _translated(model.translator(search, warn=say), data.src)
+
+
+def _translated(translator: Translator, lines: list[str]) -> list[str]:
+    """Translate all lines, with a progress bar on a terminal."""
+    from nmt.progress import progress_bar
+
+    with progress_bar("translating", len(lines)) as advance:
+        texts = [translation.text for translation in translator.translate(lines, advance=advance)]
+    if summary := translator.short.summary():
+        say(summary)
+    return texts
+
+
+def _read(hyp: Path | None, files: dict[str, Any]) -> tuple[EvaluationData, list[str]]:
+    from nmt.data.lines import read_lines
+    from nmt.evaluation.testsets import read_test_data
+
+    return read_test_data(None, **files), list(read_lines(hyp, keep_bom=True))
+
+
+def _print_scores(
+    data: EvaluationData,
+    hypotheses: list[str],
+    options: EvaluateOptions,
+    as_json: bool,
+    output: Path | None,
+) -> None:
+    from nmt.data.lines import BOM
+    from nmt.evaluation.metrics import evaluate, render
+    from nmt.files import write_lines
+
+    if any(lines[:1] and lines[0].startswith(BOM) for lines in (hypotheses, *data.refs)):
+        say(
+            "warning: the byte-order mark at the start of the translations or references counts "
+            "as text, as it does for sacreBLEU: remove it"
+        )
+    if output:
+        write_lines(hypotheses, output)
+    scores: list[Score] = evaluate(hypotheses, data.refs, replace(options, tgt_lang=data.tgt_lang))
+    if output == Path("-"):  # the translations are on the standard output
+        for line in "\n".join(render(scores, as_json)).split("\n"):
+            say(line)
+    else:
+        write_lines(render(scores, as_json), None)
+
+
+@with_search_options("batch_tokens")
+def score(
+    model: Model,
+    src: Annotated[Path, typer.Option(metavar="FILE", help="Source text.")],
+    tgt: Annotated[Path, typer.Option(metavar="FILE", help="Its translation, line by line.")],
+    search: dict[str, Any],
+    as_json: AsJson = False,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.float32,
+    threads: Threads = None,
+) -> None:
+    """Print how probable a model finds translations.
+
+    One natural logarithm per pair; the perplexity goes to the standard error. With --json, one
+    object per pair, with its tokens, and a last one with the perplexity.
+    """
+    refuse_outputs([None], [src, tgt], [model])
+
+    from nmt import api
+    from nmt.data.lines import read_lines
+    from nmt.files import write_lines
+    from nmt.translate.score import Totals, render
+
+    loaded = api.load(model, engine="nmt", device=device, dtype=dtype.value, threads=threads)
+    totals = Totals()
+    with file_bar("scoring", src) as advance:
+        pairs = loaded.score_stream(read_lines(src), read_lines(tgt), **search, advance=advance)
+        write_lines(render(pairs, totals, as_json), None)
+    say(str(totals))

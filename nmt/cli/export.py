@@ -1,0 +1,60 @@
+"""nmt export."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmt.cli.app import say
+from nmt.cli.options import Model
+from nmt.errors import ConfigError
+
+
+class Target(str, Enum):
+    """What to export a model for."""
+
+    ctranslate2 = "ctranslate2"
+
+
+class Quantization(str, Enum):
+    """How CTranslate2 stores weights, and what it then computes in."""
+
+    int8 = "int8"
+    int8_float32 = "int8_float32"
+    int8_float16 = "int8_float16"
+    int8_bfloat16 = "int8_bfloat16"
+    int16 = "int16"
+    float16 = "float16"
+    bfloat16 = "bfloat16"
+    float32 = "float32"
+
+
+def export(
+    model: Model,
+    to: Annotated[Target, typer.Option(help="What it is for.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="A new directory to write.")
+    ],
+    quantization: Annotated[
+        Quantization | None, typer.Option(help="Type of the stored weights. Default: float32.")
+    ] = None,
+) -> None:
+    """Write a model for another engine, as one directory with all that translation needs."""
+    from nmt.files import is_standard, refuse_inside
+    from nmt.runs.checkpoint import find_run
+    from nmt.translate.ct2_engine import require_ctranslate2
+
+    if is_standard(output):
+        raise ConfigError("--output names a new directory: it cannot be the standard output")
+    refuse_inside(output, find_run(model))
+    require_ctranslate2()  # before the model is loaded; --to has no other value yet
+
+    from nmt import api
+    from nmt.convert.ctranslate2 import export_ctranslate2
+
+    [run] = api.load_runs([model], device="cpu", threads=None)
+    export_ctranslate2(run, output, quantization.value if quantization else None)
+    say(f"{output}: nmt translate {output} runs it")

@@ -1,0 +1,164 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Optional, get_args
+
+import typer
+from annotated_types import Ge, Gt, Le
+from pydantic.fields import FieldInfo
+
+from nmt.config.search import SearchOptions
+from nmt.errors import ConfigError
+from nmt.limits import MAX_THREADS
+
+_COMPUTING = "Computing"
+_SEARCH = "Search (default: as in the model's configuration)"
+
+
+class Dtype(str, Enum):
+    """Arithmetic of a model."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A run directory, or RUN/checkpoints/step-N.")
+]
+Ensemble = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Average the probabilities with another model's; may be repeated.",
+        show_default=False,
+        rich_help_panel=_COMPUTING,
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="cpu, cuda, cuda:1, or auto: a GPU if there is one.",
+        envvar="NMT_DEVICE",
+        rich_help_panel=_COMPUTING,
+    ),
+]
+DtypeOption = Annotated[
+    Dtype, typer.Option(help="Arithmetic of the model.", rich_help_panel=_COMPUTING)
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=MAX_THREADS,
+        help="CPU threads. Default: one per core.",
+        envvar="NMT_THREADS",
+        rich_help_panel=_COMPUTING,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        dir_okay=False,
+        help="Write the translations to a file (.gz is compressed; - is the standard output).",
+    ),
+]
+Page = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", dir_okay=False, help="Where to write it."),
+]
+
+
+def with_search_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command options for fields of `SearchOptions`.
+
+    The command takes a parameter `search`, a dict of the options that the user has given.
+
+    Args:
+        names: fields; their bounds and documentation are those of the schema.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        given = inspect.signature(command, eval_str=True).parameters.values()
+        parameters = [parameter for parameter in given if parameter.name != "search"]
+        parameters += [_parameter(name, SearchOptions.model_fields[name]) for name in names]
+
+        def wrapper(**values: Any) -> None:
+            search = {name: values.pop(name) for name in names}
+            chosen = {name: value for name, value in search.items() if value is not None}
+            command(**values, search=chosen)
+
+        wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
+        wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {each.name: each.annotation for each in parameters}
+        return wrapper
+
+    return decorate
+
+
+def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
+    kind = kinds[0] if kinds else field.annotation
+    bounds: dict[str, Any] = {}
+    for rule in field.metadata:
+        if isinstance(rule, Ge):
+            bounds["min"] = rule.ge
+        if isinstance(rule, Gt) and kind is int:
+            bounds["min"] = int(str(rule.gt)) + 1
+        if isinstance(rule, Le):
+            bounds["max"] = rule.le
+    flag = f"--{name.replace('_', '-')}"
+    help_text = " ".join((field.description or "").split())
+    option = typer.Option(flag, help=help_text, rich_help_panel=_SEARCH, **bounds)
+    if kind is bool:
+        # `--flag` alone: a switch that is not given leaves the configuration's value.
+        option = typer.Option(flag, help=help_text, rich_help_panel=_SEARCH)
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[Optional[kind], option],  # noqa: UP045
+    )
+
+
+def refuse_outputs(
+    outputs: list[Path | None], inputs: list[Path | None], models: list[Path]
+) -> None:
+    """Refuse early what could not be written after minutes of work, or is an input.
+
+    Args:
+        outputs: files that the command writes; None and `-` are the standard output.
+        inputs: files that it reads; None where there is none, or it is the standard input.
+        models: directories that it reads.
+
+    Raises:
+        ConfigError: an output is an input, or belongs to a model.
+        FileError: the directory of an output does not exist.
+    """
+    from nmt import files
+    from nmt.errors import FileError
+    from nmt.runs import checkpoint
+
+    named = [output for output in outputs if output and not files.is_standard(output)]
+    of_models = [path for model in models if named for path in checkpoint.files_of(model)]
+    files.refuse_inputs(outputs, [*inputs, *of_models])
+    for output in named:
+        if not output.parent.is_dir():
+            raise FileError(f"{output}: there is no directory {output.parent}")
+
+
+def require_one(message: str, *alternatives: object) -> None:
+    """Check that exactly one of several options was given.
+
+    Raises:
+        ConfigError: none or several were; it says `message`.
+    """
+    if sum(bool(each) for each in alternatives) != 1:
+        raise ConfigError(message)

@@ -1,0 +1,126 @@
+"""nmt info, report and attend."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmt.cli.app import say
+from nmt.cli.options import (
+    AsJson,
+    Device,
+    Dtype,
+    DtypeOption,
+    Model,
+    Page,
+    Threads,
+    refuse_outputs,
+)
+from nmt.errors import ConfigError, FileError
+
+
+class Part(str, Enum):
+    """The part of a configuration's data to translate for a report."""
+
+    test = "test"
+    valid = "valid"
+
+
+AsJsonInstead = Annotated[
+    bool, typer.Option("--json", help="Write what the page shows as JSON instead.")
+]
+
+
+def info(model: Model, as_json: AsJson = False) -> None:
+    """Show what a model directory holds, and verify its files.
+
+    Works while the run is training.
+    """
+    from nmt.runs.info import inspect, render
+
+    contents = inspect(model)
+    typer.echo(contents.to_json() if as_json else "\n".join(render(contents)))
+    if contents.faults:
+        raise FileError(f"{model}: damaged; the faults ({len(contents.faults)}) are named above")
+
+
+def report(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run directories, or RUN/checkpoints/step-N."),
+    ],
+    output: Page = None,
+    corpus: Annotated[
+        Part | None,
+        typer.Option(help="Part of each run's data to translate. Default: test, else valid."),
+    ] = None,
+    src: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Text that all runs translate instead.")
+    ] = None,
+    ref: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Its reference translations; may be repeated."),
+    ] = None,
+    translate: Annotated[
+        bool, typer.Option("--translate/--no-translate", help="Or show the curves only.")
+    ] = True,
+    as_json: AsJsonInstead = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Write a page about runs: curves, scores with confidence, and the hardest sentences.
+
+    Several runs are overlaid. The page, report.html unless --output names it, is one file that
+    needs no network. A run may be training meanwhile.
+    """
+    if not translate and (corpus or src or ref):
+        raise ConfigError("--no-translate leaves no use for --corpus, --src and --ref")
+    if corpus and (src or ref):
+        raise ConfigError("give either --corpus, or --src and --ref")
+    if output is None and not as_json:
+        output = Path("report.html")
+    refuse_outputs([output], [path for path in (src, *(ref or [])) if path], runs)
+
+    from nmt.console import Console
+    from nmt.files import is_standard, write_lines
+    from nmt.report.gather import Text, gather
+    from nmt.report.page import render
+
+    text = Text(corpus.value if corpus else None, src, ref or []) if translate else None
+    contents = gather(runs, text, Console(stderr=True), device=device, threads=threads)
+    write_lines([contents.to_json() if as_json else render(contents)], output)
+    if not is_standard(output):
+        say(f"{output}: written")
+
+
+def attend(
+    model: Model,
+    src: Annotated[str, typer.Option(metavar="TEXT", help="The source sentence.")],
+    tgt: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Its translation. Default: the model's own."),
+    ] = None,
+    output: Page = None,
+    as_json: AsJsonInstead = False,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.float32,
+    threads: Threads = None,
+) -> None:
+    """Show the attention of every layer and head for a sentence pair, as a page of HTML.
+
+    The page needs no network. Without --output only JSON is written, to the standard output.
+    """
+    if output is None and not as_json:
+        raise ConfigError("name the page with --output, as in -o attention.html, or ask for --json")
+    refuse_outputs([output], [], [model])
+
+    from nmt import api
+    from nmt.files import write_lines
+    from nmt.report.attention.page import render_page
+
+    loaded = api.load(model, engine="nmt", device=device, dtype=dtype.value, threads=threads)
+    pair = loaded.attend(src, tgt)
+    write_lines([pair.to_json() if as_json else render_page(pair)], output)

@@ -1,0 +1,148 @@
+"""nmt train, check, config and average."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nmt.cli.app import say
+from nmt.cli.options import AsJson, require_one
+from nmt.limits import MAX_STEPS
+
+if TYPE_CHECKING:
+    from nmt.config.schema import Config
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The YAML configuration.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="KEY=VALUE",
+        help="Changes to it, such as train.max_steps=200; values are YAML.",
+        show_default=False,
+    ),
+]
+
+
+def train(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where the model goes. Default: runs/ and the name of CONFIG."
+        ),
+    ] = None,
+    verify_resume: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Instead prove, in a temporary directory, that N steps in one go and N with two "
+            "stops and new processes are identical to the bit.",
+        ),
+    ] = None,
+) -> None:
+    """Train a model, or continue a training run that was stopped."""
+    from nmt.config.load import load_config
+
+    load_config(config, overrides)  # its mistakes do not wait for torch
+
+    from nmt import api
+    from nmt.console import Console
+
+    if verify_resume is None:
+        api.train(config, overrides or [], run_dir=run_dir)
+        return
+
+    from nmt.training.verify_resume import verify_resume as prove
+
+    resolved = load_config(config, overrides)
+    typer.echo(prove(resolved, verify_resume, Console(stderr=True)))
+
+
+def check(config: ConfigFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Look at the data and time a few steps before training.
+
+    Exits with 3 if training would be pointless.
+    """
+    from nmt.config.load import load_config
+
+    resolved = load_config(config, overrides)
+
+    from nmt.check.render import render
+    from nmt.check.run import check
+    from nmt.console import Console
+    from nmt.errors import DataError
+
+    report = check(resolved, Console(stderr=True))
+    if as_json:
+        typer.echo(report.to_json())
+    else:
+        console = Console()
+        for part in render(report, resolved):
+            console.print(part, "")
+    if report.is_fatal:
+        raise typer.Exit(DataError.exit_code)
+
+
+def config(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="CONFIG", help="The YAML configuration.")
+    ] = None,
+    overrides: Overrides = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of configurations instead.")
+    ] = False,
+) -> None:
+    """Check a configuration and print it with all its defaults.
+
+    A comment says how many parameters the model has.
+    """
+    import json
+
+    from nmt.config.load import dump_config, load_config
+    from nmt.config.schema import Config
+
+    require_one("either name a configuration, or ask for --schema", config, schema)
+    if config is None:
+        typer.echo(json.dumps(Config.model_json_schema(), indent=2))
+    else:
+        resolved = load_config(config, overrides)
+        typer.echo(_size_comment(resolved) + dump_config(resolved), nl=False)
+
+
+def _size_comment(config: Config) -> str:
+    """Return a YAML comment with the number of parameters of the model."""
+    from nmt.model.size import num_parameters
+
+    tokenizer = config.tokenizer
+    if tokenizer.model or tokenizer.src_model:
+        number = num_parameters(config.model, 0, 0)
+        return f"# {number:,} parameters, and the embeddings of the existing tokenizer's pieces\n"
+    size = tokenizer.vocab_size
+    number = num_parameters(config.model, size, size)
+    if tokenizer.joint:
+        return f"# {number:,} parameters with a vocabulary of {size:,}\n"
+    # A language with few distinct words, such as linearised trees, yields fewer pieces.
+    return f"# {number:,} parameters at most, with vocabularies of up to {size:,} each\n"
+
+
+def average(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    last: Annotated[
+        int | None,
+        typer.Option(min=1, max=MAX_STEPS, metavar="N", help="Average the newest N checkpoints."),
+    ] = None,
+    best: Annotated[
+        int | None,
+        typer.Option(min=1, max=MAX_STEPS, metavar="N", help="Average the best N checkpoints."),
+    ] = None,
+) -> None:
+    """Average the weights of checkpoints; the run then translates with the average."""
+    require_one("give either --last N or --best N", last, best)
+
+    from nmt.runs.checkpoint import average_checkpoints
+
+    steps = average_checkpoints(run, "best" if last is None else "last", last or best or 0)
+    say(f"{run}: averaged the checkpoints of steps {', '.join(map(str, steps))}")

@@ -1,0 +1,227 @@
+"""nmt translate."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nmt.cli.app import say
+from nmt.cli.options import (
+    Device,
+    Dtype,
+    DtypeOption,
+    Ensemble,
+    Model,
+    Output,
+    Threads,
+    refuse_outputs,
+    with_search_options,
+)
+from nmt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nmt.progress import Advance
+    from nmt.translate.formats import Layout
+    from nmt.translate.translator import Translator
+
+
+class EngineName(str, Enum):
+    """What runs a model."""
+
+    nmt = "nmt"
+    ctranslate2 = "ctranslate2"
+
+
+class Format(str, Enum):
+    """What a line of input and output is."""
+
+    text = "text"
+    jsonl = "jsonl"
+
+
+Engine = Annotated[
+    EngineName | None,
+    typer.Option(
+        help="What runs the model. Default: ctranslate2 if it was exported, else nmt.",
+        show_default=False,
+        rich_help_panel="Computing",
+    ),
+]
+Input = Annotated[
+    Path | None,
+    typer.Argument(metavar="FILE", help="Text, plain or .gz. Default, or -: standard input."),
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Continue what the same command left when it was stopped or killed. "
+        "A complete output is left alone.",
+    ),
+]
+FormatOption = Annotated[
+    Format, typer.Option("--format", help="One sentence or one JSON object per line, in and out.")
+]
+Key = Annotated[
+    str | None,
+    typer.Option(help="Key of the source text in JSON objects; others pass through. Default: src."),
+]
+Scores = Annotated[
+    bool,
+    typer.Option(
+        "--scores",
+        help="Put the score (length-normalized log-probability) and a tab before each translation, "
+        "or add the keys score and token_log_probs.",
+    ),
+]
+Alignments = Annotated[
+    bool,
+    typer.Option(
+        "--alignments",
+        help="Put a tab and the word alignment after each translation: 0-0 1-2 (source-target, "
+        "from 0), or add the keys alignment, src_words and tgt_words. Punctuation at the edges of "
+        "a word counts as a word.",
+    ),
+]
+WarnShort = Annotated[
+    bool,
+    typer.Option(
+        "--warn-short",
+        help="Report each line whose translation is suspiciously short on the standard error; "
+        "JSON objects get the key short.",
+    ),
+]
+SEARCH = (
+    *("nbest", "beam_size", "length_penalty", "max_extra_len", "batch_tokens", "split_sentences"),
+    *("temperature", "top_k", "top_p", "seed"),
+)
+
+
+@with_search_options(*SEARCH)
+def translate(
+    model: Model,
+    search: dict[str, Any],
+    file: Input = None,
+    output: Output = None,
+    resume: Resume = False,
+    layout: FormatOption = Format.text,
+    key: Key = None,
+    scores: Scores = False,
+    alignments: Alignments = False,
+    warn_short: WarnShort = False,
+    ensemble: Ensemble = None,
+    device: Device = "auto",
+    dtype: DtypeOption = Dtype.float32,
+    threads: Threads = None,
+    engine: Engine = None,
+) -> None:
+    """Translate lines, one for one and in order.
+
+    With --output the file gets its name when it is complete; until then the translations are in
+    OUTPUT.partial, and OUTPUT.journal records how far they are.
+    """
+    output = None if output == Path("-") else output
+    if _is_finished(model, file, output, resume, ensemble or []):
+        return
+    columns = {"nbest": "nbest" in search, "scores": scores, "alignments": alignments}
+    chosen = _layout(layout, key, columns, short=warn_short)
+
+    from nmt import api
+    from nmt.translate.streams import is_interactive_input
+
+    interactive = output is None and is_interactive_input(file)
+    # A line that somebody waits for gets all threads.
+    processes = 1 if interactive else threads or api.num_threads()
+    loaded = api.load(
+        model,
+        ensemble=ensemble or [],
+        engine=engine.value if engine else None,
+        device=device,
+        dtype=dtype.value,
+        threads=threads,
+        processes=processes,
+    )
+    translator = loaded.translator(
+        search, alignments=alignments, warn=say, warn_short=say if warn_short else None
+    )
+    _run(translator, file, output, chosen, resume=resume, interactive=interactive)
+    if summary := translator.short.summary():
+        say(
+            f"{summary}; --warn-short reports each, --split-sentences translates each sentence of "
+            "a line separately"
+        )
+
+
+def _is_finished(
+    model: Path, file: Path | None, output: Path | None, resume: bool, ensemble: list[Path]
+) -> bool:
+    """Check the files of a job, and whether an earlier one has completed its output."""
+    from nmt.translate import resume as journal
+
+    if resume and output is None:
+        raise ConfigError("--resume continues a file: name it with --output")
+    outputs: list[Path | None] = [*journal.written_files(output)] if output else [None]
+    refuse_outputs(outputs, [file], [model, *ensemble])
+    if resume and output and journal.is_finished(output):
+        say(f"{output}: already there; leave out --resume to translate again")
+        return True
+    return False
+
+
+def _layout(layout: Format, key: str | None, columns: dict[str, bool], *, short: bool) -> Layout:
+    from nmt.translate.formats import JsonLayout, TextLayout
+
+    if key is not None and layout is not Format.jsonl:
+        raise ConfigError("--key names a key of JSON objects: it needs --format jsonl")
+    if layout is Format.text:
+        return TextLayout(**columns)
+    return JsonLayout(key or "src", **columns, short=short)
+
+
+def _run(
+    translator: Translator,
+    file: Path | None,
+    output: Path | None,
+    layout: Layout,
+    *,
+    resume: bool,
+    interactive: bool,
+) -> None:
+    from nmt.data.lines import read_lines
+    from nmt.files import write_lines
+    from nmt.translate.resume import translate_file
+    from nmt.translate.streams import translate_windows
+
+    lines = read_lines(file)
+    with file_bar("translating", file, shown=output is not None) as advance:
+        if output:
+            translate_file(
+                translator, lines, layout, output, resume=resume, log=say, advance=advance
+            )
+            return
+        windows = translate_windows(
+            translator, lines, layout, interactive=interactive, advance=advance
+        )
+        write_lines((text for window in windows for text in window), None)
+
+
+def file_bar(
+    what: str, file: Path | None, *, shown: bool = False
+) -> AbstractContextManager[Advance]:
+    """Return a progress bar for work on the lines of a file.
+
+    Args:
+        what: what is being done.
+        file: the input; its lines are counted first.
+        shown: show it even if the results go to a terminal or a pipe.
+    """
+    from nmt.data.lines import count_lines
+    from nmt.progress import is_redirected_to_file, progress_bar
+
+    shown = sys.stderr.isatty() and (shown or is_redirected_to_file(1))
+    return progress_bar(what, count_lines(file) if shown else None, shown=shown)

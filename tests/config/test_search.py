@@ -1,0 +1,48 @@
+"""Search options: the configuration's, changed by those given for a call."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from nmt.config.decode import DecodeConfig
+from nmt.config.search import SearchOptions, search_options
+from nmt.errors import ConfigError
+
+
+def test_given_options_change_those_of_the_configuration() -> None:
+    config = DecodeConfig(beam_size=7, length_penalty=0.1)
+    options = search_options(config, {"beam_size": None, "length_penalty": 0.0, "nbest": 2})
+    assert options == SearchOptions(beam_size=7, length_penalty=0.0, nbest=2)
+    assert search_options(DecodeConfig()) == search_options() == SearchOptions()
+
+
+def test_the_defaults_are_those_of_the_paper() -> None:
+    options = SearchOptions()
+    assert (options.beam_size, options.length_penalty, options.max_extra_len) == (4, 0.6, 50)
+
+
+@pytest.mark.parametrize("length_penalty", [-0.1, 10.1, 2000.0, math.nan, "x"])
+def test_a_value_out_of_range_names_the_option(length_penalty: object) -> None:
+    with pytest.raises(ConfigError, match=r"^`length_penalty`: .*, but it is"):
+        search_options(given={"length_penalty": length_penalty})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"nbest": 5}, "`nbest` 5 needs a `beam_size` of at least that, but it is 4"),
+        ({"nbest": 2, "top_k": 3}, "`nbest` does not go with sampling"),
+        ({"seed": 1}, "`seed` needs sampling"),
+        ({"split_sentences": True, "trees": True}, "`split_sentences` does not go with"),
+        ({"beam": 5}, "unknown option `beam`: known are beam_size, "),
+        ({"temperature": 0.0}, "`temperature`: "),
+        ({"temperature": math.inf}, "`temperature`: "),
+        ({"top_p": 1.1}, "`top_p`: "),
+    ],
+)
+def test_what_does_not_go_together_is_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        search_options(given=given)
+    assert str(error.value).startswith(message)

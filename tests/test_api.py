@@ -1,0 +1,100 @@
+"""The Python API."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nmt
+from nmt.errors import ConfigError
+
+
+@pytest.fixture(scope="module")
+def model(trained_run: Path) -> nmt.Model:
+    return nmt.load(trained_run, threads=1)
+
+
+def test_importing_nmt_does_not_wait_for_torch() -> None:
+    code = "import sys, nmt; print('torch' in sys.modules, nmt.__version__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", nmt.__version__]
+
+
+def test_one_line_gives_a_translation_and_several_a_list(model: nmt.Model) -> None:
+    one = model.translate("the cat sat.")
+    assert isinstance(one, nmt.Translation)
+    several = model.translate(["the cat sat.", "", "a dog ran."], beam_size=2, nbest=2)
+    assert [len(translation.hypotheses) for translation in several] == [2, 1, 2]
+    assert several[1].text == ""
+    assert several[0].score == several[0].hypotheses[0].score
+    assert several[0].token_log_probs == several[0].hypotheses[0].token_log_probs
+
+
+def test_a_stream_is_read_lazily(model: nmt.Model) -> None:
+    """An endless input has a first translation."""
+    read = 0
+
+    def lines() -> object:
+        nonlocal read
+        while True:
+            read += 1
+            yield "the cat sat."
+
+    first = next(model.translate_stream(lines()))  # type: ignore[arg-type]
+    assert first.text == model.translate("the cat sat.").text
+    assert read < 100_000
+
+
+def test_scores_are_those_of_the_search(model: nmt.Model) -> None:
+    best = model.translate("the cat sat.", alignments=True)
+    score = model.score("the cat sat.", best.text)
+    assert score.log_prob == pytest.approx(sum(best.token_log_probs), abs=1e-3)
+    assert model.score(["the cat sat."], [best.text]) == [score]
+    assert model.align(["the cat sat."], [best.text]) == [best.alignment]
+    assert model.attend("the cat sat.", best.text).tgt == best.text
+
+
+def test_mistakes_name_the_parameter(model: nmt.Model, trained_run: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown option `beam`: known are beam_size"):
+        model.translate("the cat", beam=3)
+    with pytest.raises(ConfigError, match=r"`beam_size`: .*but it is 0"):
+        model.translate("the cat", beam_size=0)
+    with pytest.raises(ConfigError, match="unknown `dtype` 'int3'"):
+        nmt.load(trained_run, dtype="int3")
+    with pytest.raises(ConfigError, match="unknown `engine` 'marian'"):
+        nmt.load(trained_run, engine="marian")
+    with pytest.raises(ConfigError, match="`src` has 1 lines, but `tgt` has 2"):
+        model.align(["the"], ["a", "b"])
+    ensemble = nmt.load(trained_run, ensemble=[trained_run], threads=1)
+    assert ensemble.translate("the cat").text == model.translate("the cat").text
+    with pytest.raises(ConfigError, match="scoring needs one run"):
+        ensemble.score("the", "cat")
+
+
+def test_a_configuration_is_trained_from_a_mapping(trained_run: Path, tmp_path: Path) -> None:
+    config = nmt.load(trained_run).config
+    changes = {"train.max_steps": 2, "train.warmup_steps": 1, "data.test": []}
+    with pytest.raises(ConfigError, match="`run_dir` is needed"):
+        nmt.train(config, changes)
+    run = nmt.train(config.model_dump(), changes, run_dir=tmp_path / "run")
+    assert nmt.load(run).config.train.max_steps == 2
+    with pytest.raises(ConfigError, match=r"train\.steps: unknown key"):
+        nmt.train(config, ["train.steps=2"], run_dir=tmp_path / "other")
+
+
+def test_evaluation_takes_one_reference_or_several() -> None:
+    hypotheses = ["the cat sat on the mat .", "a dog ran home today ."]
+    [bleu, chrf] = nmt.evaluate(hypotheses, hypotheses)
+    assert (bleu.metric, round(bleu.score)) == ("bleu", 100)
+    assert chrf.metric == "chrf"
+    [other] = nmt.evaluate(hypotheses, [["x y", "z"], hypotheses], metrics=["bleu"])
+    assert round(other.score) == 100
+    assert "nrefs:2" in other.signature
+
+
+def test_names_that_are_not_there() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        nmt.nothing  # noqa: B018
