@@ -139,10 +139,12 @@ def average(
         typer.Option(min=1, max=MAX_STEPS, metavar="N", help="Average the best N checkpoints."),
     ] = None,
 ) -> None:
-    """Average the weights of checkpoints; the run then translates with the average."""
+    """Average the weights of checkpoints and validate the average, which then translates."""
     require_one("give either --last N or --best N", last, best)
 
-    from nmt.runs.checkpoint import average_checkpoints
+    from nmt.console import Console
+    from nmt.training.average import average_checkpoints
 
-    steps = average_checkpoints(run, "best" if last is None else "last", last or best or 0)
+    which = "best" if last is None else "last"
+    steps = average_checkpoints(run, which, last or best or 0, Console(stderr=True))
     say(f"{run}: averaged the checkpoints of steps {', '.join(map(str, steps))}")

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,20 @@ def read_curves(path: Path) -> tuple[Curves, int]:
     for columns in (valid, average):
         columns["seconds"] = _seconds(columns["step"], train)
     return Curves(train, valid, {name: values[-1:] for name, values in average.items()}), damaged
+
+
+def with_average(curves: Curves, step: int, scores: Mapping[str, float]) -> Curves:
+    """Put the scores of the averaged weights that there are in place of those once logged.
+
+    Args:
+        curves: of the run.
+        step: the last step that was averaged.
+        scores: of the average; empty if there is none, or none that was validated.
+    """
+    row = {step: {**scores, "step": step}} if scores else {}
+    average = _columns(row, VALID_FIGURES)
+    average["seconds"] = _seconds(average["step"], curves.train)
+    return replace(curves, average=average)
 
 
 def _record(line: str) -> dict[str, Any] | None:

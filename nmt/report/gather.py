@@ -16,7 +16,7 @@ from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.errors import ConfigError, NmtError
 from nmt.progress import Advance, progress_bar
-from nmt.report.curves import Curves, read_curves
+from nmt.report.curves import Curves, read_curves, with_average
 from nmt.runs import checkpoint
 
 if TYPE_CHECKING:
@@ -161,7 +161,11 @@ def _read_run(path: Path, name: str) -> RunReport:
     run = checkpoint.find_run(path)
     config = checkpoint.load_run_config(run)
     curves, damaged = read_curves(run / "metrics.jsonl")
+    step, scores = _average(run)
+    curves = with_average(curves, step, scores)
     notes = []
+    if step and not scores:
+        notes.append("the averaged weights are not validated")
     if damaged:
         notes.append(f"invalid lines of metrics.jsonl skipped: {damaged}")
     if not curves.last_step:
@@ -185,6 +189,15 @@ def _read_run(path: Path, name: str) -> RunReport:
         quality=None,
         notes=notes,
     )
+
+
+def _average(run: Path) -> tuple[int, dict[str, float]]:
+    """Read step and scores of the averaged weights; step 0 if there are none."""
+    try:
+        state = checkpoint.read_state(run / "averaged")
+    except NmtError:  # none, or damaged: who translates with them will say so
+        return 0, {}
+    return state["step"], state["scores"]
 
 
 def _find_weights(path: Path, run: Path, config: Config) -> Path:

@@ -373,26 +373,6 @@ def save_average(
     return run / "averaged"
 
 
-def average_checkpoints(run: Path, which: str, count: int) -> list[int]:
-    """Average the `last` or the `best` checkpoints of a run into `averaged/`.
-
-    Returns:
-        the steps that were averaged.
-
-    Raises:
-        FileError: the run has fewer, they cannot be read, or a training is running in it.
-    """
-    metric = load_run_config(run).train.metric
-    with locked(run, "wait for its end, where it averages as train.average says, or stop it"):
-        chosen = choose_to_average(run, which, count, metric)
-        if len(chosen) < count:
-            raise FileError(f"{run}: {count} checkpoints to average, but there are {len(chosen)}")
-        steps = [checkpoint.step for checkpoint in chosen]
-        weights = average_weights([checkpoint.path for checkpoint in chosen])
-        save_average(run, weights, steps, {})
-    return steps
-
-
 def drop_average(run: Path) -> None:
     """Delete averaged weights, if there are any: the run translates with a checkpoint again.
 

@@ -24,12 +24,13 @@ from hypothesis import strategies as st
 
 from nmt.config.load import load_config
 from nmt.config.schema import DataConfig
+from nmt.console import Console
 from nmt.data.corpus import read_pairs
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import NmtError
-from nmt.runs.checkpoint import average_checkpoints
 from nmt.runs.info import inspect, render
 from nmt.runs.model import load_model
+from nmt.training.average import average_checkpoints
 from nmt.training.monitor import Monitor
 
 DOCUMENTED = {2, 3, 4, 5}
@@ -215,7 +216,7 @@ def test_models(model: Path, name: str, examples: int) -> None:
         info = inspect(model)
         json.loads(info.to_json(), parse_constant=pytest.fail)
         assert all(line.isprintable() for line in render(info))
-        only_documented_errors(lambda: average_checkpoints(model, "best", 1))
+        only_documented_errors(lambda: average_checkpoints(model, "best", 1, Console(quiet=True)))
         load_model(model)
 
     @fuzz(max_examples=examples)

@@ -14,9 +14,9 @@ import pytest
 from nmt.console import Console
 from nmt.errors import FileError
 from nmt.report.gather import Text, gather
-from nmt.runs.checkpoint import average_checkpoints
 from nmt.runs.info import ModelInfo, inspect
 from nmt.runs.model import load_model
+from nmt.training.average import average_checkpoints
 
 from .conftest import Folder
 
@@ -223,7 +223,7 @@ def test_damaged_averaged_weights_are_not_replaced_by_others(
     folder: Folder, model: Path, damage: str
 ) -> None:
     checkpoint = checkpoint_of(model)
-    average_checkpoints(model, "last", 1)
+    average_checkpoints(model, "last", 1, Console(quiet=True))
     manifest = model / "averaged" / "manifest.json"
     manifest.rename(folder.path / "manifest.json")
     if damage == "pipe":
@@ -264,7 +264,7 @@ def test_a_damaged_best_checkpoint_is_not_replaced_by_another(folder: Folder, mo
             load_model(model)
         assert f"name it, as in {other}" in str(error.value)
         with pytest.raises(FileError, match="it may be one of the best"):
-            average_checkpoints(model, "best", 1)
+            average_checkpoints(model, "best", 1, Console(quiet=True))
         assert any("00060/state.json" in fault for fault in inspect(model).faults)
 
 

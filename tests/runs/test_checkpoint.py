@@ -487,20 +487,6 @@ def test_a_disk_without_locks_is_an_error(tmp_path: Path, monkeypatch: pytest.Mo
         pytest.fail("locked")
 
 
-def test_averaging_keeps_out_of_a_running_training(run: Path) -> None:
-    save(run, 1)
-    with checkpoint.locked(run), pytest.raises(FileError, match=r"is running in it; .*or stop it"):
-        checkpoint.average_checkpoints(run, "last", 1)
-    assert not (run / "averaged").exists()
-    assert checkpoint.average_checkpoints(run, "last", 1) == [60]
-
-
-def test_averaging_makes_no_run(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"config\.yaml"):
-        checkpoint.average_checkpoints(tmp_path / "missing", "last", 1)
-    assert not (tmp_path / "missing").exists()
-
-
 def test_a_run_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with (
