@@ -1,1 +1,1 @@
-"""The configuration of a run: its schema, reading it, and saying what is wrong with it."""
+"""The configuration of a training run: schema, loading, and error messages."""

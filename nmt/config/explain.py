@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in words for who wrote it."""
+"""Explain validation errors to the author of a configuration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TYPES = {
     "tuple": "a list",
     "model": "a section",
 }
-"""The values that a key takes, by the first word of the type of a pydantic error."""
+"""The value that a key takes, by the first word of the type of a pydantic error."""
 
 _IN_TOKENS = "It counts tokens, not sentences"
 _IN_STEPS = "It counts steps: nmt check says how many an epoch has"
@@ -91,29 +91,29 @@ _SYNONYMS = {
 
 
 def explain(error: Any, path: str, origins: dict[str, str]) -> str:
-    """Return where and what one of pydantic's errors is, and what to do.
+    """Return a message that says where and what an error is, and how to fix it.
 
     Args:
         error: one of `ValidationError.errors()`.
-        path: the configuration file; the message names any other file that the error is in.
+        path: the configuration file; the message names the file of the error if it is another.
         origins: the file that each dotted key comes from.
     """
-    # Pydantic puts the kind of a section after the key `model` and the index of a corpus.
-    loc = error["loc"]
-    parts = [str(part) for part in (loc[:1] + loc[2:] if loc[:1] == ("model",) else loc)]
-    if loc[:1] == ("data",):
-        del parts[3:4]
+    parts = [str(part) for part in error["loc"]]
+    # In pydantic's locations, the kind follows the key `model` and the index of a corpus.
+    kind_index = {"model": 1, "data": 3}.get(parts[0] if parts else "")
+    if kind_index is not None:
+        del parts[kind_index : kind_index + 1]
     if error["type"] == "union_tag_invalid":
         parts.append("kind")
     key = ".".join(parts)
-    # The items of a list come from the file of the list.
+    # The items of a list come from the same file as the list.
     origin = origins.get(".".join(itertools.takewhile(lambda part: not part.isdecimal(), parts)))
     where = f" (in {origin})" if origin not in (None, path) else ""
     return (f"{key}: " if key else "") + _message(error, key) + where
 
 
 def _message(error: Any, key: str) -> str:
-    """Return what is wrong with a key and what to do."""
+    """Return what is wrong with the value of a key and how to fix it."""
     given, word = error.get("input"), error["type"].partition("_")[0]
     match error["type"]:
         case "extra_forbidden":
@@ -129,27 +129,25 @@ def _message(error: Any, key: str) -> str:
     message = message[0].lower() + message[1:]
     if isinstance(given, dict | list):
         return message
-    return (
-        f"{message}, but it is {_shown(given) if isinstance(given, bool | None) else repr(given)}"
-    )
+    shown = repr(given) if type(given) in (str, int, float) else _shown(given)
+    return f"{message}, but it is {shown}"
 
 
 def _wrong_type(wanted: str, loc: tuple[Any, ...], given: Any) -> str:
-    """Return what a key takes and what it is; quotes help where YAML does not read text."""
+    """Return what type a key takes and what its value is."""
     if wanted == "a section":
-        wanted += f", with keys such as {', '.join(list(_section(loc).model_fields)[:3])}"
-    text = f"it takes {wanted}, but it is {_shown(given)}"
-    if (
+        wanted += f", with keys such as {', '.join([*_section(loc).model_fields][:3])}"
+    needs_quotes = (
         wanted == "text"
         and isinstance(given, int | float | datetime.date)
-        and not isinstance(given, bool)  # `_shown` says so already
-    ):
-        text += ': write it in quotes, as in "12"'
-    return text
+        and not isinstance(given, bool)  # `_shown` mentions quotes itself
+    )
+    hint = ': write it in quotes, as in "12"' if needs_quotes else ""
+    return f"it takes {wanted}, but it is {_shown(given)}{hint}"
 
 
 def _shown(value: Any) -> str:
-    """Describe a value as the user knows it from YAML."""
+    """Describe a value in terms of YAML."""
     match value:
         case bool():
             spellings = "yes, on and true" if value else "no, off and false"
@@ -171,7 +169,7 @@ def _shown(value: Any) -> str:
 
 
 def _suggestion(loc: tuple[Any, ...], key: str) -> str:
-    """Return the key that was probably meant: similar and in the same section, or elsewhere."""
+    """Return the key that was probably meant, in the same section or elsewhere."""
     section, parent, name = _section(loc[:-1]), key.rpartition(".")[0], str(loc[-1])
     known = _known_keys(loc[1] if loc[0] == "model" and len(loc) > 2 else "transformer")
     meant, _, hint = _SYNONYMS.get(name.lower().replace("-", "_"), "").partition(" ")
@@ -187,14 +185,14 @@ def _suggestion(loc: tuple[Any, ...], key: str) -> str:
     elif others := [kind for kind in MODELS if key in _known_keys(kind)]:
         return f": it belongs to model.kind {' and '.join(others)}"
     elif moved := [place for place in known if place.rpartition(".")[2] == name]:
-        return f": did you mean {moved[0]}?"
+        return f": did you mean {min(moved, key=lambda place: place.count('.'))}?"
     if close := difflib.get_close_matches(name, section.model_fields, n=1):
         return f": did you mean {close[0]}?"
     return f"; known keys are {', '.join(sorted(section.model_fields))}"
 
 
 def _section(loc: tuple[Any, ...]) -> type[Section]:
-    """Return the innermost section at one of pydantic's locations."""
+    """Return the innermost section on the path of a pydantic location."""
     section: type[Section] = Config
     for part in loc:
         if kind := MODELS.get(part) or CORPORA.get(part):
@@ -205,7 +203,7 @@ def _section(loc: tuple[Any, ...]) -> type[Section]:
 
 
 def _sections(annotation: Any) -> Iterator[type[Section]]:
-    """Yield the sections that the type of a field mentions."""
+    """Yield the sections in the type of a field."""
     if arguments := get_args(annotation):
         for argument in arguments:
             yield from _sections(argument)
@@ -215,7 +213,7 @@ def _sections(annotation: Any) -> Iterator[type[Section]]:
 
 @functools.cache
 def _known_keys(model_kind: str) -> list[str]:
-    """Return the dotted keys of a configuration with one kind of model, list indices omitted."""
+    """Return all dotted keys, without list indices, of configurations with this kind of model."""
 
     def walk(section: type[Section], prefix: str) -> Iterator[str]:
         for name, field in section.model_fields.items():

@@ -1,4 +1,4 @@
-"""Reading and writing configuration files; `nmt.config.explain` says what is wrong with one."""
+"""Read and write configuration files; `nmt.config.explain` words the validation errors."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ from nmt.files import MAX_YAML_BYTES, read_bounded
 
 
 def load_config(path: str | Path, overrides: Sequence[str] | None = None) -> Config:
-    """Read a YAML file, apply `a.b=value` overrides and check the result.
+    """Read a YAML file, apply `a.b=value` overrides and validate the result.
 
-    A file that says `extends: other.yaml`, a path relative to its own folder, changes what that
-    file says, which may extend another in turn. Sections are merged key by key; everything else
-    is replaced, so a corpus or a list of corpora is always of one file, and so is a model whose
-    `kind` is not that of the file extended.
+    A file with `extends: other.yaml`, a path relative to its own directory, is merged over that
+    file, which may itself extend another. Sections are merged key by key. Everything else is
+    replaced as a whole: corpora, lists of corpora, and a model of another `kind`.
 
     Args:
         path: the YAML file.
-        overrides: strings such as `train.max_steps=200` or `data.train.0.src=x.en.gz`; the value
-            is parsed as YAML. They apply last.
+        overrides: strings such as `train.max_steps=200` or `data.train.0.src=x.en.gz`, applied
+            last; the value is parsed as YAML.
 
     Raises:
-        FileError: the file, or one that it extends, cannot be read.
-        ConfigError: one of them is no YAML, they extend each other in a circle, or the result
-            breaks the schema; the message lists every fault.
+        FileError: if the file, or one that it extends, cannot be read.
+        ConfigError: if one of them is not valid YAML, they extend each other in a circle, or the
+            result violates the schema; the message lists all errors.
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -44,14 +43,14 @@ def load_config(path: str | Path, overrides: Sequence[str] | None = None) -> Con
 
 
 def make_config(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
-    """Check a configuration that is not in a file.
+    """Validate a configuration that does not come from a file.
 
     Args:
-        values: the sections, as a YAML file has them.
+        values: the sections, structured as in a YAML file.
         overrides: as in `load_config`.
 
     Raises:
-        ConfigError: the result breaks the schema; the message lists every fault.
+        ConfigError: if the result violates the schema; the message lists all errors.
     """
     return _overridden(copy.deepcopy(dict(values)), overrides, "the configuration", {})
 
@@ -59,38 +58,39 @@ def make_config(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Con
 def _overridden(
     values: dict[str, Any], overrides: Sequence[str], name: str, origins: dict[str, str]
 ) -> Config:
-    faults = []
+    """Apply overrides and validate the result."""
+    errors = []
     for item in overrides:
-        if fault := _override(values, item):
-            faults.append(fault)
+        if error := _override(values, item):
+            errors.append(error)
         _forget(origins, item.partition("=")[0])
-    return _validated(values, name, origins, faults)
+    return _validated(values, name, origins, errors)
 
 
 def load_model_config(path: Path) -> Config:
-    """Read the configuration in a model directory, which somebody else may have made.
+    """Read the configuration in a model directory, which may come from somebody else.
 
     Raises:
-        FileError: it is missing, not a plain file, or cannot be read.
-        ConfigError: it is no YAML, breaks the schema, or extends another file.
+        FileError: if it is missing, not a plain file, or cannot be read.
+        ConfigError: if it is not valid YAML, violates the schema, or extends another file.
     """
     values = _parse_mapping(read_bounded(path, MAX_YAML_BYTES), path)
     if "extends" in values:
         raise ConfigError(
-            f"{path}: extends: the configuration of a model stands alone; "
-            "`nmt config FILE` prints one that extends others as a whole"
+            f"{path}: extends: the configuration of a model cannot extend another file; "
+            "`nmt config FILE` prints the merged configuration"
         )
     return _validated(values, str(path), {}, [])
 
 
 def dump_config(config: Config) -> str:
-    """Write a configuration as YAML that `load_config` reads back to the same."""
+    """Return a configuration as YAML, which `load_config` reads back unchanged."""
     values = config.model_dump(mode="json", exclude_none=True)
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a key that stands twice is an error: the first would be lost unsaid."""
+    """Safe YAML loader that refuses duplicate keys; PyYAML silently drops all but the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -100,28 +100,28 @@ class _Loader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                    None, None, f"duplicate key {key!r}", key_node.start_mark
                 )
             seen.add(str(key))
         return super().construct_mapping(node, deep)
 
 
 def _read_chain(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Read a file and those it extends: names and values, the file itself last."""
+    """Return the names and values of a file and those it extends, the file itself last."""
     chain: list[tuple[str, dict[str, Any]]] = []
     seen: list[Path] = []
-    following: Path | None = path
-    while following is not None:
-        values = _read(following, f" ({chain[0][0]} extends it)" if chain else "")
-        seen.append(following.resolve())
-        if seen[-1] in seen[:-1]:
-            circle = " extends ".join([*(name for name, _ in reversed(chain)), str(following)])
-            raise ConfigError(f"{path}: extends goes round in a circle: {circle}")
+    current: Path | None = path
+    while current is not None:
+        values = _read(current, f" ({chain[0][0]} extends it)" if chain else "")
+        if current.resolve() in seen:
+            circle = " extends ".join([*(name for name, _ in reversed(chain)), str(current)])
+            raise ConfigError(f"{path}: circular extends: {circle}")
+        seen.append(current.resolve())
         extended = values.pop("extends", None)
         if not isinstance(extended, str | None):
-            raise ConfigError(f"{following}: extends: it takes the path of one file")
-        chain.insert(0, (str(following), values))
-        following = None if extended is None else following.parent / extended
+            raise ConfigError(f"{current}: extends: it takes the path of one file")
+        chain.insert(0, (str(current), values))
+        current = None if extended is None else current.parent / extended
     return chain
 
 
@@ -152,12 +152,12 @@ def _merge(
     origins: dict[str, str],
     prefix: str = "",
 ) -> None:
-    """Change a section's values, and note by dotted key the file that each comes from."""
+    """Merge changes into the values of a section and record the origin of each dotted key."""
     for key, value in changes.items():
-        before = values.get(key)
-        inner = _inner_section(section, key, value, before)
+        old = values.get(key)
+        inner = _inner_section(section, key, value, old)
         if inner and isinstance(value, dict):
-            if not isinstance(before, dict) or inner is not _inner_section(section, key, before):
+            if not isinstance(old, dict) or inner is not _inner_section(section, key, old):
                 values[key] = {}
                 _forget(origins, f"{prefix}{key}")
             _merge(values[key], value, inner, origin, origins, f"{prefix}{key}.")
@@ -167,18 +167,18 @@ def _merge(
 
 
 def _inner_section(section: type[BaseModel], key: str, *values: Any) -> type[BaseModel] | None:
-    """Give the section that a key holds, if it does; a model's is of the first kind said."""
+    """Return the section under a key, if any; the first `kind` in the values chooses the model."""
     if section is Config and key == "model":
-        said = [value["kind"] for value in values if isinstance(value, dict) and "kind" in value]
-        # A kind that there is not is for the schema to refuse.
-        return MODELS.get(str(said[0]), TransformerConfig) if said else TransformerConfig
+        kinds = [value["kind"] for value in values if isinstance(value, dict) and "kind" in value]
+        # The schema refuses unknown kinds.
+        return MODELS.get(str(kinds[0]), TransformerConfig) if kinds else TransformerConfig
     field = section.model_fields.get(key)
-    kind = field.annotation if field else None
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+    inner = field.annotation if field else None
+    return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
 
 
 def _forget(origins: dict[str, str], changed: str) -> None:
-    """Strike out what no longer comes from a file alone."""
+    """Remove the origins of a changed key and of the keys above and below it."""
     for key in list(origins):
         if f"{key}.".startswith(f"{changed}.") or f"{changed}.".startswith(f"{key}."):
             del origins[key]
@@ -200,19 +200,19 @@ def _parse_yaml(text: str, origin: str) -> Any:
 
 
 def _override(values: dict[str, Any], item: str) -> str | None:
-    """Apply `a.b.0.c=value` to nested dicts and lists; return what is wrong, if anything."""
+    """Apply `a.b.0.c=value` to nested dicts and lists; return the error message, if any."""
     path, equals, text = item.partition("=")
     if not equals or not path:
         return f"{item!r}: an override has the form key.subkey=value"
     if path == "extends":
-        return "extends: only a file can say it; give that file instead"
+        return "extends: it is allowed in files only; pass that file instead"
     try:
         value = _parse_yaml(text, path)
         parts = path.split(".")
         node: Any = values
-        for part, following in itertools.pairwise(parts):
-            node = _child(node, part, list if following.isdecimal() else dict)
-        node[_place(node, parts[-1])] = value
+        for part, next_part in itertools.pairwise(parts):
+            node = _child(node, part, list if next_part.isdecimal() else dict)
+        node[_index(node, parts[-1])] = value
     except ConfigError as error:
         return str(error)
     except LookupError as error:
@@ -221,40 +221,41 @@ def _override(values: dict[str, Any], item: str) -> str | None:
 
 
 def _child(node: Any, part: str, kind: type) -> Any:
-    """Step into a dict or list, making the dict or list that is not there yet."""
-    place = _place(node, part)
-    child = node.get(place) if isinstance(node, dict) else node[place]
+    """Return a child of a dict or list; create one of the given kind if it is missing."""
+    index = _index(node, part)
+    child = node.get(index) if isinstance(node, dict) else node[index]
     if child is None:
         child = kind()
     elif kind is list and isinstance(child, dict):
-        child = [child]  # one corpus without the brackets of a list
-    node[place] = child
+        child = [child]  # a single corpus, written without the brackets of a list
+    node[index] = child
     return child
 
 
-def _place(node: Any, part: str) -> Any:
-    """Key or index that a part of a dotted path means; the index after the last appends."""
+def _index(node: Any, part: str) -> Any:
+    """Return the key or index for one part of a dotted path; the index after the last appends."""
     if isinstance(node, dict):
         return part
     if not isinstance(node, list):
-        raise LookupError(f"there is nothing called {part!r} in {node!r}")
+        raise LookupError(f"there is no {part!r} in {node!r}")
     if not part.isdecimal() or int(part) > len(node):
-        raise LookupError(f"{part!r} is no place in a list of {len(node)}")
+        raise LookupError(f"{part!r} is not an index of a list of {len(node)}")
     if int(part) == len(node):
         node.append(None)
     return int(part)
 
 
 def _validated(
-    values: dict[str, Any], path: str, origins: dict[str, str], faults: list[str]
+    values: dict[str, Any], path: str, origins: dict[str, str], errors: list[str]
 ) -> Config:
+    """Return the configuration, or raise a ConfigError with the errors given and those found."""
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        explained = (explain(fault, path, origins) for fault in error.errors())
-        faults = list(dict.fromkeys([*faults, *explained]))
-    if len(faults) > 1:
-        raise ConfigError(f"{path}: the configuration has {len(faults)} faults", *faults)
-    if faults:
-        raise ConfigError(f"{path}: {faults[0]}")
+        explained = (explain(one, path, origins) for one in error.errors())
+        errors = list(dict.fromkeys([*errors, *explained]))
+    if len(errors) > 1:
+        raise ConfigError(f"{path}: the configuration has {len(errors)} errors", *errors)
+    if errors:
+        raise ConfigError(f"{path}: {errors[0]}")
     return config

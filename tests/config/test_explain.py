@@ -1,7 +1,8 @@
-"""What is wrong with a configuration is said in plain words."""
+"""Messages about invalid configurations."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ BASE = "data: {src_lang: en, tgt_lang: de, train: {demo: train}}\n"
 
 
 @pytest.fixture
-def fault(tmp_path: Path):
+def error_of(tmp_path: Path) -> Callable[[str], str]:
+    """(override): the message of the ConfigError that the override causes."""
+
     def load(override: str) -> str:
         path = tmp_path / "c.yaml"
         path.write_text(BASE, "utf-8")
@@ -26,7 +29,7 @@ def fault(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "expected"),
     [
         ("train.lr=1", "train.lr: unknown key: did you mean learning_rate?"),
         ("lr=1", "lr: unknown key: did you mean train.learning_rate?"),
@@ -42,11 +45,13 @@ def fault(tmp_path: Path):
         ("data.max_len=3", "did you mean max_length?"),
     ],
 )
-def test_names_of_other_toolkits(fault, override: str, said: str) -> None:
-    assert said in fault(override)
+def test_keys_of_other_toolkits(
+    error_of: Callable[[str], str], override: str, expected: str
+) -> None:
+    assert expected in error_of(override)
 
 
-def test_synonyms_lead_to_keys_and_are_none() -> None:
+def test_synonyms_map_to_keys_and_are_not_keys() -> None:
     known = set(_known_keys("transformer"))
     assert {meant.partition(" ")[0] for meant in _SYNONYMS.values()} <= known
     for synonym, meant in _SYNONYMS.items():
@@ -55,7 +60,7 @@ def test_synonyms_lead_to_keys_and_are_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "expected"),
     [
         ("data.src_lang=no", "data.src_lang: it takes text, but it is false, as YAML reads no"),
         ("data.src_lang=no", 'write it in quotes, as in "no"'),
@@ -83,7 +88,7 @@ def test_synonyms_lead_to_keys_and_are_none() -> None:
         ("data.drop_duplicates=3", "it takes true or false, but it is the number 3"),
     ],
 )
-def test_wrong_types(fault, override: str, said: str) -> None:
-    message = fault(override)
-    assert said in message
+def test_wrong_types(error_of: Callable[[str], str], override: str, expected: str) -> None:
+    message = error_of(override)
+    assert expected in message
     assert not any(word in message for word in ("Config", "dictionary", "instance"))

@@ -1,4 +1,4 @@
-"""Configurations that extend others: what is merged, and which file a message names."""
+"""Configurations that extend others: merging, and the file that an error names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Load = Callable[..., Config]
 
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """(text, *overrides, other=text): load `c.yaml`, which stands beside `other.yaml`."""
+    """(text, *overrides, other=text): load `c.yaml`, next to which is `other.yaml`."""
     monkeypatch.chdir(tmp_path)
 
     def from_texts(text: str, *overrides: str, **others: str) -> Config:
@@ -43,8 +43,8 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
 
 
 @pytest.fixture
-def fault(load: Load) -> Callable[..., str]:
-    """The same, for what must be refused: the message."""
+def error_of(load: Load) -> Callable[..., str]:
+    """The same for invalid configurations: the message of the error."""
 
     def message(text: str, *overrides: str, error: type[NmtError] = ConfigError, **o: str) -> str:
         with pytest.raises(error) as caught:
@@ -64,7 +64,7 @@ def value(config: Config, path: str) -> Any:
 # ---------------------------------------------------------------- merging
 
 
-def test_what_a_file_does_not_say_is_as_in_the_one_it_extends(load: Load) -> None:
+def test_keys_missing_from_a_file_come_from_the_file_it_extends(load: Load) -> None:
     assert load("extends: base.yaml") == load(BASE)
 
 
@@ -80,10 +80,10 @@ def test_what_a_file_does_not_say_is_as_in_the_one_it_extends(load: Load) -> Non
         ("model: {positions: {max_length: 400}}", "model.positions.kind", "learned"),
         ("model: {positions: {kind: sinusoidal}}", "model.positions.kind", "sinusoidal"),
         ("tokenizer: {user_defined_symbols: [z]}", "tokenizer.user_defined_symbols", ["z"]),
-        ("decode: {beam_size: 1}", "decode.beam_size", 1),  # a section that is new
+        ("decode: {beam_size: 1}", "decode.beam_size", 1),  # a new section
         ("data: {tgt_lang: fr}", "data.src_lang", "en"),
         ("data: {valid: []}", "data.valid", []),
-        # One corpus, or a list of them, takes the place of all: keys of two would be of no kind.
+        # A corpus or a list of them replaces all: mixed keys would have no kind.
         ("data: {train: {tsv: f}}", "data.train", [{"tsv": "f"}]),
         ("data: {train: [{jsonl: f, src_key: k}]}", "data.train", [{"jsonl": "f", "src_key": "k"}]),
         ("data: {valid: {src: v, tgt: w}}", "data.valid", [{"src": "v", "tgt": "w"}]),
@@ -92,22 +92,22 @@ def test_what_a_file_does_not_say_is_as_in_the_one_it_extends(load: Load) -> Non
 def test_sections_are_merged_and_the_rest_is_replaced(
     load: Load, text: str, path: str, expected: Any
 ) -> None:
-    found = value(load(f"extends: base.yaml\n{text}"), path)
+    actual = value(load(f"extends: base.yaml\n{text}"), path)
     if isinstance(expected, list) and expected and isinstance(expected[0], dict):
-        [corpus], [said] = found, expected
-        assert said.items() <= corpus.items()
+        [corpus], [keys] = actual, expected
+        assert keys.items() <= corpus.items()
         assert corpus["weight"] == 1.0
     else:
-        assert found == expected
+        assert actual == expected
 
 
-def test_an_empty_value_is_the_default_again(load: Load) -> None:
+def test_an_empty_value_restores_the_default(load: Load) -> None:
     base = BASE.replace("d_model: 64", "d_k: 9")
     assert load("extends: base.yaml", base=base).model.d_k == 9
     assert load("extends: base.yaml\nmodel: {d_k: }", base=base).model.d_k is None
 
 
-def test_a_chain_applies_from_its_far_end(load: Load) -> None:
+def test_a_chain_applies_from_its_last_file_to_its_first(load: Load) -> None:
     config = load(
         "extends: one.yaml\ntrain: {seed: 9}",
         one="extends: two.yaml\ntrain: {seed: 8, max_steps: 88}",
@@ -124,7 +124,7 @@ def test_overrides_apply_last(load: Load) -> None:
     assert [corpus.weight for corpus in config.data.train] == [2.0, 3.0]
 
 
-def test_paths_are_relative_to_the_file_that_says_them(tmp_path: Path) -> None:
+def test_paths_are_relative_to_the_file_that_contains_them(tmp_path: Path) -> None:
     (tmp_path / "deep" / "er").mkdir(parents=True)
     (tmp_path / "base.yaml").write_text(BASE, "utf-8")
     (tmp_path / "deep" / "middle.yaml").write_text("extends: ../base.yaml", "utf-8")
@@ -135,7 +135,7 @@ def test_paths_are_relative_to_the_file_that_says_them(tmp_path: Path) -> None:
     assert load_config(leaf).train.seed == 7
 
 
-def test_what_is_written_out_extends_nothing(load: Load, tmp_path: Path) -> None:
+def test_a_dumped_configuration_extends_nothing(load: Load, tmp_path: Path) -> None:
     config = load("extends: base.yaml\ntrain: {seed: 8}")
     assert "extends" not in dump_config(config)
     (tmp_path / "elsewhere").mkdir()
@@ -149,113 +149,115 @@ CONV = BASE.replace("positions: {kind: learned,", "kind: conv\n  positions: {")
 @pytest.mark.parametrize(
     ("text", "base", "expected"),
     [
-        # Of the same kind, whether both files say it, one or none: key by key, to the bottom.
+        # The same kind, whether both files name it, one or neither: merged key by key.
         ("kind: transformer, d_ff: 8", BASE, {"d_model": 64, "d_ff": 8}),
         ("d_hidden: 8", CONV, {"kind": "conv", "d_model": 64, "d_hidden": 8}),
         ("kind: conv, positions: {}", CONV, {"d_model": 64, "positions": {"max_length": 300}}),
         ("kind: conv, kernel_size: 5", CONV, {"d_model": 64, "kernel_size": 5}),
-        # Of another kind: nothing stays, not even keys that both have.
+        # Another kind: nothing is kept, not even keys that both have.
         ("kind: rnn", BASE, {"kind": "rnn", "d_model": 620}),
         ("kind: transformer, dropout: 0.2", CONV, {"kind": "transformer", "d_model": 512}),
         ("kind: conv, d_hidden: 8", BASE, {"d_model": 512, "positions": {"max_length": 512}}),
     ],
 )
-def test_a_model_of_another_kind_takes_the_place_of_the_one_before(
+def test_a_model_of_another_kind_replaces_the_extended_one(
     load: Load, text: str, base: str, expected: dict[str, Any]
 ) -> None:
-    found = load(f"extends: base.yaml\nmodel: {{{text}}}", base=base).model.model_dump()
-    assert expected.items() <= found.items()
+    model = load(f"extends: base.yaml\nmodel: {{{text}}}", base=base).model.model_dump()
+    assert expected.items() <= model.items()
 
 
-def test_a_kind_that_there_is_not_is_refused_in_either_file(fault: Callable[..., str]) -> None:
+def test_an_unknown_kind_is_refused_in_either_file(error_of: Callable[..., str]) -> None:
     expected = "model.kind: it is one of transformer, rnn, conv"
     lstm = CONV.replace("kind: conv", "kind: lstm")
     for base in (BASE, CONV, lstm):
-        assert expected in fault("extends: base.yaml\nmodel: {kind: lstm}", base=base)
-        assert expected in fault("extends: base.yaml\nmodel: {kind: [a]}", base=base)
-    assert f"{expected}, but it is 'lstm' (in base" in fault(
+        assert expected in error_of("extends: base.yaml\nmodel: {kind: lstm}", base=base)
+        assert expected in error_of("extends: base.yaml\nmodel: {kind: [a]}", base=base)
+    assert f"{expected}, but it is 'lstm' (in base" in error_of(
         "extends: base.yaml\nmodel: {dropout: 0.2}", base=lstm
     )
 
 
-def test_a_key_of_another_kind_names_its_file(fault: Callable[..., str]) -> None:
+def test_a_key_of_another_kind_names_its_file(error_of: Callable[..., str]) -> None:
     base = CONV.replace("d_model: 64", "num_heads: 4")
-    message = fault("extends: base.yaml\nmodel: {d_ff: 8}", base=base)
+    message = error_of("extends: base.yaml\nmodel: {d_ff: 8}", base=base)
     assert "model.num_heads: unknown key: it belongs to model.kind transformer (in base" in message
     assert "model.d_ff: unknown key: it belongs to model.kind transformer\n" in message + "\n"
 
 
-# ---------------------------------------------------------------- what is refused
+# ---------------------------------------------------------------- invalid files
 
 
-def test_circles_are_refused_with_their_files(fault: Callable[..., str]) -> None:
-    message = fault("extends: one.yaml", one="extends: two.yaml", two="extends: ./one.yaml")
+def test_circles_are_refused_with_their_files(error_of: Callable[..., str]) -> None:
+    message = error_of("extends: one.yaml", one="extends: two.yaml", two="extends: ./one.yaml")
     expected = "c.yaml extends one.yaml extends two.yaml extends one.yaml"
-    assert message == f"c.yaml: extends goes round in a circle: {expected}"
-    assert "c.yaml extends c.yaml" in fault("extends: c.yaml")
+    assert message == f"c.yaml: circular extends: {expected}"
+    assert "c.yaml extends c.yaml" in error_of("extends: c.yaml")
 
 
-def test_a_circle_through_a_link(fault: Callable[..., str]) -> None:
+def test_a_circle_through_a_link(error_of: Callable[..., str]) -> None:
     os.symlink("c.yaml", "link.yaml")
-    assert "c.yaml extends link.yaml" in fault("extends: link.yaml")
+    assert "c.yaml extends link.yaml" in error_of("extends: link.yaml")
 
 
 @pytest.mark.parametrize("name", ["missing.yaml", "."])
-def test_what_cannot_be_read_is_named_with_the_file_that_wants_it(
-    fault: Callable[..., str], name: str
+def test_an_unreadable_file_is_named_with_the_file_that_extends_it(
+    error_of: Callable[..., str], name: str
 ) -> None:
-    message = fault("extends: one.yaml", one=f"extends: {name}", error=FileError)
+    message = error_of("extends: one.yaml", one=f"extends: {name}", error=FileError)
     assert message.startswith(f"{name}: cannot be read: ")
     assert message.endswith(" (one.yaml extends it)")
 
 
-def test_a_path_that_is_none(fault: Callable[..., str]) -> None:
-    message = fault('extends: "a\\0b"', error=FileError)
+def test_an_invalid_path(error_of: Callable[..., str]) -> None:
+    message = error_of('extends: "a\\0b"', error=FileError)
     assert "cannot be read: embedded null byte (c.yaml extends it)" in message
 
 
-@pytest.mark.parametrize("written", ["[base.yaml]", "3", "{base: yaml}"])
-def test_only_one_path_can_be_extended(fault: Callable[..., str], written: str) -> None:
-    message = fault(f"extends: {written}")
+@pytest.mark.parametrize("extended", ["[base.yaml]", "3", "{base: yaml}"])
+def test_only_one_path_can_be_extended(error_of: Callable[..., str], extended: str) -> None:
+    message = error_of(f"extends: {extended}")
     assert message == "c.yaml: extends: it takes the path of one file"
 
 
-def test_only_a_file_extends_and_only_at_its_top(fault: Callable[..., str]) -> None:
-    assert "extends: only a file can say it" in fault(BASE, "extends=base.yaml")
-    message = fault("extends: base.yaml\nmodel: {extends: base.yaml}")
+def test_only_a_file_extends_and_only_at_its_top(error_of: Callable[..., str]) -> None:
+    assert "extends: it is allowed in files only" in error_of(BASE, "extends=base.yaml")
+    message = error_of("extends: base.yaml\nmodel: {extends: base.yaml}")
     assert "model.extends: unknown key: did you mean extends?" in message
 
 
 @pytest.mark.parametrize("text", ["", "- a"])
-def test_what_is_extended_must_be_a_configuration(fault: Callable[..., str], text: str) -> None:
-    message = fault("extends: other.yaml", other=text)
+def test_the_extended_file_must_be_a_configuration(error_of: Callable[..., str], text: str) -> None:
+    message = error_of("extends: other.yaml", other=text)
     assert message.startswith("other.yaml: the configuration must be a mapping")
 
 
-def test_yaml_that_is_none_is_named_with_its_line(fault: Callable[..., str]) -> None:
-    assert fault("extends: other.yaml", other="a: 1\na: 2").startswith("other.yaml:2:1: not valid")
+def test_invalid_yaml_is_named_with_its_line(error_of: Callable[..., str]) -> None:
+    assert error_of("extends: other.yaml", other="a: 1\na: 2").startswith(
+        "other.yaml:2:1: not valid"
+    )
 
 
-# ---------------------------------------------------------------- which file a fault is in
+# ---------------------------------------------------------------- the file of an error
 
 
-def test_an_unknown_key_that_is_named_like_a_type(fault: Callable[..., str]) -> None:
-    assert "train.int: unknown key" in fault(BASE.replace("{seed: 7", "{int: 7"))
+def test_an_unknown_key_with_the_name_of_a_type(error_of: Callable[..., str]) -> None:
+    assert "train.int: unknown key" in error_of(BASE.replace("{seed: 7", "{int: 7"))
 
 
-def test_a_fault_names_the_file_it_is_in(fault: Callable[..., str]) -> None:
+def test_an_error_names_its_file(error_of: Callable[..., str]) -> None:
     base = BASE + "decode: {beem_size: 3, max_extra_len: -1, batch_tokens: 0, length_penalty: -1}"
-    message = fault(
+    message = error_of(
         "extends: base.yaml\ndecode: {batch_tokens: -2}\ntrian: {}",
         "decode.length_penalty=-3",
         base=base.replace("betas: [0.8, 0.9]", "betas: [0.8, 1.0]").replace("demo", "dem"),
     )
     lines = message.split("\n")
-    assert lines[0] == "c.yaml: the configuration has 7 faults"
+    assert lines[0] == "c.yaml: the configuration has 7 errors"
     expected = {
         "decode.beem_size: unknown key: did you mean beam_size? (in base.yaml)",
         "train.betas.1: input should be less than 1, but it is 1.0 (in base.yaml)",
-        "decode.batch_tokens: input should be greater than 0, but it is -2",  # its own
+        "decode.batch_tokens: input should be greater than 0, but it is -2",
         "trian: unknown key: did you mean train?",
         "decode.length_penalty: input should be greater than or equal to 0, but it is -3",
     }
@@ -263,23 +265,25 @@ def test_a_fault_names_the_file_it_is_in(fault: Callable[..., str]) -> None:
     assert any("data.valid.0: a corpus is" in line and "(in base.yaml)" in line for line in lines)
 
 
-def test_a_fault_between_files_is_in_neither(fault: Callable[..., str]) -> None:
-    message = fault("extends: base.yaml\nmodel: {num_heads: 7}")
+def test_a_conflict_between_files_names_neither(error_of: Callable[..., str]) -> None:
+    message = error_of("extends: base.yaml\nmodel: {num_heads: 7}")
     assert "d_model 64 is not a multiple of num_heads 7" in message
     assert "(in" not in message
-    assert "(in" not in fault("extends: base.yaml\ndata: {tgt_lang: }", base="data: {src_lang: e}")
+    assert "(in" not in error_of(
+        "extends: base.yaml\ndata: {tgt_lang: }", base="data: {src_lang: e}"
+    )
 
 
-def test_an_override_takes_a_corpus_from_its_file(fault: Callable[..., str]) -> None:
-    message = fault("extends: base.yaml", "data.train.0.tsv=x")
+def test_an_overridden_corpus_belongs_to_no_file(error_of: Callable[..., str]) -> None:
+    message = error_of("extends: base.yaml", "data.train.0.tsv=x")
     assert "data.train.0.tsv: unknown key" in message
     assert "(in" not in message
 
 
-def test_a_section_takes_the_place_of_a_value(fault: Callable[..., str], load: Load) -> None:
+def test_a_section_replaces_a_value(error_of: Callable[..., str], load: Load) -> None:
     base = BASE.replace("train: {seed: 7, betas: [0.8, 0.9]}", "train:")
-    assert "train: " in fault("extends: base.yaml", base=base)
+    assert "train: " in error_of("extends: base.yaml", base=base)
     assert load("extends: base.yaml\ntrain: {seed: 3}", base=base).train.seed == 3
-    message = fault("extends: base.yaml\ntrain: {keep_last: 1}", base=base)
+    message = error_of("extends: base.yaml\ntrain: {keep_last: 1}", base=base)
     assert "keep_last >= 5" in message
     assert "(in" not in message

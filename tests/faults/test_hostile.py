@@ -206,7 +206,7 @@ def test_the_configuration_of_a_model_extends_no_other(folder: Folder, model: Pa
     config = model / "config.yaml"
     config.write_text(f"extends: {folder.path / 'secret'}\n{config.read_text('utf-8')}", "utf-8")
     end = folder.nmt("translate", "model", text="the cat\n")
-    end.refused(4, "config.yaml: extends: the configuration of a model stands alone")
+    end.refused(4, "config.yaml: extends: the configuration of a model cannot extend another file")
     assert "hunter2" not in end.err
 
 
