@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -229,3 +230,39 @@ def test_help_and_errors_do_not_wait_for_torch(
     )
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
+
+
+# ---------------------------------------------------------------- what design asks of the code
+
+# Options of other programs that messages advise.
+_FOREIGN_FLAGS = {"--list", "--download", "--language-pair", "--bos_id", "--eos_id", "--leaves"}
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if not m.startswith("nmt.cli")])
+def test_only_the_command_line_knows_names_of_flags(module: str) -> None:
+    strings = (
+        node.value
+        for node in ast.walk(modules()[module])
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    flags = {flag for text in strings for flag in re.findall(r"(?<![\w-])--[a-z][\w-]+", text)}
+    assert flags <= _FOREIGN_FLAGS
+
+
+def test_declared_dependencies_are_those_imported() -> None:
+    tomllib = pytest.importorskip("tomllib")  # Python 3.11
+    names = {"yaml": "pyyaml"}
+    imported = set()
+    for tree in modules().values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.split(".")[0])
+    third_party = imported - set(sys.stdlib_module_names) - {"nmt"}
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    declared = [*project["dependencies"], *extras["export"]]
+    assert {names.get(name, name) for name in third_party} == {
+        re.split("[<>=\\[]", each)[0] for each in declared
+    }

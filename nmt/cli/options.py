@@ -10,7 +10,6 @@ from types import NoneType
 from typing import Annotated, Any, Optional, get_args
 
 import typer
-from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 
 from nmt.config.search import SearchOptions
@@ -108,18 +107,16 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     kind = kinds[0] if kinds else field.annotation
     bounds: dict[str, Any] = {}
     for rule in field.metadata:
-        if isinstance(rule, Ge):
+        if hasattr(rule, "ge"):
             bounds["min"] = rule.ge
-        if isinstance(rule, Gt) and kind is int:
-            bounds["min"] = int(str(rule.gt)) + 1
-        if isinstance(rule, Le):
+        if hasattr(rule, "gt") and kind is int:
+            bounds["min"] = rule.gt + 1
+        if hasattr(rule, "le"):
             bounds["max"] = rule.le
     flag = f"--{name.replace('_', '-')}"
     help_text = " ".join((field.description or "").split())
+    # A switch has no --no- form: one that is not given leaves the configuration's value.
     option = typer.Option(flag, help=help_text, rich_help_panel=_SEARCH, **bounds)
-    if kind is bool:
-        # `--flag` alone: a switch that is not given leaves the configuration's value.
-        option = typer.Option(flag, help=help_text, rich_help_panel=_SEARCH)
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

@@ -34,6 +34,25 @@ AsJsonInstead = Annotated[
 ]
 
 
+Runs = Annotated[
+    list[Path], typer.Argument(metavar="RUN...", help="Run directories, or RUN/checkpoints/step-N.")
+]
+Corpus = Annotated[
+    Part | None,
+    typer.Option(help="Part of each run's data to translate. Default: test, else valid."),
+]
+Src = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Text that all runs translate instead.")
+]
+Ref = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="Its reference translations; may be repeated."),
+]
+Translate = Annotated[
+    bool, typer.Option("--translate/--no-translate", help="Or show the curves only.")
+]
+
+
 def info(model: Model, as_json: AsJson = False) -> None:
     """Show what a model directory holds, and verify its files.
 
@@ -48,25 +67,12 @@ def info(model: Model, as_json: AsJson = False) -> None:
 
 
 def report(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN...", help="Run directories, or RUN/checkpoints/step-N."),
-    ],
+    runs: Runs,
     output: Page = None,
-    corpus: Annotated[
-        Part | None,
-        typer.Option(help="Part of each run's data to translate. Default: test, else valid."),
-    ] = None,
-    src: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Text that all runs translate instead.")
-    ] = None,
-    ref: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="Its reference translations; may be repeated."),
-    ] = None,
-    translate: Annotated[
-        bool, typer.Option("--translate/--no-translate", help="Or show the curves only.")
-    ] = True,
+    corpus: Corpus = None,
+    src: Src = None,
+    ref: Ref = None,
+    translate: Translate = True,
     as_json: AsJsonInstead = False,
     device: Device = "auto",
     threads: Threads = None,

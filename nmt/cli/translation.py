@@ -25,6 +25,7 @@ from nmt.cli.options import (
 from nmt.errors import ConfigError
 
 if TYPE_CHECKING:
+    from nmt.api import Model as LoadedModel
     from nmt.progress import Advance
     from nmt.translate.formats import Layout
     from nmt.translate.translator import Translator
@@ -130,31 +131,27 @@ def translate(
         return
     columns = {"nbest": "nbest" in search, "scores": scores, "alignments": alignments}
     chosen = _layout(layout, key, columns, short=warn_short)
-
-    from nmt import api
-    from nmt.translate.streams import is_interactive_input
-
-    interactive = output is None and is_interactive_input(file)
-    # A line that somebody waits for gets all threads.
-    processes = 1 if interactive else threads or api.num_threads()
-    loaded = api.load(
-        model,
-        ensemble=ensemble or [],
-        engine=engine.value if engine else None,
-        device=device,
-        dtype=dtype.value,
-        threads=threads,
-        processes=processes,
-    )
-    translator = loaded.translator(
+    computing: dict[str, Any] = {"device": device, "dtype": dtype.value, "threads": threads}
+    computing |= {"ensemble": ensemble or [], "engine": engine.value if engine else None}
+    interactive = output is None and _is_interactive(file)
+    translator = _load(model, computing, interactive).translator(
         search, alignments=alignments, warn=say, warn_short=say if warn_short else None
     )
     _run(translator, file, output, chosen, resume=resume, interactive=interactive)
-    if summary := translator.short.summary():
-        say(
-            f"{summary}; --warn-short reports each, --split-sentences translates each sentence of "
-            "a line separately"
-        )
+
+
+def _is_interactive(file: Path | None) -> bool:
+    from nmt.translate.streams import is_interactive_input
+
+    return is_interactive_input(file)
+
+
+def _load(model: Path, computing: dict[str, Any], interactive: bool) -> LoadedModel:
+    from nmt import api
+
+    # A line that somebody waits for gets all threads.
+    processes = 1 if interactive else computing["threads"] or api.num_threads()
+    return api.load(model, processes=processes, **computing)
 
 
 def _is_finished(
@@ -203,11 +200,16 @@ def _run(
             translate_file(
                 translator, lines, layout, output, resume=resume, log=say, advance=advance
             )
-            return
-        windows = translate_windows(
-            translator, lines, layout, interactive=interactive, advance=advance
+        else:
+            windows = translate_windows(
+                translator, lines, layout, interactive=interactive, advance=advance
+            )
+            write_lines((text for window in windows for text in window), None)
+    if summary := translator.short.summary():
+        say(
+            f"{summary}; --warn-short reports each, --split-sentences translates each sentence of "
+            "a line separately"
         )
-        write_lines((text for window in windows for text in window), None)
 
 
 def file_bar(

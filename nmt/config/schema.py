@@ -1,6 +1,6 @@
 """The schema of the configuration; `nmt.config.load` reads one.
 
-The docstring under each field is its documentation. `nmt config --schema` prints it as a JSON
+The docstring under each field is its documentation. `nmt config` prints it as a JSON
 schema, with which editors complete and explain the keys.
 """
 
@@ -42,8 +42,8 @@ class DataConfig(Section):
     invalid_utf8: Literal["error", "skip"] = "error"
     """A line that is not valid UTF-8 is an error, or its pair is dropped and counted."""
     cache_dir: str | None = None
-    """Directory for prepared corpora. Default: `nmt` in the user's cache directory
-    (`$XDG_CACHE_HOME`, else `~/.cache`)."""
+    """Directory for prepared corpora. Default: `$NMT_CACHE_DIR`, else `nmt` in the user's
+    cache directory (`$XDG_CACHE_HOME`, else `~/.cache`)."""
 
 
 class TokenizerConfig(Section):

@@ -19,9 +19,11 @@ _CHECKSUMS_FILE = "checksums.json"
 
 
 def directory(data: DataConfig) -> Path:
-    """Return `data.cache_dir`, or else `nmt` in the user's cache directory."""
+    """Return `data.cache_dir`, or `$NMT_CACHE_DIR`, or `nmt` in the user's cache directory."""
     if data.cache_dir is not None:
         return Path(data.cache_dir)
+    if named := os.environ.get("NMT_CACHE_DIR"):
+        return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nmt"
 
 

@@ -1,5 +1,13 @@
 """Beam search and greedy search over a step function.
 
+The stopping rule is the heuristic of fairseq and CTranslate2; with beam_size 1 this is greedy
+search. A live hypothesis could still overtake the finished ones, because a score rises with length
+wherever the penalty grows faster than the log-probability falls. An exact search would continue
+until no live log_prob / penalty(max_length) reaches the worst finished hypothesis. The paper
+(section 6.1) says only "terminating early when possible". Unlike Wu et al., this search does not
+prune by score. The beam itself is ranked by log_prob, since all its hypotheses have the same
+length.
+
 Shapes: B sentences in the batch, W live hypotheses per sentence, N sentences that stay,
 R = B * W hypotheses, K candidates per sentence (per hypothesis in [R, K]).
 """
@@ -41,22 +49,12 @@ def beam_search(
     Finished hypotheses are ranked by log_prob / ((5 + length) / 6) ** length_penalty, where the
     length includes EOS (Wu et al. 2016, eq. 14, without the coverage penalty).
 
-    The stopping rule is the heuristic of fairseq and CTranslate2; with beam_size 1 this is greedy
-    search. A live hypothesis could still overtake the finished ones, because a score rises with
-    length wherever the penalty grows faster than the log-probability falls. An exact search would
-    continue until no live log_prob / penalty(max_length) reaches the worst finished hypothesis. The
-    paper (section 6.1) says only "terminating early when possible". Unlike Wu et al., this search
-    does not prune by score. The beam itself is ranked by log_prob, since all its hypotheses have
-    the same length.
-
     Ties are broken by hypothesis, then by token id. Sentences are independent: a batch gives the
-    same results as its sentences alone, provided the stepper does. Sentences leave the batch
-    several at a time, so that the batch takes few different sizes: kernels are built for each.
+    same results as its sentences alone, provided the stepper does.
 
     Args:
         stepper: the model, with one hypothesis per sentence.
-        max_lengths: largest number of tokens of each sentence's hypotheses, EOS included;
-            at least 1.
+        max_lengths: most tokens of a hypothesis of each sentence, EOS included; at least 1.
         bos_id: the first token passed to the stepper.
         eos_id: the token that ends a hypothesis.
         beam_size: hypotheses kept per sentence; 1 is greedy search.
@@ -71,8 +69,7 @@ def beam_search(
     max_lengths_B = torch.tensor(max_lengths, dtype=torch.int64, device=device)
     finished: list[list[Hypothesis]] = [[] for _ in max_lengths]
     num_finished_B = torch.zeros_like(max_lengths_B)
-    if constraints:
-        stepper = ConstrainedStepper(stepper, constraints)
+    stepper = ConstrainedStepper(stepper, constraints)
     beams = Beams.start(len(max_lengths), device)
     length = 0
     while len(beams.sentence_B):
@@ -88,17 +85,24 @@ def beam_search(
         if done_BW.any():
             collect_finished(finished, beams, best, done_BW, eos_id, length_penalty)
             num_finished_B[beams.sentence_B] += done_BW.sum(dim=1)
-        live_scores_BK = best.scores_BK.masked_fill(ends_BK, -torch.inf)
-        lives_B = ~at_limit_B & (num_finished_B[beams.sentence_B] < beam_size)
-        lives_B &= live_scores_BK.isfinite().any(dim=1)
-        live_scores_BK = live_scores_BK.masked_fill(~lives_B[:, None], -torch.inf)
-        stay_N = _staying(lives_B)
+        goes_on_B = ~at_limit_B & (num_finished_B[beams.sentence_B] < beam_size)
+        live_scores_BK, stay_N = _live(best.scores_BK, ends_BK, goes_on_B)
         beams = advance(stepper, beams, best, live_scores_BK, stay_N, beam_size)
     return [sorted(group, key=lambda h: -h.score)[:beam_size] for group in finished]
 
 
+def _live(scores_BK: Tensor, ends_BK: Tensor, goes_on_B: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the scores of live continuations, -inf for others, and the sentences that stay."""
+    scores_BK = scores_BK.masked_fill(ends_BK, -torch.inf)
+    lives_B = goes_on_B & scores_BK.isfinite().any(dim=1)
+    return scores_BK.masked_fill(~lives_B[:, None], -torch.inf), _staying(lives_B)
+
+
 def _staying(lives_B: Tensor) -> Tensor:
-    """Return the sentences that stay: the live ones, filled up to a multiple of 16."""
+    """Return the sentences that stay: the live ones, filled up to a multiple of 16.
+
+    The batch then takes few different sizes: kernels are built for each.
+    """
     num_live = int(lives_B.sum())
     count = min(-(-num_live // _ROUND_SENTENCES) * _ROUND_SENTENCES, len(lives_B))
     live_first_B = (~lives_B).to(torch.int8).sort(stable=True).indices

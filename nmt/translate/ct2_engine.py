@@ -85,8 +85,7 @@ class CTranslate2Engine:
             raise FileError(f"{directory}: no such model directory")
         if not is_exported(directory):
             raise FileError(
-                f"{directory}: not a model for CTranslate2: "
-                f"nmt export {directory} --to ctranslate2 -o DIR makes one of a run"
+                f"{directory}: not a model for CTranslate2; `nmt export` makes one from a run"
             )
         for fault in faults(directory):
             raise FileError(fault)
