@@ -1,7 +1,7 @@
-"""What the rows of the fault matrix share: a tiny corpus, and the command line as processes.
+"""Shared by the tests of the fault matrix: a tiny corpus, and commands run as processes.
 
-Each test is a row of the matrix and has its number. Faults come from outside: files, signals,
-limits, or Python that runs in the child process before the command (`fault`).
+Each test has the number of its row in the matrix. Faults come from outside: files, signals,
+limits, or Python code (`fault`) that runs in the child process before the command.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ class Outcome:
     err: str
 
     def succeeded(self) -> Outcome:
-        """Check that nothing went wrong."""
+        """Check that the command succeeded."""
         assert self.code == 0, self.err
         return self
 
     def refused(self, code: int, *parts: str) -> Outcome:
-        """Check that it ended with this code and a message that says these things."""
+        """Check the exit code, and that the message contains all parts."""
         assert self.code == code, self.err
         assert "Traceback" not in self.err
         for part in parts:
@@ -69,36 +69,36 @@ class Outcome:
         return self
 
     def lines(self) -> list[str]:
-        """The lines of the standard output, which line feeds end and nothing else."""
+        """Return the lines of standard output; only line feeds end a line."""
         text = self.succeeded().out.decode("utf-8")
         assert text == "" or text.endswith("\n")
         return text.split("\n")[:-1]
 
 
 class Folder:
-    """A directory with `tiny.yaml` and its text, where commands run as processes of their own."""
+    """A directory with `tiny.yaml` and its corpus, in which commands run as separate processes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def write(self, name: str, content: str | bytes) -> Path:
-        """Write a file as it is."""
+        """Write a file."""
         data = content.encode("utf-8") if isinstance(content, str) else content
         (self.path / name).write_bytes(data)
         return self.path / name
 
     def write_pairs(self, src: str | bytes, tgt: str | bytes) -> None:
-        """Replace the training text."""
+        """Replace the training corpus."""
         self.write("train.src", src)
         self.write("train.tgt", tgt)
 
     def start(self, *arguments: str, fault: str = "", **options: Any) -> subprocess.Popen[bytes]:
-        """Begin a command.
+        """Start a command.
 
         Args:
-            arguments: of `nmt`.
-            fault: Python that is run first in the process.
-            options: of `subprocess.Popen`; `env` is added to the environment.
+            arguments: arguments of `nmt`.
+            fault: Python code that the process runs first.
+            options: options of `subprocess.Popen`; `env` is added to the environment.
         """
         code = f"{textwrap.dedent(fault)}\nfrom nmt.cli import app\napp(prog_name='nmt')"
         own = {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
@@ -113,7 +113,7 @@ class Folder:
     def nmt(
         self, *arguments: str, fault: str = "", text: str | bytes = b"", **options: Any
     ) -> Outcome:
-        """Run a command to its end; `text` is its standard input, the rest as in `start`."""
+        """Run a command to its end with `text` as standard input; other arguments as in `start`."""
         data = text.encode("utf-8") if isinstance(text, str) else text
         process = self.start(*arguments, fault=fault, **options)
         try:
@@ -127,20 +127,20 @@ class Folder:
         return self.nmt("train", "tiny.yaml", *overrides, "--run-dir", run, **options)
 
     def steps(self, run: str = "run") -> list[int]:
-        """The steps of the checkpoints of a run."""
-        return [found.step for found in checkpoint.checkpoints(self.path / run)]
+        """Return the steps of the checkpoints of a run."""
+        return [entry.step for entry in checkpoint.checkpoints(self.path / run)]
 
     def metrics(self, run: str = "run") -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl."""
+        """Return the records of metrics.jsonl."""
         text = (self.path / run / "metrics.jsonl").read_text("utf-8")
         return [json.loads(line) for line in text.split("\n") if line]
 
     def losses(self, run: str = "run") -> list[tuple[int, float]]:
-        """Step and loss of each line of metrics of the training."""
+        """Return step and loss of each training record."""
         return [(r["step"], r["loss"]) for r in self.metrics(run) if r["kind"] == "train"]
 
     def tensors(self, step: int, run: str = "run") -> dict[str, Tensor]:
-        """All that a checkpoint holds: weights, optimizer and random state."""
+        """Return all tensors of a checkpoint: weights, optimizer and random state."""
         path = checkpoint.checkpoint_path(self.path / run, step)
         checkpoint.verify(path)
         return {
@@ -150,11 +150,11 @@ class Folder:
         }
 
     def state(self, step: int, run: str = "run") -> dict[str, Any]:
-        """The state of a checkpoint."""
+        """Return the state of a checkpoint."""
         return checkpoint.read_state(checkpoint.checkpoint_path(self.path / run, step))
 
     def leftovers(self) -> list[str]:
-        """Whatever lies about that was to be temporary."""
+        """Return the temporary files that were left behind."""
         return sorted(
             str(path.relative_to(self.path))
             for path in self.path.rglob("*")
@@ -163,12 +163,12 @@ class Folder:
 
 
 def before_call(number: int, function: str, action: str) -> str:
-    """Write Python that has a process do something before the number-th call of a function.
+    """Return Python code that runs `action` before the number-th call of a function.
 
     Args:
-        number: from 1.
-        function: such as `nmt.training.learner:batch_loss` or `nmt.x:Class.method`.
-        action: Python; it sees `args` and `kwargs`.
+        number: number of the call, from 1.
+        function: name such as `nmt.training.learner:batch_loss` or `nmt.x:Class.method`.
+        action: Python statements, which may use `args` and `kwargs` of the call.
     """
     return f"""
 import os, pkgutil, signal, time
@@ -188,31 +188,31 @@ _inject()
 
 
 def send(number: signal.Signals) -> str:
-    """Write Python that sends the process a signal, and notes the time in `signalled`."""
+    """Return Python code that touches `signalled` and sends the process a signal."""
     return f"open('signalled', 'w').close(); os.kill(os.getpid(), {int(number)})"
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    """Whether all tensors are equal to the bit."""
+    """Return whether all tensors are equal bit for bit."""
     return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
 
 
 def make_folder(path: Path) -> Folder:
-    """Make a folder with a configuration and 200 pairs of up to five words."""
-    made = Folder(path)
+    """Create a folder with a configuration and 200 pairs of up to five words."""
+    folder = Folder(path)
     draw = random.Random(0)
     rows = [draw.choices(WORDS, k=draw.randint(1, 5)) for _ in range(200)]
-    made.write_pairs(
+    folder.write_pairs(
         "".join(" ".join(row) + "\n" for row in rows),
         "".join(" ".join(reversed(row)) + "\n" for row in rows),
     )
-    made.write("tiny.yaml", CONFIG)
-    return made
+    folder.write("tiny.yaml", CONFIG)
+    return folder
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    """A folder for one test."""
+    """Return a folder for one test."""
     return make_folder(tmp_path)
 
 
@@ -221,7 +221,7 @@ Translate = Callable[..., Outcome]
 
 @pytest.fixture
 def translate(folder: Folder, trained_run: Path) -> Translate:
-    """(*arguments, text="", …): run `nmt translate` with the model that all tests share."""
+    """Return a callable (*arguments, text="", …): run `nmt translate` with the shared model."""
     return lambda *arguments, **options: folder.nmt(
         "translate", str(trained_run), "--threads", "1", *arguments, **options
     )

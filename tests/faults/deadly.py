@@ -1,4 +1,4 @@
-"""Children that are killed at one of their operations on files, for scripts that try each."""
+"""Child processes that are killed at a given file operation, for scripts that try each one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 
 class Operation(NamedTuple):
-    """A function to die before, and half-way in if half of it can be done."""
+    """A function to be killed before, or half-way through if `half` does half of its work."""
 
     owner: Any
     name: str
@@ -24,9 +24,12 @@ WRITE_TEXT = Operation(
 
 
 def run(work: Callable[[], object], operations: Sequence[Operation], death: int) -> str | None:
-    """Work in a forked child that dies at an operation; return at which, if it did.
+    """Run `work` in a forked child that is killed at operation number `death`.
 
-    The operations that the child comes to are counted from 0; one with a half counts twice.
+    Operations are counted from 0 in the order of their calls; one with `half` counts twice.
+
+    Returns:
+        The operation at which the child was killed; None if it finished first.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -45,24 +48,24 @@ def run(work: Callable[[], object], operations: Sequence[Operation], death: int)
 
 
 def _die_at(number: int, operations: Sequence[Operation], writer: int) -> None:
-    """Have this process die at one of the operations, once it has written which."""
-    left = number
+    """Kill this process at one of the operations, after writing its name to the pipe."""
+    remaining = number
 
-    def step(what: str) -> None:
-        nonlocal left
-        if left == 0:
-            os.write(writer, what.encode())
+    def step(description: str) -> None:
+        nonlocal remaining
+        if remaining == 0:
+            os.write(writer, description.encode())
             os.kill(os.getpid(), signal.SIGKILL)
-        left -= 1
+        remaining -= 1
 
-    def dying(owner: Any, name: str, half: Callable[..., object] | None) -> None:
+    def patch(owner: Any, name: str, half: Callable[..., object] | None) -> None:
         function = getattr(owner, name)
 
         @functools.wraps(function)
         def operation(*args: Any, **kwargs: Any) -> Any:
             paths = [str(path) for path in args if isinstance(path, Path)]
             step(" ".join(["before", name, *paths]))
-            if half and left == 0:
+            if half and remaining == 0:
                 half(*args)
             if half:
                 step(f"half-way in {name}")
@@ -71,4 +74,4 @@ def _die_at(number: int, operations: Sequence[Operation], writer: int) -> None:
         setattr(owner, name, operation)
 
     for operation in operations:
-        dying(*operation)
+        patch(*operation)

@@ -1,7 +1,8 @@
-"""Kills a training at each write, fsync, rename and deletion in turn, and starts it again.
+"""Kill a training run at each write, fsync, rename and deletion in turn, and resume it.
 
-Run in a folder with `tiny.yaml` and the run `run` of one step. Every training is a child that
-is forked after the imports, which take longer than all the rest. Prints the deaths.
+Run this in a folder with `tiny.yaml` and the one-step run `run`. Each training run is a child
+process, forked after the imports because they take longer than everything else. The script prints
+the operations at which the children were killed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ TRAIN = ["train", "tiny.yaml", "train.save_every=1", "train.keep_last=1", "train
 
 
 def empty_partly(directory: Path, *_: Any) -> None:
-    """Delete one of the files, as a deletion that is cut short does."""
+    """Delete one of the files, as an interrupted deletion does."""
     if files := sorted(directory.glob("*")):
         files[0].unlink()
 
@@ -42,7 +43,7 @@ OPERATIONS = [
 
 
 def train(run: str, max_steps: int, death: int = -1) -> str | None:
-    """Train in a child that dies at an operation; return at which, if it did."""
+    """Train in a child that is killed at an operation; return the operation, if it was."""
 
     def command() -> None:
         try:

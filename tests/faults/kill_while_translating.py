@@ -1,7 +1,7 @@
-"""Kills a bulk translation at each fsync, write, rename and deletion in turn, and resumes it.
+"""Kill a translation into a file at each fsync, write, rename and deletion in turn, and resume it.
 
-Called with a run directory in an empty folder. Every translation is a child that is forked with
-the model in memory. Prints the deaths.
+Run this in an empty folder, with a run directory as argument. Each translation is a child process,
+forked with the model in memory. The script prints the operations at which the children were killed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OPERATIONS = [
 def translate(
     translator: Translator, layout: Layout, path: Path, resume: bool, death: int = -1
 ) -> str | None:
-    """Translate in a child that dies at an operation; return at which, if it did."""
+    """Translate in a child that is killed at an operation; return the operation, if it was."""
 
     def bulk() -> None:
         lines = Path("in").read_bytes().decode("utf-8").split("\n")[:-1]
@@ -45,7 +45,7 @@ def translate(
 
 
 def resume_until_done(translator: Translator, layout: Layout, path: Path, death: int) -> list[str]:
-    """Start and resume a translation that dies each time at the same operation."""
+    """Start and resume a translation that is killed each time at the same operation."""
     deaths = []
     while where := translate(translator, layout, path, bool(deaths), death):
         deaths.append(where)
@@ -55,7 +55,7 @@ def resume_until_done(translator: Translator, layout: Layout, path: Path, death:
 
 def main() -> None:
     torch.set_num_threads(1)
-    # Windows of ten lines or so, whose batches hold several: other batches would round otherwise.
+    # Windows of about ten lines in batches of several; other batches would round differently.
     nmt.translate.translator._BATCHES_AHEAD = 1
     models = [load_model(sys.argv[1])]
     translator = Translator(models, SearchOptions(batch_tokens=50, beam_size=2, nbest=2))
@@ -79,7 +79,7 @@ def main() -> None:
             cut.unlink()
             number += 1
         cut.unlink()
-        # From here on each life gets as far as a window.
+        # These children survive long enough to finish a window.
         for death in (9, 13):
             assert len(resume_until_done(translator, layout, cut, death)) > 1
             assert [path.name for path in cut.parent.iterdir()] == [name]

@@ -1,7 +1,7 @@
-"""Whatever bytes stand in a file, the end is success or an error that the documentation names.
+"""Any bytes in a file lead to success or to a documented error.
 
-Random bytes seldom get past the first check of a reader. So most examples are files that were
-right before a few of their bytes were changed, and the manifest of a model is made to agree.
+Random bytes seldom get past the first check of a reader, so most examples are valid files with a
+few bytes changed. The manifest of a model is updated to match.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ fuzz = functools.partial(
 
 
 def only_documented_errors(function: Callable[[], object]) -> bool:
-    """Call it; anything but an error with an exit code of its own goes through.
+    """Call a function, and let every error propagate that has no documented exit code.
 
     Returns:
-        whether it succeeded.
+        Whether the call succeeded.
     """
     end: NmtError | None = None
     try:
@@ -61,10 +61,10 @@ def only_documented_errors(function: Callable[[], object]) -> bool:
 
 @st.composite
 def changed(draw: st.DrawFn, valid: bytes) -> bytes:
-    """Bytes of a sound file with a few of them flipped, taken out, put in or cut off."""
+    """Draw the bytes of a valid file with a few of them flipped, deleted, inserted or cut off."""
     data = bytearray(valid)
     for _ in range(draw(st.integers(1, 3))):
-        # Most formats say at their ends what the rest is.
+        # Most formats keep their headers and indexes at the ends.
         near = st.integers(0, min(len(data), 100))
         place = draw(st.one_of(near, near.map(lambda n: len(data) - n), st.integers(0, len(data))))
         match draw(st.sampled_from(["flip", "byte", "delete", "insert", "repeat", "cut"])):
@@ -84,7 +84,7 @@ def changed(draw: st.DrawFn, valid: bytes) -> bytes:
 
 
 def contents(valid: bytes) -> st.SearchStrategy[bytes]:
-    """Changed or random bytes."""
+    """Return a strategy for changed or random bytes."""
     return st.one_of(changed(valid), changed(valid), changed(valid), st.binary(max_size=200))
 
 
@@ -178,7 +178,7 @@ DEMO = Path(__file__).parents[2] / "configs" / "demo.yaml"
 
 @pytest.fixture(scope="module")
 def model(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A copy of the model that all tests share, for one thread as it is so small."""
+    """Yield a copy of the shared model. It is so small that one thread suffices."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield Path(shutil.copytree(trained_run, tmp_path_factory.mktemp("fuzz") / "model"))
@@ -186,7 +186,7 @@ def model(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def put(path: Path, content: bytes) -> None:
-    """Write a file of a model, and the manifest beside it so that it agrees."""
+    """Write a file of a model, and update its entry in the manifest."""
     path.write_bytes(content)
     manifest = path.with_name("manifest.json")
     if path != manifest and manifest.is_file():
@@ -210,7 +210,7 @@ def put(path: Path, content: bytes) -> None:
 def test_models(model: Path, name: str, examples: int) -> None:
     path = model / name
     valid, manifest = path.read_bytes(), path.with_name("manifest.json")
-    sound = manifest.read_bytes() if manifest.is_file() else b""
+    valid_manifest = manifest.read_bytes() if manifest.is_file() else b""
 
     def use() -> None:
         info = inspect(model)
@@ -229,15 +229,15 @@ def test_models(model: Path, name: str, examples: int) -> None:
         check()
     finally:
         path.write_bytes(valid)
-        if sound:
-            manifest.write_bytes(sound)
+        if valid_manifest:
+            manifest.write_bytes(valid_manifest)
         shutil.rmtree(model / "averaged", ignore_errors=True)
     assert only_documented_errors(use)
     shutil.rmtree(model / "averaged", ignore_errors=True)
 
 
 def test_tokenizers(model: Path) -> None:
-    """SentencePiece is C++: what gets to it must not end the process either."""
+    """SentencePiece is C++ code; bad input must not crash the process."""
     valid = (model / "tokenizer" / "spm.model").read_bytes()
     text = ["the cat sat on a mat.", "", "日本", "über " * 20]
 
@@ -261,7 +261,7 @@ METRICS = b'{"kind": "train", "step": 1, "loss": 3.0}\n{"kind": "train", "step":
 
 
 def test_metrics(tmp_path: Path) -> None:
-    """What a run goes on with: lines that are whole and count stay, the others go."""
+    """On resuming, complete lines of earlier steps stay; other lines are removed."""
     from nmt.console import Console
 
     path = tmp_path / "metrics.jsonl"

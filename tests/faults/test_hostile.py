@@ -1,4 +1,4 @@
-"""Rows 30 to 33: models and configurations that somebody else has made."""
+"""Rows 30 to 33: models and configurations from untrusted sources."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WEIGHTS = "weights.safetensors"
 
 
 class Marker:
-    """Makes a directory when it is unpickled."""
+    """Creates a directory when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -35,7 +35,7 @@ class Marker:
 
 @pytest.fixture
 def model(folder: Folder, trained_run: Path) -> Path:
-    """A copy of the model that all tests share, as `model` in the folder."""
+    """Copy the shared model to `model` in the folder."""
     return Path(shutil.copytree(trained_run, folder.path / "model"))
 
 
@@ -45,7 +45,7 @@ def checkpoint_of(model: Path) -> Path:
 
 
 def put(directory: Path, name: str, content: bytes) -> None:
-    """Replace a file of the tokenizer or a checkpoint, and its entry in the manifest."""
+    """Replace a file of the tokenizer or a checkpoint, and update its manifest entry."""
     (directory / name).write_bytes(content)
     entry = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     change_manifest(directory, name, entry)
@@ -58,7 +58,7 @@ def change_manifest(directory: Path, name: str, entry: dict[str, object]) -> Non
 
 
 def refused(folder: Folder, *parts: str) -> None:
-    """Translate with the model, which must end with a message that says these things."""
+    """Check that translating with the model fails with a message that contains all parts."""
     folder.nmt("translate", "model", text="the cat\n").refused(4, *parts)
 
 
@@ -66,7 +66,7 @@ def test_fault_30_pickle_in_place_of_a_model_file(folder: Folder, model: Path) -
     marker = folder.path / "marker"
     bomb = pickle.dumps(Marker(marker))
     pickle.loads(bomb)
-    marker.rmdir()  # it works
+    marker.rmdir()  # unpickling works
     files = {
         checkpoint_of(model) / "state.json": "damaged",
         model / "tokenizer" / "manifest.json": "manifest.json: cannot be read",
@@ -122,7 +122,7 @@ def test_fault_32_manifest_that_names_files_elsewhere(
     "name", ["weights", "spm.model", "tokenizer", "config.yaml", "checkpoint", "checkpoints"]
 )
 def test_fault_32_symbolic_link_in_a_model(folder: Folder, model: Path, name: str) -> None:
-    """Refused though what it points to is right."""
+    """A link is refused even if its target is valid."""
     checkpoint = checkpoint_of(model)
     path = {
         "weights": checkpoint / WEIGHTS,
@@ -134,8 +134,8 @@ def test_fault_32_symbolic_link_in_a_model(folder: Folder, model: Path, name: st
     refused(folder, path.name, "not a plain file of the model directory")
 
 
-def test_fault_32_links_in_a_run_lead_no_writing_out_of_it(folder: Folder) -> None:
-    """A training in a directory that somebody else has made writes into it and nowhere else."""
+def test_fault_32_training_does_not_write_through_links_in_a_run(folder: Folder) -> None:
+    """A training run in an untrusted directory writes nowhere else."""
     outside = folder.path / "outside"
     outside.mkdir()
     folder.write("outside/file", "precious")
@@ -165,7 +165,7 @@ SPECIAL = {
 def test_special_files_in_a_model_are_refused_before_they_are_read(
     folder: Folder, model: Path, kind: str
 ) -> None:
-    """Neither a file without an end nor one that nobody writes to holds a command up."""
+    """Neither an endless file nor a pipe without a writer blocks a command."""
     checkpoint = checkpoint_of(model)
     names = ["weights.safetensors", "state.json", "manifest.json"]
     files = [checkpoint / name for name in names]
@@ -173,7 +173,7 @@ def test_special_files_in_a_model_are_refused_before_they_are_read(
     files += [model / name for name in ("config.yaml", "data.json", "metrics.jsonl", "finished")]
     used = {
         "load": lambda: load_model(model),
-        "info": lambda: refuse_faults(inspect(model)),
+        "info": lambda: raise_faults(inspect(model)),
         "report": lambda: gather([model], Text(), Console(stderr=True), device="cpu"),
     }
     refusing = {
@@ -182,7 +182,7 @@ def test_special_files_in_a_model_are_refused_before_they_are_read(
         "finished": ["report"],
         "config.yaml": ["load", "info", "report"],
     }
-    (model / "metrics.jsonl").touch()  # the training was too short for a line
+    (model / "metrics.jsonl").touch()  # the training run was too short to log a line
     for path in files:
         path.rename(folder.path / "kept")
         SPECIAL[kind](path)
@@ -192,16 +192,16 @@ def test_special_files_in_a_model_are_refused_before_they_are_read(
         path.rmdir() if kind == "directory" else path.unlink()
         (folder.path / "kept").rename(path)
     load_model(model)
-    refuse_faults(inspect(model))
+    raise_faults(inspect(model))
 
 
-def refuse_faults(info: ModelInfo) -> None:
-    """Raise the faults of a model, as `nmt info` does."""
+def raise_faults(info: ModelInfo) -> None:
+    """Raise a FileError for a damaged model, as `nmt info` does."""
     if info.faults:
         raise FileError("\n".join(info.faults))
 
 
-def test_the_configuration_of_a_model_extends_no_other(folder: Folder, model: Path) -> None:
+def test_the_configuration_of_a_model_must_not_extend_another(folder: Folder, model: Path) -> None:
     folder.write("secret", "password: hunter2\n  - of somebody else")
     config = model / "config.yaml"
     config.write_text(f"extends: {folder.path / 'secret'}\n{config.read_text('utf-8')}", "utf-8")
@@ -210,7 +210,7 @@ def test_the_configuration_of_a_model_extends_no_other(folder: Folder, model: Pa
     assert "hunter2" not in end.err
 
 
-def test_a_configuration_of_a_huge_network_is_refused_before_it_is_made(model: Path) -> None:
+def test_the_configuration_of_a_huge_network_is_refused_before_it_is_built(model: Path) -> None:
     config = model / "config.yaml"
     text = config.read_text("utf-8")
     config.write_text(text.replace("encoder_layers: 1", "encoder_layers: 300"), "utf-8")
@@ -219,7 +219,7 @@ def test_a_configuration_of_a_huge_network_is_refused_before_it_is_made(model: P
 
 
 @pytest.mark.parametrize("damage", ["missing", "pipe", "link", "empty"])
-def test_damaged_averaged_weights_are_not_replaced_by_others(
+def test_no_other_weights_replace_damaged_averaged_weights(
     folder: Folder, model: Path, damage: str
 ) -> None:
     checkpoint = checkpoint_of(model)
@@ -244,7 +244,9 @@ def test_damaged_averaged_weights_are_not_replaced_by_others(
     assert load_model(checkpoint).weights == checkpoint
 
 
-def test_a_damaged_best_checkpoint_is_not_replaced_by_another(folder: Folder, model: Path) -> None:
+def test_no_other_checkpoint_replaces_a_damaged_best_checkpoint(
+    folder: Folder, model: Path
+) -> None:
     checkpoint = checkpoint_of(model)
     other = checkpoint.with_name("step-00000061")
     shutil.copytree(checkpoint, other)

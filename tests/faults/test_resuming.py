@@ -1,4 +1,4 @@
-"""Rows 1 to 5, 18 and 36: a training that goes on, and one that must not."""
+"""Rows 1 to 5, 18 and 36: training runs that resume, or must refuse to."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from .conftest import (
     send,
 )
 
-# Two batches a step, and dropout, which depends on the random state.
+# Two batches per step, and dropout, which depends on the random state.
 SETTINGS = ["train.accumulate=2", "model.dropout=0.3", "train.batch_tokens=300"]
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    """A folder with the run `whole`, of 12 steps without a stop."""
+    """Return a folder with the run `whole`: 12 steps without interruption."""
     folder = make_folder(tmp_path_factory.mktemp("whole"))
     folder.train("train.max_steps=12", *SETTINGS, run="whole").succeeded()
     return folder
 
 
 def test_fault_01_resume_is_exact(whole: Folder) -> None:
-    """Cut at the end of an epoch and inside the next."""
+    """Stop at the end of an epoch and inside the next."""
     epochs = {record["step"]: record["epoch"] for record in whole.metrics("whole")}
     assert epochs[5] < epochs[6] == epochs[9] == epochs[10]
     for step in (5, 9, 12):
@@ -43,7 +43,7 @@ def test_fault_01_resume_is_exact(whole: Folder) -> None:
 
 
 def test_fault_02_resume_without_the_random_state_is_noticed(whole: Folder) -> None:
-    """The negative control: the comparison of row 1 can fail."""
+    """Negative control: the comparison of row 1 can fail."""
     fault = "import nmt.training.learner as t; t._restore_random_state = lambda *args: None"
     for step in (5, 12):
         whole.train(f"train.max_steps={step}", *SETTINGS, run="other", fault=fault).succeeded()
@@ -53,13 +53,13 @@ def test_fault_02_resume_without_the_random_state_is_noticed(whole: Folder) -> N
 
 
 def test_fault_02_verify_resume(whole: Folder) -> None:
-    """The command that proves it, and fails where the random state is not restored."""
+    """`--verify-resume` succeeds, and fails if the random state is not restored."""
     command = ["train", "tiny.yaml", *SETTINGS, "train.max_steps=9", "--verify-resume", "8"]
     done = whole.nmt(*command).succeeded()
     assert done.out.startswith(
         b"identical: 8 steps straight, and 8 in new processes after steps 2 and 5"
     )
-    # Trainings are in processes of their own, so the fault comes with the interpreter.
+    # Each training run is a new process, so sitecustomize.py injects the fault.
     whole.write(
         "sitecustomize.py",
         "import nmt.training.learner as l; l._restore_random_state = lambda *args: None",
@@ -70,7 +70,7 @@ def test_fault_02_verify_resume(whole: Folder) -> None:
 
 
 def test_fault_02_verify_resume_compares_what_is_kept(folder: Folder) -> None:
-    """A mark that is lost lets the checkpoint of an interruption enter the average."""
+    """Without its mark, the checkpoint of an interruption would enter the average."""
     valid = "data.valid={src: train.src, tgt: train.tgt}"
     average = ["train.average=last", "train.average_count=2", valid]
     command = ["train", "tiny.yaml", *average, "train.max_steps=9", "--verify-resume", "9"]
@@ -81,11 +81,11 @@ def test_fault_02_verify_resume_compares_what_is_kept(folder: Folder) -> None:
 
 
 def folder_first(folder: Folder) -> str:
-    """A PYTHONPATH that begins with the folder, for its sitecustomize.py."""
+    """Return a PYTHONPATH that starts with the folder, for its sitecustomize.py."""
     return os.pathsep.join([str(folder.path), os.environ.get("PYTHONPATH", "")])
 
 
-def test_fault_02_verify_resume_says_which_signal_killed_a_training(folder: Folder) -> None:
+def test_fault_02_verify_resume_reports_the_signal_that_killed_a_run(folder: Folder) -> None:
     folder.write(
         "sitecustomize.py",
         before_call(2, "nmt.training.learner:batch_loss", send(signal.SIGKILL)),
@@ -102,7 +102,7 @@ def test_fault_02_verify_resume_says_which_signal_killed_a_training(folder: Fold
 def test_fault_02_verify_resume_leaves_nothing_behind(
     folder: Folder, number: signal.Signals, code: int
 ) -> None:
-    """Neither the process of the training, which holds the standard error, nor its directory."""
+    """Neither the training process, which holds standard error, nor its directory is left."""
     temporary = folder.path / "temporary"
     temporary.mkdir()
     steps = "1000000"
@@ -121,7 +121,7 @@ def test_fault_02_verify_resume_leaves_nothing_behind(
 
 
 def test_fault_03_resume_with_another_prefetch_depth(whole: Folder) -> None:
-    """There are no data workers; one thread makes batches ahead, and how many may change."""
+    """One thread prepares batches ahead; how many may change between runs."""
     fault = "import nmt.data.batching as b; b.batches.__kwdefaults__['ahead'] = 0"
     whole.train("train.max_steps=4", *SETTINGS, run="ahead", fault=fault).succeeded()
     whole.train("train.max_steps=12", *SETTINGS, run="ahead").succeeded()
@@ -130,9 +130,9 @@ def test_fault_03_resume_with_another_prefetch_depth(whole: Folder) -> None:
 
 
 def test_fault_04_no_pair_is_lost_or_repeated(folder: Folder) -> None:
-    """From one process to one: over a cut inside it, an epoch holds each pair once.
+    """With one process, an epoch that is interrupted still visits each pair once.
 
-    What is yet to come is the same from two processes to fewer.
+    Still to be tested: a run of two processes that continues with fewer.
     """
     note = "open('rows', 'a').write(' '.join(map(str, args[1].rows)) + '\\n')"
     fault = before_call(0, "nmt.training.learner:batch_loss", "pass").replace(
@@ -166,9 +166,9 @@ def test_fault_05_resume_after_a_change(folder: Folder, override: str | None, fi
 
 
 def test_fault_18_out_of_memory(folder: Folder) -> None:
-    """The batch is divided and the step begun anew; in one process, on several all must.
+    """The batch is split and the step starts again, with one process.
 
-    Without dropout the objective can be compared: it is the same.
+    Without dropout, the objective must be the same.
     """
     plain = ["model.dropout=0", "train.max_steps=6"]
     folder.train(*plain, run="whole").succeeded()
@@ -188,5 +188,5 @@ def test_fault_36_max_steps_reached_at_the_start(folder: Folder) -> None:
     again = folder.train("train.max_steps=2").succeeded()
     assert "run is trained: step 2 of train.max_steps 2. Raise it to go on" in again.err
     assert "train step" not in again.err
-    folder.train("train.max_steps=3").succeeded()  # a longer training is allowed
+    folder.train("train.max_steps=3").succeeded()  # a longer run is allowed
     assert [step for step, _ in folder.losses()] == [1, 2, 3]

@@ -1,4 +1,4 @@
-"""Rows 6 to 12: checkpoints, and the directory that they are in."""
+"""Rows 6 to 12: checkpoints and their directory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KILL_WHILE_SAVING = Path(__file__).with_name("kill_while_saving.py")
 
 @pytest.mark.slow
 def test_fault_06_kill_during_save(folder: Folder) -> None:
-    """Every death leaves a run that goes on by itself and ends as one that nothing befell."""
+    """A killed run can always be resumed, and ends like an uninterrupted run."""
     folder.train("train.max_steps=1", "train.keep_last=1", "train.keep_best=0").succeeded()
     done = subprocess.run(
         [sys.executable, str(KILL_WHILE_SAVING)],
@@ -73,7 +73,7 @@ FILL += "cp -r run/. left; exit $code"
 
 
 def test_fault_08_full_disk(folder: Folder) -> None:
-    """The run directory is a tmpfs that has room for one checkpoint but not for two."""
+    """The run directory is a tmpfs with room for one checkpoint but not for two."""
     (folder.path / "run").mkdir()
     probe = subprocess.run([*MOUNT, f"mount -t tmpfs tmpfs '{folder.path / 'run'}'"])
     if probe.returncode:
@@ -89,7 +89,7 @@ def test_fault_08_full_disk(folder: Folder) -> None:
 @pytest.mark.parametrize("damage", ["truncated", "flipped"])
 def test_fault_09_damaged_checkpoint(folder: Folder, damage: str) -> None:
     folder.train("train.max_steps=3", "train.save_every=1").succeeded()
-    # Copied: what was loaded is still mapped to the file that is damaged next.
+    # Copy the tensors: they are memory-mapped from the file that is damaged next.
     before = {name: tensor.clone() for name, tensor in folder.tensors(3).items()}
     newest = folder.path / "run" / "checkpoints" / "step-00000003"
     file = newest / "weights.safetensors"
@@ -106,7 +106,7 @@ def test_fault_09_damaged_checkpoint(folder: Folder, damage: str) -> None:
 
 
 def test_fault_10_tmpdir_and_umask(folder: Folder) -> None:
-    """Without a directory for temporary files, files are as private as the umask says."""
+    """Files get the permissions of the umask, without using a temporary directory."""
     tmp = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), "/nonexistent")
     folder.train("train.average=last", env=tmp, umask=0o027).succeeded()
     files = [path for path in (folder.path / "run").rglob("*") if path.is_file()]
@@ -114,7 +114,7 @@ def test_fault_10_tmpdir_and_umask(folder: Folder) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o640}
 
 
-# The superuser may write anywhere unless this capability is taken away.
+# The superuser may write anywhere unless this capability is dropped.
 UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
 
 
@@ -154,7 +154,7 @@ def test_fault_12_two_trainers(folder: Folder) -> None:
     first = folder.start("train", *endless, stdin=subprocess.DEVNULL)
     assert first.stderr is not None
     try:
-        while not folder.steps():  # written beside the training
+        while not folder.steps():  # checkpoints are written in the background
             assert first.stderr.readline()
         first.send_signal(signal.SIGSTOP)  # alive, and holding the lock
         steps = folder.steps()
@@ -164,5 +164,5 @@ def test_fault_12_two_trainers(folder: Folder) -> None:
         first.kill()
         first.communicate()
     longer = steps[-1] + 1
-    folder.train(f"train.max_steps={longer}").succeeded()  # a dead process holds nothing
+    folder.train(f"train.max_steps={longer}").succeeded()  # a dead process holds no lock
     assert folder.steps()[-1] == longer

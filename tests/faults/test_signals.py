@@ -1,4 +1,4 @@
-"""Rows 13 to 17 and 19: a training that is told to end, or has to."""
+"""Rows 13 to 17 and 19: signals, and losses that are not finite."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from .conftest import Folder, before_call, same, send
 
 SIGTERM = send(signal.SIGTERM)
-WENT_ON = "raise RuntimeError('went on')"
+CONTINUED = "raise RuntimeError('training continued')"
 VALIDATE = ["data.valid={src: train.src, tgt: train.tgt}", "train.validate_every=2"]
 
 
@@ -29,9 +29,9 @@ def test_fault_13_sigterm_during_a_step(folder: Folder) -> None:
 
 
 def test_fault_15_sigterm_to_one_process(folder: Folder) -> None:
-    """With the only process there is; of several, all must save the same step.
+    """The signal arrives while the checkpoint of an earlier step is still being written.
 
-    The signal comes while the checkpoint of the step before is still being written.
+    This tests a single process; of several, all must save the same step.
     """
     steps = ["train.max_steps=8", "train.save_every=4", "model.dropout=0.3"]
     folder.train(*steps, run="whole").succeeded()
@@ -56,7 +56,7 @@ def test_fault_15_sigterm_to_one_process(folder: Folder) -> None:
     ids=["tokenizer", "preparation", "first-batch"],
 )
 def test_fault_14_sigterm_before_the_training(folder: Folder, fault: str) -> None:
-    fault += before_call(1, "nmt.training.learner:batch_loss", WENT_ON)
+    fault += before_call(1, "nmt.training.learner:batch_loss", CONTINUED)
     folder.train(fault=fault).refused(143, "stopped ", "the same command starts anew")
     assert time.time() - (folder.path / "signalled").stat().st_mtime < 5
     assert folder.steps() == []
@@ -70,8 +70,8 @@ def test_fault_14_sigterm_before_the_training(folder: Folder, fault: str) -> Non
     ids=["loss", "translation"],
 )
 def test_fault_14_sigterm_during_validation(folder: Folder, function: str) -> None:
-    """It ends before the next batch, saves, and the validation is made up for."""
-    fault = before_call(1, function, SIGTERM) + before_call(2, function, WENT_ON)
+    """The run stops before the next batch, saves, and repeats the validation on resuming."""
+    fault = before_call(1, function, SIGTERM) + before_call(2, function, CONTINUED)
     small = ["decode.batch_tokens=200", "train.max_steps=3", *VALIDATE]
     folder.train(*small, fault=fault).refused(143, "stopped at step 2, saved in run")
     assert time.time() - (folder.path / "signalled").stat().st_mtime < 5
@@ -82,7 +82,7 @@ def test_fault_14_sigterm_during_validation(folder: Folder, function: str) -> No
 
 
 def test_fault_16_sigint_twice(folder: Folder) -> None:
-    """The first comes in step 3; the second when its checkpoint is written, but has no name."""
+    """The first arrives in step 3, the second before its checkpoint is renamed."""
     folder.train("train.max_steps=2").succeeded()
     sigint = send(signal.SIGINT)
     fault = before_call(1, "nmt.training.learner:batch_loss", sigint)
@@ -99,7 +99,7 @@ def test_fault_16_sigint_twice(folder: Folder) -> None:
 
 
 def test_fault_16_sigint_twice_in_a_moment(folder: Folder) -> None:
-    """The second is a slip of the finger, and does not throw away the state."""
+    """A second Ctrl-C right after the first is an accident and does not discard the state."""
     sigint = send(signal.SIGINT)
     fault = before_call(2, "nmt.training.learner:batch_loss", f"{sigint}; {sigint}")
     folder.train(fault=fault).refused(130, "stopped at step 2, saved in run")
@@ -119,7 +119,7 @@ def test_sighup_is_ignored_under_nohup(folder: Folder) -> None:
     folder.train(fault=fault).succeeded()
 
 
-def test_a_terminal_that_closes_does_not_cost_the_state(folder: Folder) -> None:
+def test_a_closed_terminal_does_not_lose_the_state(folder: Folder) -> None:
     """Writing to it fails from then on, before or after the signal arrives."""
     terminal, end = os.openpty()
     fault = "import fcntl, os, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
@@ -157,7 +157,7 @@ INFINITE_ONCE = INFINITE.replace(
     ids=["learning-rate", "gradient"],
 )
 def test_fault_17_not_finite(folder: Folder, overrides: list[str], fault: str, step: int) -> None:
-    """In one process; on several, all must stop."""
+    """Test a single process; of several, all must stop."""
     end = folder.train("train.save_every=1", *overrides, fault=fault)
     end.refused(5, f"step {step}: the loss is", "the first train.src:", "weights were not changed")
     assert folder.steps()[-1] == step - 1
@@ -166,7 +166,7 @@ def test_fault_17_not_finite(folder: Folder, overrides: list[str], fault: str, s
 
 
 def test_fault_17_not_finite_and_skipped(folder: Folder) -> None:
-    """The batches are left out, the random state goes on, and the next step is as usual."""
+    """The batch is skipped, the random state advances, and training continues."""
     skip = ["train.on_nonfinite=skip", "train.max_skipped=2"]
     fault = before_call(2, "nmt.training.learner:batch_loss", INFINITE_ONCE)
     end = folder.train(*skip, fault=fault).succeeded()
@@ -180,7 +180,7 @@ def test_fault_17_not_finite_and_skipped(folder: Folder) -> None:
 
 
 def test_fault_19_kill_9(folder: Folder) -> None:
-    """Of the only process: the same command goes on; of two, the other must end as well."""
+    """The same command resumes after kill -9 of the only process; of two, both must exit."""
     steps = ["train.max_steps=6", "train.save_every=2", "model.dropout=0.3"]
     folder.train(*steps, run="whole").succeeded()
     kill = before_call(6, "nmt.training.learner:batch_loss", send(signal.SIGKILL))

@@ -1,4 +1,4 @@
-"""Rows 20 to 27: text as it comes."""
+"""Rows 20 to 27: malformed and unusual text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ONE = "train.max_steps=1"
 
 
 def corpus(folder: Folder, side: str = "src") -> list[bytes]:
-    """The lines of the training text, without their ends."""
+    """Return the lines of the training corpus without line ends."""
     return (folder.path / f"train.{side}").read_bytes().split(b"\n")[:-1]
 
 
@@ -39,19 +39,19 @@ def test_fault_21_invalid_utf8(folder: Folder) -> None:
     assert "│  200 │ 1 (first: line 7) │  199 │" in skipped.err
 
 
-ODD_ENDS = ["\u2028", "\u2029", "\x85", "\v", "\f", "\x1c"]
+OTHER_SEPARATORS = ["\u2028", "\u2029", "\x85", "\v", "\f", "\x1c"]
 
 
-def test_fault_22_what_is_no_line_end(folder: Folder, translate: Translate) -> None:
-    """On one side only: to split there would misalign the files."""
+def test_fault_22_only_line_feeds_end_lines(folder: Folder, translate: Translate) -> None:
+    """Other separators are on one side only; splitting there would misalign the files."""
     lines = corpus(folder)
-    for number, character in enumerate(ODD_ENDS):
+    for number, character in enumerate(OTHER_SEPARATORS):
         lines[number] += f" ab{character}dab{character}".encode()
     folder.write("train.src", joined(lines))
     assert "│  200 │  200 │" in folder.train(ONE).succeeded().err
     words = ["the cat", "a dog", "home"]
-    text = "".join(character.join(words) + character + "\n" for character in ODD_ENDS)
-    plain = "".join(" ".join(words) + "\n" for _ in ODD_ENDS)
+    text = "".join(character.join(words) + character + "\n" for character in OTHER_SEPARATORS)
+    plain = "".join(" ".join(words) + "\n" for _ in OTHER_SEPARATORS)
     assert translate(text=text).lines() == translate(text=plain).lines()
 
 
@@ -72,9 +72,9 @@ def test_fault_24_blank_lines(folder: Folder, translate: Translate) -> None:
     blank = random.Random(1).sample(range(200), 48)
     lines = [b" " if number in blank else line for number, line in enumerate(corpus(folder))]
     folder.write("train.src", joined(lines))
-    said = folder.train(ONE).succeeded().err
-    assert "empty side" in said
-    assert f"│  200 │ 48 (first: line {min(blank) + 1}) │  152 │" in said
+    messages = folder.train(ONE).succeeded().err
+    assert "empty side" in messages
+    assert f"│  200 │ 48 (first: line {min(blank) + 1}) │  152 │" in messages
     words = ["the", "cat", "a", "mat", "dog", "ran", "home"]
     draw = random.Random(2)
     text = [
@@ -82,21 +82,21 @@ def test_fault_24_blank_lines(folder: Folder, translate: Translate) -> None:
         for number in range(100)
     ]
     assert any(not line for line in text)
-    found = [
+    outputs = [
         translate("--batch-tokens", size, text="\n".join(text) + "\n").lines()
         for size in ("1", "16", "1024")
     ]
-    assert [bool(line) for line in found[0]] == [bool(line) for line in text]
-    assert found[0] == found[1] == found[2]
+    assert [bool(line) for line in outputs[0]] == [bool(line) for line in text]
+    assert outputs[0] == outputs[1] == outputs[2]
 
 
 def test_fault_25_nul_and_control_characters(folder: Folder, translate: Translate) -> None:
     lines = corpus(folder)
     lines[2:4] = [b"ab\0bad", b"\x1b[1mcab\x7f\0"]
     folder.write("train.src", joined(lines))
-    said = folder.train(ONE).succeeded().err
-    assert "control characters replaced" in said
-    assert "4 (first: line 3) │" in said
+    messages = folder.train(ONE).succeeded().err
+    assert "control characters replaced" in messages
+    assert "4 (first: line 3) │" in messages
     model = (folder.path / "run" / "tokenizer" / "spm.model").read_bytes()
     pieces = "".join(piece.text for piece in parse(model).pieces)
     assert "a" in pieces
@@ -115,14 +115,14 @@ atexit.register(note)
 
 
 def test_fault_26_huge_lines(folder: Folder) -> None:
-    """The model says yes to everything, so that a thousand parts are translated in seconds."""
+    """The model answers "yes" to everything, so a thousand parts take only seconds."""
     huge = b"bad cab. " * 120_000
     lines = corpus(folder)
     lines[2:4] = [huge, b"ab " * 300]
     folder.write_pairs(joined(lines), b"yes\n" * 200)
     settings = ["train.max_steps=40", "train.learning_rate=0.01", "tokenizer.type=bpe"]
-    said = folder.train(*settings, "train.warmup_steps=5").succeeded().err
-    assert "│  200 │ 2 (first: line 3) │  198 │" in said
+    messages = folder.train(*settings, "train.warmup_steps=5").succeeded().err
+    assert "│  200 │ 2 (first: line 3) │  198 │" in messages
 
     def peak_of(text: bytes) -> int:
         end = folder.nmt("translate", "run", "--threads", "1", fault=PEAK, text=text)

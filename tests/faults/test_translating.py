@@ -1,4 +1,4 @@
-"""Rows 28, 29 and 35: translation between pipes, and into files."""
+"""Rows 28, 29 and 35: translation through pipes and into files."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ WORDS = ["the", "cat", "dog", "sat", "on", "a", "mat", "ran", "home"]
 
 
 def translate_in_chunks(folder: Folder, run: Path, lines: list[bytes], size: int) -> list[bytes]:
-    """Send so many lines at a time, and wait for their translations before the next."""
+    """Send `size` lines at a time, and wait for their translations before sending more."""
     process = folder.start("translate", str(run), "--threads", "1", "--beam-size", "1")
     assert process.stdin
     assert process.stdout
     watchdog = threading.Timer(TIMEOUT_SECONDS, process.kill)  # a deadlock fails the test
     watchdog.start()
-    found = []
+    translations = []
     for start in range(0, len(lines), size):
         chunk = lines[start : start + size]
         process.stdin.write(b"".join(chunk))
         process.stdin.flush()
-        found += [process.stdout.readline() for _ in chunk]
+        translations += [process.stdout.readline() for _ in chunk]
     process.stdin.close()
     assert process.stdout.read() == b""
     assert process.wait() == 0
     watchdog.cancel()
-    return found
+    return translations
 
 
 @pytest.mark.slow
 def test_fault_28_chunks_of_any_size(folder: Folder, trained_run: Path) -> None:
-    """1,000 lines by the one, seven and thousand."""
+    """Send 1,000 lines in chunks of 1, 7 and 1,000."""
     draw = random.Random(0)
     lines = [
         (" ".join(draw.choices(WORDS, k=draw.randint(0, 3))) + "\n").encode() for _ in range(1000)
@@ -48,13 +48,13 @@ def test_fault_28_chunks_of_any_size(folder: Folder, trained_run: Path) -> None:
     together = translate_in_chunks(folder, trained_run, lines, 1000)
     assert len(together) == 1000
     assert len(set(together)) > 10
-    assert {found for found, line in zip(together, lines, strict=True) if line == b"\n"} == {b"\n"}
+    assert {out for out, line in zip(together, lines, strict=True) if line == b"\n"} == {b"\n"}
     for size in (1, 7):
         assert translate_in_chunks(folder, trained_run, lines, size) == together
 
 
 def test_fault_29_the_reader_goes_away(folder: Folder, trained_run: Path) -> None:
-    """As in `nmt translate … | head -1`, with input that does not end."""
+    """As in `nmt translate … | head -1`, with endless input."""
     process = folder.start("translate", str(trained_run), "--threads", "1")
     assert process.stdin
     assert process.stdout
@@ -75,15 +75,15 @@ def test_fault_29_the_reader_goes_away(folder: Folder, trained_run: Path) -> Non
     assert [shown.decode("utf-8").removesuffix("\n")] == alone.lines()
 
 
-# Windows of some ten lines, whose batches hold several: other batches would round otherwise.
+# Windows of about ten lines in batches of several; other batches would round differently.
 SMALL_WINDOWS = "import nmt.translate.translator\nnmt.translate.translator._BATCHES_AHEAD = 1\n"
-# Between the windows' ends, the journal is written after the first batch and not again.
-SAVED_ONCE = "import nmt.translate.resume\nnmt.translate.resume._SECONDS_UNSAVED = 1e9\n"
+# Within a window, write the journal after the first batch only.
+SAVED_ONCE = "import nmt.translate.resume\nnmt.translate.resume._SAVE_INTERVAL_SECONDS = 1e9\n"
 BULK = ("in", "--batch-tokens", "60", "--beam-size", "2", "--format", "jsonl", "--scores")
 
 
 def write_text_to_translate(folder: Folder) -> int:
-    """Write the file `in`: 400 objects, some blank, some that come again; give their number."""
+    """Write 400 objects, some blank or repeated, to the file `in`; return their number."""
     draw = random.Random(0)
     texts = [" ".join(draw.choices(WORDS, k=draw.randint(0, 4))) for _ in range(400)]
     folder.write("in", "".join(f'{{"id": {n}, "src": "{text}"}}\n' for n, text in enumerate(texts)))
@@ -91,7 +91,7 @@ def write_text_to_translate(folder: Folder) -> int:
 
 
 def test_fault_35_bulk_translation_is_killed(folder: Folder, translate: Translate) -> None:
-    """Between windows, between the output and its journal, and at some other moment."""
+    """Kill it between windows, between output and journal, and at a random moment."""
     number = write_text_to_translate(folder)
     translate(*BULK, "--output", "whole", fault=SMALL_WINDOWS).succeeded()
     job = (*BULK, "--output", "out", "--resume")
@@ -111,16 +111,16 @@ def test_fault_35_bulk_translation_is_killed(folder: Folder, translate: Translat
     assert 0 < sizes[0] < sizes[1]
     done = translate(*job, fault=SMALL_WINDOWS).succeeded()
     assert "resuming after line" in done.err
-    found = (folder.path / "out").read_bytes()
-    assert found == (folder.path / "whole").read_bytes()
-    assert found.count(b"\n") == number
+    output = (folder.path / "out").read_bytes()
+    assert output == (folder.path / "whole").read_bytes()
+    assert output.count(b"\n") == number
     assert list(folder.path.glob("out.*")) == []
-    # A loop that starts it once more does no harm.
+    # Starting it once more in a loop does no harm.
     assert "there already" in translate(*job).succeeded().err
 
 
-def test_fault_35_several_processes_are_ended(folder: Folder, translate: Translate) -> None:
-    """Each command is over only when the last process that holds its output is gone."""
+def test_fault_35_several_processes_exit(folder: Folder, translate: Translate) -> None:
+    """`translate` returns only when the last process that holds its output has exited."""
     number = write_text_to_translate(folder)
     processes = ("--threads", "2")
     translate(*BULK, *processes, "--output", "whole", fault=SMALL_WINDOWS).succeeded()
@@ -135,14 +135,14 @@ def test_fault_35_several_processes_are_ended(folder: Folder, translate: Transla
         sizes.append((folder.path / "out.partial").stat().st_size)
     assert sizes == sorted(set(sizes))
     translate(*job, fault=SMALL_WINDOWS).succeeded()
-    found = (folder.path / "out").read_bytes()
-    assert found == (folder.path / "whole").read_bytes()
-    assert found.count(b"\n") == number
+    output = (folder.path / "out").read_bytes()
+    assert output == (folder.path / "whole").read_bytes()
+    assert output.count(b"\n") == number
 
 
 @pytest.mark.slow
 def test_fault_35_killed_at_each_operation(folder: Folder, trained_run: Path) -> None:
-    """Every death leaves what goes on to the same output, and nothing else."""
+    """After each kill, resuming gives the same output and leaves no other files."""
     done = subprocess.run(
         [sys.executable, str(KILL_WHILE_TRANSLATING), str(trained_run)],
         cwd=folder.path,
