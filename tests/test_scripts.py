@@ -180,14 +180,14 @@ def test_the_exponent_is_fitted_over_the_upper_lengths(modules: Callable[[str], 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--lengths a,b", "--lengths: 'a' is no whole number above 0"),
-        ("--lengths 0,4", "--lengths: '0' is no whole number above 0"),
-        ("--lengths 16,16", "--lengths: it takes two different lengths"),
-        ("--svg nodir/x.svg", "--svg: nodir/x.svg: a folder, or in a folder that is not there"),
-        ("--output /", "--output: /: a folder"),
-        ("--repeats 0", "--repeats: '0' is no whole"),
-        ("--heads 0", "--heads: '0' is no whole"),
-        ("--kernel-size -1", "--kernel-size: '-1' is no whole"),
+        ("--lengths a,b", "--lengths: 'a' is not a positive integer"),
+        ("--lengths 0,4", "--lengths: '0' is not a positive integer"),
+        ("--lengths 16,16", "--lengths: expected at least two different lengths"),
+        ("--svg nodir/x.svg", "--svg: nodir/x.svg: is a folder, or its folder does not exist"),
+        ("--output /", "--output: /: is a folder"),
+        ("--repeats 0", "--repeats: '0' is not a positive"),
+        ("--heads 0", "--heads: '0' is not a positive"),
+        ("--kernel-size -1", "--kernel-size: '-1' is not a positive"),
         ("--width 24 --heads 8", "--width must be a multiple of twice --heads"),
     ],
 )
@@ -249,10 +249,14 @@ def refused(*arguments: str | Path) -> tuple[int, str]:
         (["translate", "--model", "nothere", "--src", __file__], 4, "no such model directory"),
         (["latency", "--model", "nothere", "--src", __file__], 4, "no such model directory"),
         (["train", "--data", ".", "--output", "nothere/x"], 4, "nothere/x"),
-        (["train", "--data", ".", "--sizes", "tiny,huge"], 2, "'huge': choose of big, base"),
-        (["train", "--data", ".", "--precisions", "fp8"], 2, "'fp8': choose of fp32, bf16"),
-        (["train", "--data", ".", "--langs", "foo"], 2, "'foo': two languages, as in en-de"),
-        (["train", "--data", ".", "--repeats", "0"], 2, "is no whole number above 0"),
+        (["train", "--data", ".", "--sizes", "tiny,huge"], 2, "'huge': choose from big, base"),
+        (["train", "--data", ".", "--precisions", "fp8"], 2, "'fp8': choose from fp32, bf16"),
+        (
+            ["train", "--data", ".", "--langs", "foo"],
+            2,
+            "'foo': expected two languages, as in en-de",
+        ),
+        (["train", "--data", ".", "--repeats", "0"], 2, "is not a positive integer"),
         (["train", "--data", ".", "--device", "cuda:99"], 2, "device 'cuda:99': "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -268,7 +272,7 @@ def test_what_is_refused_before_anything_is_measured(
 def test_nothing_that_could_be_measured(modules: Callable[[str], Any], tmp_path: Path) -> None:
     report = modules("report").Report("translate", tmp_path / "figures")
     report.add(modules("runs").Case("nmt", {}, dict), {"failed": "exit code 2"})
-    with pytest.raises(SystemExit, match="nothing could be measured"):
+    with pytest.raises(SystemExit, match="all measurements failed"):
         report.finish(["seconds"], "seconds")
 
 

@@ -1,4 +1,4 @@
-"""Measures nmt, most of it beside other systems; see scripts/bench."""
+"""Benchmarks nmt, mostly against other systems; see scripts/bench."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
-    """Refuse outputs that are read, or both the same file."""
+    """Refuse outputs that are inputs, and two outputs that are the same file."""
     given = vars(options)
     output, plot = given.get("output"), given.get("svg")
     inputs = [path for name in ("src", "ref") if (path := given.get(name))]

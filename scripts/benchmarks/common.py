@@ -1,4 +1,4 @@
-"""What the commands share: options, model sizes, the machine."""
+"""Shared by the commands: options, model sizes, description of the machine."""
 
 from __future__ import annotations
 
@@ -19,21 +19,18 @@ SIZES: dict[str, dict[str, int]] = {
     "big": {"d_model": 1024, "d_ff": 4096, "num_heads": 16, "layers": 6},
     "base": {"d_model": 512, "d_ff": 2048, "num_heads": 8, "layers": 6},
     "small": {"d_model": 256, "d_ff": 1024, "num_heads": 4, "layers": 3},
-    "tiny": {"d_model": 32, "d_ff": 64, "num_heads": 2, "layers": 1},  # to try the bench out
+    "tiny": {"d_model": 32, "d_ff": 64, "num_heads": 2, "layers": 1},  # to try out the benchmarks
 }
 
 
 def make_config(options: argparse.Namespace, size: str, cache: Path, **train: Any) -> Any:
-    """Make the configuration of a model: the paper's, with a joint BPE.
+    """Return an `nmt.config.schema.Config` for the paper's model with a joint BPE.
 
     Args:
-        options: `data`, `langs`, `vocab_size`.
+        options: `data`, `langs` and `vocab_size`.
         size: one of SIZES.
-        cache: where prepared corpora are kept.
-        train: what differs from the defaults of training.
-
-    Returns:
-        an `nmt.config.schema.Config`.
+        cache: directory for prepared corpora.
+        train: settings of the section train that differ from the defaults.
     """
     from nmt.config.schema import Config
 
@@ -59,26 +56,30 @@ def make_config(options: argparse.Namespace, size: str, cache: Path, **train: An
 
 
 def data_file(folder: Path, name: str) -> Path:
-    """Find a file, plain or .gz."""
+    """Return the path of a data file, plain or .gz."""
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
             return path
-    sys.exit(f"scripts/bench: no {name} and no {name}.gz in {folder}: name the folder with --data")
+    sys.exit(f"scripts/bench: neither {name} nor {name}.gz in {folder}; set the folder with --data")
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--output", type=Path, help="file of the JSON lines; else standard output")
     parser.add_argument(
-        "--repeats", type=positive, default=3, help="of each measurement, interleaved"
+        "--output", type=Path, help="file for the JSON lines; default: standard output"
     )
-    parser.add_argument("--threads", type=positive, default=2, help="CPU threads of each system")
+    parser.add_argument(
+        "--repeats", type=positive, default=3, help="repetitions of each measurement, interleaved"
+    )
+    parser.add_argument("--threads", type=positive, default=2, help="CPU threads per system")
     parser.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
-    parser.add_argument("--systems", type=_names, help="which, comma-separated; else all there are")
+    parser.add_argument(
+        "--systems", type=_names, help="systems, comma-separated; default: all available"
+    )
     parser.add_argument(
         "--nmt-options",
         action="append",
         metavar="OPTIONS",
-        help="measure nmt with these options of its command; may be repeated",
+        help="options for the nmt command; repeat to measure several settings",
     )
 
 
@@ -87,7 +88,9 @@ def add_data_options(parser: argparse.ArgumentParser, required: bool) -> None:
         "--data", type=Path, required=required, help="folder with train.en.gz, train.de.gz, …"
     )
     parser.add_argument("--langs", type=_languages, default="en-de")
-    parser.add_argument("--vocab-size", type=positive, default=8000, help="of the joint BPE")
+    parser.add_argument(
+        "--vocab-size", type=positive, default=8000, help="size of the joint BPE vocabulary"
+    )
 
 
 def add_peer_option(parser: argparse.ArgumentParser) -> None:
@@ -96,24 +99,24 @@ def add_peer_option(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=PYTHON",
-        help="transformers or eole, with the Python of its environment; may be repeated",
+        help="transformers or eole, and the Python of its environment; may be repeated",
     )
 
 
 def positive(text: str) -> int:
-    """Parse a number that must be at least 1."""
+    """Parse an integer that must be at least 1."""
     if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
     return int(text)
 
 
 def some_of(choices: Collection[str]) -> Callable[[str], list[str]]:
-    """Make what parses names, comma-separated, of which each must be known."""
+    """Return a parser for comma-separated names, each of which must be one of choices."""
 
     def parse(text: str) -> list[str]:
         names = _names(text)
         if unknown := [name for name in names if name not in choices]:
-            raise argparse.ArgumentTypeError(f"{unknown[0]!r}: choose of {', '.join(choices)}")
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r}: choose from {', '.join(choices)}")
         return names
 
     return parse
@@ -125,12 +128,12 @@ def _names(text: str) -> list[str]:
 
 def _languages(text: str) -> str:
     if len(names := text.split("-")) != 2 or not all(names):
-        raise argparse.ArgumentTypeError(f"{text!r}: two languages, as in en-de")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected two languages, as in en-de")
     return text
 
 
 def device(name: str) -> str:
-    """Parse the name of a device that must be there."""
+    """Parse the name of a device, which must exist."""
     if name == "cpu":
         return name
     from nmt.device import choose_device
@@ -139,12 +142,12 @@ def device(name: str) -> str:
 
 
 def find_pythons(options: argparse.Namespace, here: list[str], peers: list[str]) -> dict[str, str]:
-    """Find the Python of each system to measure.
+    """Return the Python interpreter of each system to measure.
 
     Args:
-        options: `systems` and, where there are peers, `peer`.
-        here: systems that are in this environment.
-        peers: systems that may be in another.
+        options: `systems` and, if there are peers, `peer`.
+        here: systems in this environment.
+        peers: systems that may be in other environments.
     """
     pythons = dict.fromkeys(here, sys.executable)
     for text in getattr(options, "peer", []):
@@ -157,13 +160,14 @@ def find_pythons(options: argparse.Namespace, here: list[str], peers: list[str])
     wanted = options.systems or list(pythons)
     if missing := [name for name in wanted if name not in pythons]:
         sys.exit(
-            f"scripts/bench: not here: {', '.join(missing)}; --peer NAME=PYTHON or pip install"
+            f"scripts/bench: not installed: {', '.join(missing)}; "
+            "use --peer NAME=PYTHON or pip install"
         )
     return {name: pythons[name] for name in wanted}
 
 
 def describe_machine(options: argparse.Namespace, report: Report) -> dict[str, float]:
-    """Write down what was measured on what, and return the peaks of matrix products in GFLOP/s."""
+    """Report the machine, and return its peak rates of matrix products in GFLOP/s by type."""
     request = {"task": "matmul", "threads": options.threads, "device": options.device}
     answer = ask_worker(sys.executable, "matmul", request, options.threads)
     report.write(

@@ -1,10 +1,10 @@
 """`scripts/bench complexity`: Table 1 of the paper, measured.
 
-Times a self-attention, a recurrent and a convolutional layer of equal width, the layers of nmt's
-three kinds of models, on one sequence of each length, and counts the memory that the forward pass
-keeps for the backward pass. The recurrent layer is the encoder's: a bidirectional GRU, of half the
-width in each direction. The exponent of the length is fitted over the upper lengths, where what
-grows slower has become small; the paper's is what it tends to.
+Times a self-attention, a recurrent and a convolutional layer of equal width, taken from nmt's
+three architectures, on one sequence of each length, and counts the memory that the forward pass
+keeps for the backward pass. The recurrent layer is that of the encoder: a bidirectional GRU with
+half the width in each direction. The exponent of the length is fitted over the largest lengths,
+where lower-order terms are small; the paper's O(·) is its limit.
 """
 
 from __future__ import annotations
@@ -29,51 +29,57 @@ from nmt.files import write_lines
 from report import Report
 from runs import Case, Figures, ask_worker, interleaved
 
-# Operations of a layer as in Table 1: n the length, d the width, k the size of the kernel.
+# Operations per layer, from Table 1: length n, width d, kernel size k.
 PAPER = {"self-attention": "O(n²·d)", "recurrent": "O(n·d²)", "convolutional": "O(k·n·d²)"}
 FIGURES = {
     "forward_s": "forward, seconds",
     "training_s": "forward and backward, seconds",
     "kept_MB": "kept for the backward pass, MB",
 }
-_FITTED = 8  # lengths from the longest down to so many times shorter
+_FITTED = 8  # fit over lengths up to this many times shorter than the longest
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(refuse=parser.error)
-    parser.add_argument("--output", type=_file, help="file of the JSON lines; else standard output")
-    parser.add_argument("--svg", type=_file, help="file of the plot")
-    parser.add_argument("--repeats", type=positive, default=3, help="of each measurement")
+    parser.add_argument(
+        "--output", type=_file, help="file for the JSON lines; default: standard output"
+    )
+    parser.add_argument("--svg", type=_file, help="file for the plot")
+    parser.add_argument(
+        "--repeats", type=positive, default=3, help="repetitions of each measurement"
+    )
     parser.add_argument("--threads", type=positive, default=2, help="CPU threads")
     parser.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
     parser.add_argument("--lengths", type=_lengths, default=[2**power for power in range(4, 13)])
-    parser.add_argument("--width", type=positive, default=512, help="of each layer")
-    parser.add_argument("--heads", type=positive, default=8, help="of self-attention")
-    parser.add_argument("--kernel-size", type=positive, default=3, help="of the convolution")
+    parser.add_argument("--width", type=positive, default=512, help="width of each layer")
+    parser.add_argument("--heads", type=positive, default=8, help="heads of self-attention")
+    parser.add_argument(
+        "--kernel-size", type=positive, default=3, help="kernel size of the convolution"
+    )
 
 
 def _lengths(text: str) -> list[int]:
     lengths = sorted(set(map(positive, text.split(","))))
     if len(lengths) < 2:
-        raise argparse.ArgumentTypeError("it takes two different lengths or more, as in 16,64,256")
+        raise argparse.ArgumentTypeError("expected at least two different lengths, as in 16,64,256")
     return lengths
 
 
 def _file(text: str) -> Path:
-    """Take a file that can be written, as far as one can see before hours of measuring."""
+    """Return the path of an output file, after checking early that it can be written."""
     path = Path(text)
     if path.is_dir() or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: a folder, or in a folder that is not there")
+        raise argparse.ArgumentTypeError(f"{text}: is a folder, or its folder does not exist")
     return path
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found of one layer.
+    """The measurements of one layer.
 
     Attributes:
-        layer: its name, one of PAPER.
-        lengths: rising.
+        layer: name of the layer, a key of PAPER.
+        lengths: lengths in ascending order.
         figures: by name, the median at each length.
     """
 
@@ -82,14 +88,14 @@ class Measured:
     figures: dict[str, list[float]]
 
     def exponent(self, figure: str) -> float:
-        """Fit the exponent of the length over the upper lengths, the two longest at least."""
+        """Return the exponent of the length, fitted over the largest lengths, at least two."""
         number = sum(length * _FITTED >= self.lengths[-1] for length in self.lengths)
         upper = slice(-max(number, 2), None)
         return fitted_exponent(self.lengths[upper], self.figures[figure][upper])
 
 
 def fitted_exponent(lengths: Sequence[float], values: Sequence[float]) -> float:
-    """Fit values = c * lengths ** exponent by least squares of the logarithms."""
+    """Return the exponent in values = c * lengths ** exponent, by least squares in log space."""
     return statistics.linear_regression(
         [math.log(length) for length in lengths], [math.log(value) for value in values]
     ).slope
@@ -98,15 +104,16 @@ def fitted_exponent(lengths: Sequence[float], values: Sequence[float]) -> float:
 def crossover(
     lengths: Sequence[float], ours: Sequence[float], theirs: Sequence[float]
 ) -> float | None:
-    """Find from where on ours are larger than theirs, between two lengths by straight lines in
-    log-log; None if they are not larger at the longest, or are at all lengths.
+    """Return the length from which on ours exceeds theirs, interpolated in log-log space.
+
+    Returns None if ours is not larger at the longest length, or is larger at all lengths.
     """
     gaps = [math.log(our / their) for our, their in zip(ours, theirs, strict=True)]
-    found = None
+    crossing = None
     for (length, gap), (next_length, next_gap) in pairwise(zip(lengths, gaps, strict=True)):
         if gap <= 0 < next_gap:
-            found = length * (next_length / length) ** (-gap / (next_gap - gap))
-    return found if gaps[-1] > 0 else None
+            crossing = length * (next_length / length) ** (-gap / (next_gap - gap))
+    return crossing if gaps[-1] > 0 else None
 
 
 def run(options: argparse.Namespace) -> None:
@@ -115,15 +122,15 @@ def run(options: argparse.Namespace) -> None:
         options.refuse("--width must be a multiple of twice --heads")
     report = Report("complexity", options.output)
     describe_machine(options, report)
-    found: dict[str, list[Figures]] = {}
+    repeats: dict[str, list[Figures]] = {}
     cases = [Case(layer, {}, partial(_measure, options, layer)) for layer in PAPER]
     for case, figures in interleaved(cases, options.repeats):
         if "failed" in figures:
             sys.exit(f"scripts/bench: {case.system}: {figures['failed']}")
         for one in figures["runs"]:
             report.write("run", {"layer": case.system, "repeat": figures["repeat"], **one})
-        found.setdefault(case.system, []).append(figures)
-    measured = [_medians(layer, options.lengths, repeats) for layer, repeats in found.items()]
+        repeats.setdefault(case.system, []).append(figures)
+    measured = [_medians(layer, options.lengths, runs) for layer, runs in repeats.items()]
     crossings = _report_fits(report, measured)
     if options.svg:
         write_lines([_drawn(options, measured, crossings)], options.svg)
@@ -151,9 +158,9 @@ Crossings = dict[tuple[str, str], float | None]
 
 
 def _report_fits(report: Report, measured: list[Measured]) -> Crossings:
-    """Write exponents and crossovers, print them as a table, and return the crossovers.
+    """Report exponents and crossovers, print them as a table, and return the crossovers.
 
-    They are by figure and the layer that self-attention overtakes.
+    Crossovers are keyed by figure and by the layer that self-attention overtakes.
     """
     crossings: Crossings = {}
     table = Table("layer", "paper", *FIGURES.values())
@@ -174,7 +181,9 @@ def _report_fits(report: Report, measured: list[Measured]) -> Crossings:
         table.add_row(layer.layer, PAPER[layer.layer], *cells)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
     console.print(table)
-    console.print("less from n: there it begins to take less than self-attention", highlight=False)
+    console.print(
+        "less from n: length from which on it takes less than self-attention", highlight=False
+    )
     return crossings
 
 

@@ -1,8 +1,8 @@
-"""`scripts/bench latency`: milliseconds for one sentence at a time, and to start up.
+"""`scripts/bench latency`: milliseconds per sentence, one at a time, and start-up time.
 
-nmt is measured as its command: a line into `nmt translate`, and the time until its translation
-comes out. CTranslate2 is called in a program that has it loaded, without a pipe between. Starting
-up is the time of a whole process that translates one line.
+For nmt, this is the time from writing a line to `nmt translate` until its translation can be read.
+CTranslate2 is called within one process, without a pipe. Start-up is the time of a whole process
+that translates one line.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--compute-types",
         type=lambda text: text.split(","),
         default=["float32", "int8", "int8_float32"],
-        help="of CTranslate2",
+        help="compute types of CTranslate2",
     )
 
 
@@ -46,10 +46,12 @@ def run(options: argparse.Namespace) -> None:
     report = Report("latency", options.output)
     with tempfile.TemporaryDirectory(prefix="nmt-bench-") as name:
         task = make_task(options, Path(name), "ctranslate2" in pythons)
-        # nmt remembers what it has translated.
+        # nmt translates repeated lines only once.
         lines = list(dict.fromkeys(task.lines))
         if len(lines) < _WARM_UP + 2:
-            raise SystemExit(f"scripts/bench: latency needs {_WARM_UP + 2} different lines")
+            raise SystemExit(
+                f"scripts/bench: latency needs at least {_WARM_UP + 2} different lines"
+            )
         describe_machine(options, report)
         cases: list[Case] = []
         if "nmt" in pythons:
@@ -89,7 +91,7 @@ def _measure_nmt(command: list[str], lines: list[str], env: dict[str, str]) -> F
 
 
 def _line_by_line(command: list[str], lines: list[str], env: dict[str, str]) -> Figures:
-    """Write a line, wait for its translation, write the next; the first lines are not timed."""
+    """Time each line from writing it to reading its translation, except for the first lines."""
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=env) as process:
         assert process.stdin
@@ -100,7 +102,7 @@ def _line_by_line(command: list[str], lines: list[str], env: dict[str, str]) -> 
             process.stdin.write(line.encode() + b"\n")
             process.stdin.flush()
             if not process.stdout.readline():
-                return {"failed": "it ended before the last line"}
+                return {"failed": "exited before the last line"}
             seconds.append(time.monotonic() - start)
         memory = peak_resident(process.pid)
         process.stdin.close()

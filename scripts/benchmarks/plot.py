@@ -7,18 +7,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
 
-# Told apart by people who see colours differently (Okabe and Ito 2008).
+# Distinguishable with colour vision deficiency (Okabe and Ito 2008).
 _COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7")
-_WIDTH, _HEIGHT = 320, 260  # of the area of a panel
+_WIDTH, _HEIGHT = 320, 260  # of the plotting area of a panel
 _LEFT, _TOP, _GAP, _LINE = 60, 66, 84, 17
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line.
+    """A line in a panel.
 
     Attributes:
-        name: what the legend says.
+        name: name in the legend.
         points: (x, y), both above 0.
     """
 
@@ -28,12 +28,12 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes.
+    """A pair of axes with curves.
 
     Attributes:
-        title: what y is, with its unit.
-        curves: all with the same x.
-        marks: x of vertical lines about the first curve, each with what to write beside it.
+        title: name of y, with its unit.
+        curves: curves over the same values of x.
+        marks: vertical lines that refer to the first curve, as (x, label).
     """
 
     title: str
@@ -42,7 +42,7 @@ class Panel:
 
 
 class _Axis:
-    """From values to places: the logarithm, stretched between two places."""
+    """Maps values to coordinates, on a logarithmic scale between two coordinates."""
 
     def __init__(self, values: Sequence[float], first: float, last: float) -> None:
         self.low, self.high = min(values), max(values)
@@ -55,12 +55,12 @@ class _Axis:
 
 
 def render(title: str, x_title: str, panels: Sequence[Panel]) -> str:
-    """Draw panels side by side.
+    """Return an SVG with panels side by side.
 
     Args:
-        title: above all of them.
-        x_title: below each.
-        panels: what to draw; curves of the same place have the same colour in all.
+        title: title above all panels.
+        x_title: title of each x axis.
+        panels: panels to draw; the n-th curve has the same colour in each.
     """
     width = _LEFT + len(panels) * (_WIDTH + _GAP) - _GAP + 30
     height = _TOP + _HEIGHT + 58 + _LINE * max(len(panel.curves) for panel in panels)

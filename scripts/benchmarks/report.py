@@ -1,4 +1,4 @@
-"""What the bench writes: JSON lines as the figures come, and a table of medians at the end."""
+"""Output of the benchmarks: JSON lines during the run, and a table of medians at the end."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Report:
     """Collects the figures of a command.
 
     Args:
-        command: its name, which is in every line.
-        output: where the lines go; None and `-` are the standard output.
+        command: name of the command, included in every line.
+        output: file for the lines; None and `-` mean standard output.
     """
 
     def __init__(self, command: str, output: Path | None) -> None:
@@ -31,13 +31,13 @@ class Report:
         self._figures: dict[str, tuple[Case, list[Figures]]] = {}
 
     def write(self, kind: str, record: dict[str, Any]) -> None:
-        """Write a line."""
+        """Write a JSON line."""
         line = json.dumps({"kind": kind, "command": self._command, **record}, ensure_ascii=False)
         self._file.write(line + "\n")
         self._file.flush()
 
     def add(self, case: Case, figures: Figures) -> None:
-        """Take the figures of one repetition."""
+        """Write and keep the figures of one repetition."""
         self.write("run", {"system": case.system, **case.labels, **figures})
         if "failed" not in figures:
             self._figures.setdefault(case.name, (case, []))[1].append(figures)
@@ -46,47 +46,47 @@ class Report:
         """Write medians and spreads, and print them as a table.
 
         Args:
-            keys: the figures to show.
-            best_by: the figure by which the best case of each system is marked and compared with
-                the best of the other systems, among cases of the same `size`.
-            lowest: the smallest is best.
+            keys: figures to show.
+            best_by: figure that determines each system's best case, and the ratio to the best of
+                the other systems, among cases of the same `size`.
+            lowest: whether smaller is better.
 
         Raises:
-            SystemExit: no case has figures.
+            SystemExit: if no case has figures.
         """
         rows = list(self._figures.values())
         if not rows:
-            sys.exit("scripts/bench: nothing could be measured")
+            sys.exit("scripts/bench: all measurements failed")
         labels = list(
             dict.fromkeys(name for case, _ in rows for name, value in case.labels.items() if value)
         )
         table = Table("system", *labels, *keys, "ratio", "runs")
-        for case, found in rows:
-            medians = {key: _summary([figures.get(key) for figures in found]) for key in keys}
+        for case, repeats in rows:
+            medians = {key: _summary([figures.get(key) for figures in repeats]) for key in keys}
             is_best, ratio = self._standing(case, best_by, lowest)
-            standing = {"best_of_system": is_best, "ratio": ratio, "runs": len(found)}
+            standing = {"best_of_system": is_best, "ratio": ratio, "runs": len(repeats)}
             self.write("summary", {"system": case.system, **case.labels, **medians, **standing})
             table.add_row(
                 case.system + (" *" if is_best else ""),
                 *(str(case.labels.get(label, "")) for label in labels),
                 *(_cell(medians[key]) for key in keys),
                 f"{ratio:.2f}" if ratio else "",
-                str(len(found)),
+                str(len(repeats)),
             )
         console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
         console.print(table)
         console.print(
-            "median (lowest-highest); * the best setting of its system; ratio: to the best of the "
-            "other systems, above 1 is better",
+            "median (lowest-highest); *: best setting of its system; ratio: compared with the "
+            "best of the other systems, above 1 is better",
             highlight=False,
         )
 
     def _standing(self, case: Case, best_by: str, lowest: bool) -> tuple[bool, float | None]:
-        """Tell whether a case is its system's best, and compare it with the others' best."""
+        """Return whether a case is its system's best, and its ratio to the best of the others."""
         medians: dict[bool, list[float]] = {True: [], False: []}
-        for other, found in self._figures.values():
+        for other, repeats in self._figures.values():
             if other.labels.get("size") == case.labels.get("size"):
-                median = statistics.median(figures[best_by] for figures in found)
+                median = statistics.median(figures[best_by] for figures in repeats)
                 medians[other.system == case.system].append(1 / median if lowest else median)
         own = statistics.median(figures[best_by] for figures in self._figures[case.name][1])
         own = 1 / own if lowest else own
@@ -109,5 +109,5 @@ def _cell(summary: dict[str, float] | None) -> str:
 
 
 def _short(value: float) -> str:
-    """Four significant digits, large numbers whole."""
+    """Format with four significant digits, or as an integer if large."""
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"

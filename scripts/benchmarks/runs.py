@@ -1,4 +1,4 @@
-"""Measurements: each in a fresh process, repetitions of all systems interleaved."""
+"""Measurements: each in a fresh process, with the repetitions of all systems interleaved."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ class Case:
     """Something to measure.
 
     Attributes:
-        system: its name; that of its worker as well.
-        labels: what tells it from other cases.
-        measure: measures it once; figures with the key `failed` say why there are none.
+        system: name of the system and of its worker.
+        labels: settings that distinguish it from other cases.
+        measure: function that measures it once; on failure, the figures have the key `failed` with
+            the reason.
     """
 
     system: str
@@ -38,7 +39,7 @@ class Case:
 
 
 def ask_worker(python: str, system: str, request: Mapping[str, Any], threads: int) -> Figures:
-    """Run a worker and return its answer, or why there is none under the key `failed`."""
+    """Run a worker and return its answer, or the reason for a failure under the key `failed`."""
     count = str(threads)
     offline = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run(
@@ -59,13 +60,13 @@ def ask_worker(python: str, system: str, request: Mapping[str, Any], threads: in
 
 
 def interleaved(cases: Iterable[Case], repeats: int) -> Iterator[tuple[Case, Figures]]:
-    """Measure all cases once, then all once more, and so on; one that fails is not tried again."""
-    left = list(cases)
+    """Measure all cases once, then all again, and so on; drop cases that fail."""
+    remaining = list(cases)
     for repeat in range(repeats):
-        for case in list(left):
+        for case in list(remaining):
             print(f"[{repeat + 1}/{repeats}] {case.name} …", file=sys.stderr, flush=True)
             figures = case.measure()
             if "failed" in figures:
                 print(f"  {figures['failed']}", file=sys.stderr, flush=True)
-                left.remove(case)
+                remaining.remove(case)
             yield case, {"repeat": repeat, **figures}

@@ -1,7 +1,7 @@
-"""`scripts/bench train`: target tokens a second and the loss after equal steps.
+"""`scripts/bench train`: target tokens per second, and the loss after an equal number of steps.
 
-All systems train on the same batches, in the same order, with the same learning rates. nmt makes
-them itself, which is in its time; the others get them ready made, with nmt's little padding.
+All systems train on the same batches, in the same order, with the same learning rates. nmt's time
+includes making the batches; the others get them ready-made, and benefit from their little padding.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from common import (
 from report import Report
 from runs import Case, Figures, ask_worker, interleaved
 
-# Small enough not to diverge, post-norm and bf16 included, and the loss falls from the first step.
+# Small enough not to diverge even with post-norm and bf16; the loss falls from the first step.
 _PEAK_RATE, _WARMUP_STEPS = 7e-4, 100
 _WINDOWS = 10
 
@@ -44,20 +44,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", type=int, default=100, help="the first fifth is not timed")
     parser.add_argument(
-        "--batch-tokens", type=positive, default=4096, help="a side, padding counted"
+        "--batch-tokens", type=positive, default=4096, help="tokens per side, padding included"
     )
     parser.add_argument("--precisions", type=some_of(["fp32", "bf16"]), default=["fp32", "bf16"])
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What every system trains on.
+    """The training job, the same for every system.
 
     Attributes:
-        tokens: target tokens of each window.
-        common: what the workers are asked, whatever the system: the ids of the batches are in a
-            file, a JSON object a line, and so is nmt's configuration.
-        num_parameters: of nmt's model, a shared matrix counted once.
+        tokens: target tokens per window.
+        common: the part of the workers' requests that is the same for all systems; it has the paths
+            of the batches (token ids, one JSON object per line) and of nmt's configuration.
+        num_parameters: parameters of nmt's model, shared matrices counted once.
     """
 
     tokens: list[int]
@@ -131,7 +131,7 @@ def _figures(answer: Figures, plan: Plan, peak: float | None) -> Figures:
 
 
 def _plan(options: argparse.Namespace, size: str, folder: Path) -> Plan:
-    """Prepare the corpus and write down the batches that nmt will make."""
+    """Prepare the corpus, and write the batches that nmt will make to a file."""
     from nmt.config.load import dump_config
     from nmt.data.batching import BatchOrder, batches
     from nmt.data.prepare import prepare
@@ -142,7 +142,7 @@ def _plan(options: argparse.Namespace, size: str, folder: Path) -> Plan:
     steps = options.steps
     window = max(1, steps // _WINDOWS)
     if steps < 2 or steps % window:
-        raise SystemExit(f"scripts/bench: --steps {steps}: take a multiple of {_WINDOWS}")
+        raise SystemExit(f"scripts/bench: --steps {steps}: must be a multiple of {_WINDOWS}")
     config = make_config(
         options,
         size,

@@ -1,9 +1,9 @@
-"""`scripts/bench translate`: sentences a second, with BLEU beside them.
+"""`scripts/bench translate`: sentences per second, and BLEU.
 
-nmt and CTranslate2 get text and give text, the same weights on both sides; transformers gets and
-gives ids. A part of the text is translated before the clock starts; nmt does not remember it, but
-translates a line that is there twice only once. Every setting of CTranslate2
-is tried once, and the best of each compute type is repeated beside the others.
+nmt and CTranslate2 translate text to text with the same weights; transformers translates ids to
+ids. A part of the text is translated as a warm-up before the clock starts. nmt does not cache those
+translations, but translates repeated lines only once. Every setting of CTranslate2 is tried once,
+and the best of each compute type takes part in all repetitions.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from nmt.runs.model import TrainedModel
 
 _BEAM_SIZE = 4
-# Of what is computed in, the matrix product to compare with; of other types none is measured.
+# Compute type to the matrix product to compare with; none is measured for other types.
 _PEAK_OF = {"float32": "fp32", "bfloat16": "bf16", "fp32": "fp32", "bf16": "bf16"}
 _KEYS = ["sentences_per_s", "bleu", "peak_MB", "flop_utilisation"]
 
@@ -47,7 +47,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compute-types",
         type=lambda text: text.split(","),
-        help="of CTranslate2; else float32,int8,int8_float32,bfloat16 (float16 on a GPU)",
+        help="compute types of CTranslate2; default: float32,int8,int8_float32,bfloat16 (on a GPU "
+        "float32,float16,int8_float16,bfloat16)",
     )
     parser.add_argument(
         "--batch-sizes", type=lambda text: [*map(int, text.split(","))], default=[32, 64, 256]
@@ -55,33 +56,37 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add what says which model translates which text."""
+    """Add the options for the model and the text."""
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--model", type=Path, help="a run directory")
     model.add_argument(
-        "--random", choices=[*SIZES], help="a model of random weights, with a tokenizer of --data"
+        "--random",
+        choices=[*SIZES],
+        help="a model with random weights and a tokenizer trained on --data",
     )
     parser.add_argument(
-        "--tokens", type=positive, default=20, help="that every translation by --random has"
+        "--tokens", type=positive, default=20, help="length of every translation with --random"
     )
-    parser.add_argument("--src", type=Path, help="text to translate; else of --data")
-    parser.add_argument("--ref", type=Path, help="its reference translation; else of --data")
-    parser.add_argument("--test", default="test_2016_flickr", help="name of the files in --data")
-    parser.add_argument("--sentences", type=positive, help="translate only so many")
+    parser.add_argument("--src", type=Path, help="text to translate; default: from --data")
+    parser.add_argument("--ref", type=Path, help="reference translation; default: from --data")
+    parser.add_argument(
+        "--test", default="test_2016_flickr", help="name of the test files in --data"
+    )
+    parser.add_argument("--sentences", type=positive, help="translate only the first N")
     add_data_options(parser, required=False)
 
 
 @dataclass(frozen=True)
 class Task:
-    """What every system translates.
+    """The translation job, the same for every system.
 
     Attributes:
         model: the run directory.
-        exported: the same for CTranslate2, if it is measured.
-        trained: the same, loaded.
-        lines, references: the text.
-        warm_up: the lines that are translated before, some of all lengths.
-        num_tokens: that each translation has, or None where the model says when it ends.
+        exported: the model exported to CTranslate2, if that is measured.
+        trained: the model, loaded.
+        lines, references: the text and its reference translation.
+        warm_up: lines to translate before the measurement, of all lengths.
+        num_tokens: forced length of translations; None if the model decides.
     """
 
     model: Path
@@ -93,7 +98,7 @@ class Task:
     num_tokens: int | None
 
     def bleu(self, texts: Sequence[str]) -> float | None:
-        """Score translations; those of random weights have no score."""
+        """Return BLEU; None without references or with random weights."""
         from nmt.evaluation.metrics import EvaluateOptions, evaluate
 
         if self.num_tokens or not self.references:
@@ -102,7 +107,7 @@ class Task:
         return evaluate(texts, [self.references], options)[0].score
 
     def ctranslate2_request(self, **settings: Any) -> dict[str, Any]:
-        """Make what its worker is asked for."""
+        """Return a request for the CTranslate2 worker."""
         decode = self.trained.config.decode
         return {
             "model": str(self.exported),
@@ -129,7 +134,7 @@ def make_task(options: argparse.Namespace, folder: Path, exporting: bool) -> Tas
             path or data_file(options.data, name) for path, name in zip(paths, names, strict=True)
         ]
     elif options.src is None or options.random:
-        raise SystemExit("scripts/bench: name the text with --src and --ref, or --data DIR")
+        raise SystemExit("scripts/bench: set the text with --src and --ref, or with --data DIR")
     lines, references = ([*read_lines(path)][: options.sentences] if path else [] for path in paths)
     model = options.model or _make_random_run(options, folder)
     trained = load_model(model)
@@ -199,7 +204,7 @@ class _Bench:
         return Case(system, labels, partial(self._measure, system, dtype, request))
 
     def _measure(self, system: str, dtype: str, request: dict[str, Any]) -> Figures:
-        # With several translators each has its own threads.
+        # Each of several translators has its own threads.
         threads = request.get("intra_threads", self._options.threads)
         answer = ask_worker(self._pythons[system], system, request, threads)
         return self._figures(answer, self._peaks.get(_PEAK_OF.get(dtype, "")))
@@ -229,7 +234,7 @@ class _Bench:
         types = ["float32", "int8", "int8_float32", "bfloat16"]
         if not on_cpu:
             types = ["float32", "float16", "int8_float16", "bfloat16"]
-        # On a GPU one translator fills it.
+        # A single translator keeps a GPU busy.
         splits = {(1, options.threads), (options.threads, 1)} if on_cpu else {(1, 1)}
         return [
             self._case(
@@ -289,7 +294,7 @@ class _Bench:
         )
         parameters = sum(p.numel() for p in task.trained.network.parameters())
         seconds = answer["seconds"]
-        # Of the translations that are given, not of all that the beam looks at.
+        # Counts the tokens of the final translations, not all those that the beam considers.
         flops = 2 * parameters * num_tokens / seconds
         return {
             "sentences_per_s": len(texts) / seconds,
@@ -302,14 +307,14 @@ class _Bench:
 
 
 def _nmt_dtype(setting: str) -> str:
-    """Tell what nmt computes in with options of its command."""
+    """Return the dtype that options of `nmt translate` select."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--dtype", default="float32")
     return str(parser.parse_known_args(setting.split())[0].dtype)
 
 
 def _write_weights(trained: TrainedModel, path: Path) -> None:
-    """Write weights and position encodings by nmt's names."""
+    """Write weights and position encodings under nmt's names."""
     from safetensors.torch import save_file
 
     network = trained.network
@@ -318,7 +323,7 @@ def _write_weights(trained: TrainedModel, path: Path) -> None:
 
 
 def _make_random_run(options: argparse.Namespace, folder: Path) -> Path:
-    """Make a run directory of random weights that never choose the end mark."""
+    """Create a run directory with random weights that never predict EOS."""
     import torch
 
     from nmt.config.load import dump_config
@@ -330,8 +335,8 @@ def _make_random_run(options: argparse.Namespace, folder: Path) -> Path:
     tokenizers = train_tokenizers(config)
     torch.manual_seed(1)
     network = make_network(config.model, *tokenizers.sizes)
-    # The output of the last normalisation has a large part in one direction, and the embedding
-    # of the end mark is opposite to it: its logit is about -32, and hardly any other changes.
+    # The output of the last normalisation gets a large component in one direction, and the
+    # embedding of EOS points the opposite way: its logit is about -32, and others hardly change.
     direction_D = torch.nn.functional.normalize(torch.randn(config.model.d_model), dim=0)
     last_norm = network.decoder_layers[-1].residuals[-1].norm
     with torch.no_grad():

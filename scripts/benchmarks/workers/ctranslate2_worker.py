@@ -1,4 +1,4 @@
-"""CTranslate2 with SentencePiece, text to text, as its documentation shows it."""
+"""CTranslate2 with SentencePiece, text to text, as in its documentation."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from worker import Answer, Request, Unsupported, check_lengths, peak_memory, ser
 
 
 class System:
-    """A model that `nmt export` wrote."""
+    """A model exported by `nmt export`."""
 
     def __init__(self, request: Request) -> None:
         device, compute_type = request["device"].partition(":")[0], request["compute_type"]
         known = ctranslate2.get_supported_compute_types(device)
         if compute_type not in known:
-            raise Unsupported(f"{compute_type} is not among its types here: {sorted(known)}")
+            raise Unsupported(
+                f"compute type {compute_type} is not supported here, only {sorted(known)}"
+            )
         folder = Path(request["model"])
         joint = folder / "spm.model"
         self.src, self.tgt = (
@@ -34,8 +36,8 @@ class System:
         )
         self.settings: dict[str, Any] = {
             "beam_size": request["beam_size"],
-            # As nmt's own engine. It ranks by log_prob / length ** penalty: at a length of 15 that
-            # grows as ours does. With 0 it would stop at the first hypothesis that has finished.
+            # As in nmt's CTranslate2 engine: the score log_prob / length ** penalty grows as nmt's
+            # does at length 15. With 0, search would stop at the first finished hypothesis.
             "length_penalty": 0.75 * request["length_penalty"] or 1e-6,
             "disable_unk": True,
             "max_input_length": 0,
@@ -54,12 +56,12 @@ class System:
             min_decoding_length=self.num_tokens or 1,
             **self.settings,
         )
-        found = [result.hypotheses[0] for result in results]
-        check_lengths(found, self.num_tokens)
-        return self.tgt.decode(found)
+        best = [result.hypotheses[0] for result in results]
+        check_lengths(best, self.num_tokens)
+        return self.tgt.decode(best)
 
     def peak_memory(self) -> float | None:
-        """Give the peak in MB; on a GPU it does not say."""
+        """Return the peak in MB; None on a GPU, where CTranslate2 does not report it."""
         return peak_memory("cpu") if self.translator.device == "cpu" else None
 
 

@@ -1,8 +1,8 @@
 """eole's own model, trained in the common loop.
 
-Its command line takes no ready batches. So its model classes are built as `eole train` builds
-them, and trained with what its loss and optimizer come to: torch's smoothed cross-entropy over
-all positions, and Adam under autocast. Its layers are pre-norm, as they are unless told otherwise.
+The eole command cannot read ready-made batches. So this builds eole's model as `eole train` does,
+and trains it with the equivalent of its loss and optimizer: torch's label-smoothed cross-entropy
+over all positions, and Adam under autocast. Layers are pre-norm, eole's default.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def train_eole(request: Request) -> Answer:
     model = make_model(request)
 
     def batch_loss(src_BS: Tensor, tgt_in_BT: Tensor, tgt_out_BT: Tensor) -> Tensor:
-        # It takes the target with both marks, and leaves the last position out itself.
+        # eole expects the target with BOS and EOS, and drops the last position itself.
         tgt = torch.cat([tgt_in_BT, tgt_in_BT.new_full((len(tgt_in_BT), 1), PAD)], dim=1)
         output = model(src_BS, tgt, (src_BS != PAD).sum(dim=1))
         return smoothed_loss(model.generator(output.dec_out), tgt_out_BT)

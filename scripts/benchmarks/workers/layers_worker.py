@@ -1,7 +1,7 @@
-"""One layer of nmt at several lengths: seconds forward and backward, and memory.
+"""One layer of nmt at several lengths: time forward and backward, and memory.
 
-The memory is what the forward pass keeps for the backward pass, weights apart: it is counted, so
-it has no noise, and unlike the peak of the process it has no constant part.
+Memory is what the forward pass keeps for the backward pass, without weights. It is counted, not
+measured, so it has no noise and, unlike the peak of the process, no constant part.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from nmt.model.convolutional import EncoderBlock
 from nmt.model.kernels.cpu import prefer_onednn
 from nmt.model.recurrent import RecurrentEncoder
 
-SECONDS = 0.3  # at least, of each measurement
-LEAST_RUNS = 3
+MIN_SECONDS = 0.3  # per measurement
+MIN_RUNS = 3
 
 Layer = Callable[[Tensor], Tensor]
 
 
 def make_layer(request: Request) -> tuple[nn.Module, Layer]:
-    """Make a layer with input and output of the same width, and the function that it is."""
+    """Return a layer whose input and output have the same width, and a function that calls it."""
     width, device = request["width"], request["device"]
 
     def tokens(x_BLD: Tensor) -> Tensor:
@@ -43,23 +43,23 @@ def make_layer(request: Request) -> tuple[nn.Module, Layer]:
 
 
 def seconds(action: Callable[[], object], device: str) -> float:
-    """Give the shortest of as many runs as fit, after one that is not timed.
+    """Return the minimum over all runs that fit into MIN_SECONDS, after an untimed one.
 
-    What else runs on the machine only ever adds to the time.
+    The minimum, because other work on the machine can only add time.
     """
     action()
-    found: list[float] = []
-    while len(found) < LEAST_RUNS or sum(found) < SECONDS:
+    times: list[float] = []
+    while len(times) < MIN_RUNS or sum(times) < MIN_SECONDS:
         synchronize(device)
         start = time.perf_counter()
         action()
         synchronize(device)
-        found.append(time.perf_counter() - start)
-    return min(found)
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def kept_bytes(module: nn.Module, layer: Layer, x_BLD: Tensor) -> int:
-    """Add up the memory of all tensors that the backward pass will need."""
+    """Return the memory of all tensors saved for the backward pass, without weights."""
     weights = {weight.untyped_storage().data_ptr() for weight in module.parameters()}
     kept: dict[int, int] = {}
 
@@ -70,7 +70,7 @@ def kept_bytes(module: nn.Module, layer: Layer, x_BLD: Tensor) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        out_BLD = layer(x_BLD)  # held until here, so that no memory is counted for two tensors
+        out_BLD = layer(x_BLD)  # keeps storages alive, so that no address is used twice
     total = sum(kept.values())
     del out_BLD
     return total

@@ -1,4 +1,4 @@
-"""What the machine can do: the fastest of some square matrix products in torch, in GFLOP/s."""
+"""Peak rate of the machine: the fastest of some square matrix products in torch, in GFLOP/s."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The command `nmt`, with translations of so many tokens: `nmt_command.py NUM_TOKENS translate …`.
+"""The command `nmt` with forced output length: `nmt_command.py NUM_TOKENS translate …`.
 
-For models of random weights that never choose the end mark.
+For models with random weights that never predict EOS.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ make = cli._translator
 
 
 def make_limited(*args: Any, **options: Any) -> Translator:
-    """Make the translator of a command; only the output is limited, no more the input."""
+    """Return the translator of a command; the limit applies to the output, not to the input."""
     translator = make(*args, **options)
     translator.engine.max_positions = num_tokens
     return translator

@@ -1,4 +1,4 @@
-"""nmt itself, through what its commands run."""
+"""nmt itself, through the code that its commands run."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def train_nmt(request: Request) -> Answer:
-    """Run `nmt train`, and read its metrics, which leave out the saving of checkpoints.
+    """Run `nmt train` and read its metrics.
 
-    Making batches is in the time, as it always is; so is the copy of the weights for the last
-    checkpoint in the peak of memory.
+    The time includes making batches but not saving checkpoints; peak memory includes the copy of
+    the weights for the last checkpoint.
     """
     from nmt.config.load import load_config
     from nmt.training.run import train
@@ -43,14 +43,14 @@ def train_nmt(request: Request) -> Answer:
 
 
 class _LoadedError(BaseException):
-    """Carries the translator out of the command; no handler of the command takes it."""
+    """Carries the translator out of the command; not an Exception, so the command lets it pass."""
 
     def __init__(self, translator: Translator) -> None:
         self.translator = translator
 
 
 def load_translator(arguments: list[str]) -> Translator:
-    """Make the translator of `nmt translate ARGUMENTS`: all its options work here."""
+    """Return the translator of `nmt translate ARGUMENTS`; all of its options work here."""
     from nmt.cli import app as cli
 
     make = cli._translator
@@ -63,23 +63,23 @@ def load_translator(arguments: list[str]) -> Translator:
         cli.app(["translate", *arguments], standalone_mode=False)
     except _LoadedError as loaded:
         return loaded.translator
-    raise AssertionError("nmt translate has not made its translator by _translator")
+    raise AssertionError("nmt translate does not create its translator with _translator")
 
 
 def translate_nmt(request: Request) -> Answer:
     """Translate text to text."""
-    # As of a file: lines from a pipe might come one at a time, and are translated so.
+    # Pass a file: with a pipe, lines would be translated one at a time.
     translator = load_translator([*request["arguments"], __file__])
     if request["num_tokens"]:
-        # The weights never choose the end mark, so that each line gets so many tokens. Only now:
-        # the limit of the input has been taken from it already, and no process is forked yet.
+        # The weights never predict EOS, so every translation has this many tokens. Set after the
+        # input limit was derived from it, and before processes are forked.
         engine = translator.engine
         getattr(engine, "engine", engine).max_positions = request["num_tokens"]
     list(translator.translate(request["warm_up"]))
     start = time.monotonic()
-    found = list(translator.translate(request["lines"]))
+    translations = list(translator.translate(request["lines"]))
     seconds = time.monotonic() - start
-    best = [translation.hypotheses[0] for translation in found]
+    best = [translation.hypotheses[0] for translation in translations]
     check_lengths([hypothesis.token_log_probs for hypothesis in best], request["num_tokens"])
     return {
         "seconds": seconds,
@@ -89,7 +89,7 @@ def translate_nmt(request: Request) -> Answer:
 
 
 def _peak_of_children() -> float:
-    """Add up the peaks of the translating processes in MB; what they share counts for each."""
+    """Return the total peak memory of the child processes in MB; shared memory counts for each."""
     return sum(peak_resident(child.pid) for child in active_children() if child.pid)
 
 

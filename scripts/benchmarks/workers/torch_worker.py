@@ -1,4 +1,4 @@
-"""Plain eager PyTorch: torch.nn.Transformer, a tied embedding, autocast."""
+"""Plain eager PyTorch: torch.nn.Transformer, tied embeddings, autocast."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from worker import PAD, Answer, Request, serve, sinusoids, smoothed_loss, train
 
 
 class Model(nn.Module):
-    """What the PyTorch tutorial on translation builds, with one matrix for all embeddings."""
+    """The model of the PyTorch tutorial on translation, with one matrix for all embeddings."""
 
     def __init__(self, request: Request) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""Hugging Face transformers' MarianMT: trained in the common loop, and `generate`.
+"""Hugging Face transformers' MarianMT: training in the common loop, translation with `generate`.
 
-For translation it gets nmt's weights. It knows post-norm only, and takes ids, not text.
+For translation it gets nmt's weights. It supports post-norm only, and translates ids, not text.
 """
 
 from __future__ import annotations
@@ -67,19 +67,19 @@ def train_transformers(request: Request) -> Answer:
 
 
 def converted(weights: dict[str, Tensor], shape: dict[str, object]) -> dict[str, Tensor]:
-    """Rename nmt's weights; Marian's attention has biases, which become zero."""
-    found: dict[str, Tensor] = {"model.shared.weight": weights["src_embedding.weight"]}
+    """Return nmt's weights under Marian's names; the biases of its attention are zero."""
+    renamed: dict[str, Tensor] = {"model.shared.weight": weights["src_embedding.weight"]}
 
     def attention(theirs: str, ours: str) -> None:
         parts = weights[f"{ours}.qkv_weight"].chunk(3)
         named = zip(("q", "k", "v", "out"), (*parts, weights[f"{ours}.out_weight"]), strict=True)
         for name, weight in named:
-            found[f"{theirs}.{name}_proj.weight"] = weight
-            found[f"{theirs}.{name}_proj.bias"] = torch.zeros(len(weight))
+            renamed[f"{theirs}.{name}_proj.weight"] = weight
+            renamed[f"{theirs}.{name}_proj.bias"] = torch.zeros(len(weight))
 
     def both(theirs: str, ours: str) -> None:
         for name in ("weight", "bias"):
-            found[f"{theirs}.{name}"] = weights[f"{ours}.{name}"]
+            renamed[f"{theirs}.{name}"] = weights[f"{ours}.{name}"]
 
     for side, norms in (
         ("encoder", ("self_attn", "final")),
@@ -94,21 +94,21 @@ def converted(weights: dict[str, Tensor], shape: dict[str, object]) -> dict[str,
             both(f"{theirs}.fc2", f"{ours}.feed_forward.outer")
             for place, norm in enumerate(norms):
                 both(f"{theirs}.{norm}_layer_norm", f"{ours}.residuals.{place}.norm")
-    return found
+    return renamed
 
 
 def translate_transformers(request: Request) -> Answer:
     shape = request["shape"]
     common = shape["activation"] == "relu" and shape["positions"]["kind"] == "sinusoidal"
     if shape["norm"] != "post" or shape["tie_embeddings"] != "all" or not common:
-        raise Unsupported("MarianMT knows post-norm, one embedding, relu and sinusoids only")
+        raise Unsupported("MarianMT supports only post-norm, shared embeddings, relu and sinusoids")
     model = make_model(request)
     weights = load_file(request["weights"])
     missing, unexpected = model.load_state_dict(converted(weights, shape), strict=False)
     allowed = ("embed_tokens", "embed_positions", "lm_head", "final_logits_bias")
     wrong = [*unexpected, *(name for name in missing if not any(a in name for a in allowed))]
     if wrong:
-        raise Unsupported(f"its weights have other names than known here: {wrong[:3]}")
+        raise Unsupported(f"unexpected names of weights: {wrong[:3]}")
     model.tie_weights()
     positions = weights["positions"]
     for side in (model.model.encoder, model.model.decoder):
@@ -118,7 +118,7 @@ def translate_transformers(request: Request) -> Answer:
     model = model.to(device, dtype).eval()
 
     def translate(sources: list[list[int]]) -> list[list[int]]:
-        found: list[list[int]] = [[] for _ in sources]
+        outputs: list[list[int]] = [[] for _ in sources]
         places = sorted(range(len(sources)), key=lambda place: -len(sources[place]))
         for first in range(0, len(places), request["batch_size"]):
             batch = places[first : first + request["batch_size"]]
@@ -136,8 +136,8 @@ def translate_transformers(request: Request) -> Answer:
                 suppress_tokens=[PAD, BOS],
             )
             for place, ids in zip(batch, ids_BT.tolist(), strict=True):
-                found[place] = [token for token in ids[1:] if token not in (PAD, EOS)]
-        return found
+                outputs[place] = [token for token in ids[1:] if token not in (PAD, EOS)]
+        return outputs
 
     with torch.inference_mode():
         translate(request["warm_up"])

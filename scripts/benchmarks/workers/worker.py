@@ -1,7 +1,8 @@
-"""What the workers share. A worker is a program that measures one system once, in the Python that
-has it: a request in (JSON on the standard input), an answer out (JSON on the standard output).
+"""Shared by the workers. A worker is a program that measures one system once, in the Python
+environment of that system: it reads a request from standard input and writes an answer to standard
+output, both JSON.
 
-Nothing here needs nmt, and torch only where it is used: peers live in other environments.
+Does not import nmt, and imports torch late, because other systems run in other environments.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ Request = dict[str, Any]
 Answer = dict[str, Any]
 
 PAD, BOS, EOS = 0, 2, 3
-"""Ids in the vocabularies that nmt trains."""
+"""Ids in the vocabularies trained by nmt."""
 
 
 class Unsupported(Exception):
-    """The system cannot do what is asked for."""
+    """The system does not support the request."""
 
 
 def serve(tasks: dict[str, Callable[[Request], Answer]]) -> None:
-    """Answer the request that is waiting; what libraries print goes to the standard error."""
+    """Answer the request on standard input; redirect the output of libraries to standard error."""
     output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     request = json.load(sys.stdin)
@@ -42,7 +43,7 @@ def serve(tasks: dict[str, Callable[[Request], Answer]]) -> None:
 
 
 def peak_memory(device: str) -> float:
-    """Give the peak so far in MB: of the GPU's memory, or of this process."""
+    """Return the peak memory so far in MB: that of the GPU, or of this process."""
     if device.startswith("cuda"):
         import torch
 
@@ -51,19 +52,19 @@ def peak_memory(device: str) -> float:
 
 
 def peak_resident(process: int | str = "self") -> float:
-    """Give the peak resident memory of a process in MB.
+    """Return the peak resident memory of a process in MB.
 
-    `getrusage` would count what the parent had when the process was made.
+    `getrusage` would include the memory of the parent when the process was started.
     """
     with open(f"/proc/{process}/status", "rb") as status:
         [line] = [line for line in status.read().split(b"\n") if line.startswith(b"VmHWM")]
     return int(line.split()[1]) * 1024 / 1e6
 
 
-def check_lengths(found: Sequence[Sequence[object]], num_tokens: int | None) -> None:
-    """Make sure that translations have as many tokens as they must."""
-    if num_tokens and {len(tokens) for tokens in found} != {num_tokens}:
-        raise Unsupported(f"its translations have not {num_tokens} tokens each")
+def check_lengths(outputs: Sequence[Sequence[object]], num_tokens: int | None) -> None:
+    """Raise Unsupported unless all translations have num_tokens tokens."""
+    if num_tokens and {len(tokens) for tokens in outputs} != {num_tokens}:
+        raise Unsupported(f"translations do not have {num_tokens} tokens each")
 
 
 def synchronize(device: str) -> None:
@@ -75,7 +76,7 @@ def synchronize(device: str) -> None:
 
 
 def read_batches(path: str) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Read batches of ids: (source, decoder input, target), int64, padded, with their marks."""
+    """Yield batches of ids: (source, decoder input, target), int64, padded, with BOS and EOS."""
     with open(path, "rb") as file:
         for line in file.read().rstrip(b"\n").split(b"\n"):
             batch = json.loads(line)
@@ -87,7 +88,7 @@ def read_batches(path: str) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
 
 
 def padded(rows: list[list[int]]) -> Tensor:
-    """Make a tensor of rows of ids, filled up with padding."""
+    """Return rows of ids as a padded tensor."""
     import torch
 
     width = max(map(len, rows))
@@ -101,14 +102,14 @@ def train(
 ) -> Answer:
     """Train a peer's network in a plain loop: Adam (fused), autocast for bf16, no clipping.
 
-    The peers are treated well: their batches are there before the clock starts, and nothing waits
-    for a loss within a window.
+    This favours the peers: batches are ready before the clock starts, and there is no
+    synchronisation for the loss within a window.
 
     Args:
-        request: `batches`, `rates`, `window`, `precision`, `device`, `threads`.
-        network: the peer's.
-        batch_loss: gives the smoothed loss of (source, decoder input, target), summed over target
-            tokens; called under autocast.
+        request: `batches`, `rates`, `window`, `precision`, `device` and `threads`.
+        network: the peer's network.
+        batch_loss: returns the label-smoothed loss of (source, decoder input, target), summed over
+            target tokens; called under autocast.
     """
     import torch
 
@@ -140,7 +141,7 @@ def train(
 
 
 def smoothed_loss(logits_BTV: Tensor, target_BT: Tensor) -> Tensor:
-    """Sum torch's own label-smoothed cross-entropy (0.1) over target tokens."""
+    """Return torch's label-smoothed cross-entropy (0.1), summed over target tokens."""
     import torch.nn.functional as F
 
     return F.cross_entropy(
@@ -153,7 +154,7 @@ def smoothed_loss(logits_BTV: Tensor, target_BT: Tensor) -> Tensor:
 
 
 def sinusoids(length: int, width: int) -> Tensor:
-    """Make the paper's position encodings, (length, width)."""
+    """Return the paper's position encodings, (length, width)."""
     import torch
 
     angles = torch.arange(length)[:, None] / 10000 ** (torch.arange(0, width, 2) / width)
