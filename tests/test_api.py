@@ -58,7 +58,7 @@ def test_scores_are_those_of_the_search(model: nmt.Model) -> None:
 
 
 def test_mistakes_name_the_parameter(model: nmt.Model, trained_run: Path) -> None:
-    with pytest.raises(ConfigError, match="unknown option `beam`: known are beam_size"):
+    with pytest.raises(ConfigError, match="unknown option `beam`: known options are beam_size"):
         model.translate("the cat", beam=3)
     with pytest.raises(ConfigError, match=r"`beam_size`: .*but it is 0"):
         model.translate("the cat", beam_size=0)

@@ -255,7 +255,7 @@ def _validated(
         explained = (explain(one, path, origins) for one in error.errors())
         errors = list(dict.fromkeys([*errors, *explained]))
     if len(errors) > 1:
-        raise ConfigError(f"{path}: the configuration has {len(errors)} errors", *errors)
+        raise ConfigError(f"{path}: {len(errors)} errors", *errors)
     if errors:
         raise ConfigError(f"{path}: {errors[0]}")
     return config

@@ -253,7 +253,7 @@ def test_an_error_names_its_file(error_of: Callable[..., str]) -> None:
         base=base.replace("betas: [0.8, 0.9]", "betas: [0.8, 1.0]").replace("demo", "dem"),
     )
     lines = message.split("\n")
-    assert lines[0] == "c.yaml: the configuration has 7 errors"
+    assert lines[0] == "c.yaml: 7 errors"
     expected = {
         "decode.beem_size: unknown key: did you mean beam_size? (in base.yaml)",
         "train.betas.1: input should be less than 1, but it is 1.0 (in base.yaml)",

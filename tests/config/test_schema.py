@@ -214,7 +214,7 @@ def test_all_errors_are_reported_at_once(error_of: Callable[..., str]) -> None:
         "train.betas.1: input should be less than 1, but it is 1.0",
         "train.sede: unknown key: did you mean seed?",
     ]
-    assert f"the configuration has {len(expected)} errors" in message
+    assert f"c.yaml: {len(expected)} errors" in message
     for error in expected:
         assert f"\n  {error}" in message
 

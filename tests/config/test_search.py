@@ -1,4 +1,4 @@
-"""Search options: the configuration's, changed by those given for a call."""
+"""Search options: those of the configuration, updated with those of a call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nmt.config.search import SearchOptions, search_options
 from nmt.errors import ConfigError
 
 
-def test_given_options_change_those_of_the_configuration() -> None:
+def test_given_options_replace_those_of_the_configuration() -> None:
     config = DecodeConfig(beam_size=7, length_penalty=0.1)
     options = search_options(config, {"beam_size": None, "length_penalty": 0.0, "nbest": 2})
     assert options == SearchOptions(beam_size=7, length_penalty=0.0, nbest=2)
@@ -32,17 +32,22 @@ def test_a_value_out_of_range_names_the_option(length_penalty: object) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"nbest": 5}, "`nbest` 5 needs a `beam_size` of at least that, but it is 4"),
+        ({"nbest": 5}, "`nbest` 5 is greater than `beam_size` 4"),
         ({"nbest": 2, "top_k": 3}, "`nbest` does not go with sampling"),
         ({"seed": 1}, "`seed` needs sampling"),
         ({"split_sentences": True, "trees": True}, "`split_sentences` does not go with"),
-        ({"beam": 5}, "unknown option `beam`: known are beam_size, "),
+        ({"beam": 5}, "unknown option `beam`: known options are beam_size, "),
         ({"temperature": 0.0}, "`temperature`: "),
         ({"temperature": math.inf}, "`temperature`: "),
         ({"top_p": 1.1}, "`top_p`: "),
     ],
 )
-def test_what_does_not_go_together_is_refused(given: dict[str, object], message: str) -> None:
+def test_invalid_options_and_conflicts_are_refused(given: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError) as error:
         search_options(given=given)
     assert str(error.value).startswith(message)
+
+
+def test_all_conflicts_are_reported_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"`nbest` does not go .*; `nbest` 5 is greater than"):
+        search_options(given={"nbest": 5, "top_k": 3})
