@@ -19,6 +19,21 @@ WORDS = ["the", "cat", "dog", "sat", "on", "a", "mat", "ran", "home", "über", "
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Tests there train a model, or run commands that do.
+_TRAIN = ("faults", "training", "check", "runs", "cli", "convert", "report", "scripts")
+_TRAIN_FILES = ("test_readme", "test_scripts", "test_recipes", "test_platforms", "test_limits")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `scripts/check --fast` leaves out."""
+    for item in items:
+        place = item.path.relative_to(Path(__file__).parent)
+        fixtures = getattr(item, "fixturenames", ())
+        trains = place.parts[0] in _TRAIN or place.stem in _TRAIN_FILES
+        if trains or {"trained_run", "any_model", "model"}.intersection(fixtures):
+            item.add_marker("trains")
+
+
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run directory; its data.test is beside it in test.src and test.tgt."""

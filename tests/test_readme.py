@@ -76,6 +76,19 @@ def test_readme_commands_run(tmp_path: Path) -> None:
         assert done.stdout or silent, command
 
 
+def test_the_python_example_runs(trained_run: Path, tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    code = code.replace('"runs/demo"', repr(str(trained_run)))
+    code = code.replace('{"train.max_steps": 200}', repr(TINY.split()))
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.rstrip("\n").split("\n")) == 6
+    assert (tmp_path / "runs" / "short" / "config.yaml").is_file()
+
+
 def test_paths_named_in_the_readme_exist() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"(?<![\w/])(?:nmt|configs|scripts)/[\w./-]*\w", text))
