@@ -1,4 +1,4 @@
-"""The checks that need no step of training: `nmt check` and `nmt train` both make them."""
+"""The checks that need no training step; `nmt check` and `nmt train` both run them."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ CHECKS: list[Callable[[Subject], Iterator[Finding]]] = [
 
 
 def findings(subject: Subject) -> list[Finding]:
-    """Make all of them."""
+    """Run all checks and return their findings."""
     return [finding for check in CHECKS for finding in check(subject)]
 
 
 def before_training(
     config: Config, tokenizers: Tokenizers, parts: Mapping[str, Prepared]
 ) -> list[str]:
-    """Say in a line each what `nmt train` should mention before it starts.
+    """Return the findings that `nmt train` prints before it starts, one line each.
 
     Args:
-        config: of the run.
+        config: configuration of the run.
         tokenizers: of both sides.
-        parts: `train`, and `valid` if it is given.
+        parts: `train`, and `valid` if configured.
     """
-    found = findings(Subject(config, tokenizers, parts))
-    return [f"{one.severity}: {one.about}: {one.message}" for one in found]
+    subject = Subject(config, tokenizers, parts)
+    return [f"{one.severity}: {one.about}: {one.message}" for one in findings(subject)]

@@ -1,4 +1,4 @@
-"""What the corpora hold: dropped pairs, duplicates, overlap, lengths, unknown characters."""
+"""Checks of the corpora: dropped pairs, duplicates, overlap, lengths, unknown characters."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ _BIN_WIDTHS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 _WAYS_OUT = {
     INVALID_UTF8: "convert the file to keep them",
-    EMPTY_SIDE: "nothing can be learnt from them",
+    EMPTY_SIDE: "training cannot use them",
     DUPLICATE: "data.drop_duplicates=false keeps them",
     TOO_LONG: "data.max_length sets the limit",
     LENGTH_RATIO: "data.max_length_ratio sets the limit",
 }
 
 
-# ---------------------------------------------------------------- what the filters drop
+# ---------------------------------------------------------------- dropped pairs
 
 
 def dropped_findings(report: FilterReport, corpora: Sequence[AnyCorpus]) -> Iterator[Finding]:
-    """Say what the filters drop from the training corpora."""
+    """Yield a finding for each filter that drops pairs from a training corpus."""
     for counts, corpus in zip(report.corpora, corpora, strict=True):
         for reason, tally in counts.dropped.items():
             yield Finding(
@@ -66,14 +66,19 @@ def dropped_findings(report: FilterReport, corpora: Sequence[AnyCorpus]) -> Iter
 
 @dataclass(frozen=True)
 class Sentences:
-    """Every sentence as a number of 64 bits, the same for equal text in this process only."""
+    """A 64-bit hash of each sentence, valid within this process only.
+
+    Attributes:
+        src_N: hashes of the source sentences.
+        tgt_N: hashes of the target sentences.
+    """
 
     src_N: Int64s
     tgt_N: Int64s
 
     @classmethod
     def of(cls, prepared: Prepared) -> Sentences:
-        """Hash the text of all rows, of which few are in memory at a time."""
+        """Hash the text of all rows, in chunks to save memory."""
         sides = np.empty((2, len(prepared)), np.int64)
         for rows in _chunks(len(prepared)):
             for side, texts in zip(sides, prepared.texts(rows), strict=True):
@@ -82,21 +87,22 @@ class Sentences:
 
     @property
     def pair_hashes(self) -> Int64s:
-        """The same for whole pairs. The factor keeps (a, b) and (b, a) apart."""
+        """Hashes of the pairs."""
+        # The factor makes the hashes of (a, b) and (b, a) differ.
         return self.src_N * np.int64(0x9E3779B97F4A7C15 - (1 << 64)) + self.tgt_N
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Repetition inside the training pairs.
+    """Repetitions among the training pairs.
 
     Attributes:
-        pairs: pairs that repeat an earlier one on both sides.
-        example: where such a pair and the earlier one stand, as `file:line`.
-        ambiguous: distinct sources that have several targets.
-        ambiguous_example: two places where one of them stands.
-        copies: pairs whose sides are the same text.
-        copies_example: where one of them stands.
+        pairs: number of pairs that repeat an earlier pair.
+        example: such a pair and the earlier one, as `file:line`.
+        ambiguous: number of distinct sources with several targets.
+        ambiguous_example: two occurrences of such a source.
+        copies: number of pairs with the same text on both sides.
+        copies_example: such a pair.
     """
 
     pairs: int
@@ -111,55 +117,57 @@ def duplicates(prepared: Prepared, sentences: Sentences) -> Duplicates:
     """Count repeated pairs, sources with several targets, and untranslated pairs."""
     pair_hashes = sentences.pair_hashes
     _, firsts = np.unique(pair_hashes, return_index=True)
-    again = np.ones(len(pair_hashes), np.bool_)
-    again[firsts] = False
+    is_repeated = np.ones(len(pair_hashes), np.bool_)
+    is_repeated[firsts] = False
     firsts.sort()
     sources, counts = np.unique(sentences.src_N[firsts], return_counts=True)
     ambiguous = sources[counts > 1]
     copies = np.flatnonzero(sentences.src_N == sentences.tgt_N)
-    places: list[tuple[str, str] | None] = [None, None]
-    if again.any():
-        same = np.flatnonzero(pair_hashes == pair_hashes[again.argmax()])[:2]
-        places[0] = prepared.origin(same[1]), prepared.origin(same[0])
+    example = ambiguous_example = None
+    if is_repeated.any():
+        same = np.flatnonzero(pair_hashes == pair_hashes[is_repeated.argmax()])[:2]
+        example = prepared.origin(same[1]), prepared.origin(same[0])
     if len(ambiguous):
         sources = sentences.src_N[firsts]
         same = firsts[sources == sources[np.isin(sources, ambiguous).argmax()]][:2]
-        places[1] = prepared.origin(same[0]), prepared.origin(same[1])
+        ambiguous_example = prepared.origin(same[0]), prepared.origin(same[1])
     return Duplicates(
-        pairs=int(again.sum()),
-        example=places[0],
+        pairs=int(is_repeated.sum()),
+        example=example,
         ambiguous=len(ambiguous),
-        ambiguous_example=places[1],
+        ambiguous_example=ambiguous_example,
         copies=len(copies),
         copies_example=prepared.origin(copies[0]) if len(copies) else None,
     )
 
 
-def duplicate_findings(found: Duplicates, pairs: int) -> Iterator[Finding]:
-    """Say what is repeated."""
-    if found.example:
+def duplicate_findings(duplicates: Duplicates, pairs: int) -> Iterator[Finding]:
+    """Yield findings about repeated pairs, sources with several targets, and copies."""
+    if duplicates.example:
+        first, earlier = duplicates.example
         yield Finding(
-            "warning" if found.pairs > _MANY_DUPLICATES * pairs else "note",
+            "warning" if duplicates.pairs > _MANY_DUPLICATES * pairs else "note",
             "duplicates",
             "data.train",
-            f"{share(found.pairs, pairs)} pairs repeat an earlier one, such as "
-            f"{found.example[0]} that of {found.example[1]}; data.drop_duplicates=true drops them",
+            f"{share(duplicates.pairs, pairs)} pairs repeat an earlier one: {first} repeats "
+            f"{earlier}, for example; data.drop_duplicates=true drops them",
         )
-    if found.ambiguous_example:
+    if duplicates.ambiguous_example:
         yield Finding(
             "note",
             "several-translations",
             "data.train",
-            f"{found.ambiguous:,} sources have several translations, such as those of "
-            f"{' and '.join(found.ambiguous_example)}; fine if both are right",
+            f"{duplicates.ambiguous:,} sources have several translations, such as "
+            f"{' and '.join(duplicates.ambiguous_example)}; fine if both are correct",
         )
-    if found.copies_example:
+    if duplicates.copies_example:
         yield Finding(
-            "warning" if found.copies > _MANY_COPIES * pairs else "note",
+            "warning" if duplicates.copies > _MANY_COPIES * pairs else "note",
             "copies",
             "data.train",
-            f"{share(found.copies, pairs)} pairs have the same text on both sides, such as "
-            f"{found.copies_example}; remove those that should be translated, models learn to copy",
+            f"{share(duplicates.copies, pairs)} pairs have the same text on both sides, such as "
+            f"{duplicates.copies_example}; remove untranslated text, from which a model learns to "
+            "copy",
         )
 
 
@@ -168,14 +176,14 @@ def duplicate_findings(found: Duplicates, pairs: int) -> Iterator[Finding]:
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many sentences of a validation or test set are in the training pairs, exactly.
+    """How many sentences of a validation or test set are also in the training pairs, verbatim.
 
     Attributes:
-        sentences: pairs in the set.
-        src: whose source side is a source side of a training pair.
-        tgt: whose target side is a target side of a training pair.
-        pairs: that are a training pair.
-        example: where a sentence of the set and its double in the training pairs stand.
+        sentences: number of pairs in the set.
+        src: number of sources that are also training sources.
+        tgt: number of targets that are also training targets.
+        pairs: number of pairs that are also training pairs.
+        example: a sentence of the set and its copy in the training pairs, as `file:line`.
     """
 
     sentences: int
@@ -186,36 +194,37 @@ class Overlap:
 
 
 def overlap(train: Prepared, in_train: Sentences, held_out: Prepared) -> Overlap:
-    """Look for the sentences of a held-out set in the training pairs."""
+    """Count the sentences of a held-out set that are also in the training pairs."""
     here = Sentences.of(held_out)
     sides = [(here.src_N, in_train.src_N), (here.tgt_N, in_train.tgt_N)]
     src, tgt = (np.isin(mine, theirs) for mine, theirs in sides)
     pairs = np.isin(here.pair_hashes, in_train.pair_hashes)
     example = None
-    for side, ((mine, theirs), found) in enumerate(zip(sides, (src, tgt), strict=True)):
-        if example is None and found.any():
-            row = int(found.argmax())
-            double = int((theirs == mine[row]).argmax())
-            example = _place(held_out, row, side), _place(train, double, side)
+    for side, ((mine, theirs), matches) in enumerate(zip(sides, (src, tgt), strict=True)):
+        if example is None and matches.any():
+            row = int(matches.argmax())
+            copy = int((theirs == mine[row]).argmax())
+            example = _place(held_out, row, side), _place(train, copy, side)
     return Overlap(len(held_out), int(src.sum()), int(tgt.sum()), int(pairs.sum()), example)
 
 
-def overlap_findings(found: Overlap, about: str) -> Iterator[Finding]:
-    """Say whether scores on the set can be trusted."""
-    if found.example is None:
+def overlap_findings(overlap: Overlap, about: str) -> Iterator[Finding]:
+    """Yield a finding if scores on the set are inflated by overlap with the training pairs."""
+    if overlap.example is None:
         return
-    most = max(found.src, found.tgt) / found.sentences
+    most = max(overlap.src, overlap.tgt)
     limits: list[tuple[Severity, float]] = [
         ("error", _TOO_MUCH_OVERLAP),
         ("warning", _MUCH_OVERLAP),
     ]
     yield Finding(
-        next((severity for severity, limit in limits if most > limit), "note"),
+        next((severity for severity, limit in limits if most > limit * overlap.sentences), "note"),
         "overlap",
         about,
-        f"{share(max(found.src, found.tgt), found.sentences)} sentences are in data.train too "
-        f"(sources {found.src:,}, targets {found.tgt:,}, pairs {found.pairs:,}), such as that of "
-        f"{' in '.join(found.example)}; remove them there: scores on them show memory, not skill",
+        f"{share(most, overlap.sentences)} sentences are also in data.train "
+        f"(sources {overlap.src:,}, targets {overlap.tgt:,}, pairs {overlap.pairs:,}), such as "
+        f"{' and '.join(overlap.example)}; remove them from data.train: a model scores too well on "
+        "sentences it was trained on",
     )
 
 
@@ -224,13 +233,13 @@ def overlap_findings(found: Overlap, about: str) -> Iterator[Finding]:
 
 @dataclass(frozen=True)
 class Lengths:
-    """Training pairs by length, in tokens with the end mark, as `data.max_length` counts.
+    """A histogram of the training pairs by length in tokens, EOS included as in `data.max_length`.
 
     Attributes:
-        starts: the shortest length of each bin; each ends where the next begins.
-        src: pairs whose source length falls into each bin.
-        tgt: the same for the target side.
-        src_percentiles: of the source lengths: 50, 95, 99, 100 %.
+        starts: the shortest length of each bin.
+        src: number of pairs in each bin by source length.
+        tgt: the same by target length.
+        src_percentiles: the 50th, 95th, 99th and 100th percentile of the source lengths.
         tgt_percentiles: of the target lengths.
     """
 
@@ -245,7 +254,7 @@ PERCENTILES = (50, 95, 99, 100)
 
 
 def lengths(prepared: Prepared) -> Lengths:
-    """Count pairs by length, in bins of a round width that suit all but the longest."""
+    """Count pairs by length, in bins of a round width; the last bin takes all longer pairs."""
     sides = prepared.src_lengths, prepared.tgt_lengths
     usual = max(float(np.percentile(side, 99)) for side in sides)
     longest = max(int(side.max()) for side in sides)
@@ -260,11 +269,11 @@ def lengths(prepared: Prepared) -> Lengths:
         [int(value) for value in np.percentile(side, PERCENTILES, method="higher")]
         for side in sides
     ]
-    return Lengths([1 + width * place for place in range(bins)], src, tgt, *percentiles)
+    return Lengths([1 + width * number for number in range(bins)], src, tgt, *percentiles)
 
 
 def held_out_findings(held_out: Prepared, data: DataConfig, about: str) -> Iterator[Finding]:
-    """Say which sentences of a validation or test set are unlike those that are trained on."""
+    """Yield findings about pairs of a held-out set that the training filters would drop."""
     shorter = np.minimum(held_out.src_lengths, held_out.tgt_lengths)
     longer = np.maximum(held_out.src_lengths, held_out.tgt_lengths)
     if (empty := shorter == 1).any():
@@ -273,7 +282,7 @@ def held_out_findings(held_out: Prepared, data: DataConfig, about: str) -> Itera
             "empty-sides",
             about,
             f"{share(int(empty.sum()), len(empty))} pairs have an empty side, first "
-            f"{held_out.origin(int(empty.argmax()))}; they count in the scores, remove them",
+            f"{held_out.origin(int(empty.argmax()))}; remove them: they count in the scores",
         )
     if (long := longer > data.max_length).any():
         yield Finding(
@@ -282,7 +291,7 @@ def held_out_findings(held_out: Prepared, data: DataConfig, about: str) -> Itera
             about,
             f"{share(int(long.sum()), len(long))} pairs are longer than data.max_length "
             f"{data.max_length}, first {held_out.origin(int(long.argmax()))}; training drops "
-            "such, raise it if that is how texts to translate will be",
+            "such pairs; raise it if texts to translate will be as long",
         )
 
 
@@ -291,10 +300,11 @@ def held_out_findings(held_out: Prepared, data: DataConfig, about: str) -> Itera
 
 @dataclass(frozen=True)
 class Unknown:
-    """Characters, or whole words if no character alone is unknown, outside the vocabulary.
+    """Unknown characters, or unknown words if every single character is known.
 
     Attributes:
-        src: the most frequent ones of the first rows that have any, with a place `file:line`.
+        src: the most frequent in the first rows that have any, each with an occurrence as
+            `file:line`.
         tgt: the same for the target side.
     """
 
@@ -304,15 +314,15 @@ class Unknown:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The pieces, and how many of them the training pairs use.
+    """How many pieces of the vocabulary the training pairs use.
 
     Attributes:
-        src_pieces: pieces of the source vocabulary, special ones left out.
-        tgt_pieces: the same for the target vocabulary; the same pieces when it is joint.
-        src_used: how many of them the source side uses.
-        tgt_used: the same for the target side.
-        used: how many pieces are used on any side, when the vocabulary is joint.
-        unknown: examples of what is unknown, for each part of the data.
+        src_pieces: size of the source vocabulary without special pieces.
+        tgt_pieces: size of the target vocabulary; equal to `src_pieces` if it is joint.
+        src_used: number of pieces that the source side uses.
+        tgt_used: number of pieces that the target side uses.
+        used: number of pieces of a joint vocabulary that either side uses; None if not joint.
+        unknown: examples of unknown text in each part of the data.
     """
 
     src_pieces: int
@@ -324,17 +334,19 @@ class Vocabulary:
 
 
 def vocabulary(parts: dict[str, Prepared], tokenizers: Tokenizers) -> Vocabulary:
-    """Look which pieces are used in training, and what is unknown in each part."""
+    """Count the pieces used in training, and collect examples of unknown text in each part."""
     used: list[npt.NDArray[np.bool_]] = []
     unknown = {}
     for name, prepared in parts.items():
-        seen = [_Seen(tokenizer) for tokenizer in tokenizers]
+        usages = [_Usage(tokenizer) for tokenizer in tokenizers]
         for rows in _chunks(len(prepared)):
-            for side, ids in zip(seen, prepared.rows(rows), strict=True):
-                side.add(rows, ids)
+            for usage, ids in zip(usages, prepared.rows(rows), strict=True):
+                usage.add(rows, ids)
         if name == "train":
-            used = [side.ordinary() for side in seen]
-        unknown[name] = Unknown(*(side.unknown(prepared, place) for place, side in enumerate(seen)))
+            used = [usage.used() for usage in usages]
+        unknown[name] = Unknown(
+            *(usage.unknown(prepared, side) for side, usage in enumerate(usages))
+        )
     src, tgt = used
     return Vocabulary(
         src_pieces=len(src),
@@ -346,8 +358,8 @@ def vocabulary(parts: dict[str, Prepared], tokenizers: Tokenizers) -> Vocabulary
     )
 
 
-class _Seen:
-    """What the ids of one side show."""
+class _Usage:
+    """Collects which pieces one side uses, and which rows have unknown tokens."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -355,51 +367,51 @@ class _Seen:
         self._unknown_rows: list[int] = []
 
     def add(self, rows: range, ids: Sequence[npt.NDArray[np.int32]]) -> None:
-        """Take some rows into account."""
+        """Add the token ids of some rows."""
         flat = np.concatenate(ids)
         self._used[flat] = True
         if len(self._unknown_rows) < _UNKNOWN_ROWS:
             owners = np.repeat(np.arange(rows.start, rows.stop), [len(row) for row in ids])
             self._unknown_rows += np.unique(owners[flat == self._tokenizer.unk_id]).tolist()
 
-    def ordinary(self) -> npt.NDArray[np.bool_]:
-        """Tell of each piece that is not special whether it was used."""
+    def used(self) -> npt.NDArray[np.bool_]:
+        """Return for each piece that is not special whether it was used."""
         one = self._tokenizer
         return np.delete(self._used, [one.pad_id, one.unk_id, one.bos_id, one.eos_id])
 
     def unknown(self, prepared: Prepared, side: int) -> dict[str, str]:
-        """Name the most frequent unknown characters or words, and where each is first."""
+        """Return the most frequent unknown characters or words, with the first place of each."""
         rows = self._unknown_rows[:_UNKNOWN_ROWS]
         texts = prepared.texts(rows)[side]
-        for split in (list, str.split):  # characters, else words
+        for split in (list, str.split):  # characters first, then words
             counts = Counter(unit for text in texts for unit in split(text))
             candidates = [unit for unit, _ in counts.most_common() if not unit.isspace()]
             ids = self._tokenizer.encode(candidates)
-            found = [
+            examples = [
                 unit
                 for unit, row in zip(candidates, ids, strict=True)
                 if self._tokenizer.unk_id in row
             ][:_EXAMPLES]
-            if found:
+            if examples:
                 break
         return {
             unit: _place(
                 prepared, next(r for r, t in zip(rows, texts, strict=True) if unit in t), side
             )
-            for unit in found
+            for unit in examples
         }
 
 
 def vocabulary_findings(
-    found: Vocabulary, parts: dict[str, Prepared], restyled: Set[tuple[str, str]]
+    vocabulary: Vocabulary, parts: dict[str, Prepared], restyled: Set[tuple[str, str]]
 ) -> Iterator[Finding]:
-    """Say where the vocabulary does not suit the text.
+    """Yield a finding for each side of each part that has unknown tokens.
 
     Args:
-        found: what is used and unknown.
+        vocabulary: result of `vocabulary`.
         parts: of the data.
-        restyled: parts (such as `data.valid`) and sides (`src`, `tgt`) whose text is lower-cased or
-            tokenised when that of data.train is not, or the other way round.
+        restyled: pairs of a part (such as `data.valid`) and a side (`src` or `tgt`), where the
+            text is lower-cased or tokenised and data.train is not, or the reverse.
     """
     for name, prepared in parts.items():
         for side in ("src", "tgt"):
@@ -409,12 +421,12 @@ def vocabulary_findings(
             )
             if not unknown:
                 continue
-            examples = getattr(found.unknown[name], side)
+            examples = getattr(vocabulary.unknown[name], side)
             listing = ", ".join(f"{unit} ({place})" for unit, place in examples.items())
             way_out = (
-                "treat the text as that of data.train was, or that as this"
+                "preprocess the text in the same way as data.train"
                 if (f"data.{name}", side) in restyled
-                else "tokenizer.byte_fallback=true spells them in bytes"
+                else "tokenizer.byte_fallback=true encodes them as bytes"
             )
             yield Finding(
                 "warning" if unknown > _MANY_UNKNOWN * tokens else "note",
@@ -426,7 +438,7 @@ def vocabulary_findings(
 
 
 def _place(prepared: Prepared, row: int, side: int) -> str:
-    """Say where one side of a row stands, 0 being the source side, as `file:line`."""
+    """Return the place of one side of a row, 0 being the source side, as `file:line`."""
     place = prepared.origin(row)
     ends = np.cumsum(prepared.corpus_sizes)
     corpus = prepared.corpora[int(np.searchsorted(ends, row, side="right"))]

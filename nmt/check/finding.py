@@ -1,4 +1,4 @@
-"""Something about a configuration or its corpora that a user should know before training."""
+"""Findings: what a user should know about a configuration or its corpora before training."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class Finding:
     """One line for the user.
 
     Attributes:
-        severity: an error makes a training pointless, a warning makes it worse than it could
-            be, a note is for information.
-        kind: what it is, as one word that programs can look for.
-        about: the key of the configuration, such as `data.train`.
-        message: what was found, where, and the way out.
+        severity: an error makes training pointless, a warning makes it worse than it could be, a
+            note is for information.
+        kind: one word that identifies the check, for programs.
+        about: the configuration key, such as `data.train`.
+        message: the problem, its place and the way out.
     """
 
     severity: Severity
@@ -27,7 +27,7 @@ class Finding:
 
 
 def share(part: int, whole: int) -> str:
-    """Write a count with its share, such as `12 of 29,000 (0.04 %)`."""
+    """Format a count with its percentage, such as `12 of 29,000 (0.04 %)`."""
     percent = 100 * part / max(whole, 1)
     if 0 < percent < 0.01:
         return f"{part:,} of {whole:,} (under 0.01 %)"

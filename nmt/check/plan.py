@@ -1,4 +1,4 @@
-"""How training will go through the data, told without taking a step."""
+"""How training will divide the data into batches and epochs, computed without a step."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _SAMPLED_PAIRS = 1000
 
 @dataclass(frozen=True)
 class Plan:
-    """How the training pairs are divided.
+    """How the training pairs are divided into batches and epochs.
 
     Attributes:
-        parameters: of the model; shared ones count once.
-        tokens: of the training pairs, both sides together, end marks included.
-        batches_per_epoch: about; each epoch is cut in its own way, and sampled segmentations
-            are longer than the plain ones.
-        epochs: in `train.max_steps`.
-        padding: share of padding in the batches, both sides together.
-        padded_tokens: of a batch on average, both sides together, padding included.
-        largest_batch: pairs, and the source and target lengths that they are padded to.
+        parameters: number of parameters of the model; shared ones count once.
+        tokens: number of tokens of the training pairs, both sides together, EOS included.
+        batches_per_epoch: an estimate, because each epoch is divided differently and sampled
+            segmentations are longer than the best one.
+        epochs: number of epochs in `train.max_steps`.
+        padding: fraction of padding in the batches, both sides together.
+        padded_tokens: mean tokens per batch, both sides together, padding included.
+        largest_batch: number of pairs, and the source and target lengths after padding.
     """
 
     parameters: int
@@ -43,20 +43,20 @@ class Plan:
 
 
 def make_plan(config: Config, tokenizers: Tokenizers, prepared: Prepared) -> Plan:
-    """Divide the training pairs into batches as the first epoch will."""
+    """Return the plan of training, based on the batches of the first epoch."""
     epoch = BatchOrder.of(prepared, config.train.batch_tokens, config.train.seed).epoch(0)
     shapes = [shape(prepared, rows) for rows in epoch]
     padded = sum(pairs * (src + tgt) for pairs, src, tgt in shapes)
     rows = np.concatenate(epoch)
     tokens = int(prepared.src_lengths[rows].sum() + prepared.tgt_lengths[rows].sum())
-    number = max(1, round(len(epoch) * _growth(config, tokenizers, prepared, rows)))
+    num_batches = max(1, round(len(epoch) * _growth(config, tokenizers, prepared, rows)))
     return Plan(
         parameters=num_parameters(
             config.model, tokenizers.src.vocab_size, tokenizers.tgt.vocab_size
         ),
         tokens=int(prepared.src_lengths.sum() + prepared.tgt_lengths.sum()),
-        batches_per_epoch=number,
-        epochs=config.train.max_steps * config.train.accumulate / number,
+        batches_per_epoch=num_batches,
+        epochs=config.train.max_steps * config.train.accumulate / num_batches,
         padding=1 - tokens / padded,
         padded_tokens=padded / len(epoch),
         largest_batch=max(shapes, key=lambda shape: shape[0] * (shape[1] + shape[2])),
@@ -64,12 +64,12 @@ def make_plan(config: Config, tokenizers: Tokenizers, prepared: Prepared) -> Pla
 
 
 def shape(prepared: Prepared, rows: Int64s) -> tuple[int, int, int]:
-    """Return the pairs of a batch and the lengths that its sides are padded to."""
+    """Return the number of pairs of a batch, and its source and target length after padding."""
     return len(rows), int(prepared.src_lengths[rows].max()), int(prepared.tgt_lengths[rows].max())
 
 
 def _growth(config: Config, tokenizers: Tokenizers, prepared: Prepared, rows_N: Int64s) -> float:
-    """Estimate how many times longer pairs are when their segmentation is sampled."""
+    """Estimate the factor by which sampled segmentations are longer than the best ones."""
     alpha, nbest = config.tokenizer.sampling_alpha, config.tokenizer.sampling_nbest
     if not alpha:
         return 1.0

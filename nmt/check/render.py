@@ -1,4 +1,4 @@
-"""A report for the terminal, readable at 80 columns."""
+"""Render a report for the terminal, readable at 80 columns."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from nmt.config.schema import Config
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _BAR = 16
-_BUSY = 1.5  # processes a processor; the preparation itself makes it 1
+_BUSY = 1.5  # running processes per core; the preparation itself makes it 1
 
 
 def render(report: Report, config: Config) -> Iterator[RenderableType]:
-    """Lay out a report, part by part."""
+    """Yield the sections of a report."""
     langs = config.data.src_lang, config.data.tgt_lang
     yield _corpora(report, langs)
     yield _lengths(report.lengths, langs)
@@ -46,7 +46,7 @@ def _corpora(report: Report, langs: tuple[str, str]) -> Table:
 
 
 def _lengths(lengths: corpora.Lengths, langs: tuple[str, str]) -> Table:
-    table = _table("Training pairs by tokens, end mark included")
+    table = _table("Training pairs by tokens, EOS included")
     table.add_column("tokens", justify="right")
     for lang in langs:
         table.add_column(lang, justify="right")
@@ -83,13 +83,13 @@ def _text_figures(report: Report, langs: tuple[str, str]) -> Table:
                 f"{name} sides",
                 (f"{one.corpus}: " if len(alignments) > 1 else "")
                 + f"{tgt_lang}/{src_lang} {one.ratio:.2f} tokens, {related}"
-                f"{one.outliers:,} pairs of unlikely lengths",
+                f"{one.outliers:,} pairs with unlikely lengths",
             )
-    twice = report.duplicates
+    repeated = report.duplicates
     table.add_row(
         "repeated",
-        f"{twice.pairs:,} pairs; {twice.ambiguous:,} sources with several targets; "
-        f"{twice.copies:,} pairs of equal sides",
+        f"{repeated.pairs:,} pairs; {repeated.ambiguous:,} sources with several targets; "
+        f"{repeated.copies:,} pairs with equal sides",
     )
     for name, overlap in report.overlap.items():
         table.add_row(
@@ -97,13 +97,13 @@ def _text_figures(report: Report, langs: tuple[str, str]) -> Table:
             f"sources {overlap.src:,}, targets {overlap.tgt:,}, pairs {overlap.pairs:,} "
             f"of {overlap.sentences:,}",
         )
-    words = report.vocabulary
-    used = f"{src_lang} uses {words.src_used:,}, {tgt_lang} {words.tgt_used:,}"
+    vocabulary = report.vocabulary
+    used = f"{src_lang} uses {vocabulary.src_used:,}, {tgt_lang} {vocabulary.tgt_used:,}"
     table.add_row(
         "vocabulary",
-        f"{words.src_pieces:,} + {words.tgt_pieces:,} pieces; {used}"
-        if words.used is None
-        else f"{words.src_pieces:,} pieces; {used}, both {words.used:,}",
+        f"{vocabulary.src_pieces:,} + {vocabulary.tgt_pieces:,} pieces; {used}"
+        if vocabulary.used is None
+        else f"{vocabulary.src_pieces:,} pieces; {used}, both {vocabulary.used:,}",
     )
     return table
 
@@ -122,16 +122,16 @@ def _training_figures(report: Report, max_steps: int) -> Table:
     if measured is None:
         return table
     table.add_row("memory", f"{_bytes(measured.peak_bytes)} ({measured.peak_is})")
-    where = f"{measured.device}, {measured.precision}"
+    device = f"{measured.device}, {measured.precision}"
     if measured.device == "cpu":
-        where += f", {measured.threads} thread{'' if measured.threads == 1 else 's'}"
-    steps = "a step" if measured.steps == 1 else f"{measured.steps} steps"
+        device += f", {measured.threads} thread{'' if measured.threads == 1 else 's'}"
+    steps = "one step" if measured.steps == 1 else f"{measured.steps} steps"
     table.add_row(
         "speed",
-        f"{measured.tgt_tokens_per_second:,.0f} target tokens a second on {where}: "
-        f"{measured.step_seconds:.3g} s a step, over {steps}",
+        f"{measured.tgt_tokens_per_second:,.0f} target tokens per second on {device}: "
+        f"{measured.step_seconds:.3g} s per step, over {steps}",
     )
-    busy = "; less when the machine is less busy" if measured.load > _BUSY else ""
+    busy = "; less on an idle machine" if measured.load > _BUSY else ""
     table.add_row(
         "time",
         f"{_duration(measured.total_seconds)} for {max_steps:,} steps, without validation{busy}",
@@ -141,7 +141,7 @@ def _training_figures(report: Report, max_steps: int) -> Table:
 
 def _findings(report: Report) -> RenderableType:
     if not report.findings:
-        return Text("Nothing stands out.")
+        return Text("No findings.")
     table = _grid("Findings")
     for finding in report.findings:
         table.add_row(
@@ -156,7 +156,7 @@ def _table(title: str) -> Table:
 
 
 def _grid(title: str) -> Table:
-    """Make a table without a head."""
+    """Return a table without a header."""
     table = _table(title)
     table.show_header = False
     table.add_column(style="dim", no_wrap=True)
@@ -165,7 +165,7 @@ def _grid(title: str) -> Table:
 
 
 def _bar(part: float) -> str:
-    """Draw a bar in eighths of a character; what is not nothing shows."""
+    """Draw a bar in eighths of a character, at least one eighth unless `part` is 0."""
     eighths = max(round(part * _BAR * 8), 1 if part else 0)
     return ("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8]).rstrip()
 

@@ -1,4 +1,4 @@
-"""The preflight of a training: reads what it would read, measures what it would take."""
+"""nmt check: inspect the data and measure memory and time before training."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _ORDER = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Report:
-    """All that was found out; the parts of the data are train, valid and test.
+    """The results of `nmt check`; the parts of the data are train, valid and test.
 
     Attributes:
-        data: what was read, for each part.
+        data: counts for each corpus of each part.
         lengths: of the training pairs.
         alignment: for each corpus of each part.
         duplicates: in the training pairs.
-        overlap: of validation and test with the training pairs.
-        vocabulary: how it suits the data.
+        overlap: of validation and test pairs with the training pairs.
+        vocabulary: how well it fits the data.
         plan: how the training pairs are divided into batches.
-        measured: memory and time; None if a step does not fit.
-        findings: what deserves attention, the worst first.
+        measured: memory and time; None if a step does not fit into memory.
+        findings: the most severe first.
     """
 
     data: dict[str, list[CorpusReport]]
@@ -57,25 +57,25 @@ class Report:
         return any(finding.severity == "error" for finding in self.findings)
 
     def to_json(self) -> str:
-        """Write it as one JSON object."""
+        """Return the report as a JSON object."""
         return json.dumps(asdict(self) | {"fatal": self.is_fatal}, ensure_ascii=False)
 
 
 def check(config: Config, console: Console) -> Report:
-    """Prepare the data as a training would, into the same cache, and look at it.
+    """Prepare the data as training would, in the same cache, and check it.
 
-    A signal ends the preparation without leaving anything half-made; what comes after it has
-    nothing to lose, and Ctrl-C ends it as a KeyboardInterrupt.
+    A signal during the preparation leaves nothing half-written. The checks after it write nothing,
+    so there Ctrl-C raises KeyboardInterrupt as usual.
 
     Args:
-        config: of the training.
-        console: standard error, for the progress.
+        config: configuration of the training run.
+        console: standard error, for progress.
 
     Raises:
-        ConfigError: the device is not available, or the tokenizer cannot be trained.
-        DataError: the corpora cannot be used.
-        FileError: something cannot be read or written.
-        Interrupted: a signal came during the preparation.
+        ConfigError: if the device is not available or the tokenizer cannot be trained.
+        DataError: if the corpora cannot be used.
+        FileError: if a file cannot be read or written.
+        Interrupted: if a signal arrives during the preparation.
     """
     device = set_up_device(config)
     with StopFlag() as stop, preparing(console, stop) as progress:
@@ -95,7 +95,7 @@ def check(config: Config, console: Console) -> Report:
     if stop.signum is not None:
         raise Interrupted("stopped", stop.signum)
     train = parts["train"]
-    with _doing(console, "looking at the text"):
+    with _status(console, "checking the text"):
         sentences = corpora.Sentences.of(train)
         duplicates = corpora.duplicates(train, sentences)
         overlap = {
@@ -106,7 +106,7 @@ def check(config: Config, console: Console) -> Report:
         vocabulary = corpora.vocabulary(parts, tokenizers)
         alignment = {name: alignments(part) for name, part in parts.items()}
     subject = Subject(config, tokenizers, parts)
-    with _doing(console, "taking a few steps of training"):
+    with _status(console, "taking a few training steps"):
         measured, findings = training.measure(subject, device)
     findings += checks.findings(subject)
     if not config.data.valid:
@@ -115,8 +115,8 @@ def check(config: Config, console: Console) -> Report:
                 "note",
                 "no-validation",
                 "data.valid",
-                "not given: nothing will choose the best checkpoint or show when learning the "
-                "data by heart begins; hold out some pairs",
+                "not configured, so training cannot choose the best checkpoint or detect "
+                "overfitting; hold out some pairs",
             )
         )
     findings += corpora.dropped_findings(train.report, train.corpora)
@@ -142,8 +142,8 @@ def check(config: Config, console: Console) -> Report:
     )
 
 
-def _doing(console: Console, what: str) -> AbstractContextManager[object]:
-    """Say what is under way: on a terminal as long as it is, otherwise in a line."""
+def _status(console: Console, what: str) -> AbstractContextManager[object]:
+    """Show the current activity: on a terminal while it lasts, otherwise as a line."""
     if console.is_terminal:
         return console.status(what)
     console.say(what)

@@ -1,4 +1,4 @@
-"""Settings that do not suit the data or each other, told without taking a step of training."""
+"""Checks of the settings against the data and each other, without a training step."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from nmt.check.subject import Subject
 from nmt.config.models import TransformerConfig
 from nmt.model.size import num_parameters
 
-# Supervised baselines on small corpora end after about 100 epochs (Guzmán et al. 2019, 564,000
-# pairs), the Transformer-Tiny of Wu et al. (2021) on Multi30k after about 150. Beyond twice that,
-# a model only learns its pairs by heart.
+# Supervised baselines on small corpora train for about 100 epochs (Guzmán et al. 2019, 564,000
+# pairs), the Transformer-Tiny of Wu et al. (2021) on Multi30k for about 150. Beyond twice that, a
+# model only overfits.
 _MANY_EPOCHS, _USUAL_EPOCHS = 300, 100
 
-# The base model on a tenth of IWSLT14 (1.3 million words) has about 40 parameters a token, and
-# Araabi and Monz (2020) gain up to 7.3 BLEU there and below with smaller settings; Sennrich and
-# Zhang (2019) find the same for recurrent models. What is known to work stays below: the paper's
-# parsing model has about 30 (section 6.3, 40,000 trees), the recipes in configs/ have 2 to 6.
+# The base model on a tenth of IWSLT14 (1.3 million words) has about 40 parameters per
+# token; on corpora of that size and below, Araabi and Monz (2020) gain up to 7.3 BLEU with smaller
+# models. Sennrich and Zhang (2019) find the same for recurrent models. Models known to work have
+# fewer: the paper's parsing model about 30 (section 6.3, 40,000 trees), the recipes in configs/ 2
+# to 6.
 _MANY_PARAMETERS_PER_TOKEN, _USUAL_PARAMETERS_PER_TOKEN = 40, 10
 _SMALLER_MODELS = [
     {"d_model": 256, "num_heads": 4, "d_ff": 512, "encoder_layers": 3, "decoder_layers": 3},
@@ -29,53 +30,55 @@ _SMALLER_MODELS = [
 ]
 
 # The paper warms up for 4 % of its steps, the recipes in configs/ for 4 to 25 %.
-_USUAL_WARM_UP = 10  # steps of training for one of the warm-up
+_USUAL_WARM_UP = 10  # training steps per warm-up step
 
-# The pieces stop where the words end. Rare ones are hardly learnt: Sennrich and Zhang (2019) take
-# 2,000 for 100,000 words, Gowda and May (2020) as many as are seen a hundred times.
+# A small text has too few words for a large vocabulary, and rare pieces are hardly learnt: Sennrich
+# and Zhang (2019) use 2,000 pieces for 100,000 words; Gowda and May (2020) use pieces that occur at
+# least a hundred times.
 _UNREACHED = 0.95
 _USUAL_VOCABULARY = 8000
-# Multi30k uses 98 % of 6,000 pieces and 58 % of 50,000, few of these five times; the demo corpus
+# Multi30k uses 98 % of 6,000 pieces and 58 % of 50,000, few of those five times; the demo corpus
 # uses 79 % of its 2,000. An existing model may have pieces for other text.
 _USED_OF_TRAINED, _USED_OF_EXISTING = 0.7, 0.5
-_COUNTED_PAIRS = 100_000  # so many show nearly every piece that is not very rare
+_COUNTED_PAIRS = 100_000  # enough to contain all but very rare pieces
 
 
 def same_language(subject: Subject) -> Iterator[Finding]:
-    """Say that both sides are of one language."""
+    """Yield a finding if both sides have the same language."""
     data = subject.config.data
     if data.src_lang.casefold() == data.tgt_lang.casefold():
         yield Finding(
             "warning",
             "same-language",
             "data.tgt_lang",
-            f"is {data.tgt_lang}, as data.src_lang is: right for paraphrases or corrections, "
-            "otherwise one of them is wrong; corpora that name no keys read the same text twice",
+            f"is {data.tgt_lang}, the same as data.src_lang: correct for paraphrases or "
+            "corrections, otherwise one of them is wrong; corpora without explicit keys read the "
+            "same text twice",
         )
 
 
 def epochs(subject: Subject) -> Iterator[Finding]:
-    """Say that training goes through the data too often."""
+    """Yield a finding if training takes too many epochs."""
     train, plan = subject.config.train, subject.plan
     if plan.epochs <= _MANY_EPOCHS or train.patience is not None:
         return
     usual = max(1, round(train.max_steps * _USUAL_EPOCHS / plan.epochs))
-    watched = (
-        ", or train.patience=5, so that validation ends it"
+    early_stopping = (
+        ", or train.patience=5 stops early"
         if subject.config.data.valid
-        else "; with data.valid, train.patience ends it in time"
+        else "; with data.valid, train.patience stops early"
     )
     yield Finding(
         "warning",
         "epochs",
         "train.max_steps",
-        f"{train.max_steps:,} steps are {plan.epochs:,.0f} epochs: the model will know the pairs "
-        f"by heart long before; train.max_steps={usual} is {_USUAL_EPOCHS} epochs{watched}",
+        f"{train.max_steps:,} steps are {plan.epochs:,.0f} epochs: the model will overfit long "
+        f"before; train.max_steps={usual} is {_USUAL_EPOCHS} epochs{early_stopping}",
     )
 
 
 def warm_up(subject: Subject) -> Iterator[Finding]:
-    """Say that the learning rate rises until the end."""
+    """Yield a finding if the warm-up is not over before training ends."""
     train = subject.config.train
     if train.warmup_steps < train.max_steps:
         return
@@ -85,14 +88,14 @@ def warm_up(subject: Subject) -> Iterator[Finding]:
         "warning",
         "warm-up",
         "train.warmup_steps",
-        f"the warm-up of {train.warmup_steps:,} steps is longer than training, which has "
+        f"the warm-up of {train.warmup_steps:,} steps is not shorter than training, which has "
         f"{train.max_steps:,}: the learning rate rises to {reached:.0f} % of its peak and never "
-        f"falls; take a tenth, train.warmup_steps={usual}",
+        f"falls; a tenth is usual, train.warmup_steps={usual}",
     )
 
 
 def parameters(subject: Subject) -> Iterator[Finding]:
-    """Say that the model is far too large for the data."""
+    """Yield a finding if the model is far too large for the data."""
     plan = subject.plan
     per_token = plan.parameters / plan.tokens
     if per_token <= _MANY_PARAMETERS_PER_TOKEN:
@@ -102,13 +105,13 @@ def parameters(subject: Subject) -> Iterator[Finding]:
         "parameters",
         "model",
         f"{plan.parameters / 1e6:.1f} million parameters for {plan.tokens:,} tokens of text, "
-        f"{per_token:,.0f} a token: a smaller model will translate better and is faster; try "
-        f"{_smaller_model(subject)}, or take more text",
+        f"{per_token:,.0f} per token: a smaller model will translate better and faster; try "
+        f"{_smaller_model(subject)}, or add text",
     )
 
 
 def _smaller_model(subject: Subject) -> str:
-    """Write the overrides of a model that suits the data."""
+    """Return the overrides for a model that suits the data."""
     model, tokenizers = subject.config.model, subject.tokenizers
     if not isinstance(model, TransformerConfig):
         return "a lower model.d_model and model.d_hidden, and fewer layers"
@@ -122,11 +125,11 @@ def _smaller_model(subject: Subject) -> str:
 
 
 def unreached_vocabulary(subject: Subject) -> Iterator[Finding]:
-    """Say that the text has fewer pieces than were asked for."""
+    """Yield a finding if the vocabulary is smaller than configured, because the text is small."""
     settings, tokenizers = subject.config.tokenizer, subject.tokenizers
     if settings.model or settings.src_model or settings.type == "char":
         return
-    # The smaller side may well be one of few words, as linearised trees are.
+    # One side may have a small vocabulary by nature, such as linearised trees.
     made = max(tokenizers.src.vocab_size, tokenizers.tgt.vocab_size)
     if made >= _UNREACHED * settings.vocab_size:
         return
@@ -134,14 +137,14 @@ def unreached_vocabulary(subject: Subject) -> Iterator[Finding]:
         "warning",
         "unreached-vocabulary",
         "tokenizer.vocab_size",
-        f"training made {made:,} pieces of {settings.vocab_size:,}: the text has no more, and most "
-        "are whole words that it has once or twice; lower it, "
-        f"tokenizer.vocab_size={_smaller_vocabulary(made)} say",
+        f"the tokenizer has only {made:,} pieces instead of {settings.vocab_size:,}: the text is "
+        "too small, and most pieces are whole words that occur once or twice; lower it, for "
+        f"example to tokenizer.vocab_size={_smaller_vocabulary(made)}",
     )
 
 
 def unused_pieces(subject: Subject) -> Iterator[Finding]:
-    """Say that the training pairs use too few pieces of the vocabulary."""
+    """Yield a finding if the training pairs use too few pieces of the vocabulary."""
     settings, tokenizers = subject.config.tokenizer, subject.tokenizers
     sides = [_used(subject, side) for side in (0, 1)]
     if tokenizers.joint:
@@ -150,31 +153,32 @@ def unused_pieces(subject: Subject) -> Iterator[Finding]:
     existing = settings.model or settings.src_model
     if used >= (_USED_OF_EXISTING if existing else _USED_OF_TRAINED) * pieces:
         return
+    smaller = _smaller_vocabulary(used // len(sides))
     way_out = (
-        "take a model for this text, or train one by leaving out tokenizer.model"
+        "use a model for this text, or leave out tokenizer.model to train one"
         if existing
-        else f"lower it, tokenizer.vocab_size={_smaller_vocabulary(used // len(sides))} say"
+        else f"lower it, for example to tokenizer.vocab_size={smaller}"
     )
     yield Finding(
         "warning",
         "vocabulary",
         "tokenizer" if existing else "tokenizer.vocab_size",
-        f"data.train uses only {share(used, pieces)} pieces, and nothing is learnt about the rest; "
+        f"data.train uses only {share(used, pieces)} pieces, so the others are not trained; "
         f"{way_out}",
     )
 
 
 def _used(subject: Subject, side: int) -> npt.NDArray[np.bool_]:
-    """Tell of each piece of a side that is not special whether training pairs have it."""
+    """Return for each piece of a side that is not special whether the training pairs use it."""
     train, tokenizer = subject.parts["train"], subject.tokenizers[side]
-    places = np.linspace(0, len(train) - 1, min(len(train), _COUNTED_PAIRS)).astype(int)
+    rows = np.linspace(0, len(train) - 1, min(len(train), _COUNTED_PAIRS)).astype(int)
     used = np.zeros(tokenizer.vocab_size, np.bool_)
-    used[np.concatenate(train.rows(places)[side])] = True
+    used[np.concatenate(train.rows(rows)[side])] = True
     special = [tokenizer.pad_id, tokenizer.unk_id, tokenizer.bos_id, tokenizer.eos_id]
     return np.delete(used, special)
 
 
 def _smaller_vocabulary(pieces: int) -> int:
-    """Choose a round size well below a number of pieces."""
+    """Return a round size well below a number of pieces."""
     size = min(_USUAL_VOCABULARY, pieces // 2)
     return int(size - size % 10 ** (len(str(size)) - 1))

@@ -1,4 +1,4 @@
-"""What the checks look at: a configuration, its prepared data, and what both amount to."""
+"""The input of the checks: a configuration with its prepared data."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _SAMPLED_PAIRS = 1000
 
 @dataclass(frozen=True)
 class Sample:
-    """Some text of one corpus.
+    """A sample of the text of one corpus.
 
     Attributes:
-        about: the key of its part, such as `data.valid`.
-        corpus: its name.
-        size: pairs of the corpus.
-        src: lines of the source side, joined.
-        tgt: lines of the target side, joined.
+        about: configuration key of its part, such as `data.valid`.
+        corpus: name of the corpus.
+        size: number of pairs of the corpus.
+        src: sampled lines of the source side, joined by newlines.
+        tgt: the same for the target side.
     """
 
     about: str
@@ -38,12 +38,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Subject:
-    """A training run that has not started.
+    """A training run before it starts.
 
     Attributes:
-        config: of the run.
+        config: configuration of the run.
         tokenizers: of both sides.
-        parts: `train`, and where they are given `valid` and `test`.
+        parts: `train`, and `valid` and `test` if configured.
     """
 
     config: Config
@@ -52,22 +52,23 @@ class Subject:
 
     @functools.cached_property
     def plan(self) -> Plan:
-        """How training goes through the data."""
+        """How training divides the data into batches and epochs."""
         return make_plan(self.config, self.tokenizers, self.parts["train"])
 
     @functools.cached_property
     def samples(self) -> tuple[Sample, list[Sample]]:
-        """Text of the largest training corpus, and of every other corpus of any part."""
-        drawn = [sample for name in self.parts for sample in self._samples(name)]
-        largest = max((one for one in drawn if one.about == "data.train"), key=lambda one: one.size)
-        return largest, [sample for sample in drawn if sample is not largest]
+        """Samples of the largest training corpus, and of all other corpora of all parts."""
+        samples = [sample for name in self.parts for sample in self._samples(name)]
+        in_train = [sample for sample in samples if sample.about == "data.train"]
+        largest = max(in_train, key=lambda sample: sample.size)
+        return largest, [sample for sample in samples if sample is not largest]
 
     def _samples(self, name: str) -> Iterator[Sample]:
-        """Draw pairs of each corpus of a part, spread over it."""
+        """Yield a sample of each corpus of a part, evenly spaced."""
         prepared = self.parts[name]
         start = 0
         for corpus, size in zip(prepared.corpora, prepared.corpus_sizes, strict=True):
-            places = np.linspace(start, start + size - 1, min(size, _SAMPLED_PAIRS)).astype(int)
-            src, tgt = ("\n".join(side) for side in prepared.texts(places))
+            rows = np.linspace(start, start + size - 1, min(size, _SAMPLED_PAIRS)).astype(int)
+            src, tgt = ("\n".join(side) for side in prepared.texts(rows))
             yield Sample(f"data.{name}", corpus_name(corpus), size, src, tgt)
             start += size

@@ -1,4 +1,4 @@
-"""Corpora whose text is unlike that of the others: sides swapped, lower-cased, tokenised."""
+"""Checks for corpora that differ from the others: swapped sides, lower-cased or tokenised text."""
 
 from __future__ import annotations
 
@@ -11,35 +11,34 @@ from typing import NamedTuple
 from nmt.check.finding import Finding
 from nmt.check.subject import Subject
 
-_CHARACTERS = 100_000  # of a sample that are looked at
+_MAX_CHARACTERS = 100_000  # of each sample
 
-# By how much the cosines of both sides together must be larger when the sides are exchanged. See
-# the test for what languages have.
-_CLOSER = 0.2
+# How much swapping the sides must increase the sum of the cosines of both sides.
+_MIN_GAIN = 0.2
 
 
 def swapped_sides(subject: Subject) -> Iterator[Finding]:
-    """Say which corpora have source and target the other way round than the largest one."""
+    """Yield a finding for each corpus with source and target swapped relative to the largest."""
     largest, others = subject.samples
     src, tgt = _trigrams(largest.src), _trigrams(largest.tgt)
     for other in others:
         other_src, other_tgt = _trigrams(other.src), _trigrams(other.tgt)
         straight = _cosine(other_src, src) + _cosine(other_tgt, tgt)
         crossed = _cosine(other_src, tgt) + _cosine(other_tgt, src)
-        if crossed > straight + _CLOSER:
+        if crossed > straight + _MIN_GAIN:
             yield Finding(
                 "error",
                 "swapped",
                 other.about,
-                f"{other.corpus}: source and target are swapped: its source text is like the "
-                f"target text of {largest.corpus}, and its target text like the source text there; "
-                "exchange the two in one of them",
+                f"{other.corpus}: source and target are swapped: its source text resembles the "
+                f"target text of {largest.corpus}, and its target text the source text; "
+                "swap the sides of one of them",
             )
 
 
 def _trigrams(text: str) -> Counter[str]:
-    """Count triples of characters, which tell languages apart (Cavnar and Trenkle 1994)."""
-    text = text[:_CHARACTERS].lower()
+    """Count character trigrams, which identify a language (Cavnar and Trenkle 1994)."""
+    text = text[:_MAX_CHARACTERS].lower()
     return Counter(map("".join, zip(text, text[1:], text[2:], strict=False)))
 
 
@@ -53,14 +52,14 @@ def _cosine(one: Counter[str], other: Counter[str]) -> float:
 
 
 class Difference(NamedTuple):
-    """A side of a corpus whose text was treated otherwise than that of the largest one.
+    """A side of a corpus that is preprocessed differently from the largest corpus.
 
     Attributes:
-        about: the key of its part, such as `data.valid`.
-        corpus: its name.
+        about: configuration key of its part, such as `data.valid`.
+        corpus: name of the corpus.
         side: `src` or `tgt`.
         style: `lower-cased` or `tokenised`.
-        training_has_it: the largest training corpus is so, and this one is not.
+        training_has_it: whether the largest training corpus has the style, rather than this one.
     """
 
     about: str
@@ -71,7 +70,15 @@ class Difference(NamedTuple):
 
 
 class _Style(NamedTuple):
-    """A way to treat text, and its signs: a share that is low in one kind of text, else high."""
+    """A kind of preprocessing, and a statistic that detects it.
+
+    Attributes:
+        name: of the style, as users read it.
+        share: returns the statistic of a text, or None if the text is too short.
+        low: at most this is low.
+        high: at least this is high.
+        is_low: whether a low value shows the style, rather than a high one.
+    """
 
     name: str
     share: Callable[[str], float | None]
@@ -85,7 +92,7 @@ def style_differences(subject: Subject) -> Iterator[Difference]:
     largest, others = subject.samples
     for style in _STYLES:
         for side in ("src", "tgt"):
-            # What the tokenizer folds is no difference to the encoder.
+            # If the tokenizer folds case, the encoder sees no difference.
             if side == "src" and style.is_low and _folds_case(subject):
                 continue
             usual = _has_style(style, getattr(largest, side))
@@ -96,27 +103,22 @@ def style_differences(subject: Subject) -> Iterator[Difference]:
 
 
 def other_styles(subject: Subject) -> Iterator[Finding]:
-    """Say which corpora were lower-cased or tokenised when the others were not."""
+    """Yield a finding for each corpus that differs from the largest in case or tokenisation."""
     largest, _ = subject.samples
     grouped: dict[tuple[str, str, str, bool], list[str]] = {}
     for about, corpus, side, style, training_has_it in style_differences(subject):
         grouped.setdefault((about, corpus, style, training_has_it), []).append(side)
     for (about, corpus, style, training_has_it), sides in grouped.items():
-        where = (
-            ""
-            if len(sides) == 2
-            else " on the source side"
-            if sides == ["src"]
-            else (" on the target side")
-        )
+        sides_name = "source" if sides == ["src"] else "target"
+        where = "" if len(sides) == 2 else f" on the {sides_name} side"
         having, lacking = (largest.corpus, corpus) if training_has_it else (corpus, largest.corpus)
         yield Finding(
             "warning",
             "other-style",
             about,
-            f"{having} is {style}{where}, {lacking} is not: the model learns one kind of text and "
-            "is measured on the other; take both raw, which is all that nmt needs, or treat both "
-            "alike",
+            f"{having} is {style}{where}, {lacking} is not: the model is trained on one kind of "
+            "text and used on the other; use raw text for both, which is all nmt needs, or "
+            "preprocess both in the same way",
         )
 
 
@@ -125,30 +127,30 @@ def _folds_case(subject: Subject) -> bool:
 
 
 def _has_style(style: _Style, text: str) -> bool | None:
-    """Tell whether a text was so treated; None if it is in between or says too little."""
-    share = style.share(text[:_CHARACTERS])
+    """Return whether a text has a style; None if it is in between or too short to tell."""
+    share = style.share(text[:_MAX_CHARACTERS])
     if share is None or style.low < share < style.high:
         return None
     return (share <= style.low) == style.is_low
 
 
 def _capitals(text: str) -> float | None:
-    """Return the share of capitals among the letters that have a case."""
+    """Return the share of capitals among cased letters; None if there are fewer than 500."""
     upper, lower = sum(map(str.isupper, text)), sum(map(str.islower, text))
     return upper / (upper + lower) if upper + lower >= 500 else None
 
 
-_MARK = re.compile("([ \t]?)(?:[.,](?=\\s|$)|[\u3002\u3001])")  # those of Chinese and Japanese too
+_MARK = re.compile("([ \t]?)(?:[.,](?=\\s|$)|[\u3002\u3001])")  # also Chinese and Japanese
 
 
 def _spaced_marks(text: str) -> float | None:
-    """Return the share of full stops and commas that stand apart from the word before them."""
+    """Return the share of full stops and commas after a space; None if there are fewer than 20."""
     spaces = _MARK.findall(text)
     return sum(map(bool, spaces)) / len(spaces) if len(spaces) >= 20 else None
 
 
-# English captions have 2 % of capitals, German prose 6 %. Raw text has spaces before under 1 % of
-# its full stops and commas, tokenised text before nearly all.
+# In English captions 2 % of the letters are capitals, in German prose 6 %. In raw text under 1 % of
+# full stops and commas follow a space, in tokenised text nearly all.
 _STYLES = [
     _Style("lower-cased", _capitals, low=0.001, high=0.01, is_low=True),
     _Style("tokenised", _spaced_marks, low=0.1, high=0.5, is_low=False),

@@ -1,4 +1,4 @@
-"""What training will take: memory for the largest batch, and time, both measured."""
+"""Measure the memory that the largest batch takes, and the time of a training step."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from nmt.training.schedule import learning_rate
 
 Int64s = npt.NDArray[np.int64]
 
-_SECONDS = 60.0  # of all steps together; one that has begun is waited for
-_PARTS = (8, 4, 2, 1)  # of the largest batch: memory and time of the next are known before it
+_SECONDS = 60.0  # for all steps together; a step in progress is finished
+_PARTS = (8, 4, 2, 1)  # of the largest batch, so that the next part can be predicted
 _WARM_UP_STEPS = 2
-_SLOW_STEP = 1.0  # seconds; needs no warming up
+_SLOW_STEP = 1.0  # seconds; no warm-up needed
 _TIMED_STEPS = 20
 _TIMED_SECONDS = 10.0
 _MUCH_MEMORY = 0.9
@@ -42,21 +42,21 @@ _DAY = 86_400
 
 @dataclass(frozen=True)
 class Measured:
-    """What steps of training took.
+    """Measurements of training steps.
 
     Attributes:
-        device: where.
-        precision: fp32 or bf16.
-        threads: of the processor.
-        peak_bytes: largest memory during steps of the largest batches: of the GPU's allocator, or
-            of the whole process on a CPU. Saving and validation come on top.
-        peak_is: how it was measured, in words.
-        total_bytes: memory that there is.
-        steps: steps that were timed.
-        step_seconds: of one, on average.
-        tgt_tokens_per_second: without padding.
-        total_seconds: for `train.max_steps`, without validation.
-        load: processes a processor that were running, over the last minute.
+        device: name of the GPU, or `cpu`.
+        precision: `fp32` or `bf16`.
+        threads: number of CPU threads.
+        peak_bytes: peak memory during steps on the largest batches: of the GPU's allocator, or of
+            the whole process on a CPU. Saving and validation are not included.
+        peak_is: how `peak_bytes` was measured, in words.
+        total_bytes: total memory of the device.
+        steps: number of timed steps.
+        step_seconds: mean time per step.
+        tgt_tokens_per_second: padding not counted.
+        total_seconds: time for `train.max_steps`, without validation.
+        load: running processes per core, averaged over the last minute.
     """
 
     device: str
@@ -73,18 +73,18 @@ class Measured:
 
 
 def measure(subject: Subject, device: torch.device) -> tuple[Measured | None, list[Finding]]:
-    """Take a few steps of training with a network that is thrown away.
+    """Take a few training steps with a temporary network.
 
     Returns:
-        The measurement (None if the model or a step does not fit into memory), and the findings.
+        The measurements (None if the model or a step does not fit into memory), and the findings.
     """
     config, plan = subject.config, subject.plan
     needed, total = plan.parameters * BYTES_PER_PARAMETER, memory_bytes(device)
     if needed > total:
-        return None, [_model_too_large(f"take {_bytes(needed)}, and there are {_bytes(total)}")]
-    said: list[str] = []
+        return None, [_model_too_large(f"take {_bytes(needed)}, but {device} has {_bytes(total)}")]
+    messages: list[str] = []
     try:
-        learner = Learner(config, subject.tokenizers, device, said.append)
+        learner = Learner(config, subject.tokenizers, device, messages.append)
         measured = _measure(subject, device, learner)
     except TrainingError as error:
         return None, [Finding("error", "memory", "data.max_length", str(error))]
@@ -93,14 +93,14 @@ def measure(subject: Subject, device: torch.device) -> tuple[Measured | None, li
             raise
         return None, [_model_too_large("do not fit into memory")]
     return measured, [
-        *_memory_findings(config, plan, said, measured),
+        *_memory_findings(config, plan, messages, measured),
         *_time_findings(config, measured),
     ]
 
 
 @dataclass
 class _Stopwatch:
-    """Takes steps, and keeps count of time and tokens."""
+    """Takes steps, and sums up their time and tokens."""
 
     learner: Learner
     device: torch.device
@@ -112,7 +112,7 @@ class _Stopwatch:
     tgt_tokens: int = 0
 
     def step(self, group: list[Batch]) -> float:
-        """Take a step, and return its time in seconds."""
+        """Take a step and return its time in seconds."""
         start = time.monotonic()
         figures = self.learner.step(group, self.rate)
         if self.device.type == "cuda":
@@ -124,13 +124,13 @@ class _Stopwatch:
         self.tgt_tokens += figures.tokens
         return seconds
 
-    def forget(self) -> None:
-        """Count from here on."""
+    def reset(self) -> None:
+        """Reset the sums."""
         self.steps, self.seconds, self.padded_tokens, self.tgt_tokens = 0, 0.0, 0, 0
 
     @property
-    def left(self) -> float:
-        """Seconds that are left for steps."""
+    def seconds_left(self) -> float:
+        """Seconds left for further steps."""
         return self.started + _SECONDS - time.monotonic()
 
 
@@ -140,8 +140,8 @@ def _measure(subject: Subject, device: torch.device, learner: Learner) -> Measur
     rate = learning_rate(1, config.train, config.model.d_model)
     watch = _Stopwatch(learner, device, rate, started=time.monotonic())
     order = BatchOrder.of(train, config.train.batch_tokens, config.train.seed)
-    peak_bytes, peak_is, is_whole = _measure_memory(subject, order.epoch(0), watch)
-    if is_whole:
+    peak_bytes, peak_is, was_complete = _measure_memory(subject, order.epoch(0), watch)
+    if was_complete:
         typical = batches(train, subject.tokenizers, order, config, 0)
         _measure_time(typical, config.train.accumulate, plan, watch)
     step_tokens = plan.padded_tokens * config.train.accumulate
@@ -167,22 +167,22 @@ def _measure_memory(
 ) -> tuple[int, str, bool]:
     """Train on growing parts of the largest batch, as far as memory and time allow.
 
-    The system ends a process that takes all the memory of the machine, so the next part is taken
-    only if it should fit: memory grows with the tokens.
+    The operating system kills a process that exhausts the memory, so a part is tried only if it
+    should fit, by extrapolation from the parts before.
 
     Returns:
-        The peak in bytes for the largest batch, how it was found, and whether the whole of it was
-        trained on.
+        The peak in bytes for the largest batch, how it was measured, and whether the whole batch
+        was tried.
     """
     device, train = watch.device, subject.parts["train"]
     largest, *others = _heaviest(train, epoch)
     peak_is = _reset_peak(device)
-    # From the first step on there are gradients and two averages, in fp32.
+    # The first step adds the gradients and the two moments of Adam, in fp32.
     points = [(0, _peak_bytes(device) + 3 * 4 * subject.plan.parameters)]
 
     def step(rows: Int64s) -> int:
         batch = collate(*train.rows(rows), subject.tokenizers, rows)
-        # With accumulation, the gradients of the batch before are there.
+        # With accumulation, the gradients of the previous batch are in memory as well.
         watch.step([batch] * min(subject.config.train.accumulate, 2))
         return _padded_tokens(batch)
 
@@ -191,53 +191,53 @@ def _measure_memory(
         if len(points) > 1:
             expected = _extrapolated(points, _num_tokens(train, rows))
             fits = device.type == "cuda" or expected < memory_bytes(device)
-            if watch.left <= 0 or not fits:
+            if watch.seconds_left <= 0 or not fits:
                 whole = _extrapolated(points, _num_tokens(train, largest))
                 return whole, "of the process, estimated from smaller batches", False
-        watch.forget()
+        watch.reset()
         points.append((step(rows), _peak_bytes(device)))
     for rows in others:
-        if watch.left > 0:
+        if watch.seconds_left > 0:
             step(rows)
     return _peak_bytes(device), peak_is, True
 
 
 def _extrapolated(points: list[tuple[int, int]], tokens: int) -> int:
-    """Continue the line through the last two points: tokens and bytes."""
+    """Extrapolate bytes linearly from the last two points (tokens, bytes)."""
     (x0, y0), (x1, y1) = points[-2:]
     slope = max(0.0, (y1 - y0) / (x1 - x0)) if x1 > x0 else 0.0
     return round(y1 + slope * (tokens - x1))
 
 
 def _measure_time(typical: Iterator[Batch], accumulate: int, plan: Plan, watch: _Stopwatch) -> None:
-    """Time some steps, unless the time is over: then that of the largest batch has to do."""
-    typical = itertools.cycle(typical)  # a corpus of few batches is gone through again
+    """Time some typical steps; if no time is left, the sums keep those of the largest batch."""
+    typical = itertools.cycle(typical)  # a small corpus has too few batches
     seconds = 0.0
     for number in itertools.count():
-        if watch.left <= 0:
+        if watch.seconds_left <= 0:
             return
         batch_seconds = watch.seconds / watch.padded_tokens * plan.padded_tokens
-        size = max(1, min(accumulate, int(watch.left / batch_seconds)))
+        size = max(1, min(accumulate, int(watch.seconds_left / batch_seconds)))
         if number <= _WARM_UP_STEPS and seconds < _SLOW_STEP:
-            watch.forget()
+            watch.reset()
         seconds = watch.step(list(itertools.islice(typical, size)))
         if watch.steps == _TIMED_STEPS or watch.seconds > _TIMED_SECONDS:
             return
 
 
 def _heaviest(prepared: Prepared, epoch: list[Int64s]) -> list[Int64s]:
-    """Choose the batch of most tokens, padding counted, and that of the longest sentences.
+    """Return the batch with the most tokens, padding included, and that with the longest pairs.
 
-    Most of the memory grows with the tokens, that of attention with the square of the length.
+    Most memory is linear in the number of tokens, that of attention quadratic in the length.
     """
     shapes = np.array([shape(prepared, rows) for rows in epoch])
     lengths = shapes[:, 1] + shapes[:, 2]
-    places = dict.fromkeys([int((shapes[:, 0] * lengths).argmax()), int(lengths.argmax())])
-    return [epoch[place] for place in places]
+    largest = dict.fromkeys([int((shapes[:, 0] * lengths).argmax()), int(lengths.argmax())])
+    return [epoch[number] for number in largest]
 
 
 def _num_tokens(prepared: Prepared, rows: Int64s) -> int:
-    """Count the tokens of a batch, both sides and the padding included."""
+    """Return the number of tokens of a batch, both sides and padding included."""
     pairs, src, tgt = shape(prepared, rows)
     return pairs * (src + tgt)
 
@@ -250,14 +250,14 @@ def _padded_tokens(batch: Batch) -> int:
 
 
 def _reset_peak(device: torch.device) -> str:
-    """Begin to measure, and say what is measured."""
+    """Reset the peak, and return a description of what is measured."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return "of tensors on the GPU, measured"
     try:
         Path("/proc/self/clear_refs").write_text("5", "ascii")
     except OSError:
-        return "of the process from its start, measured, at most"
+        return "of the process since its start, measured, an upper bound"
     return "of the process, measured"
 
 
@@ -281,29 +281,29 @@ def _peak_bytes_without_proc() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _model_too_large(what: str) -> Finding:
-    text = f"the model and its optimizer alone {what}: take a smaller model"
+def _model_too_large(problem: str) -> Finding:
+    text = f"the model and its optimizer alone {problem}: use a smaller model"
     return Finding("error", "memory", "model", text)
 
 
 def _memory_findings(
-    config: Config, plan: Plan, said: list[str], measured: Measured
+    config: Config, plan: Plan, messages: list[str], measured: Measured
 ) -> Iterator[Finding]:
-    for text in said:
+    for text in messages:
         yield Finding("warning", "memory", "train.batch_tokens", text)
     used, total = measured.peak_bytes, measured.total_bytes
-    if said or used <= _MUCH_MEMORY * total:
+    if messages or used <= _MUCH_MEMORY * total:
         return
     fixed = min(plan.parameters * BYTES_PER_PARAMETER, used - 1)
-    room = _USUAL_MEMORY * total - fixed
-    parts = math.ceil((used - fixed) / room) if room > 0 else 0
+    available = _USUAL_MEMORY * total - fixed
+    parts = math.ceil((used - fixed) / available) if available > 0 else 0
     if 0 < parts <= config.train.batch_tokens:
         way_out = (
             f"train.batch_tokens={config.train.batch_tokens // parts} "
             f"train.accumulate={config.train.accumulate * parts} is the same step in less memory"
         )
     else:
-        way_out = "take a smaller model"
+        way_out = "use a smaller model"
     yield Finding(
         "error" if used > total else "warning",
         "memory",
@@ -321,18 +321,18 @@ def _bytes(number: int) -> str:
 
 
 def _time_findings(config: Config, measured: Measured) -> Iterator[Finding]:
-    """Say that training takes longer than a day, which few want without having asked for it."""
+    """Yield a finding if training takes longer than a day."""
     if measured.total_seconds <= _DAY:
         return
     train = config.train
     bound = "" if train.patience is None else "up to "
     steps = max(1, round(train.max_steps * _DAY / measured.total_seconds))
-    elsewhere = ", or train on a GPU" if measured.device == "cpu" else ""
+    or_gpu = ", or train on a GPU" if measured.device == "cpu" else ""
     yield Finding(
         "warning",
         "time",
         "train.max_steps",
         f"{train.max_steps:,} steps take {bound}{measured.total_seconds / _DAY:,.1f} days here; "
-        f"{steps:,} steps are a day; lower it, take a smaller model or a lower "
-        f"train.batch_tokens{elsewhere}",
+        f"{steps:,} steps take a day; lower it, use a smaller model or a lower "
+        f"train.batch_tokens{or_gpu}",
     )

@@ -1,4 +1,4 @@
-"""Corpora on which the preflight is tried."""
+"""Corpora for the tests of `nmt check`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ train: {max_steps: 100, warmup_steps: 10, batch_tokens: 2000, device: cpu, threa
 
 
 def sentences(number: int) -> Rows:
-    """Different pairs of 7 to 39 letters, the target side in capitals and a little longer."""
+    """Distinct pairs of 7 to 39 letters; the target is in capitals and slightly longer."""
     draw = random.Random(0)
     rows: dict[str, str] = {}
     while len(rows) < number:
@@ -41,7 +41,7 @@ def sentences(number: int) -> Rows:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current directory, with a configuration `clean.yaml` and text without a fault."""
+    """The current directory, with a configuration `clean.yaml` and text without problems."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clean.yaml").write_text(_CONFIG, "utf-8")
     return tmp_path
@@ -49,11 +49,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def write(folder: Path) -> Callable[..., None]:
-    """(part, rows): replace the text of a part of the data, which is there and clean."""
+    """(part, rows): replace the text of a part of the data, which is clean at first."""
 
     def write(part: str, rows: Rows) -> None:
-        for place, lang in enumerate(("en", "xx")):
-            text = "".join(row[place] + "\n" for row in rows)
+        for side, lang in enumerate(("en", "xx")):
+            text = "".join(row[side] + "\n" for row in rows)
             (folder / f"{part}.{lang}").write_text(text, "utf-8")
 
     rows = sentences(1040)
@@ -65,7 +65,7 @@ def write(folder: Path) -> Callable[..., None]:
 
 @pytest.fixture
 def subject(write: Callable[..., None]) -> Callable[..., Subject]:
-    """(overrides): what the checks look at, with the data as it is then."""
+    """(overrides): the subject of the checks, with the data at the time of the call."""
 
     def subject(*overrides: str) -> Subject:
         config = load_config(Path("clean.yaml"), list(overrides))

@@ -1,4 +1,4 @@
-"""`nmt check` as a user types it, on corpora with one fault each."""
+"""`nmt check` on corpora with one problem each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nmt.data.batching import Batch
 from nmt.model.network import Network
 from nmt.training import learner, loss
 
-# The shell may have told this process to ignore Ctrl-C, which a child inherits.
+# The shell may have started this process with Ctrl-C ignored, which children inherit.
 _CHECK = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -41,7 +41,7 @@ def check(write: Write) -> Callable[..., Result]:
 
 @pytest.fixture
 def report(check: Callable[..., Result]) -> Callable[..., dict[str, Any]]:
-    """(arguments): what it finds, as JSON; the exit code must say whether it is fatal."""
+    """(arguments): the report as JSON, after checking that the exit code agrees with it."""
 
     def report(*arguments: str) -> dict[str, Any]:
         result = check("--json", *arguments)
@@ -79,7 +79,7 @@ def test_a_clean_corpus_has_no_findings(report: Callable[..., dict[str, Any]]) -
     for side in ("src", "tgt"):
         assert sum(found["lengths"][side]) == 900
         longest = max(len(row[side == "tgt"].replace(" ", "_")) for row in rows("train"))
-        # The mark in front of the first word and the end mark.
+        # SentencePiece's initial space, and EOS.
         assert found["lengths"][f"{side}_percentiles"][-1] == longest + 2
     assert found["lengths"]["starts"][0] == 1
     [alignment] = found["alignment"]["train"]
@@ -97,18 +97,18 @@ def test_a_clean_corpus_has_no_findings(report: Callable[..., dict[str, Any]]) -
     assert measured["steps"] >= 1
 
 
-def test_the_terminal_shows_it_at_80_columns(check: Callable[..., Result]) -> None:
+def test_the_report_fits_into_80_columns(check: Callable[..., Result]) -> None:
     result = check()
     assert result.exit_code == 0
     lines = result.stdout.split("\n")
     assert max(map(len, lines)) <= 80
     for expected in ("train.en + train.xx", "█", "correlation", "parameters", "100 steps"):
         assert expected in result.stdout
-    assert "Nothing stands out." in result.stdout
+    assert "No findings." in result.stdout
     assert not Path("runs").exists()
 
 
-def test_training_starts_with_what_the_check_prepared(check: Callable[..., Result]) -> None:
+def test_training_uses_the_data_prepared_by_the_check(check: Callable[..., Result]) -> None:
     assert check().exit_code == 0
     before = {path: path.stat().st_mtime_ns for path in Path("cache").rglob("*")}
     trained = CliRunner().invoke(app, ["train", "clean.yaml", "train.max_steps=1"])
@@ -120,7 +120,7 @@ def test_training_starts_with_what_the_check_prepared(check: Callable[..., Resul
 
 
 @pytest.mark.parametrize(("by", "at"), [(1, 500), (-2, 500), (3, 0), (-10, 300)])
-def test_lines_out_of_step_are_found_with_the_place(
+def test_misaligned_lines_are_located(
     write: Write, report: Callable[..., dict[str, Any]], by: int, at: int
 ) -> None:
     src, tgt = map(list, zip(*rows("train"), strict=True))
@@ -135,7 +135,7 @@ def test_lines_out_of_step_are_found_with_the_place(
     assert f"target line n {'+' if by > 0 else '-'} {abs(by)}" in finding["message"]
 
 
-def test_a_short_stretch_out_of_step_is_a_warning(
+def test_a_short_misaligned_stretch_is_a_warning(
     write: Write, report: Callable[..., dict[str, Any]]
 ) -> None:
     draw = random.Random(0)
@@ -159,7 +159,9 @@ def test_unrelated_sides_are_an_error_in_any_part_and_corpus(
     finding = only(report())
     assert (finding["severity"], finding["kind"]) == ("error", "misaligned")
     assert finding["about"] == "data.valid"
-    assert "valid.en + valid.xx: the lengths of the two sides have nothing" in finding["message"]
+    assert (
+        "valid.en + valid.xx: the lengths of the two sides are not correlated" in finding["message"]
+    )
     (folder / "clean.yaml").write_text(
         (folder / "clean.yaml")
         .read_text("utf-8")
@@ -174,7 +176,7 @@ def test_unrelated_sides_are_an_error_in_any_part_and_corpus(
     assert [one["correlation"] > 0.9 for one in both["alignment"]["train"]] == [True, False]
 
 
-def test_pairs_of_unlikely_lengths_are_named(
+def test_pairs_with_unlikely_lengths_are_listed(
     write: Write, report: Callable[..., dict[str, Any]]
 ) -> None:
     pairs = rows("train")
@@ -186,7 +188,7 @@ def test_pairs_of_unlikely_lengths_are_named(
     assert "train.en:42 (40 to 2 tokens)" in finding["message"]
 
 
-def test_repetition_is_counted_with_examples(
+def test_repetitions_are_counted_with_examples(
     write: Write, report: Callable[..., dict[str, Any]]
 ) -> None:
     pairs = rows("train")
@@ -204,7 +206,7 @@ def test_repetition_is_counted_with_examples(
     by_kind = {one["kind"]: one for one in found["findings"] if one["kind"] != "length-outliers"}
     assert by_kind.keys() == {"duplicates", "several-translations", "copies"}
     assert all(one["severity"] == "note" for one in by_kind.values())
-    assert "train.en:101 that of train.en:8" in by_kind["duplicates"]["message"]
+    assert "train.en:101 repeats train.en:8" in by_kind["duplicates"]["message"]
     dropped = report("data.drop_duplicates=true")
     assert dropped["duplicates"]["pairs"] == 0
     [finding] = [one for one in dropped["findings"] if one["kind"] == "dropped"]
@@ -251,7 +253,7 @@ def test_overlap_is_counted_by_side(
     assert finding["about"] == "data.valid"
 
 
-def test_unknown_characters_are_named_with_their_place(
+def test_unknown_characters_are_listed_with_their_place(
     write: Write, report: Callable[..., dict[str, Any]]
 ) -> None:
     test = rows("test")
@@ -274,7 +276,7 @@ def test_unknown_characters_are_named_with_their_place(
     assert "\u00c4 (test.xx:7)" in tgt["message"]
 
 
-def test_what_filters_drop_is_named_with_a_line(
+def test_dropped_pairs_are_reported_with_a_line(
     write: Write, report: Callable[..., dict[str, Any]]
 ) -> None:
     pairs = rows("train")
@@ -290,7 +292,7 @@ def test_what_filters_drop_is_named_with_a_line(
     assert dropped["severity"] == "warning"
 
 
-def test_held_out_pairs_that_are_unlike_the_training_pairs(
+def test_held_out_pairs_that_training_filters_would_drop(
     write: Write, report: Callable[..., dict[str, Any]]
 ) -> None:
     pairs = rows("valid")
@@ -304,7 +306,7 @@ def test_held_out_pairs_that_are_unlike_the_training_pairs(
     assert "first valid.en:4;" in findings["too-long"]["message"]
 
 
-def test_a_vocabulary_of_other_text_is_a_warning(
+def test_a_vocabulary_for_other_text_is_a_warning(
     write: Write, report: Callable[..., dict[str, Any]]
 ) -> None:
     greek = [("".join(map(chr, range(945, 969))), "".join(map(chr, range(913, 929))))] * 60
@@ -322,7 +324,7 @@ def test_a_vocabulary_of_other_text_is_a_warning(
 # ---------------------------------------------------------------- memory
 
 
-def test_memory_that_runs_out_is_a_finding(
+def test_running_out_of_memory_is_a_finding(
     report: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room = [20]
@@ -370,7 +372,7 @@ def test_a_model_too_large_for_memory_is_a_finding(
         (["train.max_step=1"], 2, "did you mean max_steps"),
     ],
 )
-def test_what_cannot_be_checked(
+def test_errors(
     check: Callable[..., Result], arguments: list[str], code: int, expected: str
 ) -> None:
     result = check("--json", *arguments)
@@ -386,8 +388,8 @@ def test_an_empty_validation_set(write: Write, check: Callable[..., Result]) -> 
     assert "valid.en + valid.xx: contains no pairs" in result.stderr
 
 
-@pytest.mark.parametrize("doing", ["reading for the tokenizer", "taking a few steps"])
-def test_ctrl_c_ends_it_at_once(write: Write, doing: str) -> None:
+@pytest.mark.parametrize("activity", ["reading for the tokenizer", "taking a few training"])
+def test_ctrl_c_stops_it_at_once(write: Write, activity: str) -> None:
     checking = subprocess.Popen(
         [sys.executable, "-c", _CHECK, "model.d_model=512", "model.d_ff=2048"],
         stdout=subprocess.PIPE,
@@ -398,7 +400,7 @@ def test_ctrl_c_ends_it_at_once(write: Write, doing: str) -> None:
     assert checking.stderr is not None
     try:
         for line in iter(checking.stderr.readline, ""):
-            if line.startswith(doing):
+            if line.startswith(activity):
                 checking.send_signal(signal.SIGINT)
                 break
         out, err = checking.communicate(timeout=60)
@@ -413,26 +415,28 @@ def test_ctrl_c_ends_it_at_once(write: Write, doing: str) -> None:
 # ---------------------------------------------------------------- before training
 
 
-def test_training_says_what_needs_no_measuring_before_it_starts(write: Write) -> None:
+def test_training_prints_findings_before_it_starts(write: Write) -> None:
     command = ["train", "clean.yaml", "train.max_steps=2", "train.warmup_steps=50"]
     first = CliRunner().invoke(app, command)
     assert first.exit_code == 0, first.output
     assert first.stdout == ""
-    found = first.stderr.index("warning: train.warmup_steps: the warm-up of 50 steps is longer")
+    found = first.stderr.index(
+        "warning: train.warmup_steps: the warm-up of 50 steps is not shorter"
+    )
     assert found < first.stderr.index("step      2")
-    # A run that goes on has said it before.
+    # A resumed run has printed them before.
     again = CliRunner().invoke(app, [*command, "train.max_steps=3"])
     assert again.exit_code == 0, again.output
     assert "warning" not in again.stderr
 
 
-def test_unknown_capitals_are_not_advised_to_be_spelt_in_bytes(
+def test_unknown_capitals_do_not_lead_to_advice_about_bytes(
     write: Write, report: Callable[..., dict[str, Any]]
 ) -> None:
-    # The training text has no capital on the source side, and no X on either.
+    # The training text has no capitals on the source side, and no X on either.
     write("valid", [("X" + src, tgt) for src, tgt in rows("valid")])
     found = {one["kind"]: one for one in report()["findings"] if one["about"] == "data.valid"}
     assert "is lower-cased on the source side" in found["other-style"]["message"]
     assert "are unknown: " in found["unknown"]["message"]
     assert "byte_fallback" not in found["unknown"]["message"]
-    assert "treat the text as that of data.train was" in found["unknown"]["message"]
+    assert "preprocess the text in the same way as data.train" in found["unknown"]["message"]

@@ -1,4 +1,4 @@
-"""Settings that do not suit the data: each is found, with a way out that helps."""
+"""Settings that do not suit the data are reported with advice that helps."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def only(subject: Subject, kind: str) -> Finding:
     return finding
 
 
-def way_out(finding: Finding) -> list[str]:
-    """Find the overrides that a message offers."""
+def overrides(finding: Finding) -> list[str]:
+    """Return the overrides that a message advises."""
     words = [word.strip(",;") for word in finding.message.split(" ")]
     return [word for word in words if "=" in word]
 
 
-def test_settings_that_suit_have_no_findings(subject: Make) -> None:
+def test_suitable_settings_have_no_findings(subject: Make) -> None:
     assert findings(subject()) == []
 
 
@@ -34,25 +34,25 @@ def test_too_many_epochs(subject: Make) -> None:
     finding = only(subject("train.max_steps=20000"), "epochs")
     assert finding.about == "train.max_steps"
     assert "20,000 steps are" in finding.message
-    [steps, patience] = way_out(finding)
+    [steps, patience] = overrides(finding)
     assert patience == "train.patience=5"
     assert subject(steps).plan.epochs == pytest.approx(100, rel=0.01)
     assert findings(subject(steps)) == []
-    # Then validation ends it.
+    # Validation stops it early.
     assert findings(subject("train.max_steps=20000", patience)) == []
 
 
 def test_epochs_without_validation(subject: Make) -> None:
     finding = only(subject("train.max_steps=20000", "data.valid=[]"), "epochs")
-    assert "with data.valid, train.patience ends it in time" in finding.message
+    assert "with data.valid, train.patience stops early" in finding.message
 
 
-def test_a_warm_up_that_training_does_not_reach_the_end_of(subject: Make) -> None:
+def test_warm_up_longer_than_training(subject: Make) -> None:
     finding = only(subject("train.warmup_steps=400"), "warm-up")
     assert finding.about == "train.warmup_steps"
     assert "rises to 25 % of its peak" in finding.message
-    assert way_out(finding) == ["train.warmup_steps=10"]
-    assert findings(subject(*way_out(finding))) == []
+    assert overrides(finding) == ["train.warmup_steps=10"]
+    assert findings(subject(*overrides(finding))) == []
     assert findings(subject("train.warmup_steps=99")) == []
 
 
@@ -61,37 +61,37 @@ def test_a_warm_up_that_training_does_not_reach_the_end_of(subject: Make) -> Non
     ["{d_model: 512}", "{kind: rnn}", "{kind: conv, positions: {max_length: 256}}"],
     ids=["transformer", "rnn", "conv"],
 )
-def test_a_model_that_is_too_large_for_the_data(subject: Make, model: str) -> None:
+def test_model_too_large_for_the_data(subject: Make, model: str) -> None:
     finding = only(subject(f"model={model}"), "parameters")
     assert "million parameters for" in finding.message
     if "kind" in model:
         assert "lower model.d_model and model.d_hidden" in finding.message
     else:
-        assert "model.d_model=64" in way_out(finding)
-        assert "model.dropout=0.3" in way_out(finding)
-        assert findings(subject(f"model={model}", *way_out(finding))) == []
+        assert "model.d_model=64" in overrides(finding)
+        assert "model.dropout=0.3" in overrides(finding)
+        assert findings(subject(f"model={model}", *overrides(finding))) == []
 
 
-def test_a_vocabulary_that_was_not_reached(subject: Make) -> None:
+def test_vocabulary_smaller_than_configured(subject: Make) -> None:
     large = ["tokenizer.type=bpe", "tokenizer.vocab_size=5000"]
     made = subject(*large)
     finding = only(made, "unreached-vocabulary")
     size = made.tokenizers.src.vocab_size
-    assert f"training made {size:,} pieces of 5,000" in finding.message
-    assert findings(subject(large[0], *way_out(finding))) == []
+    assert f"only {size:,} pieces instead of 5,000" in finding.message
+    assert findings(subject(large[0], *overrides(finding))) == []
 
 
-def test_vocabularies_of_which_one_is_small_by_nature(subject: Make, write: object) -> None:
-    apart = ["tokenizer.joint=false", "model.tie_embeddings=none", "tokenizer.type=bpe"]
-    made = subject(*apart, "tokenizer.vocab_size=600")
+def test_separate_vocabularies_where_one_is_small_by_nature(subject: Make, write: object) -> None:
+    separate = ["tokenizer.joint=false", "model.tie_embeddings=none", "tokenizer.type=bpe"]
+    made = subject(*separate, "tokenizer.vocab_size=600")
     assert made.tokenizers.src.vocab_size >= 570
     assert findings(made) == []
-    [finding] = findings(subject(*apart, "tokenizer.vocab_size=5000"))
+    [finding] = findings(subject(*separate, "tokenizer.vocab_size=5000"))
     assert finding.kind == "unreached-vocabulary"
 
 
-def test_a_vocabulary_of_which_much_is_unused(subject: Make, write: Callable[..., None]) -> None:
-    # Words that are always whole: what they were merged from is never used.
+def test_vocabulary_with_many_unused_pieces(subject: Make, write: Callable[..., None]) -> None:
+    # Every word becomes a single piece, so the pieces it was merged from are unused.
     draw = random.Random(1)
     words = ["".join(draw.choices("abcdefghijkl", k=8)) for _ in range(300)]
     lines = [" ".join(draw.choices(words, k=8)) for _ in range(900)]
@@ -100,10 +100,10 @@ def test_a_vocabulary_of_which_much_is_unused(subject: Make, write: Callable[...
     finding = only(subject(*made, "tokenizer.vocab_size=1500"), "vocabulary")
     assert finding.about == "tokenizer.vocab_size"
     assert "data.train uses only" in finding.message
-    assert findings(subject(*made, *way_out(finding))) == []
+    assert findings(subject(*made, *overrides(finding))) == []
 
 
-def test_both_sides_of_one_language(subject: Make) -> None:
+def test_both_sides_in_the_same_language(subject: Make) -> None:
     finding = only(subject("data.tgt_lang=EN"), "same-language")
     assert finding.about == "data.tgt_lang"
-    assert "right for paraphrases" in finding.message
+    assert "correct for paraphrases" in finding.message

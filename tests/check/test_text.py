@@ -1,4 +1,4 @@
-"""Corpora whose text is unlike that of the others."""
+"""Corpora with text unlike the others."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def english_german(number: int, skipped: int = 0) -> Rows:
     return [(pair.src, pair.tgt) for pair in pairs]
 
 
-def treated(rows: Rows, treat: Callable[[str], str], sides: str = "src tgt") -> Rows:
+def preprocessed(rows: Rows, preprocess: Callable[[str], str], sides: str = "src tgt") -> Rows:
     return [
-        (treat(src) if "src" in sides else src, treat(tgt) if "tgt" in sides else tgt)
+        (preprocess(src) if "src" in sides else src, preprocess(tgt) if "tgt" in sides else tgt)
         for src, tgt in rows
     ]
 
@@ -34,33 +34,33 @@ def tokenised(text: str) -> str:
 
 
 @pytest.fixture
-def found(subject: Make, write: Write) -> Callable[..., list[Finding]]:
-    """(train, valid, test): the findings about such text."""
+def find(subject: Make, write: Write) -> Callable[..., list[Finding]]:
+    """(train, valid, test): the findings about this text."""
 
-    def found(train: Rows, valid: Rows, test: Rows | None = None) -> list[Finding]:
+    def find(train: Rows, valid: Rows, test: Rows | None = None) -> list[Finding]:
         write("train", train)
         write("valid", valid)
         write("test", english_german(50, 900) if test is None else test)
         return findings(subject("tokenizer.vocab_size=200"))
 
-    return found
+    return find
 
 
-def test_the_same_text_on_all_sides_has_no_findings(found: Callable[..., list[Finding]]) -> None:
-    assert found(english_german(400), english_german(50, 800)) == []
+def test_uniform_text_has_no_findings(find: Callable[..., list[Finding]]) -> None:
+    assert find(english_german(400), english_german(50, 800)) == []
 
 
-def test_swapped_sides_of_a_part(found: Callable[..., list[Finding]]) -> None:
+def test_swapped_sides_of_a_part(find: Callable[..., list[Finding]]) -> None:
     swapped = [(tgt, src) for src, tgt in english_german(50, 800)]
-    [finding] = found(english_german(400), swapped)
+    [finding] = find(english_german(400), swapped)
     assert (finding.severity, finding.kind, finding.about) == ("error", "swapped", "data.valid")
     assert finding.message.startswith("valid.en + valid.xx: source and target are swapped")
     assert "train.en + train.xx" in finding.message
 
 
-def test_swapped_sides_are_found_across_styles(found: Callable[..., list[Finding]]) -> None:
+def test_swapped_sides_are_detected_across_styles(find: Callable[..., list[Finding]]) -> None:
     swapped = [(tgt, src) for src, tgt in english_german(50, 800)]
-    kinds = [one.kind for one in found(treated(english_german(400), str.lower), swapped)]
+    kinds = [one.kind for one in find(preprocessed(english_german(400), str.lower), swapped)]
     assert "swapped" in kinds
 
 
@@ -74,15 +74,15 @@ def test_swapped_sides_of_one_training_corpus(subject: Make, write: Write) -> No
     assert finding.message.startswith("test.en + test.xx:")
 
 
-def test_copies_and_close_languages_are_not_taken_for_swapped(
-    found: Callable[..., list[Finding]],
+def test_copies_are_not_taken_for_swapped_sides(
+    find: Callable[..., list[Finding]],
 ) -> None:
     copied = [(src, src) for src, _ in english_german(500)]
-    assert found(copied[:400], copied[400:], copied[400:]) == []
+    assert find(copied[:400], copied[400:], copied[400:]) == []
 
 
 @pytest.mark.parametrize(
-    ("treat", "sides", "expected"),
+    ("preprocess", "sides", "expected"),
     [
         (str.lower, "src tgt", "is lower-cased, valid.en + valid.xx is not"),
         (str.lower, "tgt", "is lower-cased on the target side, valid.en + valid.xx is not"),
@@ -90,34 +90,32 @@ def test_copies_and_close_languages_are_not_taken_for_swapped(
         (tokenised, "src", "is tokenised on the source side, valid.en + valid.xx is not"),
     ],
 )
-def test_training_text_that_was_treated_otherwise(
-    found: Callable[..., list[Finding]],
-    treat: Callable[[str], str],
+def test_training_text_that_was_preprocessed_differently(
+    find: Callable[..., list[Finding]],
+    preprocess: Callable[[str], str],
     sides: str,
     expected: str,
 ) -> None:
-    train = treated(english_german(400), treat, sides)
-    [finding] = found(train, english_german(50, 800), train[:50])
+    train = preprocessed(english_german(400), preprocess, sides)
+    [finding] = find(train, english_german(50, 800), train[:50])
     assert (finding.severity, finding.kind) == ("warning", "other-style")
     assert finding.about == "data.valid"
     assert f"train.en + train.xx {expected}" in finding.message
-    assert "take both raw" in finding.message
+    assert "use raw text for both" in finding.message
 
 
-def test_validation_text_that_was_lower_cased(found: Callable[..., list[Finding]]) -> None:
-    [finding] = found(english_german(400), treated(english_german(50, 800), str.lower))
+def test_validation_text_that_was_lower_cased(find: Callable[..., list[Finding]]) -> None:
+    [finding] = find(english_german(400), preprocessed(english_german(50, 800), str.lower))
     assert "valid.en + valid.xx is lower-cased, train.en + train.xx is not" in finding.message
 
 
-def test_text_that_is_lower_cased_throughout(found: Callable[..., list[Finding]]) -> None:
-    rows = treated(english_german(500), lambda text: tokenised(text.lower()))
-    assert found(rows[:400], rows[400:], rows[400:]) == []
+def test_text_that_is_lower_cased_everywhere(find: Callable[..., list[Finding]]) -> None:
+    rows = preprocessed(english_german(500), lambda text: tokenised(text.lower()))
+    assert find(rows[:400], rows[400:], rows[400:]) == []
 
 
-def test_case_that_the_tokenizer_folds_is_no_difference_in_the_source(
-    subject: Make, write: Write
-) -> None:
-    write("train", treated(english_german(400), str.lower, "src"))
+def test_source_case_is_ignored_if_the_tokenizer_folds_it(subject: Make, write: Write) -> None:
+    write("train", preprocessed(english_german(400), str.lower, "src"))
     write("valid", english_german(50, 800))
     folding = ["tokenizer.vocab_size=200", "data.test=[]", "tokenizer.normalization=nmt_nfkc_cf"]
     assert findings(subject(*folding)) == []

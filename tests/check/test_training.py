@@ -1,4 +1,4 @@
-"""Measuring memory and time ends when there is an estimate."""
+"""Measuring memory and time stops once tsimulated is an estimate."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ GB = 10**9
 
 @dataclass
 class Machine:
-    """A machine of which a step of the largest batch takes so much.
+    """A simulated machine with a given cost for a step on the largest batch.
 
     Attributes:
-        step_seconds: time.
-        step_bytes: memory on top of what is there without a batch, which is a gigabyte.
-        total_bytes: of memory.
-        now: its clock.
-        sizes: tokens of all batches it took.
+        largest: tokens of the largest batch.
+        step_seconds: time of a step on the largest batch.
+        step_bytes: memory of that step, on top of 1 GB used without a batch.
+        total_bytes: total memory.
+        now: the clock, in seconds.
+        peak: peak memory so far, in bytes.
+        sizes: tokens of all batches trained on.
     """
 
     largest: int = 0
@@ -48,68 +50,68 @@ class Machine:
 
 
 @pytest.fixture
-def measured(
+def measure(
     subject: Make, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[Any, list[Any], Machine]]:
-    """(overrides, of the machine): what is measured and found on it."""
+    """(overrides, **machine): the measurements, the findings and the simulated machine."""
 
-    def measured(*overrides: str, **machine: Any) -> tuple[Any, list[Any], Machine]:
+    def measure(*overrides: str, **machine: Any) -> tuple[Any, list[Any], Machine]:
         made = subject(*overrides)
         pairs, src, tgt = made.plan.largest_batch
-        here = Machine(pairs * (src + tgt), **machine)
-        monkeypatch.setattr(training, "Learner", lambda *arguments: here)
-        monkeypatch.setattr(training.time, "monotonic", lambda: here.now)
-        monkeypatch.setattr(training, "_peak_bytes", lambda device: here.peak)
-        monkeypatch.setattr(training, "memory_bytes", lambda device: here.total_bytes)
+        simulated = Machine(pairs * (src + tgt), **machine)
+        monkeypatch.setattr(training, "Learner", lambda *arguments: simulated)
+        monkeypatch.setattr(training.time, "monotonic", lambda: simulated.now)
+        monkeypatch.setattr(training, "_peak_bytes", lambda device: simulated.peak)
+        monkeypatch.setattr(training, "memory_bytes", lambda device: simulated.total_bytes)
         result, findings = training.measure(made, torch.device("cpu"))
-        return result, findings, here
+        return result, findings, simulated
 
-    return measured
+    return measure
 
 
 Measure = Callable[..., tuple[Any, list[Any], Machine]]
 
 
-def test_quick_steps_are_timed_many_times(measured: Measure) -> None:
-    result, findings, machine = measured()
+def test_quick_steps_are_timed_many_times(measure: Measure) -> None:
+    result, findings, machine = measure()
     assert findings == []
     assert result.steps == 20
     assert result.peak_bytes == pytest.approx(2 * GB, rel=0.01)
     assert result.peak_is.endswith("measured")
     assert machine.now < 1
-    # Batches are nearly as large as the largest one.
+    # All batches are nearly as large as the largest.
     assert result.total_seconds == pytest.approx(100 * 0.01, rel=0.2)
 
 
 @pytest.mark.parametrize("step_seconds", [5.0, 30.0, 60.0, 400.0])
 @pytest.mark.parametrize("accumulate", [1, 8])
-def test_slow_steps_end_the_measuring_after_a_minute_and_a_step(
-    measured: Measure, step_seconds: float, accumulate: int
+def test_slow_steps_are_measured_for_a_minute_and_one_step(
+    measure: Measure, step_seconds: float, accumulate: int
 ) -> None:
-    result, findings, machine = measured(
+    result, findings, machine = measure(
         f"train.accumulate={accumulate}", "train.max_steps=10", step_seconds=step_seconds
     )
     assert machine.now <= 60 + step_seconds * min(accumulate, 2)
     expected = 10 * step_seconds * accumulate
     assert result.total_seconds == pytest.approx(expected, rel=0.2)
-    # What was not taken is reckoned.
+    # The parts that were not tried are extrapolated.
     assert result.peak_bytes == pytest.approx(2 * GB, rel=0.05)
     assert findings == []
 
 
-def test_more_than_a_day_is_a_finding(measured: Measure) -> None:
+def test_more_than_a_day_is_a_finding(measure: Measure) -> None:
     steps = ["train.max_steps=20000", "train.warmup_steps=10"]
-    result, [finding], _ = measured(*steps, step_seconds=10.0)
+    result, [finding], _ = measure(*steps, step_seconds=10.0)
     assert (finding.severity, finding.kind) == ("warning", "time")
     assert finding.about == "train.max_steps"
     assert f"20,000 steps take {result.total_seconds / 86400:.1f} days" in finding.message
     assert "train on a GPU" in finding.message
-    _, [finding], _ = measured(*steps, "train.patience=3", step_seconds=10.0)
+    _, [finding], _ = measure(*steps, "train.patience=3", step_seconds=10.0)
     assert "20,000 steps take up to " in finding.message
 
 
-def test_more_memory_than_the_machine_has_is_found_before_it_is_taken(measured: Measure) -> None:
-    result, [finding], machine = measured(step_bytes=12 * GB)
+def test_a_batch_that_would_exhaust_memory_is_not_tried(measure: Measure) -> None:
+    result, [finding], machine = measure(step_bytes=12 * GB)
     assert (finding.severity, finding.kind) == ("error", "memory")
     assert result.peak_bytes == pytest.approx(13 * GB, rel=0.05)
     assert "estimated" in result.peak_is
@@ -119,14 +121,14 @@ def test_more_memory_than_the_machine_has_is_found_before_it_is_taken(measured: 
     assert advice == ["train.batch_tokens=666", "train.accumulate=3"]
 
 
-def test_nearly_all_memory_is_a_warning(measured: Measure) -> None:
-    _, [finding], machine = measured(step_bytes=int(6.5 * GB))
+def test_nearly_all_memory_is_a_warning(measure: Measure) -> None:
+    _, [finding], machine = measure(step_bytes=int(6.5 * GB))
     assert (finding.severity, finding.kind) == ("warning", "memory")
     assert max(machine.sizes) == machine.largest
 
 
-def test_a_model_larger_than_the_memory_is_not_made(measured: Measure) -> None:
-    result, [finding], machine = measured(total_bytes=10_000)
+def test_a_model_larger_than_the_memory_is_not_built(measure: Measure) -> None:
+    result, [finding], machine = measure(total_bytes=10_000)
     assert (finding.severity, finding.kind, finding.about) == ("error", "memory", "model")
     assert result is None
     assert machine.sizes == []
