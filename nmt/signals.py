@@ -6,11 +6,30 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any
 
 _SETTLE_SECONDS = 1.0
+
+
+@contextmanager
+def quiet_interrupts() -> Iterator[None]:
+    """Have Ctrl-C end the process at once and without a traceback; for imports.
+
+    There is nothing to save yet, and a library that is interrupted while it is imported may turn
+    the KeyboardInterrupt into an error of its own.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is not signal.default_int_handler:  # ignored, as in the background, or embedded
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 class StopFlag:

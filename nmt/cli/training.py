@@ -10,6 +10,7 @@ import typer
 from nmt.cli.app import say
 from nmt.cli.options import AsJson, require_one
 from nmt.limits import MAX_STEPS
+from nmt.signals import quiet_interrupts
 
 if TYPE_CHECKING:
     from nmt.config.schema import Config
@@ -48,8 +49,11 @@ def train(
 
     load_config(config, overrides)  # its mistakes do not wait for torch
 
-    from nmt import api
-    from nmt.console import Console
+    with quiet_interrupts():
+        import nmt.check.run
+        import nmt.training.run  # noqa: F401, for torch and numpy, which take a second
+        from nmt import api
+        from nmt.console import Console
 
     if verify_resume is None:
         api.train(config, overrides or [], run_dir=run_dir)
