@@ -44,7 +44,7 @@ def export(
 ) -> None:
     """Write a model for another engine, as one directory with all that translation needs."""
     from nmt.files import is_standard, refuse_inside
-    from nmt.runs.checkpoint import find_run
+    from nmt.runs.layout import find_run
     from nmt.translate.ct2_engine import require_ctranslate2
 
     if is_standard(output):

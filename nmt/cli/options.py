@@ -141,10 +141,10 @@ def refuse_outputs(
     """
     from nmt import files
     from nmt.errors import FileError
-    from nmt.runs import checkpoint
+    from nmt.runs import layout
 
     named = [output for output in outputs if output and not files.is_standard(output)]
-    of_models = [path for model in models if named for path in checkpoint.files_of(model)]
+    of_models = [path for model in models if named for path in layout.files_of(model)]
     files.refuse_inputs(outputs, [*inputs, *of_models])
     for output in named:
         if not output.parent.is_dir():

@@ -25,8 +25,8 @@ from nmt.config.load import dump_config
 from nmt.errors import ConfigError, FileError
 from nmt.model.attention import MultiHeadAttention
 from nmt.model.transformer import DecoderLayer, EncoderLayer, FeedForward, Residual, Transformer
-from nmt.runs.checkpoint import save_directory
 from nmt.runs.exported import num_positions, vocabulary
+from nmt.runs.manifest import save_directory
 from nmt.runs.model import TrainedModel
 from nmt.translate.ct2_engine import require_ctranslate2
 

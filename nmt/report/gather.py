@@ -17,7 +17,7 @@ from nmt.console import Console
 from nmt.errors import ConfigError, NmtError
 from nmt.progress import Advance, progress_bar
 from nmt.report.curves import Curves, read_curves, with_average
-from nmt.runs import checkpoint
+from nmt.runs import checkpoint, layout, retention
 
 if TYPE_CHECKING:
     from nmt.evaluation.testsets import EvaluationData
@@ -140,7 +140,7 @@ def gather(
 def _names(paths: Sequence[Path]) -> list[str]:
     """Name each run by the end of its path, as short as it can be with all names distinct."""
     places = [path.resolve().parts for path in paths]
-    runs = [checkpoint.find_run(path).resolve().parts for path in paths]
+    runs = [layout.find_run(path).resolve().parts for path in paths]
     names: list[str] = []
     for num_parts in range(1, max(map(len, places)) + 1):
         names = [
@@ -158,8 +158,8 @@ def _printable(path: object) -> str:
 
 
 def _read_run(path: Path, name: str) -> RunReport:
-    run = checkpoint.find_run(path)
-    config = checkpoint.load_run_config(run)
+    run = layout.find_run(path)
+    config = layout.load_run_config(run)
     curves, damaged = read_curves(run / "metrics.jsonl")
     step, scores = _average(run)
     curves = with_average(curves, step, scores)
@@ -181,7 +181,7 @@ def _read_run(path: Path, name: str) -> RunReport:
         tgt_lang=config.data.tgt_lang,
         step=curves.last_step,
         max_steps=config.train.max_steps,
-        finished=checkpoint.finished_step(run) >= max(curves.last_step, 1),
+        finished=layout.finished_step(run) >= max(curves.last_step, 1),
         parameters=_count_parameters(path, run, config),
         metric=config.train.metric,
         curves=curves,
@@ -201,7 +201,7 @@ def _average(run: Path) -> tuple[int, dict[str, float]]:
 
 
 def _find_weights(path: Path, run: Path, config: Config) -> Path:
-    return path if path != run else checkpoint.choose_weights(run, config.train.metric)
+    return path if path != run else retention.choose_weights(run, config.train.metric)
 
 
 def _count_parameters(path: Path, run: Path, config: Config) -> int | None:

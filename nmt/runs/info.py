@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from nmt.config.models import TransformerConfig
 from nmt.config.schema import Config
 from nmt.errors import FileError, escape
-from nmt.runs import checkpoint
+from nmt.runs import checkpoint, layout, manifest, retention
 from nmt.runs.ctranslate2_file import read_variables
 
 _EMBEDDINGS = ("src_embedding", "tgt_embedding", "projection", "src_positions", "tgt_positions")
@@ -111,17 +111,17 @@ def inspect(path: Path) -> ModelInfo:
     Raises:
         FileError: it is no model. Damage is no error but among `faults`.
     """
-    run = checkpoint.find_run(path)
+    run = layout.find_run(path)
     info = ModelInfo(str(path), str(run))
     try:
-        info.config = checkpoint.load_run_config(run)
+        info.config = layout.load_run_config(run)
     except FileError as error:
         info.faults.append(": ".join(error.args))
     if (path / "model.bin").is_file():
         _describe_export(info, path)
         return info
     metric = info.config.train.metric if info.config else "loss"
-    found = checkpoint.checkpoints(run)
+    found = checkpoint.list_checkpoints(run)
     info.checkpoints = [_weights(one.path, run) for one in found]
     if run != path:
         _describe_weights(info, run, path, "the ones named")
@@ -138,7 +138,7 @@ def _describe_choice(
     info: ModelInfo, run: Path, metric: str, found: list[checkpoint.Checkpoint]
 ) -> None:
     try:
-        chosen = checkpoint.choose_weights(run, metric)
+        chosen = retention.choose_weights(run, metric)
     except FileError:
         info.reason = "cannot be told: a checkpoint is damaged"  # the verification names it
         return
@@ -177,11 +177,10 @@ def _describe_weights(info: ModelInfo, run: Path, directory: Path, reason: str) 
     info.weights = _weights(directory, run)
     info.reason = reason
     try:
-        manifest = checkpoint.read_manifest(directory)
+        info.versions = _versions(manifest.read_manifest(directory))
         shapes = checkpoint.read_shapes(directory, "weights")
     except FileError:
         return  # the verification names it
-    info.versions = _versions(manifest)
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     info.parameters = {"total": sum(sizes.values()), "embeddings": 0, "encoder": 0, "decoder": 0}
     for name, size in sizes.items():
@@ -192,17 +191,17 @@ def _describe_weights(info: ModelInfo, run: Path, directory: Path, reason: str) 
     info.vocabulary = {s: shape[0] for s, shape in (("src", src), ("tgt", tgt)) if shape}
 
 
-def _versions(manifest: dict[str, Any]) -> dict[str, str]:
-    versions = _only(str, manifest)
-    return {name: versions[name] for name in checkpoint.VERSIONS if name in versions}
+def _versions(recorded: dict[str, Any]) -> dict[str, str]:
+    versions = _only(str, recorded)
+    return {name: versions[name] for name in manifest.VERSIONS if name in versions}
 
 
 def _describe_export(info: ModelInfo, directory: Path) -> None:
     info.bytes = _size(directory)
     info.files = {path.name: path.lstat().st_size for path in sorted(directory.iterdir())}
-    info.faults += checkpoint.faults(directory)
+    info.faults += manifest.problems(directory)
     if not info.faults:
-        info.versions = _versions(checkpoint.read_manifest(directory))
+        info.versions = _versions(manifest.read_manifest(directory))
         info.verified.append(directory.absolute().name)
         _describe_stored(info, directory / "model.bin")
 
@@ -241,7 +240,7 @@ def _describe_training(info: ModelInfo, newest: Path | None) -> None:
 
 def _describe_data(info: ModelInfo, path: Path) -> None:
     try:
-        data = checkpoint.read_json(path)
+        data = manifest.read_json(path)
     except FileError as error:
         info.faults.append(": ".join(error.args))
         return
@@ -259,7 +258,7 @@ def _corpus(value: dict[str, Any]) -> dict[str, Any]:
 
 def _verify(info: ModelInfo, run: Path, path: Path) -> None:
     tokenizer = run / "tokenizer"
-    weights = [one.path for one in checkpoint.checkpoints(run)]
+    weights = [one.path for one in checkpoint.list_checkpoints(run)]
     weights += [folder for folder in (run / "averaged",) if folder.is_dir()]
     if path.absolute() not in {folder.absolute() for folder in (run, *weights)}:
         weights.append(path)
@@ -275,14 +274,14 @@ def _faults(directory: Path, is_tokenizer: bool) -> list[str]:
     for _ in range(2):  # a training may have replaced the directory while it was read
         try:
             if is_tokenizer:
-                checkpoint.verify_tokenizer(directory.parent)
+                manifest.verify_tokenizer(directory.parent)
             else:
-                checkpoint.verify(directory)
+                manifest.verify(directory)
         except FileError as error:
             fault = ": ".join(error.args)
         else:
             return []
-    return list(checkpoint.faults(directory)) or [fault]
+    return list(manifest.problems(directory)) or [fault]
 
 
 def _size(directory: Path) -> int:

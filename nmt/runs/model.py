@@ -15,16 +15,10 @@ from nmt.errors import ConfigError, FileError
 from nmt.model.build import network_with_weights
 from nmt.model.network import Network
 from nmt.model.transformer import Transformer
-from nmt.runs.checkpoint import (
-    choose_weights,
-    choosing_advice,
-    find_run,
-    load_run_config,
-    load_tensors,
-    read_json,
-    verify,
-    verify_tokenizer,
-)
+from nmt.runs.checkpoint import load_tensors
+from nmt.runs.layout import find_run, load_run_config
+from nmt.runs.manifest import read_json, verify, verify_tokenizer
+from nmt.runs.retention import choose_weights, choosing_advice
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from nmt.data.prepare import prepare
 from nmt.device import choose_device
 from nmt.errors import ConfigError, DataError, FileError, Interrupted
 from nmt.model.build import network_with_weights
-from nmt.runs import checkpoint
+from nmt.runs import average, checkpoint, layout, retention
 from nmt.runs.model import load_tokenizers
 from nmt.signals import StopFlag
 from nmt.training.continuing import check_validation_data
@@ -40,14 +40,14 @@ def average_checkpoints(run: Path, which: str, count: int, console: Console) -> 
         FileError: the run has fewer, they cannot be read, or a training is running in it.
         Interrupted: a signal came; nothing has changed.
     """
-    config = checkpoint.load_run_config(run)
+    config = layout.load_run_config(run)
     advice = "wait for its end, where it averages as train.average says, or stop it"
-    with StopFlag() as stop, checkpoint.locked(run, advice):
-        chosen = checkpoint.choose_to_average(run, which, count, config.train.metric)
+    with StopFlag() as stop, layout.locked(run, advice):
+        chosen = retention.choose_to_average(run, which, count, config.train.metric)
         if len(chosen) < count:
             raise FileError(f"{run}: {count} checkpoints to average, but there are {len(chosen)}")
         steps = [one.step for one in chosen]
-        weights = checkpoint.average_weights([one.path for one in chosen])
+        weights = average.average_weights([one.path for one in chosen])
         scores: dict[str, float] = {}
         signatures: dict[str, str] = {}
         try:
@@ -60,7 +60,7 @@ def average_checkpoints(run: Path, which: str, count: int, console: Console) -> 
                     f"Delete {run / 'averaged'} to average without validation"
                 ) from error
             console.say(f"{run}: the average is not validated: {error}")
-        checkpoint.save_average(run, weights, steps, scores, signatures)
+        average.save_average(run, weights, steps, scores, signatures)
         if scores:
             console.say(_comparison(run, scores, config.train.metric))
     return steps
@@ -110,7 +110,7 @@ def _is_validated(directory: Path) -> bool:
 def _comparison(run: Path, scores: Mapping[str, float], metric: str) -> str:
     """Say how an average does, and the best checkpoint beside it."""
     text = f"{run}: the average has a validation {metric} of {scores[metric]:.4g}"
-    best = checkpoint.best_first(checkpoint.lasting(checkpoint.checkpoints(run)), metric)
+    best = retention.best_first(retention.regular(checkpoint.list_checkpoints(run)), metric)
     if best and math.isfinite(best[0].scores[metric]):
         text += f", the best checkpoint ({best[0].path.name}) {best[0].scores[metric]:.4g}"
     return text

@@ -11,7 +11,7 @@ from typing import Any
 from nmt.config.schema import Config
 from nmt.data.prepare import Prepared
 from nmt.errors import ConfigError, FileError
-from nmt.runs import checkpoint
+from nmt.runs import checkpoint, layout, manifest
 from nmt.training.schedule import learning_rate
 
 CHANGEABLE = {
@@ -55,8 +55,8 @@ def check_settings(config: Config, run: Path) -> list[str]:
     """
     if not (run / "config.yaml").exists():
         return []
-    before = checkpoint.load_run_config(run)
-    found = checkpoint.checkpoints(run)
+    before = layout.load_run_config(run)
+    found = checkpoint.list_checkpoints(run)
     step = found[-1].step if found else 0
     values = [_flatten(each.model_dump(mode="json")) for each in (before, config)]
     changes = {
@@ -91,7 +91,7 @@ def check_validation_data(run: Path, valid: Prepared | None) -> None:
         ConfigError: it is not the text that data.json of the run describes.
     """
     try:
-        described = checkpoint.read_json(run / "data.json").get("valid")
+        described = manifest.read_json(run / "data.json").get("valid")
     except FileError:
         return  # `nmt info` calls it damaged
     if not described or not isinstance(described, list):

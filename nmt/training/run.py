@@ -21,7 +21,7 @@ from nmt.device import choose_device, memory_bytes
 from nmt.errors import ConfigError, FileError
 from nmt.files import write_text
 from nmt.model.size import num_parameters
-from nmt.runs import checkpoint
+from nmt.runs import checkpoint, layout, manifest, retention
 from nmt.runs import model as trained_model
 from nmt.signals import StopFlag
 from nmt.training.continuing import check_settings, check_validation_data
@@ -60,12 +60,12 @@ def train(
         Interrupted: a signal came; the state has been saved.
     """
     set_up_device(config)  # refused now, not after hours of preparing
-    with StopFlag() as stop, checkpoint.kept_if_used(run), checkpoint.locked(run):
-        checkpoint.refuse_links(run)
-        checkpoint.clear_up(run)
-        begun = bool(checkpoint.checkpoints(run)) or (run / "averaged").is_dir()
+    with StopFlag() as stop, layout.removed_on_early_error(run), layout.locked(run):
+        layout.refuse_links(run)
+        layout.clean_up(run)
+        begun = bool(checkpoint.list_checkpoints(run)) or (run / "averaged").is_dir()
         changes = check_settings(config, run) if begun else []
-        if (step := checkpoint.finished_step(run)) >= config.train.max_steps:
+        if (step := layout.finished_step(run)) >= config.train.max_steps:
             console.say(
                 f"{run} is trained: step {step} of train.max_steps {config.train.max_steps}. "
                 "Raise it to go on",
@@ -74,7 +74,7 @@ def train(
         for line in (f"{run}: {_beginning(run)} of {config.train.max_steps:,}", *changes):
             console.say(line)
         if not begun:  # what a start that failed left may be of another configuration
-            checkpoint.clear_failed_start(run)
+            layout.remove_failed_start(run)
         tokenizers = _tokenizers(config, run, console, stop)
         train_data = _prepared(config, tokenizers, config.data.train, True, console, stop)
         console.print(train_data.report.table())
@@ -98,7 +98,7 @@ def train(
         minutes, seconds = divmod(round(trainer.progress.seconds), 60)
         console.say(
             f"{run}: {trainer.progress.step} steps in {minutes}:{seconds:02d}; it translates with "
-            f"{checkpoint.choose_weights(run, config.train.metric)}",
+            f"{retention.choose_weights(run, config.train.metric)}",
         )
 
 
@@ -132,7 +132,7 @@ def _refuse_what_cannot_fit(config: Config, device: torch.device) -> None:
 
 def _beginning(run: Path) -> str:
     """Say with which step training begins, or where it resumes."""
-    found = checkpoint.checkpoints(run)
+    found = checkpoint.list_checkpoints(run)
     return f"resuming from step {found[-1].step:,}" if found else "starting with step 1"
 
 
@@ -143,7 +143,7 @@ def _tokenizers(config: Config, run: Path, console: Console, stop: StopFlag) -> 
         with preparing(console, stop) as progress:
             tokenizers = train_tokenizers(config, progress, console.say)
         try:
-            checkpoint.save_directory(directory, tokenizers.save)
+            manifest.save_directory(directory, tokenizers.save)
         except OSError as error:
             raise FileError(f"{directory}: cannot be written: {error.strerror}") from error
     return trained_model.load_tokenizers(run)

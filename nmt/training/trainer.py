@@ -22,7 +22,7 @@ from nmt.data.tokenizer import Tokenizers
 from nmt.device import choose_device
 from nmt.errors import ConfigError, FileError, Interrupted, TrainingError
 from nmt.model.build import network_with_weights
-from nmt.runs import checkpoint
+from nmt.runs import average, checkpoint, layout, retention
 from nmt.signals import StopFlag
 from nmt.training.learner import Learner, StepStats
 from nmt.training.monitor import Monitor
@@ -246,7 +246,7 @@ class Trainer:
             self._say(f"{what}It is left out ({skipped} of at most {config.max_skipped} in a row)")
             return
         self.saver.wait()
-        last = checkpoint.checkpoints(self.run)
+        last = checkpoint.list_checkpoints(self.run)
         # Once the warm-up is over, a run does not go on with another one.
         in_warmup = self.progress.step < config.warmup_steps
         raise TrainingError(
@@ -291,22 +291,22 @@ class Trainer:
             return False
         self.saver.wait()
         here = checkpoint.Checkpoint(Path(), self.progress.step, self.progress.scores)
-        others = checkpoint.lasting(checkpoint.checkpoints(self.run))
+        others = retention.regular(checkpoint.list_checkpoints(self.run))
         others = [one for one in others if one.step != here.step]
-        ranked = checkpoint.best_first([*others, here], config.metric)
+        ranked = retention.best_first([*others, here], config.metric)
         return here in ranked[: config.keep_best]
 
     def _save(self, *, only_to_resume: bool) -> None:
         if self._saved == self.progress and (only_to_resume or not self._saved_only_to_resume):
             return
-        path = checkpoint.checkpoint_path(self.run, self.progress.step)
+        path = layout.checkpoint_path(self.run, self.progress.step)
         state = asdict(self.progress) | {"data": self.train_data.key}
         state["only_to_resume"] = only_to_resume
         config = self.config.train
 
         def write(tensors: Tensors) -> None:
             checkpoint.save_checkpoint(path, tensors, state)
-            checkpoint.prune(self.run, config.keep_last, config.keep_best, config.metric)
+            retention.prune(self.run, config.keep_last, config.keep_best, config.metric)
 
         self.saver.start(write, self.learner.tensors())
         self._saved = replace(self.progress)
@@ -317,12 +317,12 @@ class Trainer:
         config = self.config.train
         if config.average == "none":
             return
-        chosen = checkpoint.choose_to_average(
+        chosen = retention.choose_to_average(
             self.run, config.average, config.average_count, config.metric
         )
         if len(chosen) < 2:
             return
-        weights = checkpoint.average_weights([one.path for one in chosen])
+        weights = average.average_weights([one.path for one in chosen])
         scores: dict[str, float] = {}
         if self.validator:
             self.monitor.doing("validating the average")
@@ -337,10 +337,10 @@ class Trainer:
         best = self.progress.best
         if scores and best is not None and not self._is_as_good(scores[config.metric], best):
             self.monitor.say(f"the average of steps {listing} is worse than the best checkpoint")
-            checkpoint.drop_average(self.run)  # one of earlier steps would be preferred
+            average.delete_average(self.run)  # one of earlier steps would be preferred
             return
         signatures = self.validator.signatures if self.validator else {}
-        checkpoint.save_average(self.run, weights, steps, scores, signatures)
+        average.save_average(self.run, weights, steps, scores, signatures)
         self.monitor.say(f"averaged the checkpoints of steps {listing}")
 
     def _better(self, value: float, than: float) -> bool:
@@ -350,7 +350,7 @@ class Trainer:
         return math.isfinite(value) and not self._better(as_value, value)
 
     def _resume(self) -> None:
-        found = checkpoint.newest_whole(self.run, self._say)
+        found = checkpoint.newest_intact(self.run, self._say)
         if found is None:
             return
         state = checkpoint.read_state(found.path)
@@ -371,7 +371,7 @@ class Trainer:
             ) from error
         self._saved = replace(self.progress)
         self._saved_only_to_resume = found.only_to_resume
-        if found != checkpoint.checkpoints(self.run)[-1]:  # which the user was told of before
+        if found != checkpoint.list_checkpoints(self.run)[-1]:  # which the user was told of before
             self._say(f"{self.run}: resuming from step {self.progress.step} instead")
 
     def _say(self, text: str) -> None:

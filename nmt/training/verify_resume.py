@@ -15,7 +15,7 @@ from torch import Tensor
 from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.errors import ConfigError, Interrupted, NmtError, TrainingError
-from nmt.runs import checkpoint
+from nmt.runs import checkpoint, layout, retention
 from nmt.signals import StopFlag
 from nmt.training.run import train
 
@@ -124,14 +124,14 @@ def _first_difference(straight: Path, resumed: Path, steps: int) -> str | None:
     for (step, one), (_, other) in zip(_losses(straight), _losses(resumed), strict=True):
         if one != other:
             return f"the loss of step {step} is {one!r} and {other!r}"
-    last = [checkpoint.checkpoint_path(run, steps) for run in (straight, resumed)]
+    last = [layout.checkpoint_path(run, steps) for run in (straight, resumed)]
     for file in _FILES:
         if difference := _first_different_tensor(file, *last):
             return difference
     kept = [_kept(run) for run in (straight, resumed)]
     if kept[0] != kept[1]:
         return f"the checkpoints kept and their scores are {kept[0]} and {kept[1]}"
-    chosen = [checkpoint.choose_weights(run, "loss") for run in (straight, resumed)]
+    chosen = [retention.choose_weights(run, "loss") for run in (straight, resumed)]
     if chosen[0].name != chosen[1].name:
         return f"the weights that translate are {chosen[0].name} and {chosen[1].name}"
     return _first_different_tensor("weights", *chosen)
@@ -139,7 +139,7 @@ def _first_difference(straight: Path, resumed: Path, steps: int) -> str | None:
 
 def _kept(run: Path) -> dict[str, dict[str, float]]:
     """Read the names and scores of all weights of a run."""
-    directories = [one.path for one in checkpoint.checkpoints(run)]
+    directories = [one.path for one in checkpoint.list_checkpoints(run)]
     directories += [folder for folder in (run / "averaged",) if folder.is_dir()]
     return {folder.name: checkpoint.read_state(folder)["scores"] for folder in directories}
 

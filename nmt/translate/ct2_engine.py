@@ -15,8 +15,9 @@ from nmt.config.search import SearchOptions
 from nmt.data.lengths import LengthModel
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, FileError
-from nmt.runs.checkpoint import faults, load_run_config
 from nmt.runs.exported import is_exported, num_positions, vocabulary
+from nmt.runs.layout import load_run_config
+from nmt.runs.manifest import problems
 from nmt.runs.model import read_lengths
 from nmt.search.hypothesis import Hypothesis, normalized_score
 
@@ -87,8 +88,8 @@ class CTranslate2Engine:
             raise FileError(
                 f"{directory}: not a model for CTranslate2; `nmt export` makes one from a run"
             )
-        for fault in faults(directory):
-            raise FileError(fault)
+        for problem in problems(directory):
+            raise FileError(problem)
         model = ExportedModel(
             load_run_config(directory),
             Tokenizers.load(directory),

@@ -12,7 +12,7 @@ import translation
 import training
 from nmt import files
 from nmt.errors import FileError, NmtError
-from nmt.runs.checkpoint import files_of
+from nmt.runs.layout import files_of
 
 
 def main() -> None:

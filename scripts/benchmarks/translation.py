@@ -329,7 +329,8 @@ def _make_random_run(options: argparse.Namespace, folder: Path) -> Path:
     from nmt.config.load import dump_config
     from nmt.data.tokenizer import train_tokenizers
     from nmt.model.build import make_network
-    from nmt.runs.checkpoint import save_average, save_directory
+    from nmt.runs.average import save_average
+    from nmt.runs.manifest import save_directory
 
     config = make_config(options, options.random, folder / "cache")
     tokenizers = train_tokenizers(config)

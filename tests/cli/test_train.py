@@ -20,7 +20,7 @@ from nmt.cli import app
 from nmt.config.load import load_config
 from nmt.config.models import MODELS
 from nmt.config.schema import Config
-from nmt.runs import checkpoint
+from nmt.runs import checkpoint, layout, manifest
 from nmt.runs import model as trained_model
 
 WORDS = ["ab", "bad", "cab", "dab", "fed", "gab", "head", "jade"]
@@ -88,7 +88,7 @@ def test_train_end_to_end_in_the_default_directory(folder: Path) -> None:
     assert "\x1b" not in err
     run = folder / "runs" / "tiny"
     assert load_config(run / "config.yaml").train.seed == 7
-    assert [found.step for found in checkpoint.checkpoints(run)] == [2, 4]
+    assert [found.step for found in checkpoint.list_checkpoints(run)] == [2, 4]
     model = trained_model.load_model(run)
     assert model.weights.name == "step-00000004"
 
@@ -167,8 +167,8 @@ def test_a_signal_ends_the_process_and_the_same_command_goes_on(
     assert training.returncode == code, err
     assert "Traceback" not in err
     run = folder / "runs" / "tiny"
-    [saved] = checkpoint.checkpoints(run)
-    checkpoint.verify(saved.path)
+    [saved] = checkpoint.list_checkpoints(run)
+    manifest.verify(saved.path)
     assert f"nmt: stopped at step {saved.step}, saved in runs/tiny; the same command" in err
     end = saved.step + 2
     result = nmt("train", "tiny.yaml", f"train.max_steps={end}", "train.save_every=100000")
@@ -257,7 +257,7 @@ def test_average_of_the_last_and_of_the_best(nmt: Callable[..., Result], folder:
     assert result.exit_code == 0, result.output
     assert "averaged the checkpoints of steps 4, 6" in result.stderr
     assert trained_model.load_model(run).weights.name == "averaged"
-    paths = [checkpoint.checkpoint_path(run, step) for step in (4, 6)]
+    paths = [layout.checkpoint_path(run, step) for step in (4, 6)]
     one, other, mean = (
         checkpoint.load_tensors(path, "weights") for path in (*paths, run / "averaged")
     )

@@ -20,7 +20,7 @@ from nmt.convert.ctranslate2 import export_ctranslate2
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.errors import ConfigError, FileError
 from nmt.model.build import make_network
-from nmt.runs.checkpoint import read_manifest
+from nmt.runs.manifest import read_manifest
 from nmt.runs.model import TrainedModel
 from nmt.translate.ct2_engine import CTranslate2Engine
 from nmt.translate.translator import Translation, Translator

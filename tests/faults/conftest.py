@@ -22,7 +22,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.runs import checkpoint
+from nmt.runs import checkpoint, layout, manifest
 
 WORDS = ["ab", "bad", "cab", "dab", "fed", "gab", "head", "jade", "keg", "lab"]
 TIMEOUT_SECONDS = 120
@@ -128,7 +128,7 @@ class Folder:
 
     def steps(self, run: str = "run") -> list[int]:
         """Return the steps of the checkpoints of a run."""
-        return [entry.step for entry in checkpoint.checkpoints(self.path / run)]
+        return [entry.step for entry in checkpoint.list_checkpoints(self.path / run)]
 
     def metrics(self, run: str = "run") -> list[dict[str, Any]]:
         """Return the records of metrics.jsonl."""
@@ -141,8 +141,8 @@ class Folder:
 
     def tensors(self, step: int, run: str = "run") -> dict[str, Tensor]:
         """Return all tensors of a checkpoint: weights, optimizer and random state."""
-        path = checkpoint.checkpoint_path(self.path / run, step)
-        checkpoint.verify(path)
+        path = layout.checkpoint_path(self.path / run, step)
+        manifest.verify(path)
         return {
             f"{name}/{key}": tensor
             for name in ("weights", "optimizer", "random")
@@ -151,7 +151,7 @@ class Folder:
 
     def state(self, step: int, run: str = "run") -> dict[str, Any]:
         """Return the state of a checkpoint."""
-        return checkpoint.read_state(checkpoint.checkpoint_path(self.path / run, step))
+        return checkpoint.read_state(layout.checkpoint_path(self.path / run, step))
 
     def leftovers(self) -> list[str]:
         """Return the temporary files that were left behind."""

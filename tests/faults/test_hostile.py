@@ -143,7 +143,7 @@ def test_fault_32_training_does_not_write_through_links_in_a_run(folder: Folder)
     (run / "checkpoints").mkdir(parents=True)
     for name in ("config.yaml.tmp", "config.yaml", "metrics.jsonl", "finished.tmp"):
         (run / name).symlink_to(outside / "file")
-    folder.train().refused(4, "config.yaml: is in the way, and of no training")
+    folder.train().refused(4, "config.yaml: exists, but not as part of a training run")
     (run / "config.yaml").unlink()
     for name in ("tokenizer.tmp", "checkpoints/step-00000004.tmp"):
         (run / name).symlink_to(outside)

@@ -75,7 +75,7 @@ def test_fault_02_verify_resume_compares_what_is_kept(folder: Folder) -> None:
     average = ["train.average=last", "train.average_count=2", valid]
     command = ["train", "tiny.yaml", *average, "train.max_steps=9", "--verify-resume", "9"]
     folder.nmt(*command).succeeded()
-    folder.write("sitecustomize.py", "import nmt.runs.checkpoint as c; c.lasting = list")
+    folder.write("sitecustomize.py", "import nmt.runs.retention as r; r.regular = list")
     failed = folder.nmt(*command, env={"PYTHONPATH": folder_first(folder)})
     failed.refused(5, "resuming is not exact", "the checkpoints kept and their scores are")
 

@@ -100,7 +100,7 @@ def test_fault_09_damaged_checkpoint(folder: Folder, damage: str) -> None:
     folder.nmt("translate", str(newest), text="ab\n").refused(4, named)
     resumed = folder.train("train.save_every=1").succeeded()
     assert named in resumed.err
-    assert "falling back to the checkpoint before" in resumed.err
+    assert "falling back to the previous checkpoint" in resumed.err
     assert [step for step, _ in folder.losses()] == [1, 2, 3, 4]
     assert same(folder.tensors(3), before)
 
@@ -158,7 +158,7 @@ def test_fault_12_two_trainers(folder: Folder) -> None:
             assert first.stderr.readline()
         first.send_signal(signal.SIGSTOP)  # alive, and holding the lock
         steps = folder.steps()
-        folder.train().refused(4, "run: another training is running in it; wait for it or choose")
+        folder.train().refused(4, "run: another training run is running in it; wait for it or")
         assert folder.steps() == steps
     finally:
         first.kill()

@@ -87,7 +87,7 @@ def test_fault_16_sigint_twice(folder: Folder) -> None:
     sigint = send(signal.SIGINT)
     fault = before_call(1, "nmt.training.learner:batch_loss", sigint)
     late = f"time.sleep(1.1); {sigint}; time.sleep(60)"
-    fault += before_call(1, "nmt.runs.checkpoint:_replace_directory", late)
+    fault += before_call(1, "nmt.runs.manifest:_replace_directory", late)
     end = folder.train(fault=fault).refused(130, "nmt: interrupted")
     assert "saving …; Ctrl-C again to abandon" in end.err
     assert folder.steps() == [2]

@@ -27,7 +27,7 @@ import nmt
 from nmt.device import choose_device
 from nmt.errors import ConfigError, FileError
 from nmt.model.build import copy_weights, make_network
-from nmt.runs import checkpoint
+from nmt.runs import average, checkpoint, layout, manifest, retention
 from nmt.runs import model as trained_model
 
 
@@ -36,13 +36,13 @@ def tensors(value: float = 1.0) -> dict[str, dict[str, Tensor]]:
 
 
 def save(run: Path, step: int, value: float = 1.0, **scores: float) -> Path:
-    path = checkpoint.checkpoint_path(run, step)
+    path = layout.checkpoint_path(run, step)
     checkpoint.save_checkpoint(path, tensors(value), {"step": step, "scores": scores})
     return path
 
 
 def steps(run: Path) -> list[int]:
-    return [found.step for found in checkpoint.checkpoints(run)]
+    return [found.step for found in checkpoint.list_checkpoints(run)]
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def saved(tmp_path: Path) -> Path:
 
 
 def test_what_was_saved_is_loaded(saved: Path) -> None:
-    checkpoint.verify(saved)
+    manifest.verify(saved)
     loaded = checkpoint.load_tensors(saved, "weights")
     assert loaded.keys() == {"a", "b"}
     assert torch.equal(loaded["a"], torch.full((2, 3), 2.0))
@@ -72,7 +72,7 @@ def test_the_manifest_names_every_other_file(saved: Path) -> None:
 def test_saving_replaces_what_is_there(saved: Path) -> None:
     (saved / "stale").write_text("x")
     checkpoint.save_checkpoint(saved, tensors(3.0), {"step": 5, "scores": {}})
-    checkpoint.verify(saved)
+    manifest.verify(saved)
     assert torch.equal(checkpoint.load_tensors(saved, "weights")["a"], torch.full((2, 3), 3.0))
     assert sorted(path.name for path in saved.parent.iterdir()) == ["step-00000005"]
     assert not (saved / "stale").exists()
@@ -93,7 +93,7 @@ def test_a_save_that_fails_leaves_the_old_checkpoint_whole(
     with pytest.raises(FileError, match=r"cannot save the checkpoint .*needs 0 MB") as caught:
         save(saved.parents[1], step)
     assert caught.value.exit_code == 4
-    checkpoint.verify(saved)
+    manifest.verify(saved)
     assert [path.name for path in saved.parent.iterdir()] == ["step-00000005"]
 
 
@@ -104,44 +104,44 @@ def test_whatever_ends_a_save_leaves_nothing_behind(saved: Path, error: BaseExce
         raise error
 
     with pytest.raises(type(error)):
-        checkpoint.save_directory(saved, fill)
-    checkpoint.verify(saved)
+        manifest.save_directory(saved, fill)
+    manifest.verify(saved)
     assert [path.name for path in saved.parent.iterdir()] == ["step-00000005"]
 
 
 def test_the_manifest_says_what_wrote_it(saved: Path) -> None:
-    manifest = checkpoint.read_manifest(saved)
-    assert manifest["nmt"] == nmt.__version__
-    assert manifest["torch"] == torch.__version__
-    assert manifest["sentencepiece"] == sentencepiece.__version__
-    assert manifest["python"] == ".".join(map(str, sys.version_info[:3]))
+    written = manifest.read_manifest(saved)
+    assert written["nmt"] == nmt.__version__
+    assert written["torch"] == torch.__version__
+    assert written["sentencepiece"] == sentencepiece.__version__
+    assert written["python"] == ".".join(map(str, sys.version_info[:3]))
 
 
 def test_scores_that_are_not_finite_are_null_in_the_file_and_never_best(tmp_path: Path) -> None:
     save(tmp_path, 1, loss=math.nan, ppl=math.inf, bleu=3.0)
     save(tmp_path, 2, loss=9.0)
-    text = (checkpoint.checkpoint_path(tmp_path, 1) / "state.json").read_text("utf-8")
+    text = (layout.checkpoint_path(tmp_path, 1) / "state.json").read_text("utf-8")
     assert json.loads(text)["scores"] == {"loss": None, "ppl": None, "bleu": 3.0}
-    found = checkpoint.checkpoints(tmp_path)
+    found = checkpoint.list_checkpoints(tmp_path)
     assert math.isnan(found[0].scores["loss"])
     assert found[0].scores["bleu"] == 3.0
-    assert [one.step for one in checkpoint.best_first(found, "loss")] == [2]
+    assert [one.step for one in retention.best_first(found, "loss")] == [2]
 
 
 def test_a_write_that_fails_after_the_tensors_leaves_the_old_checkpoint_whole(
     saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = checkpoint._write_json
+    write = manifest.write_json
 
     def full(path: Path, value: object) -> None:
         if path.name == "manifest.json":
             raise OSError(28, "No space left on device")
         write(path, value)
 
-    monkeypatch.setattr(checkpoint, "_write_json", full)
+    monkeypatch.setattr(manifest, "write_json", full)
     with pytest.raises(FileError, match="No space left"):
         save(saved.parents[1], 5, 9.0)
-    checkpoint.verify(saved)
+    manifest.verify(saved)
     assert torch.equal(checkpoint.load_tensors(saved, "weights")["a"], torch.full((2, 3), 2.0))
 
 
@@ -176,9 +176,9 @@ def test_a_process_killed_while_it_saves_leaves_a_whole_checkpoint(
             pass
         else:
             assert calls <= call
-    checkpoint.clear_up(tmp_path)
+    layout.clean_up(tmp_path)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000005"]
-    found = checkpoint.newest_whole(tmp_path, pytest.fail)
+    found = checkpoint.newest_intact(tmp_path, pytest.fail)
     assert found is not None
     value = checkpoint.load_tensors(found.path, "weights")["a"][0, 0]
     assert value in (2.0, 3.0)
@@ -195,24 +195,24 @@ def test_any_flipped_byte_is_found(saved: Path) -> None:
             damaged[place] ^= 1
             (saved / name).write_bytes(damaged)
             with pytest.raises(FileError, match="damaged") as caught:
-                checkpoint.verify(saved)
+                manifest.verify(saved)
             assert str(saved / name) in str(caught.value)
         (saved / name).write_bytes(whole)
-    checkpoint.verify(saved)
+    manifest.verify(saved)
 
 
 def test_a_truncated_file_is_found(saved: Path) -> None:
     path = saved / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(FileError, match=r"weights\.safetensors: damaged"):
-        checkpoint.verify(saved)
+        manifest.verify(saved)
 
 
 def test_every_fault_is_named(saved: Path) -> None:
-    assert list(checkpoint.faults(saved)) == []
+    assert list(manifest.problems(saved)) == []
     (saved / "state.json").unlink()
     (saved / "weights.safetensors").write_bytes(b"")
-    assert [fault.split(":")[0] for fault in checkpoint.faults(saved)] == [
+    assert [fault.split(":")[0] for fault in manifest.problems(saved)] == [
         str(saved / "state.json"),
         str(saved / "weights.safetensors"),
     ]
@@ -221,7 +221,7 @@ def test_every_fault_is_named(saved: Path) -> None:
 def test_a_missing_file_is_found(saved: Path) -> None:
     (saved / "state.json").unlink()
     with pytest.raises(FileError, match=r"state\.json: missing"):
-        checkpoint.verify(saved)
+        manifest.verify(saved)
 
 
 def change_manifest(directory: Path, **changes: Any) -> None:
@@ -238,7 +238,7 @@ def test_a_manifest_cannot_name_files_elsewhere(saved: Path, name: str) -> None:
     (saved / "sub" / "file").write_text("x")
     change_manifest(saved, files={name: {"size": 1, "sha256": "0"}})
     with pytest.raises(FileError, match="not a plain file of the model directory"):
-        checkpoint.verify(saved)
+        manifest.verify(saved)
 
 
 def test_a_symbolic_link_is_refused_though_its_content_is_right(saved: Path) -> None:
@@ -246,26 +246,26 @@ def test_a_symbolic_link_is_refused_though_its_content_is_right(saved: Path) -> 
     path.rename(saved.parent / "elsewhere")
     path.symlink_to(saved.parent / "elsewhere")
     with pytest.raises(FileError, match="not a plain file of the model directory"):
-        checkpoint.verify(saved)
+        manifest.verify(saved)
 
 
 def test_a_manifest_must_name_the_weights(saved: Path) -> None:
-    manifest = {"format": checkpoint.FORMAT, "nmt": "0", "files": {}}
-    (saved / "manifest.json").write_text(json.dumps(manifest), "utf-8")
-    with pytest.raises(FileError, match="does not name the weights"):
-        checkpoint.verify(saved)
+    empty = {"format": manifest.FORMAT, "nmt": "0", "files": {}}
+    (saved / "manifest.json").write_text(json.dumps(empty), "utf-8")
+    with pytest.raises(FileError, match="does not list weights"):
+        manifest.verify(saved)
 
 
 def test_a_newer_format_is_refused(saved: Path) -> None:
-    change_manifest(saved, format=checkpoint.FORMAT + 1, nmt="9.9")
+    change_manifest(saved, format=manifest.FORMAT + 1, nmt="9.9")
     with pytest.raises(FileError, match=r"by nmt 9\.9, newer than this nmt .*upgrade"):
-        checkpoint.verify(saved)
+        manifest.verify(saved)
 
 
 def test_a_name_longer_than_any_file_has_is_refused(saved: Path) -> None:
     change_manifest(saved, files={"x" * 300: {"size": 1, "sha256": "0"}})
     with pytest.raises(FileError, match="cannot be read: File name too long"):
-        checkpoint.verify(saved)
+        manifest.verify(saved)
 
 
 @pytest.mark.parametrize(
@@ -275,14 +275,14 @@ def test_a_state_that_is_none_is_refused(saved: Path, state: dict[str, Any]) -> 
     (saved / "state.json").write_text(json.dumps(state), "utf-8")
     with pytest.raises(FileError, match=r"state\.json: not the state of a checkpoint"):
         checkpoint.read_state(saved)
-    assert checkpoint.checkpoints(saved.parents[1])[0].scores == {}
+    assert checkpoint.list_checkpoints(saved.parents[1])[0].scores == {}
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "1", "files": {}}', "[" * 100_000])
 def test_a_manifest_that_is_none_is_refused(saved: Path, text: str) -> None:
     (saved / "manifest.json").write_text(text, "utf-8")
     with pytest.raises(FileError, match=r"manifest\.json"):
-        checkpoint.verify(saved)
+        manifest.verify(saved)
 
 
 class Marker:
@@ -325,21 +325,21 @@ def test_pruning_keeps_the_newest_and_the_best(tmp_path: Path) -> None:
     for step, loss in enumerate([5.0, 1.0, 3.0, 2.0, 4.0, 6.0], 1):
         save(tmp_path, step, loss=loss, bleu=loss)
     save(tmp_path, 7)
-    checkpoint.prune(tmp_path, keep_last=2, keep_best=2, metric="loss")
+    retention.prune(tmp_path, keep_last=2, keep_best=2, metric="loss")
     assert steps(tmp_path) == [2, 4, 6, 7]
-    checkpoint.prune(tmp_path, keep_last=1, keep_best=1, metric="bleu")
+    retention.prune(tmp_path, keep_last=1, keep_best=1, metric="bleu")
     assert steps(tmp_path) == [6, 7]
-    checkpoint.prune(tmp_path, keep_last=1, keep_best=0, metric="bleu")
+    retention.prune(tmp_path, keep_last=1, keep_best=0, metric="bleu")
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000007"]
 
 
 def test_the_older_of_two_that_are_as_good_is_the_best(tmp_path: Path) -> None:
     for step in (1, 2, 3):
         save(tmp_path, step, loss=1.0, chrf=float(step > 1))
-    found = checkpoint.checkpoints(tmp_path)
-    assert checkpoint.best_first(found, "loss")[0].step == 1
-    assert checkpoint.best_first(found, "chrf")[0].step == 2
-    assert checkpoint.best_first(found, "bleu") == []
+    found = checkpoint.list_checkpoints(tmp_path)
+    assert retention.best_first(found, "loss")[0].step == 1
+    assert retention.best_first(found, "chrf")[0].step == 2
+    assert retention.best_first(found, "bleu") == []
 
 
 def test_a_damaged_newest_checkpoint_falls_back_with_a_warning(tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ def test_a_damaged_newest_checkpoint_falls_back_with_a_warning(tmp_path: Path) -
     (tmp_path / "checkpoints" / "step-00000003" / "weights.safetensors").write_bytes(b"")
     (tmp_path / "checkpoints" / "step-00000002" / "manifest.json").unlink()
     warnings: list[str] = []
-    found = checkpoint.newest_whole(tmp_path, warnings.append)
+    found = checkpoint.newest_intact(tmp_path, warnings.append)
     assert found is not None
     assert found.step == 1
     assert len(warnings) == 2
@@ -369,29 +369,29 @@ def test_what_cannot_be_deleted_is_an_error_with_a_name(
 
     monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(FileError, match="step-00000001: cannot be deleted: "):
-        checkpoint.prune(tmp_path, keep_last=1, keep_best=0, metric="loss")
-    with pytest.raises(FileError, match="cannot be cleared up: "):
-        checkpoint.clear_up(tmp_path)
+        retention.prune(tmp_path, keep_last=1, keep_best=0, metric="loss")
+    with pytest.raises(FileError, match="cannot be cleaned up: "):
+        layout.clean_up(tmp_path)
 
 
 def test_no_checkpoint_is_no_error(tmp_path: Path) -> None:
-    assert checkpoint.newest_whole(tmp_path, pytest.fail) is None
-    assert checkpoint.checkpoints(tmp_path) == []
+    assert checkpoint.newest_intact(tmp_path, pytest.fail) is None
+    assert checkpoint.list_checkpoints(tmp_path) == []
 
 
 def test_the_averaged_weights_are_chosen_then_the_best_then_the_newest(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="no checkpoint in it yet"):
-        checkpoint.choose_weights(tmp_path, "loss")
+        retention.choose_weights(tmp_path, "loss")
     save(tmp_path, 1)
     save(tmp_path, 2)
-    assert checkpoint.choose_weights(tmp_path, "loss").name == "step-00000002"
+    assert retention.choose_weights(tmp_path, "loss").name == "step-00000002"
     save(tmp_path, 1, loss=1.0)
-    assert checkpoint.choose_weights(tmp_path, "loss").name == "step-00000001"
-    assert checkpoint.choose_weights(tmp_path, "bleu").name == "step-00000002"
-    checkpoint.save_average(tmp_path, tensors()["weights"], [1, 2], {})
-    assert checkpoint.choose_weights(tmp_path, "loss").name == "averaged"
-    checkpoint.drop_average(tmp_path)
-    assert checkpoint.choose_weights(tmp_path, "loss").name == "step-00000001"
+    assert retention.choose_weights(tmp_path, "loss").name == "step-00000001"
+    assert retention.choose_weights(tmp_path, "bleu").name == "step-00000002"
+    average.save_average(tmp_path, tensors()["weights"], [1, 2], {})
+    assert retention.choose_weights(tmp_path, "loss").name == "averaged"
+    average.delete_average(tmp_path)
+    assert retention.choose_weights(tmp_path, "loss").name == "step-00000001"
     assert not (tmp_path / "averaged.tmp").exists()
 
 
@@ -405,9 +405,9 @@ def test_the_average_is_the_mean_of_every_element(tmp_path: Path) -> None:
     ]
     paths = []
     for step, named in enumerate(weights):
-        paths.append(checkpoint.checkpoint_path(tmp_path, step))
+        paths.append(layout.checkpoint_path(tmp_path, step))
         checkpoint.save_checkpoint(paths[-1], {"weights": named}, {"step": step, "scores": {}})
-    mean = checkpoint.average_weights(paths)
+    mean = average.average_weights(paths)
     assert mean["b"].tolist() == [3.0]
     assert mean["a"].dtype == torch.float32
     expected = [sum(w["a"].flatten()[i].item() for w in weights) / 3 for i in range(6)]
@@ -415,7 +415,7 @@ def test_the_average_is_the_mean_of_every_element(tmp_path: Path) -> None:
 
 
 def test_the_average_of_one_is_itself(saved: Path) -> None:
-    assert torch.equal(checkpoint.average_weights([saved])["a"], tensors(2.0)["weights"]["a"])
+    assert torch.equal(average.average_weights([saved])["a"], tensors(2.0)["weights"]["a"])
 
 
 def test_a_damaged_checkpoint_is_not_averaged(tmp_path: Path) -> None:
@@ -423,15 +423,15 @@ def test_a_damaged_checkpoint_is_not_averaged(tmp_path: Path) -> None:
     with (paths[1] / "weights.safetensors").open("ab") as file:
         file.write(b"x")
     with pytest.raises(FileError, match="step-00000002"):
-        checkpoint.average_weights(paths)
+        average.average_weights(paths)
 
 
 def test_checkpoints_of_different_models_are_not_averaged(tmp_path: Path, saved: Path) -> None:
-    other = checkpoint.checkpoint_path(tmp_path, 6)
+    other = layout.checkpoint_path(tmp_path, 6)
     named = {"weights": {"a": torch.zeros(3, 2), "b": torch.arange(4.0)}}
     checkpoint.save_checkpoint(other, named, {"step": 6, "scores": {}})
     with pytest.raises(FileError, match="not of the same model"):
-        checkpoint.average_weights([saved, other])
+        average.average_weights([saved, other])
 
 
 def test_the_last_or_the_best_are_averaged(tmp_path: Path) -> None:
@@ -439,7 +439,7 @@ def test_the_last_or_the_best_are_averaged(tmp_path: Path) -> None:
         save(tmp_path, step, loss=loss)
 
     def chosen(which: str, count: int) -> list[int]:
-        return [c.step for c in checkpoint.choose_to_average(tmp_path, which, count, "loss")]
+        return [c.step for c in retention.choose_to_average(tmp_path, which, count, "loss")]
 
     assert chosen("last", 2) == [3, 4]
     assert chosen("best", 2) == [1, 3]
@@ -451,7 +451,7 @@ def test_the_last_or_the_best_are_averaged(tmp_path: Path) -> None:
 _HOLD = """
 import sys, time
 from pathlib import Path
-from nmt.runs.checkpoint import locked
+from nmt.runs.layout import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -466,12 +466,12 @@ def test_a_run_is_held_by_one_process_and_freed_when_it_dies(tmp_path: Path) -> 
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(FileError, match="another training is running"), checkpoint.locked(run):
+        with pytest.raises(FileError, match="another training run is running"), layout.locked(run):
             pytest.fail("held twice")
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.communicate()
-    with checkpoint.locked(run):
+    with layout.locked(run):
         pass
 
 
@@ -482,7 +482,7 @@ def test_a_disk_without_locks_is_an_error(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(fcntl, "flock", flock)
     with (
         pytest.raises(FileError, match="cannot be locked: No locks available; choose"),
-        checkpoint.locked(tmp_path),
+        layout.locked(tmp_path),
     ):
         pytest.fail("locked")
 
@@ -491,7 +491,7 @@ def test_a_run_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with (
         pytest.raises(FileError, match="cannot be written"),
-        checkpoint.locked(tmp_path / "file" / "run"),
+        layout.locked(tmp_path / "file" / "run"),
     ):
         pytest.fail("made a directory in a file")
 
@@ -557,7 +557,7 @@ def test_why_there_is_no_cuda(
 
 def test_a_directory_of_runs_names_them(run: Path) -> None:
     with pytest.raises(FileError, match="a directory of models, not one") as caught:
-        checkpoint.find_run(run.parent)
+        layout.find_run(run.parent)
     assert f"\n  {run}" in str(caught.value)
 
 
@@ -593,7 +593,7 @@ def test_a_damaged_tokenizer_is_refused(run: Path) -> None:
         trained_model.load_model(run)
     model.write_bytes(whole)
     (model.parent / "src.model").write_bytes(whole)
-    with pytest.raises(FileError, match="not the SentencePiece models that its manifest names"):
+    with pytest.raises(FileError, match="not the SentencePiece models that its manifest lists"):
         trained_model.load_model(run)
     (model.parent / "src.model").unlink()
     trained_model.load_model(run)
@@ -603,7 +603,7 @@ def test_a_damaged_tokenizer_is_refused(run: Path) -> None:
 
 
 def test_a_tokenizer_of_a_newer_format_is_refused(run: Path) -> None:
-    change_manifest(run / "tokenizer", format=checkpoint.FORMAT + 1, nmt="9.9")
+    change_manifest(run / "tokenizer", format=manifest.FORMAT + 1, nmt="9.9")
     with pytest.raises(FileError, match=r"tokenizer: .* by nmt 9\.9, newer than"):
         trained_model.load_model(run)
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from nmt.cli import app
 from nmt.errors import FileError
-from nmt.runs import checkpoint
+from nmt.runs import average, checkpoint, layout, manifest
 from nmt.runs import model as trained_model
 from nmt.runs.info import inspect, render
 
@@ -35,7 +35,7 @@ def nmt(*arguments: str) -> Result:
 
 def add(run: Path, step: int, **scores: float) -> Path:
     """Save the weights of the run once more, as those of another step."""
-    path = checkpoint.checkpoint_path(run, step)
+    path = layout.checkpoint_path(run, step)
     weights = checkpoint.load_tensors(run / STEP, "weights")
     checkpoint.save_checkpoint(path, {"weights": weights}, {"step": step, "scores": scores})
     return path
@@ -93,7 +93,7 @@ def test_separate_vocabularies_and_embeddings(run: Path) -> None:
     shapes = {"src_embedding.weight": (7, 4), "tgt_embedding.weight": (9, 4)}
     shapes |= {"projection.weight": (9, 4), "encoder_norm.bias": (4,), "decoder_norm.bias": (5,)}
     named = {name: torch.zeros(shape) for name, shape in shapes.items()}
-    path = checkpoint.checkpoint_path(run, 70)
+    path = layout.checkpoint_path(run, 70)
     checkpoint.save_checkpoint(path, {"weights": named}, {"step": 70, "scores": {}})
     info = inspect(run)
     assert info.vocabulary == {"src": 7, "tgt": 9}
@@ -109,7 +109,7 @@ def test_why_these_weights(run: Path) -> None:
     assert [one.step for one in info.checkpoints] == [60, 70, 80]
     weights = checkpoint.load_tensors(run / STEP, "weights")
     signatures = {"bleu": "nrefs:1|version:2.6.0"}
-    checkpoint.save_average(run, weights, [70, 80], {"loss": 1.5, "bleu": 9.5}, signatures)
+    average.save_average(run, weights, [70, 80], {"loss": 1.5, "bleu": 9.5}, signatures)
     lines = list(render(inspect(run)))
     assert "weights     averaged: the mean of steps 70, 80" in lines
     assert "bleu        nrefs:1|version:2.6.0" in lines
@@ -218,15 +218,15 @@ def test_a_checkpoint_deleted_meanwhile_is_no_damage(
 ) -> None:
     """As a training does, which needs no pause for this."""
     add(run, 50)
-    verify = checkpoint.verify
+    verify = manifest.verify
 
     def deleted_before(directory: Path) -> None:
         if directory.name == "step-00000050":
             shutil.rmtree(directory, ignore_errors=True)
         verify(directory)
 
-    monkeypatch.setattr(checkpoint, "verify", deleted_before)
-    with checkpoint.locked(run):
+    monkeypatch.setattr(manifest, "verify", deleted_before)
+    with layout.locked(run):
         info = inspect(run)
     assert info.faults == []
     assert info.verified == ["tokenizer", "step-00000060"]
@@ -236,14 +236,14 @@ def test_a_checkpoint_replaced_meanwhile_is_no_damage(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Any] = []
-    measure = checkpoint.measure
+    measure = manifest.measure
 
     def replaced_before(path: Path) -> dict[str, Any]:
         calls.append(path)
         measured = measure(path)
         return measured if len(calls) > 1 else {**measured, "size": 0}
 
-    monkeypatch.setattr(checkpoint, "measure", replaced_before)
+    monkeypatch.setattr(manifest, "measure", replaced_before)
     assert inspect(run).faults == []
 
 

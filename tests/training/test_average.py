@@ -12,7 +12,7 @@ from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.errors import DataError, FileError
 from nmt.report.gather import gather
-from nmt.runs import checkpoint
+from nmt.runs import checkpoint, layout
 from nmt.runs.info import inspect, render
 from nmt.training.average import average_checkpoints
 
@@ -91,7 +91,7 @@ def test_averaging_keeps_out_of_a_running_training(
 ) -> None:
     run = tiny_run().train(make_config(**KEYS))
     with (
-        checkpoint.locked(run.path),
+        layout.locked(run.path),
         pytest.raises(FileError, match=r"is running in it; .*or stop it"),
     ):
         average(run)

@@ -15,7 +15,7 @@ from nmt.data import corpus
 from nmt.data.corpus import fingerprint
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, DataError, FileError
-from nmt.runs import checkpoint
+from nmt.runs import layout, manifest
 from nmt.runs import model as trained_model
 from nmt.training import continuing
 from nmt.training import run as run_module
@@ -41,7 +41,7 @@ def test_a_run_directory_holds_all_that_the_model_is(
         "lock",
     }
     assert load_config(run.path / "config.yaml") == config
-    checkpoint.verify(checkpoint.checkpoint_path(run.path, 2))
+    manifest.verify(layout.checkpoint_path(run.path, 2))
     assert trained_model.load_model(run.path).config == config
 
 
@@ -329,8 +329,8 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_made(
 def test_two_trainings_do_not_share_a_directory(make_config: MakeConfig, tiny_run: MakeRun) -> None:
     run = tiny_run()
     with (
-        checkpoint.locked(run.path),
-        pytest.raises(FileError, match="another training is running"),
+        layout.locked(run.path),
+        pytest.raises(FileError, match="another training run is running"),
     ):
         run.train(make_config(max_steps=1))
     run.train(make_config(max_steps=1))
@@ -356,7 +356,7 @@ def test_files_of_the_user_are_not_touched(make_config: MakeConfig, tiny_run: Ma
         (run.path / name).parent.mkdir(parents=True, exist_ok=True)
         (run.path / name).write_text("mine")
     for way in ("tokenizer", "config.yaml"):
-        with pytest.raises(FileError, match=f"{way}: is in the way, and of no training"):
+        with pytest.raises(FileError, match=f"{way}: exists, but not as part of a training run"):
             run.train(make_config(max_steps=1))
         assert {(run.path / name).read_text() for name in kept} == {"mine"}
         kept = [name for name in kept if not name.startswith(way)]

@@ -28,7 +28,7 @@ from nmt.model.convolutional import ConvolutionalNetwork
 from nmt.model.network import Network
 from nmt.model.recurrent import RecurrentNetwork
 from nmt.model.transformer import Transformer
-from nmt.runs import checkpoint
+from nmt.runs import average, checkpoint, layout, manifest, retention
 from nmt.runs import model as trained_model
 from nmt.signals import StopFlag
 from nmt.training import learner as learner_module
@@ -46,7 +46,7 @@ MakeRun = Callable[..., TinyRun]
 
 def everything(run: TinyRun, step: int) -> dict[str, Tensor]:
     """All tensors of a checkpoint: weights, optimizer and random state."""
-    path = checkpoint.checkpoint_path(run.path, step)
+    path = layout.checkpoint_path(run.path, step)
     return {
         f"{name}/{key}": tensor
         for name in ("weights", "optimizer", "random")
@@ -171,15 +171,15 @@ def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(
 ) -> None:
     whole = tiny_run("whole").train(make_config(max_steps=6, save_every=2))
     cut = tiny_run("cut").train(make_config(max_steps=4, save_every=2))
-    with (checkpoint.checkpoint_path(cut.path, 4) / "weights.safetensors").open("r+b") as file:
+    with (layout.checkpoint_path(cut.path, 4) / "weights.safetensors").open("r+b") as file:
         file.truncate(100)
     cut.train(make_config(max_steps=6, save_every=2))
     assert "weights.safetensors: damaged" in cut.said
-    assert "falling back to the checkpoint before" in cut.said
+    assert "falling back to the previous checkpoint" in cut.said
     assert differing(everything(whole, 6), everything(cut, 6)) == []
     assert whole.losses() == cut.losses()
     # The damaged one is whole again.
-    checkpoint.verify(checkpoint.checkpoint_path(cut.path, 4))
+    manifest.verify(layout.checkpoint_path(cut.path, 4))
     assert differing(everything(whole, 4), everything(cut, 4)) == []
 
 
@@ -239,8 +239,8 @@ def test_a_signal_during_validation_is_honoured_and_the_validation_made_up_for(
     cut.train(config)
     assert differing(everything(whole, 6), everything(cut, 6)) == []
     assert cut.metrics("valid") == whole.metrics("valid")
-    assert [c.scores for c in checkpoint.checkpoints(cut.path)] == [
-        c.scores for c in checkpoint.checkpoints(whole.path)
+    assert [c.scores for c in checkpoint.list_checkpoints(cut.path)] == [
+        c.scores for c in checkpoint.list_checkpoints(whole.path)
     ]
 
 
@@ -289,13 +289,13 @@ def test_an_interruption_leaves_no_trace(
         signal_at(step)
         with pytest.raises(Interrupted):
             cut.train(config)
-        assert checkpoint.checkpoints(cut.path)[-1].only_to_resume
-        assert checkpoint.choose_weights(cut.path, "loss").name == "step-00000002"
+        assert checkpoint.list_checkpoints(cut.path)[-1].only_to_resume
+        assert retention.choose_weights(cut.path, "loss").name == "step-00000002"
     assert 3 not in cut.steps()
     cut.train(config)
-    assert checkpoint.checkpoints(cut.path) == [
+    assert checkpoint.list_checkpoints(cut.path) == [
         dataclasses.replace(one, path=cut.path / one.path.relative_to(whole.path))
-        for one in checkpoint.checkpoints(whole.path)
+        for one in checkpoint.list_checkpoints(whole.path)
     ]
     for run in (whole, cut):
         assert checkpoint.read_state(run.path / "averaged")["averaged_steps"] == [4, 8, 10]
@@ -308,9 +308,9 @@ def test_a_checkpoint_to_resume_from_counts_once_it_is_due(
     signal_at(3)
     with pytest.raises(Interrupted):
         run.train(make_config(max_steps=6))
-    assert checkpoint.choose_weights(run.path, "loss").name == "step-00000003"  # the only one
+    assert retention.choose_weights(run.path, "loss").name == "step-00000003"  # the only one
     run.train(make_config(max_steps=3))
-    [found] = checkpoint.checkpoints(run.path)
+    [found] = checkpoint.list_checkpoints(run.path)
     assert not found.only_to_resume
 
 
@@ -342,7 +342,7 @@ def test_patience_ends_training(
     assert [record["step"] for record in run.metrics("valid")] == [1, 2, 3, 4, 5, 6, 7]
     assert f"no better {metric} in 3 validations: training ends" in run.said
     assert 4 in run.steps()
-    assert checkpoint.choose_weights(run.path, metric).name == "step-00000004"
+    assert retention.choose_weights(run.path, metric).name == "step-00000004"
 
 
 def test_patience_counts_over_interruptions(
@@ -381,8 +381,8 @@ def test_the_average_at_the_end_is_of_the_last_checkpoints(
     keys = {"save_every": 2, "keep_last": 4, "average": "last", "average_count": 3}
     run = tiny_run().train(make_config(max_steps=8, **keys))
     assert checkpoint.read_state(run.path / "averaged")["averaged_steps"] == [4, 6, 8]
-    paths = [checkpoint.checkpoint_path(run.path, step) for step in (4, 6, 8)]
-    expected = checkpoint.average_weights(paths)
+    paths = [layout.checkpoint_path(run.path, step) for step in (4, 6, 8)]
+    expected = average.average_weights(paths)
     averaged = checkpoint.load_tensors(run.path / "averaged", "weights")
     assert differing(expected, averaged) == []
     model = trained_model.load_model(run.path)
@@ -397,7 +397,7 @@ def test_the_average_is_kept_if_it_is_no_worse_than_the_best(
     keys = {"save_every": 2, "validate_every": 2, "average": "last", "average_count": 2}
     run = tiny_run().train(make_config(valid=True, max_steps=6, **keys))
     best = "step-00000004" if worse else "averaged"
-    assert checkpoint.choose_weights(run.path, "loss").name == best
+    assert retention.choose_weights(run.path, "loss").name == best
     assert [record["loss"] for record in run.metrics("mean")] == [2.1 if worse else 2.0]
     assert ("is worse than the best checkpoint" in run.said) == worse
 
@@ -408,7 +408,7 @@ def test_an_average_without_a_finite_score_is_not_kept(
     scored(monkeypatch, {0: math.nan, 2: 3.0, 4: 2.0, 6: 4.0})
     keys = {"save_every": 2, "validate_every": 2, "average": "last", "average_count": 2}
     run = tiny_run().train(make_config(valid=True, max_steps=6, **keys))
-    assert checkpoint.choose_weights(run.path, "loss").name == "step-00000004"
+    assert retention.choose_weights(run.path, "loss").name == "step-00000004"
     assert "is worse than the best checkpoint" in run.said
 
 
@@ -418,9 +418,9 @@ def test_an_average_of_earlier_steps_gives_way_to_a_better_checkpoint(
     scored(monkeypatch, {0: 2.5, 2: 3.0, 4: 2.6, 6: 1.0, 8: 1.5})
     keys = {"save_every": 2, "validate_every": 2, "average": "last", "average_count": 2}
     run = tiny_run().train(make_config(valid=True, max_steps=4, **keys))
-    assert checkpoint.choose_weights(run.path, "loss").name == "averaged"
+    assert retention.choose_weights(run.path, "loss").name == "averaged"
     run.train(make_config(valid=True, max_steps=8, **keys))
-    assert checkpoint.choose_weights(run.path, "loss").name == "step-00000006"
+    assert retention.choose_weights(run.path, "loss").name == "step-00000006"
 
 
 # ---------------------------------------------------------------- going wrong
@@ -459,7 +459,7 @@ def test_a_checkpoint_of_another_version_is_refused(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
     run = tiny_run().train(make_config(max_steps=2))
-    path = checkpoint.checkpoint_path(run.path, 2)
+    path = layout.checkpoint_path(run.path, 2)
     state = checkpoint.read_state(path)
     del state["stale"]
     tensors = {
@@ -529,7 +529,7 @@ def test_training_by_each_metric(make_config: MakeConfig, tiny_run: MakeRun, met
     run = tiny_run().train(make_config(valid=True, max_steps=2, metric=metric, valid_sentences=3))
     [record] = run.metrics("valid")
     assert record.keys() == {"kind", "step", "loss", "ppl", "bleu", "chrf"}
-    assert checkpoint.checkpoints(run.path)[0].scores[metric] == record[metric]
+    assert checkpoint.list_checkpoints(run.path)[0].scores[metric] == record[metric]
 
 
 def test_validation_without_translation(make_config: MakeConfig, tiny_run: MakeRun) -> None:
