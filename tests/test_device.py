@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from nmt import device
+from nmt.errors import ConfigError
 
 CPU = torch.device("cpu")
 
@@ -51,3 +52,34 @@ def test_the_memory_limit_of_a_container_applies(monkeypatch: pytest.MonkeyPatch
     before = device.memory_bytes(CPU)
     monkeypatch.setattr(device, "_container_limits", lambda path: [123])
     assert device.memory_bytes(CPU) == 123 < before
+
+
+@pytest.mark.parametrize("name", ["meta", "x", "gpu", ""])
+def test_an_unavailable_device_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"device '{name}': not available; use cpu,"):
+        device.choose_device(name)
+
+
+@pytest.mark.parametrize(
+    ("build", "count", "said"),
+    [
+        (None, 0, "this build of torch is for CPUs only"),
+        ("12.6", 0, "no CUDA device found"),
+        ("12.6", 1, "not available, only cuda:0"),
+        ("12.6", 2, "not available, only cuda:0 to cuda:1"),
+    ],
+)
+def test_the_reason_for_unavailable_cuda_is_given(
+    monkeypatch: pytest.MonkeyPatch, build: str | None, count: int, said: str
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(torch, "empty", fail)
+    monkeypatch.setattr(torch.version, "cuda", build)
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    with pytest.raises(ConfigError) as caught:
+        device.choose_device("cuda:9")
+    assert said in str(caught.value)
+    assert "use cuda" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Files that are no models of CTranslate2 are errors, never crashes."""
+"""Invalid CTranslate2 models are errors, never crashes."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ SOUND = (
 )
 
 
-def test_the_arrays_of_a_model(tmp_path: Path) -> None:
+def test_the_arrays_of_a_model_are_listed(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(SOUND)
-    found = read_variables(tmp_path / "model.bin")
-    assert found == [Variable("encoder/weight", (2, 3), "int8")]
+    variables = read_variables(tmp_path / "model.bin")
+    assert variables == [Variable("encoder/weight", (2, 3), "int8")]
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"\xff" * 100, *(SOUND[:cut] for cut in (3, 20, 30, 45, 60))]
 )
-def test_what_is_no_model(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_model_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.bin").write_bytes(content)
     with pytest.raises(FileError, match=r"model\.bin: cannot be read as a model of CTranslate2"):
         read_variables(tmp_path / "model.bin")

@@ -23,12 +23,6 @@ from nmt.runs.info import inspect, render
 STEP = "checkpoints/step-00000060"
 
 
-@pytest.fixture
-def run(trained_run: Path, tmp_path: Path) -> Path:
-    """A copy of a trained run."""
-    return Path(shutil.copytree(trained_run, tmp_path / "run"))
-
-
 def nmt(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["info", *arguments])
 
