@@ -36,8 +36,9 @@ from nmt.runs.model import TrainedModel, load_model
 from nmt.training.run import train as train_run
 from nmt.translate.align import Aligner, Links
 from nmt.translate.attend import PairAttention, pair_attention
-from nmt.translate.engine import Engine, Networks
+from nmt.translate.engine import Engine
 from nmt.translate.score import PairScore, score_pairs
+from nmt.translate.torch_engine import Networks
 from nmt.translate.translator import Translation, Translator
 from nmt.translate.workers import CAN_FORK, Workers
 

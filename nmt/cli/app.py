@@ -15,6 +15,8 @@ from nmt.errors import DataError, FileError, NmtError, escape
 from nmt.version import __version__
 
 _UsageError: Any = typer.BadParameter.__base__  # typer has no name for it
+_FLAGS: dict[str, str] = {}
+"""Names of parameters and their flags."""
 
 
 class CommandGroup(TyperGroup):
@@ -23,11 +25,12 @@ class CommandGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
+            _FLAGS.update(_flags_of(self))
             _replace_closed_streams()
             with redirect_stderr(cast(TextIO, _LossyStderr(sys.stderr))):
                 return super().invoke(ctx)
         except NmtError as error:
-            _print(f"nmt: {_with_flags(str(error), self, ctx)}")
+            _print(f"nmt: {error}")
             raise typer.Exit(error.exit_code) from error
         except _UsageError as error:  # names a file that does not fit, for example
             error.message = escape(error.message)
@@ -49,15 +52,14 @@ class CommandGroup(TyperGroup):
             raise typer.Exit(130) from error
 
 
-def _with_flags(message: str, group: TyperGroup, ctx: Any) -> str:
-    """Replace the parameters that the library names in backticks by the command's flags."""
-    command = group.get_command(ctx, ctx.invoked_subcommand or "")
-    flags = {
-        parameter.name: max(parameter.opts, key=len)
-        for parameter in (command.params if command else [])
+def _flags_of(group: TyperGroup) -> dict[str, str]:
+    """Return the longest flag of each parameter of the commands, by the parameter's name."""
+    return {
+        str(parameter.name): max(parameter.opts, key=len)
+        for command in group.commands.values()
+        for parameter in command.params
         if parameter.param_type_name == "option"
     }
-    return re.sub(r"`(\w+)`", lambda match: flags.get(match[1], match[0]), message)
 
 
 class _LossyStderr:
@@ -123,4 +125,6 @@ def say(text: str) -> None:
 
 
 def _print(text: str) -> None:
+    # The library names parameters in backticks.
+    text = re.sub(r"`(\w+)`", lambda match: _FLAGS.get(match[1], match[0]), text)
     print(text, file=cast(TextIO, _LossyStderr(sys.stderr)), flush=True)

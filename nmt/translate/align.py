@@ -23,7 +23,7 @@ from nmt.data.tokenizer import Token
 from nmt.errors import ConfigError
 from nmt.model.observe import recorded_weights
 from nmt.runs.model import TrainedModel
-from nmt.translate.engine import padded
+from nmt.translate.torch_engine import padded
 
 NO_WORD = -1
 _PAIRS_PER_BATCH = 64

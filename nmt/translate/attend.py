@@ -17,7 +17,7 @@ from nmt.model.observe import forced_attention
 from nmt.model.transformer import Transformer
 from nmt.runs.model import TrainedModel
 from nmt.translate.align import NO_WORD, word_numbers
-from nmt.translate.engine import Networks
+from nmt.translate.torch_engine import Networks
 
 _DIGITS = 5
 

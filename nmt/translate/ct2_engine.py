@@ -20,6 +20,7 @@ from nmt.runs.layout import load_run_config
 from nmt.runs.manifest import problems
 from nmt.runs.model import read_lengths
 from nmt.search.hypothesis import Hypothesis, normalized_score
+from nmt.translate.engine import never_output, not_finite, output_limits
 
 # Larger batches are divided, so that every thread has work; 32 to 64 is also where CTranslate2
 # is fastest on a CPU.
@@ -28,7 +29,7 @@ _MAX_BATCH_SENTENCES = 64
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """What there is to know of an exported model."""
+    """An exported model."""
 
     config: Config
     tokenizers: Tokenizers
@@ -55,20 +56,20 @@ def require_ctranslate2() -> ModuleType:
 class CTranslate2Engine:
     """Runs what `export_ctranslate2` wrote, as the engine of a `Translator`.
 
-    It finds what nmt's own search finds and scores it the same, but for two cases. CTranslate2
-    ranks by another length penalty; its whole beam is asked for and ranked anew, but of more
-    hypotheses than the beam is wide it has dropped those that it likes least. And it cannot forbid
-    tokens (unknown, padding, begin mark) without sharing out their probability among the others;
-    so only a sentence where they come up is searched again without them. The scores are of a
-    second pass in any case, which also gives those of each token.
+    It finds what nmt's own search finds, with the same scores, except in two cases. CTranslate2
+    ranks by another length penalty; its whole beam is ranked again here, but when more hypotheses
+    finish than the beam holds, it has dropped those that rank lowest for it. And it cannot forbid
+    tokens (unknown, padding, BOS) without redistributing their probability, so only a sentence with
+    such a token in its hypotheses is searched again without them. Scores come from a second pass,
+    which also gives those of each token.
 
     Args:
         directory: the exported model.
         device: where to compute.
-        threads: CPU threads; without it, as many as torch takes.
+        threads: CPU threads; without it, as many as torch uses.
 
     Attributes:
-        num_parallel: 1; it divides batches among its threads by itself.
+        num_parallel: 1; it distributes a batch over its threads itself.
         models: the one model.
         dtype: what CTranslate2 computes in.
         max_positions: tokens that the model has positions for.
@@ -98,23 +99,22 @@ class CTranslate2Engine:
         )
         self.models = [model]
         self.max_positions = num_positions(model.config)
-        # Threads of one search wait for each other by spinning, and lose more than they gain
-        # when anything else runs on the machine; searches beside each other do not.
-        beside = (threads or torch.get_num_threads()) if device.type == "cpu" else 1
+        # Threads of one search busy-wait for each other, which costs more than it gains when
+        # anything else runs on the machine. Independent searches do not.
+        parallel = (threads or torch.get_num_threads()) if device.type == "cpu" else 1
         try:
             self._translator = ctranslate2.Translator(
                 str(directory),
                 device.type,
                 device_index=device.index or 0,
-                inter_threads=beside,
+                inter_threads=parallel,
                 intra_threads=1,
             )
         except (RuntimeError, ValueError) as error:
             raise ConfigError(f"{directory}: CTranslate2 cannot run it here: {error}") from error
         self.dtype = f"ctranslate2 {self._translator.compute_type}"
         self._src, self._tgt = model.tokenizers
-        never = [self._tgt.pad_id, self._tgt.bos_id, self._tgt.unk_id]
-        self._forbidden = frozenset(self._tgt.pieces(never))
+        self._forbidden = frozenset(self._tgt.pieces(never_output(self._tgt)))
         self._ids = {piece: token for token, piece in enumerate(vocabulary(self._tgt))}
 
     def search(
@@ -123,9 +123,9 @@ class CTranslate2Engine:
         """Search translations.
 
         Args:
-            sources: source ids, each with its end mark.
-            keys: not used: nothing is sampled.
-            options: how to search.
+            sources: source ids, each with its EOS.
+            keys: unused, since it does not sample.
+            options: of the search.
 
         Returns:
             For each source the `options.nbest` best hypotheses, best first.
@@ -138,13 +138,13 @@ class CTranslate2Engine:
             raise ConfigError("decode.trees needs a run: CTranslate2 cannot hold to trees")
         if options.samples:
             raise ConfigError("CTranslate2 does not sample here: use the run that was exported")
-        pieces = [self._src.pieces(ids[:-1]) for ids in sources]  # it adds the end mark itself
-        limits = [min(len(ids) + options.max_extra_len, self.max_positions) for ids in sources]
+        pieces = [self._src.pieces(ids[:-1]) for ids in sources]  # it adds EOS itself
+        limits = output_limits(sources, options, self.max_positions)
         highest = max(limits)
         beams = self._beams(pieces, highest, options)
         for place, limit in enumerate(limits):
-            # A batch has one limit. It was too high for a sentence only if the search came as far
-            # as the sentence's own, which shows in the longest hypothesis.
+            # A batch has one limit. It was too high for a sentence only if the longest hypothesis
+            # reached the sentence's own limit.
             if limit < highest and max(map(len, beams[place])) >= limit:
                 [beams[place]] = self._beams([pieces[place]], limit, options)
         return self._scored(pieces, [beam[: options.nbest] for beam in beams], options)
@@ -152,7 +152,7 @@ class CTranslate2Engine:
     def _beams(
         self, pieces: list[list[str]], limit: int, options: SearchOptions
     ) -> list[list[list[str]]]:
-        """Search the hypotheses of each sentence: pieces with the end mark, best first."""
+        """Return the hypotheses of each sentence: pieces with EOS, best first."""
         beams = self._unchecked_beams(pieces, limit, options, forbidden=[])
         again = [
             place
@@ -199,10 +199,7 @@ class CTranslate2Engine:
         beams = []
         for result in results:
             if not all(map(math.isfinite, result.scores)):
-                raise FileError(
-                    f"{self.models[0].weights}: the model's probabilities are not finite: "
-                    "its weights are broken, or too large for its quantization"
-                )
+                raise not_finite(self.models[0])
             found = zip(result.hypotheses, result.scores, strict=True)
             beams.append([hypothesis for hypothesis, _ in sorted(found, key=score, reverse=True)])
         return beams
@@ -210,7 +207,7 @@ class CTranslate2Engine:
     def _scored(
         self, pieces: list[list[str]], beams: list[list[list[str]]], options: SearchOptions
     ) -> list[list[Hypothesis]]:
-        """Score hypotheses with the probabilities that the model gives them."""
+        """Return hypotheses with the scores that the model gives them."""
         eos = self._tgt.pieces([self._tgt.eos_id])
         sources = [src for src, beam in zip(pieces, beams, strict=True) for _ in beam]
         hypotheses = [hypothesis for beam in beams for hypothesis in beam]
@@ -226,7 +223,7 @@ class CTranslate2Engine:
         for beam in beams:
             group = []
             for hypothesis in beam:
-                # It scores an end mark after those too that the limit has ended.
+                # It also scores an EOS after hypotheses that the limit cut off.
                 log_probs = next(results).log_probs[: len(hypothesis)]
                 log_prob = sum(log_probs)
                 score = normalized_score(log_prob, len(hypothesis), options.length_penalty)

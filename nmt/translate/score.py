@@ -14,7 +14,8 @@ from nmt.data.lines import replace_controls
 from nmt.errors import DataError
 from nmt.progress import Advance
 from nmt.runs.model import TrainedModel
-from nmt.translate.engine import not_finite, padded
+from nmt.translate.engine import not_finite
+from nmt.translate.torch_engine import padded
 from nmt.translate.translator import length_batches
 
 _WINDOW_PAIRS = 2000
@@ -134,7 +135,7 @@ def _score_batch(
         log_probs = row[: len(ids)]
         log_prob = sum(log_probs)
         if not math.isfinite(log_prob):
-            raise not_finite(model.weights)
+            raise not_finite(model)
         scores.append(PairScore(log_prob, log_probs, tgt.pieces(ids)))
     return scores
 

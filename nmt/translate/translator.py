@@ -21,37 +21,37 @@ from nmt.progress import Advance
 from nmt.runs.model import TrainedModel
 from nmt.search.hypothesis import Hypothesis, normalized_score
 from nmt.translate.align import Aligner, Links, link_words, split_words, word_numbers
-from nmt.translate.engine import Engine, Networks
+from nmt.translate.engine import Engine
 from nmt.translate.memo import Memo
 from nmt.translate.short import ShortLines
 from nmt.translate.split import full_windows, prompt_windows, sentence_starts, split_line
+from nmt.translate.torch_engine import Networks
 
 _BATCHES_AHEAD = 16
 _CHARACTERS_PER_TOKEN = 4
-# Of source text; with the translations and their probabilities that is about 100 MB.
+# In characters of source text; translations and probabilities included, about 100 MB.
 _CHARACTERS_REMEMBERED = 8_000_000
 
 
 @dataclass(frozen=True)
 class ScoredText:
-    """A translation and what the model thinks of it."""
+    """A translation with its scores."""
 
     text: str
     score: float
-    """Length-normalised log-probability, what hypotheses are ranked by; 0 for a blank line."""
+    """Length-normalized log-probability, by which hypotheses are ranked; 0 for a blank line."""
     token_log_probs: list[float]
-    """Natural logarithms, of the target tokens and the end mark (of each part of a divided
-    line)."""
+    """Natural logarithms, one per target token, EOS included (for each part of a split line)."""
     alignment: Links = field(default_factory=list)
-    """Which words of the source and of the text belong together, if there is an aligner."""
+    """Word alignment, if there is an aligner."""
 
 
 @dataclass(frozen=True)
 class Translation:
-    """What became of a line."""
+    """The translation of a line."""
 
     hypotheses: list[ScoredText]
-    """The nbest best, best first: at least one, and fewer only if the model has no more."""
+    """The `nbest` best, best first; at least one, and fewer only if the model has no more."""
     is_short: bool = False
     """Whether the best one, or a part of it, is suspiciously short for its source."""
 
@@ -80,54 +80,54 @@ _BLANK = Translation([ScoredText("", 0.0, [])])
 
 
 class _Part(NamedTuple):
-    """A line, or a part of one that is too long, ready for the search."""
+    """A line, or a part of a split line, ready for the search."""
 
     line: int
-    """Number of its line in the input."""
+    """Number of the line in the input."""
     part: int
     src_ids: list[int]
-    """With the end mark."""
+    """With EOS."""
     words: list[int]
-    """Of the line, the number of the word of each token; empty without an aligner."""
+    """For each token the number of its word in the line; empty without an aligner."""
 
     @property
     def key(self) -> str:
-        """What it is sampled by."""
+        """Determines, with the seed, what is sampled for it."""
         return f"{self.line}.{self.part}"
 
 
 class Searched(Protocol):
-    """Keeps what was found for batches, for a later process to go on with."""
+    """Keeps the results of batches, so that a later process can continue."""
 
     def find(self, batch: str) -> list[list[ScoredText]] | None:
-        """Return what was found for a batch, if it is known. Threads may call this."""
+        """Return the results of a batch, if known. Called from several threads."""
         ...
 
     def add(self, batch: str, found: list[list[ScoredText]]) -> None:
-        """Take what was found for a batch."""
+        """Keep the results of a batch."""
         ...
 
 
 class Translator:
-    """Translates lines with a model, or with the average of several.
+    """Translates lines with a model or an ensemble.
 
     Args:
-        engine: what runs the model, or models for nmt's own: with the same tokenizers and on the
-            same device.
-        options: without them, those of the first model's configuration.
-        warn: called with a message for each line that has to be divided, and when memory runs
-            out for the first time.
-        poll: called before each batch; an exception that it raises ends the work, which is how
-            a signal gets through.
-        aligner: of the same models; gives the translations their alignment.
+        engine: what runs the model; or models for nmt's own engine, with the same tokenizers and
+            on the same device.
+        options: of the search; by default those of the first model's configuration.
+        warn: called with a message for each line that is too long, and when memory runs out for
+            the first time.
+        poll: called before each batch; an exception that it raises ends the translation, as a
+            signal does.
+        aligner: of the same models; adds the alignments.
         say_short: called with a message for each translation that is suspiciously short.
 
     Attributes:
-        short: counts those.
+        short: counts suspiciously short translations.
         engine: what runs the model.
         config: of the first model.
-        options: in use.
-        max_input: tokens that an input may have before it is divided, end mark included.
+        options: of the search.
+        max_input: most tokens of an input, EOS included; longer ones are split.
 
     Raises:
         ConfigError: the models' tokenizers differ.
@@ -162,22 +162,21 @@ class Translator:
         interactive: bool = False,
         advance: Advance = lambda lines: None,
     ) -> Iterator[Translation]:
-        """Translate lines, reading ahead no more than some batches' worth of them.
+        """Translate lines lazily, reading a few batches ahead.
 
-        A line that has no text gives a blank translation. One that is too long is divided at
-        sentence ends, or if need be between clauses, words or tokens, and its translated parts
-        are joined by spaces. One that has come before is not searched again, unless that was
-        long ago, or translations are sampled.
+        Blank lines stay blank. Lines that are too long are split at sentence ends, or else between
+        clauses, words or tokens, and the translations of the parts are joined by spaces. A repeated
+        line is searched once, unless its first occurrence was long ago or translations are sampled.
 
         Args:
             lines: text without line ends; read lazily.
-            interactive: `lines` may come slowly (somebody types them): read them in a background
-                thread and translate what is there, instead of waiting for more.
-            advance: called with a number of lines whenever so many more are done, which is
-                before they are yielded.
+            interactive: read `lines` in a background thread and translate those that have
+                arrived, instead of waiting for more: somebody may be typing them.
+            advance: called with the number of lines done since the last call, before they are
+                yielded.
 
         Yields:
-            A translation a line, in order.
+            One translation per line, in order.
 
         Raises:
             DataError: a line does not fit into memory even alone.
@@ -194,15 +193,15 @@ class Translator:
         searched: Searched | None = None,
         advance: Advance = lambda lines: None,
     ) -> Iterator[list[Translation]]:
-        """Translate as `translate` does, a window of lines at a time.
+        """Translate like `translate`, a window of lines at a time.
 
         Args:
             lines, interactive: as in `translate`.
-            known: translations of the first lines, from another run. If they end with a window,
-                the rest are translated exactly as in that run: what is searched together, and
-                with it the rounding, depends on the lines before.
-            searched: keeps the batches of a window, and knows those that another run has searched.
-            advance: called with a number of lines whenever so many more are done.
+            known: translations of the first lines, from an earlier process. If they end with a
+                window, the others are translated exactly as in that process: batches, and with
+                them rounding, depend on the preceding lines.
+            searched: keeps the results of batches, and has those of an earlier process.
+            advance: called with the number of lines done since the last call.
 
         Yields:
             The translations of the lines read since the last window.
@@ -235,7 +234,7 @@ class Translator:
         searched: Searched | None,
         advance: Advance,
     ) -> list[Translation]:
-        """Translate the lines that are neither known, nor remembered, nor there before."""
+        """Translate lines, reusing what is known or repeated."""
         texts = [text for _, text in lines]
         found = memo.find(texts) | dict(zip(texts, known, strict=False))
         new: dict[str, int] = {}
@@ -253,7 +252,7 @@ class Translator:
     def _translate_lines(
         self, lines: list[tuple[int, str]], searched: Searched | None, advance: Advance
     ) -> list[Translation]:
-        """Translate lines, which come with their numbers, in batches of similar length."""
+        """Translate numbered lines in batches of similar length."""
         encoded = self._src.encode([text for _, text in lines])
         parts = [
             _Part(number, part, [*ids, self._src.eos_id], words)
@@ -263,7 +262,7 @@ class Translator:
         found: list[list[ScoredText]] = [[] for _ in parts]
         lengths = [len(part.src_ids) for part in parts]
         batch_tokens = self.options.batch_tokens
-        if self.engine.num_parallel > 1:  # there is something to do for each, if there is little
+        if self.engine.num_parallel > 1:  # small inputs, too, keep all of them busy
             batch_tokens = min(batch_tokens, 1 + sum(lengths) // self.engine.num_parallel)
         batches = list(length_batches(lengths, batch_tokens))
         texts_of_batches = self._search_batches(
@@ -294,7 +293,7 @@ class Translator:
     def _search_batches(
         self, batches: list[list[_Part]], searched: Searched | None
     ) -> Iterator[list[list[ScoredText]]]:
-        """Search batches, as many at a time as the engine takes, and return them in order."""
+        """Search batches, as many in parallel as the engine supports; yield results in order."""
 
         def search(batch: list[_Part]) -> list[list[ScoredText]]:
             if searched and (found := searched.find(_name(batch))) is not None:
@@ -303,8 +302,8 @@ class Translator:
             return self._search_fitting(batch)
 
         with ThreadPoolExecutor(self.engine.num_parallel) as threads:
-            side_by_side = self.engine.num_parallel > 1
-            results = (threads.map if side_by_side else map)(search, batches)
+            in_parallel = self.engine.num_parallel > 1
+            results = (threads.map if in_parallel else map)(search, batches)
             for batch, found in zip(batches, results, strict=True):
                 if searched:
                     searched.add(_name(batch), found)
@@ -317,7 +316,7 @@ class Translator:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-        # Out here the error is gone, and with it the tensors that its traceback held.
+        # Outside the handler: the traceback, which holds tensors, is gone.
         torch.cuda.empty_cache()
         if len(parts) == 1:
             raise DataError(
@@ -329,7 +328,7 @@ class Translator:
             self._memory_ran_out = True
             self._warn(
                 f"line {parts[0].line}: memory ran out in its batch of {len(parts)}: such batches "
-                "are translated in halves; a smaller `batch_tokens` saves trying"
+                "are translated in halves; a smaller `batch_tokens` avoids the attempt"
             )
         middle = len(parts) // 2
         return self._search_fitting(parts[:middle]) + self._search_fitting(parts[middle:])
@@ -348,7 +347,7 @@ class Translator:
         best: list[list[Hypothesis]],
         texts: list[list[ScoredText]],
     ) -> list[list[ScoredText]]:
-        """Give the texts of a batch their alignment."""
+        """Return the texts of a batch with their alignments."""
         rows = [
             (part, hypothesis, text.text)
             for part, *row in zip(parts, best, texts, strict=True)
@@ -364,7 +363,7 @@ class Translator:
         return [[replace(text, alignment=next(links)) for text in row] for row in texts]
 
     def _divided(self, line: str, ids: list[int], number: int) -> list[tuple[list[int], list[int]]]:
-        """Give ids and words of a line's parts: none if it is blank, one unless it is too long."""
+        """Return the ids and words of each part of a line; none if it is blank."""
         limit = max(1, self.max_input - 1)
         each_sentence = self.options.split_sentences
         num_sentences = 1 + len(sentence_starts(line)) if each_sentence else 1
@@ -404,12 +403,12 @@ class Translator:
 
 
 def _name(batch: list[_Part]) -> str:
-    """Name a batch by all that is searched in it, so that no other batch is taken for it."""
+    """Return a name for a batch that no other batch has: a hash of all that is searched."""
     return hashlib.sha256(repr(batch).encode("utf-8")).hexdigest()
 
 
 def _joined_links(parts: Sequence[ScoredText]) -> Links:
-    """Join the alignments of parts, whose target words are counted anew."""
+    """Join the alignments of parts, counting target words over all of them."""
     links = []
     words_before = 0
     for part in parts:
@@ -427,7 +426,7 @@ def length_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[i
             that is a batch alone.
 
     Yields:
-        Places in `lengths`; all of them together are each place once.
+        Indices of `lengths`, each in exactly one group.
     """
     batch: list[int] = []
     for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):

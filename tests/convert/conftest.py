@@ -18,7 +18,7 @@ from nmt.data import phrasebook
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.model.build import make_network
 from nmt.runs.model import TrainedModel
-from nmt.translate.engine import padded
+from nmt.translate.torch_engine import padded
 
 torch.set_num_threads(1)  # tiny matrices; other tests may run at the same time
 

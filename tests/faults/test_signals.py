@@ -66,7 +66,7 @@ def test_fault_14_sigterm_before_the_training(folder: Folder, fault: str) -> Non
 
 @pytest.mark.parametrize(
     "function",
-    ["nmt.training.validate:batch_loss", "nmt.translate.engine:beam_search"],
+    ["nmt.training.validate:batch_loss", "nmt.translate.torch_engine:beam_search"],
     ids=["loss", "translation"],
 )
 def test_fault_14_sigterm_during_validation(folder: Folder, function: str) -> None:

@@ -22,7 +22,7 @@ from nmt.runs.model import TrainedModel, load_model
 from nmt.search.beam import beam_search
 from nmt.search.constraints import ConstrainedStepper
 from nmt.search.hypothesis import Hypothesis
-from nmt.translate.engine import Networks
+from nmt.translate.torch_engine import Networks
 from nmt.translate.translator import Translator
 
 SENTENCES = ["the cat sat", "on a ( mat ) .", "dogs", "the dogs sat on the cat :("]

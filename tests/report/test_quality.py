@@ -16,8 +16,8 @@ from nmt.evaluation.testsets import EvaluationData
 from nmt.progress import Advance
 from nmt.report.quality import SAMPLES, bleu_by_length, hardest, measure
 from nmt.runs.model import TrainedModel, load_model
-from nmt.translate.engine import Networks
 from nmt.translate.score import PairScore, score_pairs
+from nmt.translate.torch_engine import Networks
 from nmt.translate.translator import Translator
 
 

@@ -17,7 +17,7 @@ from nmt.data import phrasebook
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.model.build import make_network
 from nmt.runs.model import TrainedModel
-from nmt.translate.engine import padded
+from nmt.translate.torch_engine import padded
 from nmt.translate.translator import Translator
 
 BATCH_TOKENS = (256, 2048, 16384)

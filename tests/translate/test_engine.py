@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nmt.translate.engine import EnsembleStepper, padded
+from nmt.translate.torch_engine import EnsembleStepper, padded
 
 
 class FixedStepper:

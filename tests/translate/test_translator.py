@@ -191,7 +191,7 @@ def count_searched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         searched.append(len(max_lengths))
         return beam_search(stepper, max_lengths, **settings)
 
-    monkeypatch.setattr("nmt.translate.engine.beam_search", counting)
+    monkeypatch.setattr("nmt.translate.torch_engine.beam_search", counting)
     return searched
 
 
@@ -253,7 +253,7 @@ class Memory:
         self.fits = fits
         self.batches: list[int] = []
         self._failed: list[weakref.ref[Tensor]] = []
-        monkeypatch.setattr("nmt.translate.engine.beam_search", self.search)
+        monkeypatch.setattr("nmt.translate.torch_engine.beam_search", self.search)
 
     def search(self, stepper: Stepper, max_lengths: list[int], **settings: object) -> object:
         assert all(tensor() is None for tensor in self._failed), "the error keeps tensors alive"
@@ -303,7 +303,7 @@ def test_other_errors_are_not_taken_for_lack_of_memory(
         calls += 1
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr("nmt.translate.engine.beam_search", broken)
+    monkeypatch.setattr("nmt.translate.torch_engine.beam_search", broken)
     with pytest.raises(RuntimeError, match="mat1"):
         translate(model, ["the cat.", "a dog."])
     assert calls == 1

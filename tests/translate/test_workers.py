@@ -17,7 +17,7 @@ from nmt.config.search import SearchOptions
 from nmt.errors import DataError
 from nmt.runs.model import TrainedModel
 from nmt.search.hypothesis import Hypothesis
-from nmt.translate.engine import Networks
+from nmt.translate.torch_engine import Networks
 from nmt.translate.translator import Translation, Translator
 from nmt.translate.workers import CAN_FORK, Workers
 

@@ -1,0 +1,122 @@
+"""nmt's own engine: the search of nmt.search over networks in torch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nmt.config.search import SearchOptions
+from nmt.errors import ConfigError
+from nmt.model.network import Network
+from nmt.parsing.constraint import TreeConstraint, TreeGrammar
+from nmt.runs.model import TrainedModel
+from nmt.search.beam import beam_search
+from nmt.search.constraints import Constraint, Forbidden
+from nmt.search.hypothesis import Hypothesis
+from nmt.search.sample import Sampling, sample_search
+from nmt.search.stepper import EnsembleStepper, Stepper
+from nmt.translate.engine import never_output, not_finite, output_limits
+
+# Log-probabilities are computed for this many rows at a time. With more, as many megabytes would be
+# taken from the system and given back in every step.
+_ROWS = 512
+
+
+class ModelStepper:
+    """A network as a `Stepper` for the search."""
+
+    def __init__(self, network: Network[Any], src_BS: Tensor) -> None:
+        self._network = network
+        self._state = network.start_decoding(src_BS)
+
+    def step(self, tokens_BW: Tensor) -> Iterator[Tensor]:
+        """Yield log-probabilities, in float32 whatever the network computes in."""
+        hidden_BWD = self._network.decode_step(tokens_BW, self._state)
+        for hidden_CD in torch.split(hidden_BWD.flatten(0, 1), _ROWS):
+            yield self._network.project(hidden_CD).log_softmax(-1, dtype=torch.float32)
+
+    def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
+        """Keep these sentences and hypotheses in the state."""
+        self._state.select(sentences_N, beams_NW)
+
+
+class Networks:
+    """nmt's own engine: networks in torch, of one model or averaged.
+
+    Args:
+        models: with the same tokenizers and on the same device.
+
+    Raises:
+        ConfigError: the models' tokenizers differ.
+    """
+
+    num_parallel = 1
+
+    def __init__(self, models: Sequence[TrainedModel]) -> None:
+        first = models[0]
+        for model in models[1:]:
+            _check_same_tokenizers(first, model)
+        self.models = models
+        self._src, self._tgt = first.tokenizers
+        weights = next(first.network.parameters())
+        self._device, self.dtype = weights.device, str(weights.dtype)
+        self.max_positions = min(model.network.max_length or sys.maxsize for model in models)
+
+    @torch.inference_mode()
+    def search(
+        self, sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions
+    ) -> list[list[Hypothesis]]:
+        """Search a batch, or sample from it."""
+        src_BS = padded(sources, self._src.pad_id).to(self._device)
+        steppers = [ModelStepper(model.network, src_BS) for model in self.models]
+        stepper: Stepper = steppers[0] if len(steppers) == 1 else EnsembleStepper(steppers)
+        forbidden = never_output(self._tgt)
+        constraints: list[Constraint] = []
+        if options.trees:
+            sentences = self._src.decode([ids[:-1] for ids in sources])
+            constraints.append(TreeConstraint(TreeGrammar(self._tgt), sentences))
+            forbidden.remove(self._tgt.unk_id)  # it stands for words only
+        constraints.append(Forbidden(forbidden, self._device))
+        max_lengths = output_limits(sources, options, self.max_positions)
+        settings: dict[str, Any] = {
+            "bos_id": self._tgt.bos_id,
+            "eos_id": self._tgt.eos_id,
+            "length_penalty": options.length_penalty,
+            "constraints": constraints,
+            "device": self._device,
+        }
+        if options.samples:
+            found = sample_search(stepper, max_lengths, keys, _sampling(options), **settings)
+        else:
+            found = beam_search(stepper, max_lengths, beam_size=options.beam_size, **settings)
+        if not all(found):
+            raise not_finite(self.models[0])
+        return found
+
+
+def _sampling(options: SearchOptions) -> Sampling:
+    return Sampling(
+        1.0 if options.temperature is None else options.temperature,
+        options.top_k,
+        options.top_p,
+        1 if options.seed is None else options.seed,
+    )
+
+
+def _check_same_tokenizers(first: TrainedModel, other: TrainedModel) -> None:
+    for ours, theirs in zip(first.tokenizers, other.tokenizers, strict=True):
+        if ours.serialized() != theirs.serialized():
+            raise ConfigError(
+                f"{first.weights} and {other.weights} have different tokenizers: "
+                "an ensemble needs models that were trained with the same"
+            )
+
+
+def padded(rows: Sequence[Sequence[int]], pad_id: int) -> Tensor:
+    """Return rows of ids as one int64 tensor, padded at their ends."""
+    width = max(map(len, rows))
+    return torch.tensor([[*row, *[pad_id] * (width - len(row))] for row in rows])
