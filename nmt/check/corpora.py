@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -333,7 +333,7 @@ class Vocabulary:
     unknown: dict[str, Unknown]
 
 
-def vocabulary(parts: dict[str, Prepared], tokenizers: Tokenizers) -> Vocabulary:
+def vocabulary(parts: Mapping[str, Prepared], tokenizers: Tokenizers) -> Vocabulary:
     """Count the pieces used in training, and collect examples of unknown text in each part."""
     used: list[npt.NDArray[np.bool_]] = []
     unknown = {}
@@ -403,7 +403,7 @@ class _Usage:
 
 
 def vocabulary_findings(
-    vocabulary: Vocabulary, parts: dict[str, Prepared], restyled: Set[tuple[str, str]]
+    vocabulary: Vocabulary, parts: Mapping[str, Prepared], restyled: Set[tuple[str, str]]
 ) -> Iterator[Finding]:
     """Yield a finding for each side of each part that has unknown tokens.
 

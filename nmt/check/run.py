@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 
@@ -78,6 +79,37 @@ def check(config: Config, console: Console) -> Report:
         Interrupted: if a signal arrives during the preparation.
     """
     device = set_up_device(config)
+    subject = _prepare(config, console)
+    parts, train = subject.parts, subject.parts["train"]
+    with _status(console, "checking the text"):
+        sentences = corpora.Sentences.of(train)
+        duplicates = corpora.duplicates(train, sentences)
+        overlap = {
+            name: corpora.overlap(train, sentences, part)
+            for name, part in parts.items()
+            if name != "train"
+        }
+        vocabulary = corpora.vocabulary(parts, subject.tokenizers)
+        alignment = {name: alignments(part) for name, part in parts.items()}
+    with _status(console, "taking a few training steps"):
+        measured, findings = training.measure(subject, device)
+    report = Report(
+        data={name: part.report.corpora for name, part in parts.items()},
+        lengths=corpora.lengths(train),
+        alignment=alignment,
+        duplicates=duplicates,
+        overlap=overlap,
+        vocabulary=vocabulary,
+        plan=subject.plan,
+        measured=measured,
+        findings=findings,
+    )
+    report.findings.extend([*checks.findings(subject), *_text_findings(subject, report)])
+    report.findings.sort(key=lambda finding: _ORDER.index(finding.severity))
+    return report
+
+
+def _prepare(config: Config, console: Console) -> Subject:
     with StopFlag() as stop, preparing(console, stop) as progress:
         tokenizers = train_tokenizers(config, progress, console.say)
         parts = {
@@ -94,52 +126,30 @@ def check(config: Config, console: Console) -> Report:
         }
     if stop.signum is not None:
         raise Interrupted("stopped", stop.signum)
-    train = parts["train"]
-    with _status(console, "checking the text"):
-        sentences = corpora.Sentences.of(train)
-        duplicates = corpora.duplicates(train, sentences)
-        overlap = {
-            name: corpora.overlap(train, sentences, part)
-            for name, part in parts.items()
-            if name != "train"
-        }
-        vocabulary = corpora.vocabulary(parts, tokenizers)
-        alignment = {name: alignments(part) for name, part in parts.items()}
-    subject = Subject(config, tokenizers, parts)
-    with _status(console, "taking a few training steps"):
-        measured, findings = training.measure(subject, device)
-    findings += checks.findings(subject)
-    if not config.data.valid:
-        findings.append(
-            Finding(
-                "note",
-                "no-validation",
-                "data.valid",
-                "not configured, so training cannot choose the best checkpoint or detect "
-                "overfitting; hold out some pairs",
-            )
+    return Subject(config, tokenizers, parts)
+
+
+def _text_findings(subject: Subject, report: Report) -> Iterator[Finding]:
+    """Yield what the examination of the text has shown."""
+    data, parts = subject.config.data, subject.parts
+    if not data.valid:
+        yield Finding(
+            "note",
+            "no-validation",
+            "data.valid",
+            "not configured, so training cannot choose the best checkpoint or detect "
+            "overfitting; hold out some pairs",
         )
-    findings += corpora.dropped_findings(train.report, train.corpora)
-    findings += corpora.duplicate_findings(duplicates, len(train))
+    train = parts["train"]
+    yield from corpora.dropped_findings(train.report, train.corpora)
+    yield from corpora.duplicate_findings(report.duplicates, len(train))
     for name, part in parts.items():
-        findings += alignment_findings(alignment[name], f"data.{name}")
+        yield from alignment_findings(report.alignment[name], f"data.{name}")
         if name != "train":
-            findings += corpora.held_out_findings(part, config.data, f"data.{name}")
-            findings += corpora.overlap_findings(overlap[name], f"data.{name}")
+            yield from corpora.held_out_findings(part, data, f"data.{name}")
+            yield from corpora.overlap_findings(report.overlap[name], f"data.{name}")
     restyled = {(one.about, one.side) for one in style_differences(subject)}
-    findings += corpora.vocabulary_findings(vocabulary, parts, restyled)
-    findings.sort(key=lambda finding: _ORDER.index(finding.severity))
-    return Report(
-        data={name: part.report.corpora for name, part in parts.items()},
-        lengths=corpora.lengths(train),
-        alignment=alignment,
-        duplicates=duplicates,
-        overlap=overlap,
-        vocabulary=vocabulary,
-        plan=subject.plan,
-        measured=measured,
-        findings=findings,
-    )
+    yield from corpora.vocabulary_findings(report.vocabulary, parts, restyled)
 
 
 def _status(console: Console, what: str) -> AbstractContextManager[object]:
