@@ -11,15 +11,18 @@ _MIN_POSITIONS = 1024
 
 
 def is_exported(directory: Path) -> bool:
-    """Tell whether a directory is what `export_ctranslate2` writes, rather than a run."""
+    """Return whether a directory is an exported CTranslate2 model rather than a run."""
     return (directory / "model.bin").is_file()
 
 
 def num_positions(config: Config) -> int:
-    """How many positions an exported model has: CTranslate2 cannot make sinusoids of ours."""
+    """Return the number of positions in an exported model.
+
+    CTranslate2 cannot compute our sinusoids, so the export contains a table of them.
+    """
     return config.model.max_positions or max(_MIN_POSITIONS, 4 * config.data.max_length)
 
 
 def vocabulary(tokenizer: Tokenizer) -> list[str]:
-    """List the pieces of a tokenizer in the order of their ids."""
+    """Return the pieces of a tokenizer in the order of their ids."""
     return tokenizer.pieces(range(tokenizer.vocab_size))

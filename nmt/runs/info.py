@@ -1,4 +1,4 @@
-"""What a model directory holds, read without changing it and without waiting for torch."""
+"""The contents of a model directory, read without changing it and without importing torch."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Weights:
         step: optimizer steps taken; None when its state cannot be read.
         scores: on the validation pairs; empty if they were not validated.
         signatures: sacreBLEU's, of the scores that are its.
-        averaged_steps: the checkpoints that they are the mean of, if they are a mean.
+        averaged_steps: steps of the averaged checkpoints; empty if the weights are no average.
         bytes: size on disk.
-        only_to_resume: whether an interruption made them; they are in no average.
+        only_to_resume: whether they exist only because training was interrupted.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Weights:
 
 @dataclass
 class ModelInfo:
-    """What a model directory holds; None and empty where it does not say.
+    """The contents of a model directory; None or empty where unknown.
 
     Attributes:
         path: as it was named.
@@ -90,7 +90,7 @@ class ModelInfo:
     faults: list[str] = field(default_factory=list)
 
     def to_json(self) -> str:
-        """Write it as JSON; scores that are not finite are null."""
+        """Return the contents as JSON; scores that are not finite are null."""
         values = asdict(self)
         values["config"] = self.config and self.config.model_dump(mode="json")
         for weights in filter(None, (values["weights"], *values["checkpoints"])):
@@ -100,16 +100,16 @@ class ModelInfo:
 
 
 def inspect(path: Path) -> ModelInfo:
-    """Find out what a model directory holds, and verify all of it.
+    """Return the contents of a model directory after verifying all of it.
 
-    A training may be running in it: what that replaces meanwhile is no damage.
+    A training run may be using it: directories that it replaces meanwhile are not damage.
 
     Args:
         path: a run directory, one directory of weights in it (`RUN/checkpoints/step-N`), or an
             export to CTranslate2.
 
     Raises:
-        FileError: it is no model. Damage is no error but among `faults`.
+        FileError: if it is not a model. Damage is reported in `faults` instead.
     """
     run = layout.find_run(path)
     info = ModelInfo(str(path), str(run))
@@ -140,7 +140,7 @@ def _describe_choice(
     try:
         chosen = retention.choose_weights(run, metric)
     except FileError:
-        info.reason = "cannot be told: a checkpoint is damaged"  # the verification names it
+        info.reason = "cannot be told: a checkpoint is damaged"  # the verification reports it
         return
     scored = any(one.path == chosen and one.scores for one in found)
     best = f"the checkpoint with the best {metric}" if scored else "the newest checkpoint"
@@ -166,7 +166,7 @@ def _only(kind: type[T], values: Mapping[str, Any]) -> dict[str, T]:
 
 
 def _state(directory: Path) -> dict[str, Any]:
-    """Read a state; a damaged one, which the verification names, says nothing."""
+    """Return a state; empty if it is damaged, which the verification reports."""
     try:
         return checkpoint.read_state(directory)
     except FileError:
@@ -180,7 +180,7 @@ def _describe_weights(info: ModelInfo, run: Path, directory: Path, reason: str) 
         info.versions = _versions(manifest.read_manifest(directory))
         shapes = checkpoint.read_shapes(directory, "weights")
     except FileError:
-        return  # the verification names it
+        return  # the verification reports it
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     info.parameters = {"total": sum(sizes.values()), "embeddings": 0, "encoder": 0, "decoder": 0}
     for name, size in sizes.items():
@@ -295,7 +295,7 @@ def _size(directory: Path) -> int:
 
 
 def render(info: ModelInfo) -> Iterator[str]:
-    """Lay out what a model directory holds as lines of text for a terminal of 80 columns."""
+    """Yield the contents of a model directory as lines for a terminal of 80 columns."""
     yield from _entry("model", info.path)
     yield from _entry("weights", _weights_line(info))
     if info.config:

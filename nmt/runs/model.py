@@ -1,4 +1,4 @@
-"""A trained model as translation needs it: configuration, tokenizers and network."""
+"""A trained model for translation: configuration, tokenizers and network."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TrainedModel:
         tokenizers: source and target side.
         network: in evaluation mode, on its device.
         weights: the directory that the weights came from.
-        lengths: how long translations should be, if that is known.
+        lengths: predicts lengths of translations; None if unknown.
     """
 
     config: Config
@@ -40,13 +40,13 @@ class TrainedModel:
     lengths: LengthModel | None = None
 
     def transformer(self, purpose: str) -> Transformer:
-        """Give the network to what looks into its layers.
+        """Return the network as a Transformer, for code that inspects its layers.
 
         Args:
-            purpose: what that is, for the message.
+            purpose: what needs it, for the error message.
 
         Raises:
-            ConfigError: the network is no Transformer.
+            ConfigError: if the network is not a Transformer.
         """
         if not isinstance(self.network, Transformer):
             raise ConfigError(
@@ -63,11 +63,11 @@ def load_model(
 
     Args:
         path: a run directory, or one directory of weights in it (`RUN/checkpoints/step-N`).
-        device: where the network goes.
-        dtype: of its weights.
+        device: device of the network.
+        dtype: dtype of its weights.
 
     Raises:
-        FileError: there is no model, or it is damaged.
+        FileError: if there is no model, or it is damaged.
     """
     path = Path(path)
     run = find_run(path)
@@ -101,7 +101,7 @@ def read_lengths(directory: Path) -> LengthModel | None:
 
 
 def _verify(weights: Path, run: Path) -> None:
-    """Refuse damaged weights, and say how to choose others: none take their place unasked."""
+    """Check weights; the error tells how to choose others, as none replace them silently."""
     try:
         verify(weights)
     except FileError as error:
@@ -112,7 +112,7 @@ def load_tokenizers(run: Path) -> Tokenizers:
     """Load the tokenizers of a run.
 
     Raises:
-        FileError: they are missing or damaged.
+        FileError: if they are missing or damaged.
     """
     verify_tokenizer(run)
     return Tokenizers.load(run / "tokenizer")

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from nmt.cli import app
 from nmt.errors import FileError
+from nmt.model.size import num_parameters
 from nmt.runs import average, checkpoint, layout, manifest
 from nmt.runs import model as trained_model
 from nmt.runs.info import inspect, render
@@ -40,13 +41,14 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
-def test_all_that_is_said_is_so(run: Path) -> None:
+def test_the_contents_of_a_run(run: Path) -> None:
     before = contents(run)
     info = inspect(run)
     assert contents(run) == before
     model = trained_model.load_model(run)
     network, size = model.network, sum(p.numel() for p in model.network.parameters())
     assert info.parameters["total"] == size
+    assert size == num_parameters(model.config.model, *model.tokenizers.sizes)
     assert info.parameters["embeddings"] == network.src_embedding.weight.numel()
     layers = (p.numel() for layer in network.encoder_layers for p in layer.parameters())
     assert info.parameters["encoder"] == sum(layers)
