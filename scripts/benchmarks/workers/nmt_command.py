@@ -8,21 +8,20 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from nmt.cli import app as cli
+from nmt.cli import app, translation
 
 if TYPE_CHECKING:
     from nmt.translate.translator import Translator
 
 num_tokens = int(sys.argv.pop(1))
-make = cli._translator
+run = translation._run
 
 
-def make_limited(*args: Any, **options: Any) -> Translator:
-    """Return the translator of a command; the limit applies to the output, not to the input."""
-    translator = make(*args, **options)
+def run_limited(translator: Translator, *args: Any, **options: Any) -> None:
+    """Run a translator with limited output; the limit of its input is already set."""
     translator.engine.max_positions = num_tokens
-    return translator
+    run(translator, *args, **options)
 
 
-cli._translator = make_limited
-cli.app()
+translation._run = run_limited
+app()

@@ -51,19 +51,17 @@ class _LoadedError(BaseException):
 
 def load_translator(arguments: list[str]) -> Translator:
     """Return the translator of `nmt translate ARGUMENTS`; all of its options work here."""
-    from nmt.cli import app as cli
+    from nmt.cli import app, translation
 
-    make = cli._translator
+    def leave(translator: Translator, *args: Any, **options: Any) -> None:
+        raise _LoadedError(translator)
 
-    def make_and_leave(*args: Any, **options: Any) -> Translator:
-        raise _LoadedError(make(*args, **options))
-
-    cli._translator = make_and_leave
+    translation._run = leave
     try:
-        cli.app(["translate", *arguments], standalone_mode=False)
+        app(["translate", *arguments], standalone_mode=False)
     except _LoadedError as loaded:
         return loaded.translator
-    raise AssertionError("nmt translate does not create its translator with _translator")
+    raise AssertionError("nmt translate does not run its translator with _run")
 
 
 def translate_nmt(request: Request) -> Answer:
