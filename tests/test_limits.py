@@ -138,7 +138,7 @@ def test_a_model_that_cannot_fit_is_refused_at_once(tmp_path: Path) -> None:
         overrides = [f"model.kind={kind}", f"model.encoder_layers={limits.MAX_LAYERS}"]
         width = "d_ff=1000000" if kind == "transformer" else "d_hidden=60000"
         config = load_config(path, ["train.device=cpu", *overrides, f"model.{width}"])
-        with pytest.raises(ConfigError, match=r"parameters besides its embeddings.* GB of memory"):
+        with pytest.raises(ConfigError, match=r"parameters without embeddings.* GB of memory"):
             set_up_device(config)
 
 

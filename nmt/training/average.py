@@ -1,4 +1,4 @@
-"""Averaging the checkpoints of a run on request; training does so by itself at its end."""
+"""Average the checkpoints of a run on request; training itself does so when it ends."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from nmt.training.validate import Validator
 
 
 def average_checkpoints(run: Path, which: str, count: int, console: Console) -> list[int]:
-    """Average the `last` or the `best` checkpoints of a run into `averaged/`, and validate that.
+    """Average the `last` or `best` checkpoints of a run into `averaged/`, and validate it.
 
     Args:
         run: the run directory.
         which: `last` or `best`.
-        count: how many.
-        console: standard error; told the scores, or why there are none.
+        count: number of checkpoints.
+        console: standard error, for the scores or the reason why there are none.
 
     Returns:
-        The steps that were averaged.
+        The steps of the averaged checkpoints.
 
     Raises:
-        DataError: the average cannot be validated, and the present one, which is kept, was.
-        FileError: the run has fewer, they cannot be read, or a training is running in it.
-        Interrupted: a signal came; nothing has changed.
+        DataError: if the new average cannot be validated but the old one was; the old one is kept.
+        FileError: if there are too few checkpoints, they cannot be read, or the run is training.
+        Interrupted: if a signal arrives; nothing has changed.
     """
     config = layout.load_run_config(run)
-    advice = "wait for its end, where it averages as train.average says, or stop it"
+    advice = "wait until it ends and averages as train.average says, or stop it"
     with StopFlag() as stop, layout.locked(run, advice):
         chosen = retention.choose_to_average(run, which, count, config.train.metric)
         if len(chosen) < count:
@@ -55,8 +55,8 @@ def average_checkpoints(run: Path, which: str, count: int, console: Console) -> 
         except (ConfigError, DataError, FileError) as error:
             if _is_validated(run / "averaged"):
                 raise DataError(
-                    f"{run}: the averaged weights are kept as they are: they were validated, and "
-                    f"an average of steps {', '.join(map(str, steps))} cannot be ({error}). "
+                    f"{run}: the averaged weights are kept, because they were validated and an "
+                    f"average of steps {', '.join(map(str, steps))} cannot be ({error}). "
                     f"Delete {run / 'averaged'} to average without validation"
                 ) from error
             console.say(f"{run}: the average is not validated: {error}")
@@ -69,11 +69,11 @@ def average_checkpoints(run: Path, which: str, count: int, console: Console) -> 
 def _validate(
     config: Config, run: Path, weights: Mapping[str, Tensor], console: Console, stop: StopFlag
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Score weights as training does.
+    """Return the validation scores of weights as in training, and sacreBLEU's signatures.
 
     Raises:
-        ConfigError, DataError, FileError: the validation text cannot be used.
-        Interrupted: a signal came.
+        ConfigError, DataError, FileError: if the validation text cannot be used.
+        Interrupted: if a signal arrives.
     """
     if not config.data.valid:
         raise DataError("the configuration has no data.valid")
@@ -90,13 +90,13 @@ def _validate(
             warn=console.say,
         )
     check_validation_data(run, data)
-    # The GPU of the training may not be in this machine.
+    # This machine may not have the GPU of the training run.
     device = choose_device("cpu" if config.train.device == "cpu" else "auto")
     network = network_with_weights(weights, "the average", config.model, *tokenizers.sizes)
     validator = Validator(config, tokenizers, data, device, console.say)
     scores = validator(network.to(device), stop)
     if stop.signum is not None:
-        raise Interrupted(f"stopped; {run} is as it was", stop.signum)
+        raise Interrupted(f"stopped; {run} is unchanged", stop.signum)
     return scores, validator.signatures
 
 
@@ -104,11 +104,11 @@ def _is_validated(directory: Path) -> bool:
     try:
         return bool(checkpoint.read_state(directory)["scores"])
     except FileError:
-        return False  # not there, or damaged
+        return False  # missing or damaged
 
 
 def _comparison(run: Path, scores: Mapping[str, float], metric: str) -> str:
-    """Say how an average does, and the best checkpoint beside it."""
+    """Return a line that compares the score of the average with that of the best checkpoint."""
     text = f"{run}: the average has a validation {metric} of {scores[metric]:.4g}"
     best = retention.best_first(retention.regular(checkpoint.list_checkpoints(run)), metric)
     if best and math.isfinite(best[0].scores[metric]):

@@ -1,4 +1,4 @@
-"""What may change between two parts of a training run, and what that does."""
+"""Check whether a run may resume with changed settings."""
 
 from __future__ import annotations
 
@@ -37,36 +37,36 @@ CHANGEABLE = {
     "train.device",
     "train.threads",
 }
-"""A run can go on with other values of these; any other key would make it another run."""
+"""Keys that may change when a run resumes; changing any other key makes it another run."""
 
 
 def check_settings(config: Config, run: Path) -> list[str]:
-    """Refuse to go on with a run under settings that contradict what was already done.
+    """Raise an error if a run cannot resume with the given settings.
 
     Args:
-        config: what is to be done.
-        run: a run directory with checkpoints.
+        config: configuration to resume with.
+        run: run directory with checkpoints.
 
     Returns:
-        Lines that tell what has changed, and what that does to the learning rate.
+        Lines that list the changed settings and the effect on the learning rate.
 
     Raises:
-        ConfigError: it would be another run; the message names the keys.
+        ConfigError: if it would be another run; the message lists the keys.
     """
     if not (run / "config.yaml").exists():
         return []
     before = layout.load_run_config(run)
-    found = checkpoint.list_checkpoints(run)
-    step = found[-1].step if found else 0
+    checkpoints = checkpoint.list_checkpoints(run)
+    step = checkpoints[-1].step if checkpoints else 0
     values = [_flatten(each.model_dump(mode="json")) for each in (before, config)]
     changes = {
         key: [each.get(key) for each in values]
         for key in {**values[0], **values[1]}
         if values[0].get(key) != values[1].get(key)
-        # Files may have moved: their content is compared. Validation looks at no weights.
+        # Files may move: their content is compared instead. Validation ignores corpus weights.
         and not re.match(r"data\.valid\.|data\.train\..*(?<!\.weight)$", key)
     }
-    fixed = _fixed(before, config, step, is_validated=any(one.scores for one in found))
+    fixed = _fixed(before, config, step, is_validated=any(one.scores for one in checkpoints))
     refused = [
         f"{key}: was {json.dumps(was)}, is now {json.dumps(now)}{fixed.get(key, '')}"
         for key, (was, now) in changes.items()
@@ -74,7 +74,7 @@ def check_settings(config: Config, run: Path) -> list[str]:
     ]
     if refused:
         raise ConfigError(
-            f"{run} holds a run of another configuration; take its values, or another `run_dir`",
+            f"{run} holds a run with another configuration; use its values, or another `run_dir`",
             *refused,
         )
     listing = ", ".join(
@@ -85,35 +85,35 @@ def check_settings(config: Config, run: Path) -> list[str]:
 
 
 def check_validation_data(run: Path, valid: Prepared | None) -> None:
-    """Refuse validation text other than before, whose scores do not compare with the earlier ones.
+    """Raise an error if the validation text has changed, since scores would not be comparable.
 
     Raises:
-        ConfigError: it is not the text that data.json of the run describes.
+        ConfigError: if it is not the text described by data.json of the run.
     """
     try:
         described = manifest.read_json(run / "data.json").get("valid")
     except FileError:
-        return  # `nmt info` calls it damaged
+        return  # `nmt info` reports it as damaged
     if not described or not isinstance(described, list):
-        return  # the run has not been validated so far
+        return  # the run has not been validated yet
     now = [
         {"sha256": one.fingerprint, "src_tokens": one.src_tokens, "tgt_tokens": one.tgt_tokens}
         for one in (valid.report.corpora if valid else [])
     ]
-    names = ("sha256", "src_tokens", "tgt_tokens")  # the tokens tell exchanged columns
+    names = ("sha256", "src_tokens", "tgt_tokens")  # the token counts reveal swapped columns
     before = [{name: dict(one).get(name) for name in names} for one in described]
     if before != now:
         raise ConfigError(
-            f"data.valid: the text in it is not what {run} was validated on, and scores of "
-            "different texts do not compare; bring that back, or choose another `run_dir`"
+            f"data.valid: its text has changed since {run} was validated, and scores on "
+            "different texts are not comparable; restore it, or use another `run_dir`"
         )
 
 
 def _fixed(before: Config, now: Config, step: int, *, is_validated: bool) -> dict[str, str]:
-    """Name the changeable keys that what was done has settled, and why."""
+    """Return the changeable keys that the run so far has fixed, with the reason."""
     fixed = {}
     if step >= min(before.train.warmup_steps, now.train.warmup_steps):
-        fixed["train.warmup_steps"] = f", but the warm-up is part of the {step} steps taken"
+        fixed["train.warmup_steps"] = f", but the warm-up is over at step {step}"
     if is_validated and now.train.metric != "loss":
         why = f", but the best {now.train.metric} so far depends on it"
         fixed |= {"train.valid_beam_size": why, "train.valid_sentences": why}
@@ -139,7 +139,7 @@ def _is_among(key: str, names: set[str]) -> bool:
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Turn nested dicts and lists into one dict with dotted keys."""
+    """Flatten nested dicts and lists into one dict with dotted keys."""
     children = (
         value.items()
         if isinstance(value, dict)

@@ -1,4 +1,4 @@
-"""What a training shows: lines and a progress bar on stderr, figures in metrics.jsonl."""
+"""Report on training: lines and a progress bar on stderr, metrics in metrics.jsonl."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from nmt.errors import FileError, Interrupted
 from nmt.files import MAX_METRICS_BYTES, read_bounded, write_text
 from nmt.signals import StopFlag
 
-# The time left is estimated from the steps of this time: long enough for slow steps, and to count
-# in the validations between them.
+# The remaining time is estimated from this period: long enough to include slow steps and
+# validations.
 _SECONDS_FOR_SPEED = 600.0
 
 
 @contextmanager
 def preparing(console: Console, stop: StopFlag) -> Iterator[Callable[[str, int], None]]:
-    """Show the progress of a preparation: yields what `prepare` calls.
+    """Show the progress of preparing data; yield the callback for `prepare`.
 
-    On a terminal it is one line that changes; otherwise a line whenever the work changes or
-    five seconds have passed. If a signal has come, it raises Interrupted.
+    On a terminal the progress is one changing line; otherwise a line appears whenever the activity
+    changes or five seconds have passed. The callback raises Interrupted after a signal.
     """
     last = ("", time.monotonic())
 
     def report(what: str, pairs: int) -> None:
         nonlocal last
         if stop.signum is not None:
-            raise Interrupted("stopped while preparing; the same command starts anew", stop.signum)
+            raise Interrupted("stopped while preparing; the same command starts again", stop.signum)
         text = f"{what}: {pairs:,} pairs"
         if status is not None:
             status.update(plain(text))
@@ -51,22 +51,22 @@ def preparing(console: Console, stop: StopFlag) -> Iterator[Callable[[str, int],
 
 
 class Monitor:
-    """Reports a training run; use as a context.
+    """Reports on a training run; use as a context manager.
 
-    On a terminal a progress bar stays at the bottom, and lines are never wider than the terminal.
-    Otherwise there are only plain lines.
+    On a terminal a progress bar stays at the bottom, and lines fit the width of the terminal.
+    Otherwise the output is plain lines only.
 
     Args:
-        run: the run directory, where metrics.jsonl is continued.
+        run: run directory; lines are appended to its metrics.jsonl.
         console: standard error.
-        step: steps taken before; lines of metrics.jsonl about later steps, lost in a crash, go.
-        max_steps: the end of the bar.
+        step: number of steps taken; metrics of later steps, lost in a crash, are removed.
+        max_steps: total of the bar.
     """
 
     def __init__(self, run: Path, console: Console, step: int, max_steps: int) -> None:
         self._console = console
         self._path = run / "metrics.jsonl"
-        self._forget_after(step)
+        self._remove_after(step)
         self._figures = ""
         self._progress = Progress(
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
@@ -95,20 +95,20 @@ class Monitor:
         self._progress.stop()
 
     def advance(self, step: int, figures: Mapping[str, float] = MappingProxyType({})) -> None:
-        """Move the bar, and show figures beside it."""
+        """Advance the bar to a step, and show figures next to it."""
         self._figures = "  ".join(_FORMATS[name](value) for name, value in figures.items())
         self._progress.update(self._task, completed=step, description=self._figures)
 
     def doing(self, what: str) -> None:
-        """Say beside the bar what is under way instead of training; empty for training itself."""
+        """Show an activity other than training next to the bar; empty for training itself."""
         self._progress.update(self._task, description=what or self._figures)
 
     def say(self, text: str) -> None:
-        """Print a line."""
+        """Print a line of text."""
         self._console.say(text)
 
     def show(self, kind: str, step: int, figures: Mapping[str, float]) -> None:
-        """Print figures as a line: on a terminal, the most important ones that fit."""
+        """Print figures as a line; on a terminal, only the most important ones that fit."""
         line = f"{kind:<5} step {step:>6}"
         for name in (name for name in _FORMATS if name in figures):
             longer = f"{line}  {_FORMATS[name](figures[name])}"
@@ -118,10 +118,10 @@ class Monitor:
         self.say(line)
 
     def log(self, kind: str, step: int, figures: Mapping[str, float]) -> None:
-        """Print figures as a line and append all of them to metrics.jsonl.
+        """Print figures as a line, and append all of them to metrics.jsonl.
 
         Raises:
-            FileError: the file cannot be written.
+            FileError: if the file cannot be written.
         """
         self.show(kind, step, figures)
         record = {"kind": kind, "step": step, **figures}
@@ -131,7 +131,7 @@ class Monitor:
         except OSError as error:
             raise FileError(f"{self._path}: cannot be written: {error.strerror}") from error
 
-    def _forget_after(self, step: int) -> None:
+    def _remove_after(self, step: int) -> None:
         if not os.path.lexists(self._path):
             return
         lines = (
@@ -139,11 +139,11 @@ class Monitor:
             .decode("utf-8", errors="replace")
             .split("\n")
         )
-        write_text(self._path, "".join(line + "\n" for line in lines if _is_until(step, line)))
+        write_text(self._path, "".join(line + "\n" for line in lines if _is_current(line, step)))
 
 
-def _is_until(step: int, line: str) -> bool:
-    """Tell whether a line of metrics.jsonl is whole and of a step that still counts."""
+def _is_current(line: str, step: int) -> bool:
+    """Return whether a line of metrics.jsonl is complete and not after a step."""
     try:
         return int(json.loads(line)["step"]) <= step
     except (ValueError, KeyError, TypeError):
@@ -151,20 +151,20 @@ def _is_until(step: int, line: str) -> bool:
 
 
 def _significant(value: float) -> str:
-    """Write four significant digits: 2.187, 21.87, 0.5980, 5012; long numbers as 3.22e+08."""
+    """Format with four significant digits: 2.187, 21.87, 0.5980, 5012; long numbers as 3.22e+08."""
     if abs(value) >= 1e6:
         return f"{value:.2e}"
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:#.4g}"
 
 
 def _duration(seconds: float) -> str:
-    """Write seconds as 0:05, 12:34 or 1:02:03."""
+    """Format seconds as 0:05, 12:34 or 1:02:03."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-# The most important ones first: a narrow terminal shows only those.
+# The most important first: a narrow terminal shows only those.
 _FORMATS: dict[str, Callable[[float], str]] = {
     "loss": lambda value: f"loss {value:.3f}",
     "ppl": lambda value: f"ppl {_significant(value)}",

@@ -1,4 +1,4 @@
-"""From a configuration to a trained run directory."""
+"""Train a run directory from a configuration."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from nmt.training.monitor import preparing
 from nmt.training.trainer import Trainer
 
 BYTES_PER_PARAMETER = 16
-"""In training: the weight, its gradient and the two averages of Adam, all in fp32."""
+"""During training: the weight, its gradient and the two moments of Adam, all in fp32."""
 
 Inspect = Callable[[Config, Tokenizers, Mapping[str, Prepared]], Iterable[str]]
 
@@ -42,38 +42,38 @@ def train(
     stop_after: int | None = None,
     inspect: Inspect | None = None,
 ) -> None:
-    """Prepare the data, then train in a run directory, going on with what is there.
+    """Prepare the data, then train in a run directory; resume if it has checkpoints.
 
     Args:
-        config: what to do.
-        run: the run directory, made if it is not there.
-        console: standard error, for what there is to say.
-        stop_after: a step after which to end as if SIGTERM had come.
-        inspect: looks at the configuration and the prepared parts of the data before a run's first
-            step, and returns lines to print.
+        config: configuration of the run.
+        run: run directory, created if missing.
+        console: standard error, for messages.
+        stop_after: step after which to stop as if by SIGTERM.
+        inspect: receives the configuration and the prepared data before the first step of a new
+            run, and returns lines to print.
 
     Raises:
-        ConfigError: the directory holds a run that is not of this configuration.
-        DataError: the corpora cannot be used.
-        FileError: something cannot be read or written.
-        TrainingError: the loss or the gradient is not finite.
-        Interrupted: a signal came; the state has been saved.
+        ConfigError: if the directory holds a run with another configuration.
+        DataError: if the corpora cannot be used.
+        FileError: if a file cannot be read or written.
+        TrainingError: if the loss or the gradient is not finite.
+        Interrupted: if a signal arrives; the state has been saved.
     """
-    set_up_device(config)  # refused now, not after hours of preparing
+    set_up_device(config)  # fail now rather than after hours of preparation
     with StopFlag() as stop, layout.removed_on_early_error(run), layout.locked(run):
         layout.refuse_links(run)
         layout.clean_up(run)
-        begun = bool(checkpoint.list_checkpoints(run)) or (run / "averaged").is_dir()
-        changes = check_settings(config, run) if begun else []
+        is_resumed = bool(checkpoint.list_checkpoints(run)) or (run / "averaged").is_dir()
+        changes = check_settings(config, run) if is_resumed else []
         if (step := layout.finished_step(run)) >= config.train.max_steps:
             console.say(
-                f"{run} is trained: step {step} of train.max_steps {config.train.max_steps}. "
-                "Raise it to go on",
+                f"{run} is already trained: step {step} of train.max_steps "
+                f"{config.train.max_steps}; raise it to continue",
             )
             return
-        for line in (f"{run}: {_beginning(run)} of {config.train.max_steps:,}", *changes):
+        for line in (f"{run}: {_starting_point(run)} of {config.train.max_steps:,}", *changes):
             console.say(line)
-        if not begun:  # what a start that failed left may be of another configuration
+        if not is_resumed:  # a failed start may have left files of another configuration
             layout.remove_failed_start(run)
         tokenizers = _tokenizers(config, run, console, stop)
         train_data = _prepared(config, tokenizers, config.data.train, True, console, stop)
@@ -83,61 +83,63 @@ def train(
             if config.data.valid
             else None
         )
-        if begun:
+        if is_resumed:
             check_validation_data(run, valid_data)
         elif inspect:
             parts = {"train": train_data} | ({"valid": valid_data} if valid_data else {})
             for line in inspect(config, tokenizers, parts):
                 console.say(line)
         trainer = Trainer(config, run, tokenizers, train_data, valid_data, console)
-        # Not before the trainer has found that the run's checkpoints go with it.
+        # Only now: the trainer has checked that the checkpoints match.
         write_text(run / "config.yaml", dump_config(config))
         write_text(run / "data.json", _describe_data(train_data, valid_data))
         trainer.train(stop, stop_after)
         write_text(run / "finished", f"{trainer.progress.step}\n")
         minutes, seconds = divmod(round(trainer.progress.seconds), 60)
         console.say(
-            f"{run}: {trainer.progress.step} steps in {minutes}:{seconds:02d}; it translates with "
+            f"{run}: {trainer.progress.step} steps in {minutes}:{seconds:02d}; translation uses "
             f"{retention.choose_weights(run, config.train.metric)}",
         )
 
 
 def set_up_device(config: Config) -> torch.device:
-    """Choose where training computes, and settle how.
+    """Choose the device for training, and set up PyTorch for it.
 
     Raises:
-        ConfigError: there is no such device, or the model does not fit into its memory.
+        ConfigError: if the device is not available, or its memory is too small for the model.
     """
-    # oneDNN keeps 1,024 kernels, each made for one shape, and batches have ever new shapes: memory
-    # would grow by gigabytes and nothing be used again. Read when the first kernel is made.
+    # oneDNN caches 1,024 kernels by default, each for one shape. Batches keep having new shapes, so
+    # the cache would take gigabytes without hits. It reads this when it makes the first kernel.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
     device = choose_device(config.train.device)
-    _refuse_what_cannot_fit(config, device)
+    _check_memory(config, device)
     return device
 
 
-def _refuse_what_cannot_fit(config: Config, device: torch.device) -> None:
-    """Refuse a model that is sure to be too large, while its vocabulary is not known yet."""
+def _check_memory(config: Config, device: torch.device) -> None:
+    """Raise a ConfigError if the model is too large even without its vocabulary."""
     number = num_parameters(config.model, 0, 0)
-    needed, there = number * BYTES_PER_PARAMETER, memory_bytes(device)
-    if needed > there:
+    needed, available = number * BYTES_PER_PARAMETER, memory_bytes(device)
+    if needed > available:
         raise ConfigError(
-            f"model: it has {number:,} parameters besides its embeddings, which take "
-            f"{needed / 1e9:,.0f} GB in training, but {device} has {there / 1e9:,.0f} GB of "
-            "memory: take fewer layers or lower widths"
+            f"model: its {number:,} parameters without embeddings take "
+            f"{needed / 1e9:,.0f} GB in training, but {device} has {available / 1e9:,.0f} GB of "
+            "memory; use fewer layers or smaller sizes"
         )
 
 
-def _beginning(run: Path) -> str:
-    """Say with which step training begins, or where it resumes."""
-    found = checkpoint.list_checkpoints(run)
-    return f"resuming from step {found[-1].step:,}" if found else "starting with step 1"
+def _starting_point(run: Path) -> str:
+    """Return the step at which training starts or resumes, in words."""
+    checkpoints = checkpoint.list_checkpoints(run)
+    if not checkpoints:
+        return "starting with step 1"
+    return f"resuming from step {checkpoints[-1].step:,}"
 
 
 def _tokenizers(config: Config, run: Path, console: Console, stop: StopFlag) -> Tokenizers:
-    """Load the run's tokenizers, or make them."""
+    """Load the tokenizers of the run; train and save them first if it has none."""
     directory = run / "tokenizer"
     if not directory.is_dir():
         with preparing(console, stop) as progress:
@@ -169,7 +171,7 @@ def _prepared(
 
 
 def _describe_data(train: Prepared, valid: Prepared | None) -> str:
-    """Write as JSON what the corpora were and what became of them."""
+    """Return the content of data.json: the corpora and their statistics after filtering."""
     reports = {"train": train.report.corpora, "valid": valid.report.corpora if valid else []}
     described = {
         part: [

@@ -1,4 +1,4 @@
-"""Checkpoints written beside the training."""
+"""Write checkpoints in the background."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Tensors = Mapping[str, Mapping[str, Tensor]]
 
 
 class BackgroundSaver:
-    """Writes one checkpoint at a time in a thread; use as a context, which ends with the last.
+    """Writes one checkpoint at a time in a thread; use as a context manager, which waits at exit.
 
-    Training stands still only while the tensors are copied to memory, or while the checkpoint
-    before is still being written.
+    Training pauses only while the tensors are copied, or while the previous checkpoint is still
+    being written.
     """
 
     def __init__(self) -> None:
@@ -24,14 +24,14 @@ class BackgroundSaver:
         self._error: BaseException | None = None
 
     def start(self, write: Callable[[Tensors], Any], tensors: Tensors) -> None:
-        """Copy tensors and begin to write them.
+        """Copy tensors and start to write them.
 
         Args:
-            write: given the copies, in the thread.
-            tensors: may change as soon as this returns.
+            write: called in the thread with the copies.
+            tensors: may change once this method has returned.
 
         Raises:
-            FileError: the checkpoint before could not be written.
+            FileError: if the previous checkpoint could not be written.
         """
         self.wait()
         copies = {
@@ -43,13 +43,13 @@ class BackgroundSaver:
         self._thread.start()
 
     def check(self) -> None:
-        """Raise the error of a checkpoint that could not be written, if there was one."""
+        """Raise the error of the previous write, if it failed."""
         if self._error is not None:
             error, self._error = self._error, None
             raise error
 
     def wait(self) -> None:
-        """Wait until the checkpoint is written, and `check`."""
+        """Wait until the checkpoint is written, then `check`."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -58,7 +58,7 @@ class BackgroundSaver:
     def _run(self, write: Callable[[Tensors], Any], copies: Tensors) -> None:
         try:
             write(copies)
-        except BaseException as error:  # whatever it is, it belongs to the training
+        except BaseException as error:  # raised in the training thread by `check`
             self._error = error
 
     def __enter__(self) -> BackgroundSaver:
@@ -73,4 +73,4 @@ class BackgroundSaver:
         if error is None:
             self.wait()
         elif isinstance(error, Exception) and self._thread is not None:
-            self._thread.join()  # what ends the training is told, not what ended the saving
+            self._thread.join()  # the error of training takes precedence over one of writing

@@ -1,8 +1,8 @@
 """The training loop (paper, section 5).
 
-All that a run depends on is in its state: weights, optimizer, random state and the cursor into
-the data, whose order is a function of seed and epoch. So a run that was stopped and started
-again goes on as if it had not been stopped.
+A checkpoint holds the complete state of a run: weights, optimizer, random state and the position
+in the data, whose order is a function of seed and epoch. A resumed run therefore continues exactly
+as if it had not been stopped.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ from nmt.training.saving import BackgroundSaver, Tensors
 from nmt.training.schedule import learning_rate
 from nmt.training.validate import Validator
 
-# Steps after the start or resumption whose figures are printed though metrics.jsonl has none of
-# them: nobody should have to wait for `train.log_every` to see that the loss falls.
+# Steps after a start or resumption whose figures are printed, though not written to metrics.jsonl,
+# so that users see the loss fall before the first `train.log_every` steps are over.
 _EARLY_STEPS = (1, 10)
-_BESIDE_THE_BAR = ("loss", "tokens_per_s", "epoch")
+_BAR_FIGURES = ("loss", "tokens_per_s", "epoch")
 
 
 @dataclass
 class Progress:
-    """Where a training stands; saved as the state of its checkpoints.
+    """The progress of a training run; saved as the state of its checkpoints.
 
     Attributes:
-        step: optimizer steps taken.
-        epoch: the epoch under way, from 0.
-        batch: batches of the epoch that have been trained on.
+        step: number of optimizer steps taken.
+        epoch: current epoch, from 0.
+        batch: number of batches of the epoch already used.
         seconds: time spent in training steps.
-        scores: validation scores of the present weights; empty if they were not validated.
-        signatures: sacreBLEU's, of those scores that are its.
+        scores: validation scores of the current weights; empty if not validated.
+        signatures: sacreBLEU's signatures of its scores.
         best: the best value of `train.metric` so far.
-        stale: validations since then.
+        stale: number of validations since then.
     """
 
     step: int = 0
@@ -72,11 +72,11 @@ class _Window:
 
 
 class Trainer:
-    """Trains the network of a run directory, from its newest checkpoint if there is one.
+    """Trains the network of a run directory, starting from its newest checkpoint if it has one.
 
     Args:
-        config: what to do.
-        run: the run directory.
+        config: configuration of the run.
+        run: run directory.
         tokenizers: of the run.
         train_data: prepared training pairs.
         valid_data: prepared validation pairs, or None.
@@ -109,16 +109,16 @@ class Trainer:
         self._resume()
 
     def train(self, stop: StopFlag, stop_after: int | None = None) -> None:
-        """Train until `max_steps`, the end of patience, or a signal; then average.
+        """Train until `max_steps`, early stopping or a signal; then average checkpoints.
 
         Args:
             stop: polled after every step.
-            stop_after: a step after which to end as if SIGTERM had come.
+            stop_after: step after which to stop as if by SIGTERM.
 
         Raises:
-            Interrupted: a signal came; the state has been saved.
-            TrainingError: the loss or the gradient is not finite.
-            FileError: a checkpoint cannot be written.
+            Interrupted: if a signal arrives; the state has been saved.
+            TrainingError: if the loss or the gradient is not finite.
+            FileError: if a checkpoint cannot be written.
         """
         with (
             Monitor(
@@ -149,7 +149,7 @@ class Trainer:
             raise Interrupted(
                 f"stopped at step {step}, saved in {self.run}; the same command goes on from there"
                 if step
-                else "stopped before the first step; the same command starts anew",
+                else "stopped before the first step; the same command starts again",
                 stop.signum,
             )
 
@@ -169,7 +169,7 @@ class Trainer:
     # Steps
 
     def _batch_groups(self) -> Iterator[list[tuple[int, int, Batch]]]:
-        """Yield the batches of each step, with their epoch and number, from the cursor on."""
+        """Yield the batches of each step with epoch and number, from the saved position on."""
         epoch, start = self.progress.epoch, self.progress.batch
         order = BatchOrder.of(
             self.train_data, self.config.train.batch_tokens, self.config.train.seed
@@ -185,7 +185,7 @@ class Trainer:
             epoch, start = epoch + 1, 0
 
     def _step(self, groups: Iterator[list[tuple[int, int, Batch]]]) -> None:
-        """Change the weights once; batches that would break them are left out, if so configured."""
+        """Update the weights once; skip batches without a finite gradient, if configured."""
         start = time.monotonic()
         progress = self.progress
         rate = learning_rate(progress.step + 1, self.config.train, self.config.model.d_model)
@@ -219,7 +219,7 @@ class Trainer:
             "tokens_per_s": window.tokens / window.seconds,
             "seconds": progress.seconds,
         }
-        self.monitor.advance(progress.step, {name: record[name] for name in _BESIDE_THE_BAR})
+        self.monitor.advance(progress.step, {name: record[name] for name in _BAR_FIGURES})
         if progress.step % self.config.train.log_every == 0:
             self.monitor.log("train", progress.step, record)
             self._window = _Window()
@@ -229,10 +229,10 @@ class Trainer:
     def _not_finite(
         self, group: list[tuple[int, int, Batch]], figures: StepStats, skipped: int
     ) -> None:
-        """Say that a step was left out, or end the training.
+        """Report that a batch is skipped, or end training.
 
         Raises:
-            TrainingError: the configuration wants it, or too many in a row were left out.
+            TrainingError: if configured, or if too many in a row were skipped.
         """
         config = self.config.train
         rows = [row for _, _, batch in group for row in batch.rows]
@@ -247,7 +247,7 @@ class Trainer:
             return
         self.saver.wait()
         last = checkpoint.list_checkpoints(self.run)
-        # Once the warm-up is over, a run does not go on with another one.
+        # After the warm-up, a resumed run cannot change its length.
         in_warmup = self.progress.step < config.warmup_steps
         raise TrainingError(
             f"{what}The weights were not changed. Try a lower train.learning_rate, "
@@ -279,13 +279,15 @@ class Trainer:
     def _note_best(self) -> None:
         progress = self.progress
         value = progress.scores[self.config.train.metric]
-        if math.isfinite(value) and (progress.best is None or self._better(value, progress.best)):
+        if math.isfinite(value) and (
+            progress.best is None or self._is_better(value, progress.best)
+        ):
             progress.best, progress.stale = value, 0
         else:
             progress.stale += 1
 
     def _is_among_best(self) -> bool:
-        """Tell whether the weights just validated belong to the `keep_best` best."""
+        """Return whether the weights just validated are among the best `keep_best`."""
         config = self.config.train
         if not self.progress.scores or not config.keep_best:
             return False
@@ -313,7 +315,7 @@ class Trainer:
         self._saved_only_to_resume = only_to_resume
 
     def _average(self, stop: StopFlag) -> None:
-        """Average the checkpoints that the configuration names; keep it if it is no worse."""
+        """Average the configured checkpoints; keep the average unless the best one is better."""
         config = self.config.train
         if config.average == "none":
             return
@@ -337,41 +339,42 @@ class Trainer:
         best = self.progress.best
         if scores and best is not None and not self._is_as_good(scores[config.metric], best):
             self.monitor.say(f"the average of steps {listing} is worse than the best checkpoint")
-            average.delete_average(self.run)  # one of earlier steps would be preferred
+            average.delete_average(self.run)  # an older average would be preferred
             return
         signatures = self.validator.signatures if self.validator else {}
         average.save_average(self.run, weights, steps, scores, signatures)
         self.monitor.say(f"averaged the checkpoints of steps {listing}")
 
-    def _better(self, value: float, than: float) -> bool:
+    def _is_better(self, value: float, than: float) -> bool:
         return value < than if self.config.train.metric == "loss" else value > than
 
     def _is_as_good(self, value: float, as_value: float) -> bool:
-        return math.isfinite(value) and not self._better(as_value, value)
+        return math.isfinite(value) and not self._is_better(as_value, value)
 
     def _resume(self) -> None:
-        found = checkpoint.newest_intact(self.run, self._say)
-        if found is None:
+        newest = checkpoint.newest_intact(self.run, self._say)
+        if newest is None:
             return
-        state = checkpoint.read_state(found.path)
+        state = checkpoint.read_state(newest.path)
         if state.get("data") != self.train_data.key:
             raise ConfigError(
-                f"data.train: the text in it is not what {found.path} was trained on; "
-                "bring that back, or choose another `run_dir`"
+                f"data.train: its text has changed since {newest.path} was trained on it; "
+                "restore it, or use another `run_dir`"
             )
         files = ("weights", "optimizer", "random")
-        tensors = {name: checkpoint.load_tensors(found.path, name) for name in files}
+        tensors = {name: checkpoint.load_tensors(newest.path, name) for name in files}
         try:
             self.progress = Progress(**{name: state[name] for name in asdict(self.progress)})
-            self.learner.restore(tensors, str(found.path))
+            self.learner.restore(tensors, str(newest.path))
         except KeyError as error:
             raise FileError(
-                f"{found.path}: cannot be resumed: {error.args[0]} is missing in it; it was "
-                "written by another version of nmt"
+                f"{newest.path}: cannot be resumed: {error.args[0]} is missing; it was written "
+                "by another version of nmt"
             ) from error
         self._saved = replace(self.progress)
-        self._saved_only_to_resume = found.only_to_resume
-        if found != checkpoint.list_checkpoints(self.run)[-1]:  # which the user was told of before
+        self._saved_only_to_resume = newest.only_to_resume
+        # The start of the run has announced the newest one.
+        if newest != checkpoint.list_checkpoints(self.run)[-1]:
             self._say(f"{self.run}: resuming from step {self.progress.step} instead")
 
     def _say(self, text: str) -> None:

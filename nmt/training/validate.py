@@ -1,4 +1,4 @@
-"""Scores of a model in training on the validation pairs."""
+"""Validation during training."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from nmt.translate.translator import Translator
 
 
 class Validator:
-    """Validates a network: loss and perplexity, and BLEU and chrF of detokenized translations.
+    """Computes validation loss and perplexity, and BLEU and chrF of detokenized translations.
 
     Args:
-        config: of the run.
+        config: configuration of the run.
         tokenizers: of the run.
-        data: the validation pairs.
-        device: where the network is.
-        say: called with what the user should know, once for each message.
+        data: validation pairs.
+        device: device of the network.
+        say: called with messages for the user, once with each.
 
     Raises:
-        DataError: a pair is longer than the model has positions.
+        DataError: if a pair is longer than the model has positions.
     """
 
     signatures: dict[str, str]
-    """sacreBLEU's signatures of `bleu` and `chrf` of the last validation."""
+    """sacreBLEU's signatures of `bleu` and `chrf` in the last validation."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Validator:
         say: Callable[[str], object],
     ) -> None:
         _check_positions(config, data)
-        # Validation sees the plain segmentation.
+        # Validation uses the best segmentation.
         plain = config.tokenizer.model_copy(update={"sampling_alpha": 0.0})
         self.config = config.model_copy(update={"tokenizer": plain})
         self.tokenizers = tokenizers
@@ -70,11 +70,11 @@ class Validator:
         )
 
     def __call__(self, network: Network[Any], stop: StopFlag) -> dict[str, float]:
-        """Score a network, which is left in evaluation mode.
+        """Return the scores of a network, and leave it in evaluation mode.
 
         Returns:
-            `loss` (nats a token, not smoothed), `ppl` (its exponential) and, unless
-            `train.valid_beam_size` is 0, `bleu` and `chrf`. Empty if `stop` was set meanwhile.
+            `loss` (nats per token, not smoothed), `ppl` (its exponential) and, unless
+            `train.valid_beam_size` is 0, `bleu` and `chrf`. Empty if `stop` is set meanwhile.
         """
         network.eval()
         loss = self._loss(network, stop)
@@ -103,7 +103,7 @@ class Validator:
         sources, references = self.data.texts(range(count))
         options = search_options(decode, {"beam_size": train.valid_beam_size})
         model = TrainedModel(self.config, self.tokenizers, network, weights=Path())
-        translator = Translator([model], options, self.say, poll=lambda: _leave_if(stop))
+        translator = Translator([model], options, self.say, poll=lambda: _raise_if(stop))
         try:
             hypotheses = [translation.text for translation in translator.translate(sources)]
         except _Stopped:
@@ -114,21 +114,21 @@ class Validator:
 
 
 class _Stopped(Exception):
-    """Ends a translation whose scores are no longer wanted."""
+    """Ends a translation after a signal."""
 
 
-def _leave_if(stop: StopFlag) -> None:
+def _raise_if(stop: StopFlag) -> None:
     if stop:
         raise _Stopped
 
 
 def _check_positions(config: Config, data: Prepared) -> None:
-    """Refuse before training what would fail at the first validation: no pair is filtered here."""
+    """Raise a DataError for a pair that is too long, as validation pairs are not filtered."""
     limit = config.model.max_positions
     lengths = np.maximum(data.src_lengths, data.tgt_lengths)
     longest = int(lengths.argmax())
     if limit is not None and lengths[longest] > limit:
         raise DataError(
             f"{data.origin(longest)}: a validation pair of {lengths[longest]} tokens is longer "
-            f"than model.positions.max_length {limit}; take it out or raise that"
+            f"than model.positions.max_length {limit}; remove the pair or raise the limit"
         )

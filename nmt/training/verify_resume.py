@@ -1,4 +1,4 @@
-"""The proof that a training resumes exactly: `nmt train … `verify_resume` N`."""
+"""Verify that training resumes exactly."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ _FILES = ("weights", "optimizer", "random")
 
 
 def verify_resume(config: Config, steps: int, console: Console) -> str:
-    """Train some steps straight, and again with two stops and a new process after each.
+    """Train without interruption, then again with two stops and a new process after each.
 
-    Both trainings are in a temporary directory and are complete: they validate, keep the last and
-    the best checkpoints, and average. To be done in little time they validate by the loss alone,
-    a few times, and keep few checkpoints; all else is as the configuration says.
+    Both runs are complete: they validate, keep the last and best checkpoints, and average. To save
+    time they validate rarely and by the loss only, and keep few checkpoints; all else is as
+    configured. They are written to a temporary directory.
 
     Args:
-        config: of the training.
-        steps: how many, at least 3.
+        config: configuration of the training run.
+        steps: number of steps, at least 3.
         console: standard error.
 
     Returns:
-        What was compared, all of it identical to the bit.
+        A line that lists what was compared and found bit-identical.
 
     Raises:
-        ConfigError: `steps` is below 3, or more than `train.max_steps`.
-        TrainingError: something differs; the message names the first thing that does.
-        Interrupted: a signal came; nothing is left behind.
-        NmtError: whatever ended one of the trainings.
+        ConfigError: if `steps` is below 3 or above `train.max_steps`.
+        TrainingError: if something differs; the message names the first difference.
+        Interrupted: if a signal arrives; nothing is left behind.
+        NmtError: if one of the runs fails.
     """
     if not 3 <= steps <= config.train.max_steps:
         raise ConfigError(
@@ -70,12 +70,12 @@ def verify_resume(config: Config, steps: int, console: Console) -> str:
 
 
 def _shortened(config: Config, steps: int) -> Config:
-    """Have a training do all that it does, but with less validation and fewer checkpoints."""
+    """Return a configuration with less validation and fewer checkpoints."""
     values = config.model_dump()
     values["train"] |= {
         "max_steps": steps,
         "log_every": 1,
-        # Between the stops: a checkpoint of the second stop that counted would push this one out.
+        # Between the stops: if the checkpoint of the second stop counted, it would replace this.
         "validate_every": (steps + 1) // 2,
         "save_every": (steps + 1) // 2,
         "keep_last": 2,
@@ -89,22 +89,22 @@ def _shortened(config: Config, steps: int) -> Config:
 
 
 def _in_new_process(config: Config, run: Path, stop_after: int | None, stop: StopFlag) -> None:
-    """Train until a step, with whatever is said on the standard error left out."""
-    # Spawned, not forked: nothing of this process must reach the other.
+    """Train until a step in a new process, without progress messages."""
+    # Spawned, not forked: the new process must not inherit any state.
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=_train, args=(config, run, stop_after), daemon=True)
     process.start()
     try:
         while process.is_alive() and not stop:
             process.join(_POLL_SECONDS)
-    finally:  # it must not go on, nor save into a directory that is being removed
+    finally:  # the directory is removed next: nothing may still write there
         process.terminate()
         process.join()
     if stop.signum:
-        raise Interrupted("`verify_resume`: stopped; nothing of it is left", stop.signum)
+        raise Interrupted("`verify_resume`: stopped; nothing is left behind", stop.signum)
     assert process.exitcode is not None
     if process.exitcode != (128 + signal.SIGTERM if stop_after else 0):
-        error = NmtError(f"`verify_resume`: the training in {run.name} could not be done")
+        error = NmtError(f"`verify_resume`: the training run {run.name} failed")
         killed_by = -process.exitcode
         error.exit_code = 128 + killed_by if killed_by > 0 else process.exitcode or error.exit_code
         raise error
@@ -120,7 +120,7 @@ def _train(config: Config, run: Path, stop_after: int | None) -> None:
 
 
 def _first_difference(straight: Path, resumed: Path, steps: int) -> str | None:
-    """Describe the first loss, else the first tensor, that two runs do not have in common."""
+    """Return a description of the first difference between two runs, or None."""
     for (step, one), (_, other) in zip(_losses(straight), _losses(resumed), strict=True):
         if one != other:
             return f"the loss of step {step} is {one!r} and {other!r}"
@@ -138,7 +138,7 @@ def _first_difference(straight: Path, resumed: Path, steps: int) -> str | None:
 
 
 def _kept(run: Path) -> dict[str, dict[str, float]]:
-    """Read the names and scores of all weights of a run."""
+    """Return the scores of all weights of a run, by directory name."""
     directories = [one.path for one in checkpoint.list_checkpoints(run)]
     directories += [folder for folder in (run / "averaged",) if folder.is_dir()]
     return {folder.name: checkpoint.read_state(folder)["scores"] for folder in directories}
@@ -148,14 +148,14 @@ def _first_different_tensor(file: str, one: Path, other: Path) -> str | None:
     tensors, others = (checkpoint.load_tensors(directory, file) for directory in (one, other))
     for name in sorted(tensors.keys() | others.keys()):
         if name not in tensors or name not in others:
-            return f"{file}: {name} is in one of them only"
+            return f"{file}: {name} is in only one of them"
         if not torch.equal(tensors[name], others[name]):
             return f"{file} of {one.name}: {name} {_distance(tensors[name], others[name])}"
     return None
 
 
 def _losses(run: Path) -> list[tuple[int, float]]:
-    """Read step and loss of each line of metrics."""
+    """Return step and loss of each training line of metrics.jsonl."""
     lines = (run / "metrics.jsonl").read_text("utf-8").split("\n")
     records = [json.loads(line) for line in lines if line]
     return [(record["step"], record["loss"]) for record in records if record["kind"] == "train"]

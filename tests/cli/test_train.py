@@ -100,7 +100,7 @@ def test_a_directory_of_choice_and_a_second_call(nmt: Callable[..., Result], fol
     assert not (folder / "runs").exists()
     again = nmt("train", "tiny.yaml", "--run-dir", "here/run", "train.max_steps=2")
     assert again.exit_code == 0
-    assert "is trained: step 2 of train.max_steps 2. Raise it to go on" in again.stderr
+    assert "is already trained: step 2 of train.max_steps 2; raise it to continue" in again.stderr
     longer = nmt("train", "tiny.yaml", "--run-dir", "here/run", "train.max_steps=3")
     assert longer.exit_code == 0
     assert "train step      3" in longer.stderr

@@ -93,7 +93,7 @@ def test_fault_02_verify_resume_reports_the_signal_that_killed_a_run(folder: Fol
     command = ["train", "tiny.yaml", "--verify-resume", "4"]
     path = os.pathsep.join([str(folder.path), os.environ.get("PYTHONPATH", "")])
     killed = folder.nmt(*command, env={"PYTHONPATH": path})
-    killed.refused(137, "the training in straight could not be done")
+    killed.refused(137, "the training run straight failed")
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_fault_04_no_pair_is_lost_or_repeated(folder: Folder) -> None:
     [
         ("model.d_ff=96", "model.d_ff: was 64, is now 96"),
         ("tokenizer.vocab_size=30", "tokenizer.vocab_size: was 40, is now 30"),
-        (None, "data.train: the text in it is not what"),
+        (None, "data.train: its text has changed since"),
     ],
     ids=["architecture", "vocabulary", "data"],
 )
@@ -186,7 +186,7 @@ def test_fault_18_out_of_memory(folder: Folder) -> None:
 def test_fault_36_max_steps_reached_at_the_start(folder: Folder) -> None:
     folder.train("train.max_steps=2").succeeded()
     again = folder.train("train.max_steps=2").succeeded()
-    assert "run is trained: step 2 of train.max_steps 2. Raise it to go on" in again.err
+    assert "run is already trained: step 2 of train.max_steps 2; raise it to continue" in again.err
     assert "train step" not in again.err
     folder.train("train.max_steps=3").succeeded()  # a longer run is allowed
     assert [step for step, _ in folder.losses()] == [1, 2, 3]

@@ -144,7 +144,7 @@ def test_fault_11_read_only_directory(folder: Folder, begun: bool, below: bool) 
 def test_fault_11_another_run(folder: Folder) -> None:
     folder.train("train.max_steps=2").succeeded()
     refused = folder.train("model.encoder_layers=2", "train.seed=2")
-    refused.refused(2, "run holds a run of another configuration", "train.seed: was 1, is now 2")
+    refused.refused(2, "run holds a run with another configuration", "train.seed: was 1, is now 2")
     assert "train step" not in refused.err
     assert folder.steps() == [2]
 

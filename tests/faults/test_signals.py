@@ -57,7 +57,7 @@ def test_fault_15_sigterm_to_one_process(folder: Folder) -> None:
 )
 def test_fault_14_sigterm_before_the_training(folder: Folder, fault: str) -> None:
     fault += before_call(1, "nmt.training.learner:batch_loss", CONTINUED)
-    folder.train(fault=fault).refused(143, "stopped ", "the same command starts anew")
+    folder.train(fault=fault).refused(143, "stopped ", "the same command starts again")
     assert time.time() - (folder.path / "signalled").stat().st_mtime < 5
     assert folder.steps() == []
     assert folder.leftovers() == []

@@ -100,7 +100,10 @@ def test_a_training_that_has_its_steps_says_so(
     monkeypatch.setattr(run_module, "prepare", pytest.fail)
     run.said = ""
     run.train(make_config(max_steps=max_steps))
-    assert f"{run.path} is trained: step 2 of train.max_steps {max_steps}. Raise it" in run.said
+    assert (
+        f"{run.path} is already trained: step 2 of train.max_steps {max_steps}; raise it"
+        in run.said
+    )
     assert (run.path / "metrics.jsonl").read_bytes() == before
 
 
@@ -223,7 +226,7 @@ def test_the_warm_up_may_change_until_it_is_over(
     for other in (4, 20):
         with pytest.raises(ConfigError) as caught:
             run.train(make_config(max_steps=12, warmup_steps=other))
-        assert f"train.warmup_steps: was 6, is now {other}, but the warm-up is part" in str(
+        assert f"train.warmup_steps: was 6, is now {other}, but the warm-up is over" in str(
             caught.value
         )
 
@@ -247,7 +250,7 @@ def test_other_validation_text_is_refused(
     run.train(make_config(max_steps=2, data={"valid": files}))  # moved
     with Path(files["tgt"]).open("r+b") as file:
         file.write(b"keg")
-    with pytest.raises(ConfigError, match=r"data\.valid: the text in it is not what"):
+    with pytest.raises(ConfigError, match=r"data\.valid: its text has changed since"):
         run.train(make_config(max_steps=3, data={"valid": [] if gone else files}))
     assert run.steps()[-1] == 2
 

@@ -484,7 +484,7 @@ def test_text_that_changed_is_refused(
     with Path(files["tgt"]).open("r+b") as file:
         file.write(b"keg")
     config = (run.path / "config.yaml").read_bytes()
-    with pytest.raises(ConfigError, match=r"data\.train: the text in it is not what .* trained on"):
+    with pytest.raises(ConfigError, match=r"data\.train: its text has changed since .* trained on"):
         run.train(make_config(max_steps=4, data=data))
     assert run.steps() == [2]
     assert (run.path / "config.yaml").read_bytes() == config
