@@ -249,6 +249,15 @@ def test_only_the_command_line_knows_names_of_flags(module: str) -> None:
     assert flags <= _FOREIGN_FLAGS
 
 
+@pytest.mark.parametrize("module", modules())
+def test_functions_are_short(module: str) -> None:
+    limit = 40 if module.startswith("nmt.cli") else 60
+    for node in ast.walk(modules()[module]):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            assert lines <= limit, f"{module}.{node.name} has {lines} lines"
+
+
 def test_declared_dependencies_are_those_imported() -> None:
     tomllib = pytest.importorskip("tomllib")  # Python 3.11
     names = {"yaml": "pyyaml"}

@@ -94,12 +94,17 @@ def train(
         write_text(run / "config.yaml", dump_config(config))
         write_text(run / "data.json", _describe_data(train_data, valid_data))
         trainer.train(stop, stop_after)
-        write_text(run / "finished", f"{trainer.progress.step}\n")
-        minutes, seconds = divmod(round(trainer.progress.seconds), 60)
-        console.say(
-            f"{run}: {trainer.progress.step} steps in {minutes}:{seconds:02d}; translation uses "
-            f"{retention.choose_weights(run, config.train.metric)}",
-        )
+        _finish(run, config, trainer, console)
+
+
+def _finish(run: Path, config: Config, trainer: Trainer, console: Console) -> None:
+    """Mark a run as finished and say what it translates with."""
+    write_text(run / "finished", f"{trainer.progress.step}\n")
+    minutes, seconds = divmod(round(trainer.progress.seconds), 60)
+    console.say(
+        f"{run}: {trainer.progress.step} steps in {minutes}:{seconds:02d}; translation uses "
+        f"{retention.choose_weights(run, config.train.metric)}",
+    )
 
 
 def set_up_device(config: Config) -> torch.device:

@@ -333,7 +333,7 @@ class Trainer:
             ).to(self.device)
             scores = self.validator(network, stop)
             self._end_if(stop)
-            self.monitor.log("mean", self.progress.step, scores)
+            self.monitor.log("average", self.progress.step, scores)
         steps = [one.step for one in chosen]
         listing = ", ".join(map(str, steps))
         best = self.progress.best

@@ -43,7 +43,7 @@ def test_an_average_on_request_scores_as_that_of_training(
     run = tiny_run().train(make_config(valid=True, **KEYS, average="last", average_count=3))
     said = average(run, count=3)
     state = checkpoint.read_state(run.path / "averaged")
-    assert [record["loss"] for record in run.metrics("mean")] == [state["scores"]["loss"]]
+    assert [record["loss"] for record in run.metrics("average")] == [state["scores"]["loss"]]
     assert f"a validation loss of {state['scores']['loss']:.4g}, the best checkpoint" in said
     average(run, count=2)
     other = checkpoint.read_state(run.path / "averaged")

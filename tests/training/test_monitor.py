@@ -31,7 +31,7 @@ def plain() -> tuple[Console, io.StringIO]:
 def test_metrics_have_the_documented_fields(make_config: MakeConfig, tiny_run: MakeRun) -> None:
     keys = {"save_every": 2, "average": "last", "average_count": 2, "log_every": 2}
     run = tiny_run().train(make_config(valid=True, max_steps=4, **keys))
-    train, valid, mean = run.metrics("train"), run.metrics("valid"), run.metrics("mean")
+    train, valid, mean = run.metrics("train"), run.metrics("valid"), run.metrics("average")
     assert [record["step"] for record in train] == [2, 4]
     assert [record["step"] for record in valid + mean] == [4, 4]
     fields = {"kind", "step", "epoch", "loss", "ppl", "lr", "grad_norm", "tokens_per_s", "seconds"}

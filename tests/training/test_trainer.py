@@ -398,7 +398,7 @@ def test_the_average_is_kept_if_it_is_no_worse_than_the_best(
     run = tiny_run().train(make_config(valid=True, max_steps=6, **keys))
     best = "step-00000004" if worse else "averaged"
     assert retention.choose_weights(run.path, "loss").name == best
-    assert [record["loss"] for record in run.metrics("mean")] == [2.1 if worse else 2.0]
+    assert [record["loss"] for record in run.metrics("average")] == [2.1 if worse else 2.0]
     assert ("is worse than the best checkpoint" in run.said) == worse
 
 
