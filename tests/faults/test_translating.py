@@ -116,7 +116,7 @@ def test_fault_35_bulk_translation_is_killed(folder: Folder, translate: Translat
     assert output.count(b"\n") == number
     assert list(folder.path.glob("out.*")) == []
     # Starting it once more in a loop does no harm.
-    assert "there already" in translate(*job).succeeded().err
+    assert "already there" in translate(*job).succeeded().err
 
 
 def test_fault_35_several_processes_exit(folder: Folder, translate: Translate) -> None:
