@@ -78,11 +78,9 @@ def train(
         tokenizers = _tokenizers(config, run, console, stop)
         train_data = _prepared(config, tokenizers, config.data.train, True, console, stop)
         console.print(train_data.report.table())
-        valid_data = (
-            _prepared(config, tokenizers, config.data.valid, False, console, stop)
-            if config.data.valid
-            else None
-        )
+        valid_data = None
+        if config.data.valid:
+            valid_data = _prepared(config, tokenizers, config.data.valid, False, console, stop)
         if is_resumed:
             check_validation_data(run, valid_data)
         elif inspect:
