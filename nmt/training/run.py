@@ -66,10 +66,8 @@ def train(
         is_resumed = bool(checkpoint.list_checkpoints(run)) or (run / "averaged").is_dir()
         changes = check_settings(config, run) if is_resumed else []
         if (step := layout.finished_step(run)) >= config.train.max_steps:
-            console.say(
-                f"{run} is already trained: step {step} of train.max_steps "
-                f"{config.train.max_steps}; raise it to continue",
-            )
+            of = f"step {step} of train.max_steps {config.train.max_steps}"
+            console.say(f"{run} is already trained: {of}; raise it to continue")
             return
         for line in (f"{run}: {_starting_point(run)} of {config.train.max_steps:,}", *changes):
             console.say(line)
