@@ -266,12 +266,12 @@ def _verify(info: ModelInfo, run: Path, path: Path) -> None:
         faults = _faults(directory, is_tokenizer=directory == tokenizer)
         if not faults:
             info.verified.append(directory.absolute().name)
-        elif directory == tokenizer or directory.is_dir():  # else a training has deleted it
+        elif directory == tokenizer or directory.is_dir():  # else a training run has deleted it
             info.faults += faults
 
 
 def _faults(directory: Path, is_tokenizer: bool) -> list[str]:
-    for _ in range(2):  # a training may have replaced the directory while it was read
+    for _ in range(2):  # a training run may have replaced the directory while it was read
         try:
             if is_tokenizer:
                 manifest.verify_tokenizer(directory.parent)
@@ -289,7 +289,7 @@ def _size(directory: Path) -> int:
     for path in directory.rglob("*"):
         try:
             total += path.lstat().st_size if path.is_file() else 0
-        except OSError:  # a training has deleted it meanwhile
+        except OSError:  # a training run has deleted it meanwhile
             continue
     return total
 
