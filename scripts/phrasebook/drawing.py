@@ -351,7 +351,7 @@ def clause(
 
 
 def _complement(dice: Dice, verb: Verb, what: Nominal | None) -> Part | None:
-    """Return the complement of the verb other than its objects: a direction or a prepositional object."""
+    """Return the complement of the verb that is no object: a direction or a prepositional one."""
     if verb in lex.PUTTING:
         return surface(dice, ACC)
     if verb in lex.MOTION:
