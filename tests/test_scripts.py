@@ -78,32 +78,9 @@ def script(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str
     return subprocess.run(command, env=env, capture_output=True, text=True)
 
 
-def test_alignment_error_of_every_layer(trained_run: Path) -> None:
-    done = script("alignment-error", trained_run)
-    assert done.returncode == 0, done.stderr
-    heading, row, end = done.stdout.split("\n")
-    assert (heading, end) == ("layer  AER %  precision %  recall %", "")
-    layer, error, precision, recall = map(float, row.split())
-    assert layer == 1
-    # With one kind of link the error rate is 1 - F1; the figures are rounded.
-    assert abs(error - (100 - 2 * precision * recall / (precision + recall))) < 0.2
-
-
-def test_the_phrasebook_as_files(tmp_path: Path) -> None:
-    assert script("demo-text", "test", tmp_path / "test").returncode == 0
-    for lang, side in (("en", "src"), ("de", "tgt")):
-        text = "".join(f"{getattr(pair, side)}\n" for pair in pairs("test"))
-        assert (tmp_path / f"test.{lang}").read_bytes() == text.encode()
-
-
 @pytest.mark.parametrize(
     ("name", "arguments", "code", "message"),
     [
-        ("alignment-error", [], 2, "arguments are required: RUN"),
-        ("alignment-error", ["nodir"], 4, "scripts/alignment-error: nodir"),
-        ("demo-text", ["test"], 2, "arguments are required: PREFIX"),
-        ("demo-text", ["tests", "x"], 2, "invalid choice: 'tests'"),
-        ("demo-text", ["test", "nodir/x"], 4, "nodir/x.en: cannot be written: No such"),
         ("bench-prepare", ["x"], 2, "arguments are required: TGT"),
         ("bench-prepare", ["nodir/x", "nodir/y"], 4, "scripts/bench-prepare: nodir/x"),
         ("bench-prepare", ["x", "y", "data.a=1"], 2, "scripts/bench-prepare: "),

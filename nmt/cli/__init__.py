@@ -9,9 +9,10 @@ from typing import Any
 import typer
 
 from nmt.cli.app import CommandGroup, print_version
+from nmt.cli.corpora import demo_text, treebank
 from nmt.cli.evaluation import evaluate, score
 from nmt.cli.export import export
-from nmt.cli.runs import attend, info, report
+from nmt.cli.runs import alignment_error, attend, info, report
 from nmt.cli.training import average, check, config, train
 from nmt.cli.translation import translate
 
@@ -31,6 +32,11 @@ _COMMANDS: dict[str, dict[Any, str]] = {
         info: "nmt info runs/demo",
         report: "nmt report runs/demo runs/other -o report.html",
         attend: 'nmt attend runs/demo --src "The boys are six." -o attention.html',
+        alignment_error: "nmt alignment-error runs/demo",
+    },
+    "Prepare text": {
+        treebank: "nmt treebank --leaves words gum/train train.ptb.gz",
+        demo_text: "nmt demo-text test runs/demo/test",
     },
     "Use elsewhere": {
         export: "nmt export runs/demo --to ctranslate2 --quantization int8 -o demo-ct2",

@@ -1,4 +1,4 @@
-"""nmt info, report and attend."""
+"""nmt info, report, attend and alignment-error."""
 
 from __future__ import annotations
 
@@ -130,3 +130,19 @@ def attend(
     loaded = api.load(model, engine="nmt", device=device, dtype=dtype.value, threads=threads)
     pair = loaded.attend(src, tgt)
     write_lines([pair.to_json() if as_json else render_page(pair)], output)
+
+
+def alignment_error(model: Model) -> None:
+    """Print the word alignment error rate of the attention of each decoder layer.
+
+    For a model of the built-in corpus, which comes with true alignments of all words except
+    punctuation.
+    """
+    from nmt.report.alignments import alignment_errors
+
+    scores = alignment_errors(model)
+    typer.echo("layer  AER %  precision %  recall %")
+    for layer, score in enumerate(scores, start=1):
+        rates = (score.error_rate, score.precision, score.recall)
+        error, precision, recall = (100 * rate for rate in rates)
+        typer.echo(f"{layer:5}  {error:5.1f}  {precision:11.1f}  {recall:8.1f}")

@@ -23,4 +23,4 @@ class DecodeConfig(Section):
     """Maximum size of a batch in source tokens, padding included."""
     trees: bool = False
     """Write linearised trees over the words of the source, for models trained on text from
-    `scripts/treebank --leaves words`. Every tree has all words in order and balanced brackets."""
+    `nmt treebank --leaves words`. Every tree has all words in order and balanced brackets."""

@@ -318,7 +318,7 @@ def read_references(lines: Iterable[str]) -> list[Tree]:
         if problem:
             raise DataError(
                 f"line {number} of the reference is not a tree in brackets: {problem}; bracket-f1 "
-                "needs the PREFIX.trees that scripts/treebank writes"
+                "needs the PREFIX.trees that nmt treebank writes"
             )
         trees.append(tree)
     return trees

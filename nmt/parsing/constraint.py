@@ -1,7 +1,7 @@
 """A search constraint that allows only linearised trees over the words of the source.
 
 A parse has the words of the sentence, each once and in order, and matching brackets around them:
-`(S (NP John )NP (VP sleeps )VP )S`, as written by `scripts/treebank --leaves words`. A model
+`(S (NP John )NP (VP sleeps )VP )S`, as written by `nmt treebank --leaves words`. A model
 trained on few trees writes well-formed trees but loses words; under this constraint it chooses only
 the brackets.
 """

@@ -334,7 +334,7 @@ def write_pairs(files: Sequence[str | Path], prefix: str | Path, leaves: Leaves 
     """Write a treebank as a parallel corpus: PREFIX.src, PREFIX.tgt and PREFIX.trees.
 
     The first has the sentences, the second the linearised trees, and the third the reference trees
-    for `nmt evaluate `metrics` bracket-f1`. Sentences of traces alone are left out. Existing files
+    for the metric bracket-f1. Sentences of traces alone are left out. Existing files
     are replaced once the last tree has been written.
 
     Args:

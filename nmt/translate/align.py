@@ -40,7 +40,7 @@ class Aligner:
     Args:
         models: one model, or the models of an ensemble, whose attention is averaged.
         layer: number of the decoder layer, from 1. Default: the last layer, which has by far the
-            lowest alignment error on the built-in phrasebook (`scripts/alignment-error`).
+            lowest alignment error on the built-in phrasebook (`nmt alignment-error`).
 
     Raises:
         ConfigError: if a model is not a Transformer, or has no such layer.

@@ -8,7 +8,7 @@ from phrasebook.splits import SPLITS, pairs
 
 
 def lines() -> Iterator[str]:
-    """Yield the lines of the file, with alignments where `scripts/alignment-error` reads them."""
+    """Yield the lines of the file, with alignments where `nmt alignment-error` reads them."""
     for split in SPLITS:
         for pair in pairs(split):
             links = [" ".join(f"{i}-{j}" for i, j in pair.alignment)] if split == "test" else []

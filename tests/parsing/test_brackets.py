@@ -523,7 +523,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert output["numbers"]["recall"] == pytest.approx(100 * 6 / 7)
     swapped = run_nmt("--ref", tmp_path / "hyp", "--hyp", tmp_path / "ref", "--metrics=bracket-f1")
     assert swapped.exit_code == 3
-    assert "scripts/treebank" in swapped.stderr
+    assert "nmt treebank" in swapped.stderr
 
 
 def test_the_command_with_a_parameter_file(tmp_path: Path) -> None:

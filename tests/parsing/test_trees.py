@@ -289,15 +289,15 @@ def test_leaves_are_added_or_dropped_at_the_end(line: str, length: int, fitted: 
 
 
 def treebank(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run scripts/treebank."""
-    env = {**os.environ, "VIRTUAL_ENV": sys.prefix, "PYTHONPATH": str(ROOT)}
-    command = [ROOT / "scripts" / "treebank", *arguments]
+    """Run nmt treebank."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "nmt", "treebank", *arguments]
     return subprocess.run(
         [*map(str, command)], env=env, input=stdin, capture_output=True, text=True
     )
 
 
-def test_the_script_writes_parallel_files(tmp_path: Path) -> None:
+def test_the_command_writes_parallel_files(tmp_path: Path) -> None:
     (tmp_path / "one.mrg").write_text(f"( {JOHN} )\n( (S (-NONE- *) ))\n", "utf-8")
     (tmp_path / "two.mrg.gz").write_bytes(
         gzip.compress(b"(TOP\n (NP-HLN (NN News)\n (-LRB- -LRB-)))")
@@ -314,17 +314,17 @@ def test_the_script_writes_parallel_files(tmp_path: Path) -> None:
     assert list(read_lines(tmp_path / "out.tgt"))[1] == "(NP XX XX )NP"
 
 
-def test_the_script_reports_errors(tmp_path: Path) -> None:
+def test_the_command_reports_errors(tmp_path: Path) -> None:
     (tmp_path / "bad").write_text("(S (NN a b))\n", "utf-8")
     assert treebank(tmp_path / "out", tmp_path / "missing").returncode == FileError.exit_code
     assert treebank(tmp_path / "no" / "out", tmp_path / "bad").returncode == FileError.exit_code
     done = treebank(tmp_path / "out", tmp_path / "bad")
     assert done.returncode == DataError.exit_code
-    assert done.stderr.startswith(f"scripts/treebank: {tmp_path}/bad:1: not a tree")
+    assert done.stderr.startswith(f"nmt: {tmp_path}/bad:1: not a tree")
 
 
 @pytest.mark.parametrize("name", ["-", "/dev/stdin"])
-def test_the_script_reads_standard_input(tmp_path: Path, name: str) -> None:
+def test_the_command_reads_standard_input(tmp_path: Path, name: str) -> None:
     done = treebank(tmp_path / "out", name, stdin=f"{JOHN}\n")
     assert (done.returncode, done.stderr) == (0, f"{tmp_path}/out: 1 trees\n")
     assert list(read_lines(tmp_path / "out.src")) == ["John has a dog ."]

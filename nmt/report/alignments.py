@@ -1,0 +1,50 @@
+"""Word alignment error of a model of the built-in corpus, whose true alignments are known.
+
+Those leave out punctuation, so links from or to punctuation are ignored.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nmt.data.phrasebook import pairs
+from nmt.evaluation.metrics import AlignmentScore, score_alignments
+from nmt.runs.model import load_model
+from nmt.translate.align import Aligner, Links, split_words
+
+
+def alignment_errors(run: Path) -> list[AlignmentScore]:
+    """Return the score of the attention of each decoder layer, from the first to the last.
+
+    Args:
+        run: directory of a Transformer that was trained on the built-in corpus.
+
+    Raises:
+        ConfigError: if the model is not a Transformer.
+        FileError: if the directory has no model.
+    """
+    model = load_model(run)
+    test = pairs("test")
+    num_layers = len(model.transformer("word alignment").decoder_layers)
+    scores = []
+    for layer in range(1, num_layers + 1):
+        aligned = Aligner([model], layer).align([(pair.src, pair.tgt) for pair in test])
+        predicted = [
+            _between_words(links, pair.src, pair.tgt)
+            for pair, links in zip(test, aligned, strict=True)
+        ]
+        scores.append(score_alignments(predicted, [pair.alignment for pair in test]))
+    return scores
+
+
+def _between_words(links: Links, src: str, tgt: str) -> Links:
+    """Return the links between words that are not punctuation, numbered without punctuation."""
+    src_numbers, tgt_numbers = _numbers(src), _numbers(tgt)
+    return [
+        (src_numbers[i], tgt_numbers[j]) for i, j in links if i in src_numbers and j in tgt_numbers
+    ]
+
+
+def _numbers(text: str) -> dict[int, int]:
+    words = [index for index, word in enumerate(split_words(text)) if word[0].isalnum()]
+    return {index: number for number, index in enumerate(words)}
