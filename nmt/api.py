@@ -105,7 +105,7 @@ def load_runs(
     for path in paths:
         if is_exported(path):
             raise ConfigError(
-                f"{path}: a model exported to CTranslate2, which can translate and be evaluated "
+                f"{path}: a model exported to CTranslate2, which can translate and score "
                 "only; name the run that it was exported from"
             )
     if threads:
@@ -248,7 +248,6 @@ class Model:
             batch_tokens: size of a batch on either side, in tokens with padding.
 
         Raises:
-            ConfigError: the model is an ensemble or exported.
             DataError: one side has more lines, or a pair has more tokens than the model has
                 positions.
         """
@@ -271,7 +270,7 @@ class Model:
             advance: called with the number of pairs scored since the last call.
         """
         budget = batch_tokens or self.config.decode.batch_tokens
-        return score_pairs(self._network("scoring"), src, tgt, budget, advance)
+        return score_pairs(self.engine, src, tgt, budget, advance)
 
     def align(self, src: Sequence[str], tgt: Sequence[str]) -> list[Links]:
         """Align the words of sentence pairs.

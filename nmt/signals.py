@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -88,3 +89,17 @@ def hangup_signals() -> list[signal.Signals]:
     """Return [SIGHUP], or [] if the platform does not have it or it is ignored."""
     number = getattr(signal, "SIGHUP", None)  # not on Windows
     return [] if number is None or signal.getsignal(number) == signal.SIG_IGN else [number]
+
+
+def exit_with_parent() -> None:
+    """Make this process of `multiprocessing` exit once its parent has, even if that was killed."""
+    import multiprocessing  # every command imports this module, but few use processes
+
+    parent = multiprocessing.parent_process()
+    assert parent
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -14,9 +14,11 @@ __all__ = ["browser"]  # a fixture
 
 WORDS = ["the", "cat", "dog", "sat", "on", "a", "mat", "ran", "home", "über", "naïve", "café"]
 
-# A shell that runs the tests in the background makes them ignore SIGINT, and what they start
-# would inherit that.
+# A shell that runs the tests in the background makes them ignore SIGINT, nohup makes them ignore
+# SIGHUP, and what they start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 # Tests there train a model, or run commands that do.

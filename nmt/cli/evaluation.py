@@ -223,7 +223,7 @@ def score(
     from nmt.files import write_lines
     from nmt.translate.score import Totals, render
 
-    loaded = api.load(model, engine="nmt", device=device, dtype=dtype.value, threads=threads)
+    loaded = api.load(model, device=device, dtype=dtype.value, threads=threads)
     totals = Totals()
     with file_bar("scoring", src) as advance:
         pairs = loaded.score_stream(read_lines(src), read_lines(tgt), **search, advance=advance)

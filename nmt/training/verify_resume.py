@@ -16,7 +16,7 @@ from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.errors import ConfigError, Interrupted, NmtError, TrainingError
 from nmt.runs import checkpoint, layout, retention
-from nmt.signals import StopFlag
+from nmt.signals import StopFlag, exit_with_parent
 from nmt.training.run import train
 
 _POLL_SECONDS = 0.1
@@ -111,6 +111,7 @@ def _in_new_process(config: Config, run: Path, stop_after: int | None, stop: Sto
 
 
 def _train(config: Config, run: Path, stop_after: int | None) -> None:
+    exit_with_parent()
     try:
         train(config, run, Console(quiet=True), stop_after=stop_after)
     except NmtError as error:

@@ -149,6 +149,27 @@ class CTranslate2Engine:
                 [beams[place]] = self._beams([pieces[place]], limit, options)
         return self._scored(pieces, [beam[: options.nbest] for beam in beams], options)
 
+    def score(
+        self, sources: Sequence[list[int]], targets: Sequence[list[int]]
+    ) -> list[list[float]]:
+        """Return the log-probability of each token of given translations."""
+        scores = self._log_probs(
+            [self._src.pieces(ids[:-1]) for ids in sources],
+            [self._tgt.pieces(ids[:-1]) for ids in targets],
+        )
+        if not all(math.isfinite(sum(row)) for row in scores):
+            raise not_finite(self.models[0])
+        return scores
+
+    def _log_probs(
+        self, sources: Sequence[list[str]], targets: Sequence[list[str]]
+    ) -> list[list[float]]:
+        """Score pieces without their EOS; each row includes the EOS that CTranslate2 adds."""
+        results = self._translator.score_batch(
+            sources, targets, max_batch_size=_MAX_BATCH_SENTENCES, max_input_length=0
+        )
+        return [result.log_probs for result in results]
+
     def _beams(
         self, pieces: list[list[str]], limit: int, options: SearchOptions
     ) -> list[list[list[str]]]:
@@ -211,20 +232,14 @@ class CTranslate2Engine:
         eos = self._tgt.pieces([self._tgt.eos_id])
         sources = [src for src, beam in zip(pieces, beams, strict=True) for _ in beam]
         hypotheses = [hypothesis for beam in beams for hypothesis in beam]
-        results = iter(
-            self._translator.score_batch(
-                sources,
-                [tgt[:-1] if tgt[-1:] == eos else tgt for tgt in hypotheses],
-                max_batch_size=_MAX_BATCH_SENTENCES,
-                max_input_length=0,
-            )
-        )
+        targets = [tgt[:-1] if tgt[-1:] == eos else tgt for tgt in hypotheses]
+        results = iter(self._log_probs(sources, targets))
         scored = []
         for beam in beams:
             group = []
             for hypothesis in beam:
                 # It also scores an EOS after hypotheses that the limit cut off.
-                log_probs = next(results).log_probs[: len(hypothesis)]
+                log_probs = next(results)[: len(hypothesis)]
                 log_prob = sum(log_probs)
                 score = normalized_score(log_prob, len(hypothesis), options.length_penalty)
                 ids = [self._ids[piece] for piece in hypothesis if piece != eos[0]]

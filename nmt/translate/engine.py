@@ -72,6 +72,19 @@ class Engine(Protocol):
             RuntimeError, MemoryError: the batch does not fit into memory.
         """
 
+    def score(
+        self, sources: Sequence[list[int]], targets: Sequence[list[int]]
+    ) -> list[list[float]]:
+        """Return the log-probability of each token of given translations.
+
+        Args:
+            sources: source ids, each with its EOS.
+            targets: target ids, each with its EOS.
+
+        Raises:
+            FileError: the model's probabilities are not finite.
+        """
+
 
 def never_output(tokenizer: Tokenizer) -> list[int]:
     """Return the target tokens that no translation contains: padding, BOS and unknown."""

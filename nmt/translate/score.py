@@ -8,14 +8,10 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-import torch
-
 from nmt.data.lines import replace_controls
 from nmt.errors import DataError
 from nmt.progress import Advance
-from nmt.runs.model import TrainedModel
-from nmt.translate.engine import not_finite
-from nmt.translate.torch_engine import padded
+from nmt.translate.engine import Engine
 from nmt.translate.translator import length_batches
 
 _WINDOW_PAIRS = 2000
@@ -34,7 +30,7 @@ class PairScore:
 
 
 def score_pairs(
-    model: TrainedModel,
+    engine: Engine,
     src_lines: Iterable[str],
     tgt_lines: Iterable[str],
     batch_tokens: int,
@@ -46,7 +42,7 @@ def score_pairs(
     a blank line is a sentence without tokens.
 
     Args:
-        model: the model.
+        engine: what runs the model.
         src_lines: source text, read lazily.
         tgt_lines: target text, read lazily.
         batch_tokens: maximum tokens per batch on either side, padding included.
@@ -60,19 +56,22 @@ def score_pairs(
             model has positions.
         FileError: if the model's probabilities are not finite.
     """
+    tokenizers = engine.models[0].tokenizers
     first_number = 1
     pairs = _paired(src_lines, tgt_lines)
     while window := list(itertools.islice(pairs, _WINDOW_PAIRS)):
         sources, targets = (
             [[*ids, tokenizer.eos_id] for ids in tokenizer.encode(lines)]
-            for tokenizer, lines in zip(model.tokenizers, zip(*window, strict=True), strict=True)
+            for tokenizer, lines in zip(tokenizers, zip(*window, strict=True), strict=True)
         )
         lengths = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
-        _check_lengths(lengths, first_number, model.network.max_length)
+        _check_lengths(lengths, first_number, engine.max_positions)
         scores: dict[int, PairScore] = {}
         for batch in length_batches(lengths, batch_tokens):
-            of_batch = _score_batch(model, [sources[i] for i in batch], [targets[i] for i in batch])
-            scores |= zip(batch, of_batch, strict=True)
+            of_batch = engine.score([sources[i] for i in batch], [targets[i] for i in batch])
+            for i, log_probs in zip(batch, of_batch, strict=True):
+                pieces = tokenizers.tgt.pieces(targets[i])
+                scores[i] = PairScore(sum(log_probs), log_probs, pieces)
             advance(len(batch))
         yield from (scores[place] for place in range(len(window)))
         first_number += len(window)
@@ -118,28 +117,6 @@ def render(scores: Iterable[PairScore], totals: Totals, as_json: bool) -> Iterat
         yield json.dumps({**asdict(totals), "perplexity": perplexity}, allow_nan=False)
 
 
-@torch.inference_mode()
-def _score_batch(
-    model: TrainedModel, sources: Sequence[list[int]], targets: Sequence[list[int]]
-) -> list[PairScore]:
-    src, tgt = model.tokenizers
-    device = next(model.network.parameters()).device
-    tgt_in = [[tgt.bos_id, *ids[:-1]] for ids in targets]
-    logits_BTV = model.network(
-        padded(sources, src.pad_id).to(device), padded(tgt_in, tgt.pad_id).to(device)
-    ).float()
-    tgt_out_BT1 = padded(targets, tgt.pad_id).to(device)[:, :, None]
-    log_probs_BT = logits_BTV.gather(2, tgt_out_BT1)[:, :, 0] - logits_BTV.logsumexp(2)
-    scores = []
-    for ids, row in zip(targets, log_probs_BT.tolist(), strict=True):
-        log_probs = row[: len(ids)]
-        log_prob = sum(log_probs)
-        if not math.isfinite(log_prob):
-            raise not_finite(model)
-        scores.append(PairScore(log_prob, log_probs, tgt.pieces(ids)))
-    return scores
-
-
 def _paired(src_lines: Iterable[str], tgt_lines: Iterable[str]) -> Iterator[tuple[str, str]]:
     lines = itertools.zip_longest(src_lines, tgt_lines)
     for number, (src, tgt) in enumerate(lines, 1):
@@ -152,9 +129,9 @@ def _paired(src_lines: Iterable[str], tgt_lines: Iterable[str]) -> Iterator[tupl
         yield replace_controls(src)[0], replace_controls(tgt)[0]
 
 
-def _check_lengths(lengths: Sequence[int], first_number: int, limit: int | None) -> None:
+def _check_lengths(lengths: Sequence[int], first_number: int, limit: int) -> None:
     for number, length in enumerate(lengths, first_number):
-        if limit is not None and length > limit:
+        if length > limit:
             raise DataError(
                 f"line {number}: {length} tokens, but the model has only {limit} positions"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -96,6 +97,29 @@ class Networks:
         if not all(found):
             raise not_finite(self.models[0])
         return found
+
+    @torch.inference_mode()
+    def score(
+        self, sources: Sequence[list[int]], targets: Sequence[list[int]]
+    ) -> list[list[float]]:
+        """Return the log-probability of each token of given translations.
+
+        An ensemble averages the probabilities of its models.
+        """
+        src_BS = padded(sources, self._src.pad_id).to(self._device)
+        tgt_in_BT = padded([[self._tgt.bos_id, *ids[:-1]] for ids in targets], self._tgt.pad_id)
+        tgt_out_BT = padded(targets, self._tgt.pad_id).to(self._device)
+        of_models = []
+        for model in self.models:
+            logits_BTV = model.network(src_BS, tgt_in_BT.to(self._device)).float()
+            chosen_BT = logits_BTV.gather(2, tgt_out_BT[:, :, None])[:, :, 0]
+            of_models.append(chosen_BT - logits_BTV.logsumexp(2))
+        log_probs_BT = torch.stack(of_models).logsumexp(0) - math.log(len(of_models))
+        rows = zip(targets, log_probs_BT.tolist(), strict=True)
+        scores: list[list[float]] = [row[: len(ids)] for ids, row in rows]
+        if not all(math.isfinite(sum(row)) for row in scores):
+            raise not_finite(self.models[0])
+        return scores
 
 
 def _sampling(options: SearchOptions) -> Sampling:

@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -22,7 +21,7 @@ import torch
 from nmt.config.search import SearchOptions
 from nmt.errors import DataError
 from nmt.search.hypothesis import Hypothesis
-from nmt.signals import hangup_signals
+from nmt.signals import exit_with_parent, hangup_signals
 from nmt.translate.engine import Engine, Model
 
 # macOS libraries do not survive a fork, and Windows has none.
@@ -72,6 +71,12 @@ class Workers:
                 "memory ran out: reduce `threads` or `batch_tokens`"
             ) from error
 
+    def score(
+        self, sources: Sequence[list[int]], targets: Sequence[list[int]]
+    ) -> list[list[float]]:
+        """Return the log-probability of each token of given translations, in this process."""
+        return self.engine.score(sources, targets)
+
 
 _engine: Engine  # set in each worker process
 
@@ -84,15 +89,7 @@ def _start(engine: Engine) -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    """Exit when the parent process has ended, even if it was killed."""
-    parent = multiprocessing.parent_process()
-    assert parent
-    parent.join()
-    os._exit(1)
+    exit_with_parent()
 
 
 def _search(

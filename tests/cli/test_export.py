@@ -66,6 +66,20 @@ def test_the_same_formats(trained_run: Path, exported: Path, tmp_path: Path) -> 
         assert len(record["token_log_probs"]) > 1
 
 
+def test_the_same_scores(trained_run: Path, exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "src").write_text(TEXT, "utf-8")
+    (tmp_path / "tgt").write_text("a dog!\n\n\nthe cat\nnaïve café\n", "utf-8")
+    files = ["--src", tmp_path / "src", "--tgt", tmp_path / "tgt", "--threads", "1", "--json"]
+    ours, theirs = (
+        [json.loads(line) for line in run("score", model, *files).stdout_bytes.split(b"\n")[:-1]]
+        for model in (trained_run, exported)
+    )
+    assert len(ours) == len(theirs) == 6
+    for mine, other in zip(ours, theirs, strict=True):
+        assert other.get("pieces") == mine.get("pieces")
+        assert other["log_prob"] == pytest.approx(mine["log_prob"], abs=1e-3)
+
+
 @pytest.mark.parametrize("output", ["", "averaged", "checkpoints/step-7", "../run/new"])
 def test_nothing_is_exported_into_a_run(trained_run: Path, output: str) -> None:
     before = sorted(trained_run.rglob("*"))
@@ -98,7 +112,6 @@ def test_refusals(trained_run: Path, exported: Path, tmp_path: Path) -> None:
     for arguments, code, message in [
         (["translate", exported, file, "--engine=nmt"], 2, "name the run that it was exported"),
         (["attend", exported, "--src=a", "--json"], 2, "exported to CTranslate2"),
-        (["score", exported, "--src", file, "--tgt", file], 2, "exported to CTranslate2"),
         (["translate", trained_run, file, "--engine=ctranslate2"], 4, "nmt export"),
         (["translate", exported, file, "--engine=ctranslate2", "--top-k=3"], 2, "sample"),
         (

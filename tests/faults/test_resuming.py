@@ -120,6 +120,17 @@ def test_fault_02_verify_resume_leaves_nothing_behind(
     assert list(temporary.glob("nmt-*")) == []
 
 
+def test_fault_02_verify_resume_that_is_killed_stops_training(folder: Folder) -> None:
+    command = ["train", "tiny.yaml", "train.max_steps=1000000", "--verify-resume", "1000000"]
+    process = folder.start(*command, env={"TMPDIR": str(folder.path)})
+    while not list(folder.path.glob("*/straight/metrics.jsonl")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    # The training process holds standard error, too.
+    process.communicate(timeout=TIMEOUT_SECONDS)
+
+
 def test_fault_03_resume_with_another_prefetch_depth(whole: Folder) -> None:
     """One thread prepares batches ahead; how many may change between runs."""
     fault = "import nmt.data.batching as b; b.batches.__kwdefaults__['ahead'] = 0"

@@ -48,7 +48,7 @@ def test_quality_of_a_whole_text(model: Model, trained: TrainedModel, data: Eval
     hypotheses = [translation.text for translation in Translator([trained]).translate(data.src)]
     options = EvaluateOptions(("bleu", "chrf"), tgt_lang="de", confidence=True)
     assert quality.scores == evaluate(hypotheses, data.refs, options)
-    scores = list(score_pairs(trained, data.src, data.refs[0], 4096))
+    scores = list(score_pairs(Networks([trained]), data.src, data.refs[0], 4096))
     tokens = sum(len(score.token_log_probs) for score in scores)
     assert quality.ppl == pytest.approx(math.exp(-sum(s.log_prob for s in scores) / tokens))
     assert quality.sentences == len(data.src) == sum(group.sentences for group in quality.by_length)

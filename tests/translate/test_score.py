@@ -15,6 +15,7 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.errors import DataError, FileError
 from nmt.runs.model import TrainedModel
 from nmt.translate.score import PairScore, Totals, render, score_pairs
+from nmt.translate.torch_engine import Networks
 from nmt.translate.translator import Translator
 
 
@@ -24,7 +25,7 @@ def test_the_search_score_is_the_forced_score(any_model: TrainedModel, lines: li
     checked = 0
     for line, translation in zip(lines, translator.translate(lines), strict=True):
         texts = [h.text for h in translation.hypotheses]
-        forced = score_pairs(any_model, [line] * len(texts), texts, 1000)
+        forced = score_pairs(Networks([any_model]), [line] * len(texts), texts, 1000)
         for hypothesis, score in zip(translation.hypotheses, forced, strict=True):
             # Skip hypotheses without EOS, and texts whose segmentation differs from the search.
             if len(score.token_log_probs) == len(hypothesis.token_log_probs):
@@ -38,10 +39,10 @@ def test_the_search_score_is_the_forced_score(any_model: TrainedModel, lines: li
 def test_batched_scores_equal_single_scores_in_order(
     model: TrainedModel, lines: list[str], other_lines: list[str]
 ) -> None:
-    together = list(score_pairs(model, lines, other_lines, 300))
+    together = list(score_pairs(Networks([model]), lines, other_lines, 300))
     assert len(together) == len(lines)
     for src, tgt, score in zip(lines, other_lines, together, strict=True):
-        [alone] = score_pairs(model, [src], [tgt], 300)
+        [alone] = score_pairs(Networks([model]), [src], [tgt], 300)
         assert score.pieces == alone.pieces
         assert score.token_log_probs == pytest.approx(alone.token_log_probs, abs=1e-4)
         assert score.log_prob == pytest.approx(sum(score.token_log_probs))
@@ -56,21 +57,21 @@ def test_score_equals_a_computation_by_hand(model: TrainedModel) -> None:
         prefix = torch.tensor([[tokenizer.bos_id, *tgt[:place]]])
         logits_V = model.network(torch.tensor([[*src, eos]]), prefix)[0, -1].detach()
         expected.append(math.log(logits_V.softmax(0)[token]))
-    [score] = score_pairs(model, ["the cat."], ["a dog!"], 100)
+    [score] = score_pairs(Networks([model]), ["the cat."], ["a dog!"], 100)
     assert score.token_log_probs == pytest.approx(expected, abs=1e-4)
 
 
 def test_blank_lines_are_scored(model: TrainedModel) -> None:
-    scores = list(score_pairs(model, ["", "the cat.", ""], ["", "", "a dog."], 100))
+    scores = list(score_pairs(Networks([model]), ["", "the cat.", ""], ["", "", "a dog."], 100))
     assert [len(score.pieces) for score in scores[:2]] == [1, 1]
     assert all(score.log_prob < 0 for score in scores)
 
 
 def test_sides_must_have_equal_numbers_of_lines(model: TrainedModel) -> None:
     with pytest.raises(DataError, match="target side ends after line 1"):
-        list(score_pairs(model, ["a", "a"], ["a"], 100))
+        list(score_pairs(Networks([model]), ["a", "a"], ["a"], 100))
     with pytest.raises(DataError, match="source side ends after line 0"):
-        list(score_pairs(model, [], ["a"], 100))
+        list(score_pairs(Networks([model]), [], ["a"], 100))
 
 
 def test_pairs_with_more_tokens_than_positions_are_refused(
@@ -78,7 +79,7 @@ def test_pairs_with_more_tokens_than_positions_are_refused(
 ) -> None:
     model = make_model(tokenizer, seed=1, positions={"kind": "learned", "max_length": 44})
     with pytest.raises(DataError, match="line 2: 45 tokens"):
-        list(score_pairs(model, ["the cat", "the"], ["the cat", "the " * 44], 100))
+        list(score_pairs(Networks([model]), ["the cat", "the"], ["the cat", "the " * 44], 100))
 
 
 def test_pairs_are_read_lazily(model: TrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +92,7 @@ def test_pairs_are_read_lazily(model: TrainedModel, monkeypatch: pytest.MonkeyPa
             read += 1
             yield "the cat."
 
-    scores = score_pairs(model, endless(), endless(), 100)
+    scores = score_pairs(Networks([model]), endless(), endless(), 100)
     assert len(list(itertools.islice(scores, 12))) == 12
     assert read <= 2 * 15
 
@@ -117,4 +118,4 @@ def test_nan_weights_are_refused(model: TrainedModel) -> None:
         broken.projection.weight[7] = math.nan
     broken_model = TrainedModel(model.config, model.tokenizers, broken, model.weights)
     with pytest.raises(FileError, match=r"model-1: .*not finite"):
-        list(score_pairs(broken_model, ["the cat."], ["the cat."], 100))
+        list(score_pairs(Networks([broken_model]), ["the cat."], ["the cat."], 100))
