@@ -80,7 +80,9 @@ EvalbParams = Annotated[
 ]
 
 
-@with_search_options("beam_size", "length_penalty", "max_extra_len", "batch_tokens")
+@with_search_options(
+    *("beam_size", "length_penalty", "max_extra_len", "batch_tokens", "split_sentences")
+)
 def evaluate(
     search: dict[str, Any],
     model: OptionalModel = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from nmt.config.explain import explain
 from nmt.config.models import MODELS, TransformerConfig
 from nmt.config.schema import Config
+from nmt.config.section import Section
 from nmt.errors import ConfigError, FileError
 from nmt.files import MAX_YAML_BYTES, read_bounded
 
@@ -86,7 +87,11 @@ def load_model_config(path: Path) -> Config:
 def dump_config(config: Config) -> str:
     """Return a configuration as YAML, which `load_config` reads back unchanged."""
     values = config.model_dump(mode="json", exclude_none=True)
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    if all(line.isprintable() for line in text.split("\n")):
+        return text
+    # A bidirectional override, for example, must not reach a terminal as it is.
+    return yaml.safe_dump(values, sort_keys=False)
 
 
 class _Loader(yaml.SafeLoader):
@@ -249,13 +254,29 @@ def _validated(
     values: dict[str, Any], path: str, origins: dict[str, str], errors: list[str]
 ) -> Config:
     """Return the configuration, or raise a ConfigError with the errors given and those found."""
+    wrong: list[Any] = []
     try:
         config = Config.model_validate(values)
+        wrong += _bools_as_numbers(values, config)
     except ValidationError as error:
-        explained = (explain(one, path, origins) for one in error.errors())
-        errors = list(dict.fromkeys([*errors, *explained]))
+        wrong += error.errors()
+    errors = list(dict.fromkeys([*errors, *(explain(one, path, origins) for one in wrong)]))
     if len(errors) > 1:
         raise ConfigError(f"{path}: {len(errors)} errors", *errors)
     if errors:
         raise ConfigError(f"{path}: {errors[0]}")
     return config
+
+
+def _bools_as_numbers(
+    values: dict[str, Any], section: Section, loc: tuple[str, ...] = ()
+) -> Iterator[dict[str, Any]]:
+    """Yield an error, as pydantic would describe it, for each `yes` that it has taken for 1."""
+    for name, value in values.items():
+        checked = getattr(section, name, None)
+        if isinstance(value, dict) and isinstance(checked, Section):
+            # In pydantic's locations, the kind of a model follows its key.
+            kind = [name for name, model in MODELS.items() if isinstance(checked, model)]
+            yield from _bools_as_numbers(value, checked, (*loc, name, *kind))
+        elif isinstance(value, bool) and type(checked) in (int, float):
+            yield {"type": f"{type(checked).__name__}_type", "loc": (*loc, name), "input": value}

@@ -355,6 +355,12 @@ def test_a_dumped_configuration_loads_unchanged(load: Callable[..., Config]) -> 
     assert "ä.en" in dump_config(config)
 
 
+def test_a_dumped_configuration_is_safe_to_print(load: Callable[..., Config]) -> None:
+    config = load(r'data: {src_lang: en, tgt_lang: de, train: {src: "a\u202e\x9b", tgt: b}}')
+    assert all(line.isprintable() for line in dump_config(config).split("\n"))
+    assert load(dump_config(config)) == config
+
+
 # ---------------------------------------------------------------- combinations of values
 
 
