@@ -1,4 +1,4 @@
-"""Enormous numbers, in every setting that takes a number."""
+"""Enormous numbers in every setting that takes a number."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from nmt.cli import app
 from nmt.config.load import load_config
 from nmt.config.schema import Config
 from nmt.console import Console
-from nmt.errors import ConfigError, NmtError
+from nmt.errors import ConfigError
 from nmt.evaluation.metrics import EvaluateOptions
+from nmt.runs import checkpoint
 from nmt.training.run import set_up_device, train
 
 CORPORA = {
@@ -30,7 +31,7 @@ MODELS = {"RecurrentConfig": "rnn", "ConvolutionalConfig": "conv"}
 
 
 def numbers() -> Iterator[tuple[str, str, list[str]]]:
-    """List type, key and the overrides that the key needs for every number of the schema."""
+    """Yield type, key, and the overrides that the key needs, of each number in the schema."""
     schema = Config.model_json_schema()
 
     def walk(node: dict[str, Any], key: str, needs: list[str]) -> Iterator[Any]:
@@ -52,7 +53,7 @@ def numbers() -> Iterator[tuple[str, str, list[str]]]:
         for place, child in enumerate(node.get("prefixItems", [])):
             yield from walk(child, f"{key}.{place}", needs)
 
-    schema.pop("anyOf", None)  # not alternatives: that something must be said
+    schema.pop("anyOf", None)  # required keys, not alternatives
     yield from walk(schema, "", [])
 
 
@@ -63,7 +64,7 @@ NUMBERS = [
 ]
 
 
-def test_there_are_numbers_of_every_section() -> None:
+def test_every_section_has_numbers() -> None:
     keys = {key for _, key, _ in NUMBERS}
     assert len(keys) > 50
     assert keys >= {
@@ -118,7 +119,7 @@ def test_options_have_the_same_limits(tmp_path: Path, option: str, limit: int) -
     assert "Invalid value" not in result.output
 
 
-def test_the_largest_seed_is_one_for_every_generator(tmp_path: Path) -> None:
+def test_every_generator_accepts_the_largest_seed(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(
         "data: {src_lang: en, tgt_lang: de, train: {demo: valid}, cache_dir: cache}\n"
@@ -129,9 +130,10 @@ def test_the_largest_seed_is_one_for_every_generator(tmp_path: Path) -> None:
     )
     overrides = [f"train.seed={limits.MAX_SEED}", f"data.cache_dir={tmp_path / 'cache'}"]
     train(load_config(path, overrides), tmp_path / "run", Console(stderr=True))
+    assert [entry.step for entry in checkpoint.list_checkpoints(tmp_path / "run")] == [1]
 
 
-def test_a_model_that_cannot_fit_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_model_too_large_for_memory_is_refused_before_it_is_built(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("data: {src_lang: en, tgt_lang: de, train: {demo: train}}", "utf-8")
     for kind in ("transformer", "rnn", "conv"):
@@ -143,7 +145,7 @@ def test_a_model_that_cannot_fit_is_refused_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", ["abc", "-1", "1.5", "", "²", str(2**32), "9" * 5000])
-def test_a_seed_of_the_bootstrap_that_is_none(monkeypatch: pytest.MonkeyPatch, seed: str) -> None:
+def test_an_invalid_bootstrap_seed_is_refused(monkeypatch: pytest.MonkeyPatch, seed: str) -> None:
     monkeypatch.setenv("SACREBLEU_SEED", seed)
     with pytest.raises(ConfigError, match=r"SACREBLEU_SEED is .*; it must be a number from 0"):
         EvaluateOptions(confidence=True)
@@ -153,9 +155,9 @@ def test_a_seed_of_the_bootstrap_that_is_none(monkeypatch: pytest.MonkeyPatch, s
         EvaluateOptions(confidence=True)
 
 
-def test_a_number_of_thousands_of_digits(tmp_path: Path) -> None:
+def test_a_number_with_thousands_of_digits_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("data: {src_lang: en, tgt_lang: de, train: {demo: train}}", "utf-8")
     for value in ("9" * 5000, "1e" + "9" * 5000, "-" + "9" * 4000):
-        with pytest.raises(NmtError):
+        with pytest.raises(ConfigError, match=r"c\.yaml: train\.max_steps: "):
             load_config(path, [f"train.max_steps={value}"])

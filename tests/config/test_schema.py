@@ -458,8 +458,12 @@ def test_conflicts_are_refused(
         ["train.valid_beam_size=0"],
     ],
 )
-def test_valid_combinations_are_accepted(load: Callable[..., Config], overrides: list[str]) -> None:
-    load(DATA, *overrides)
+def test_valid_combinations_are_accepted_and_survive_being_written(
+    load: Callable[..., Config], overrides: list[str]
+) -> None:
+    config = load(DATA, *overrides)
+    assert config != load(DATA)
+    assert load(dump_config(config)) == config
 
 
 # ---------------------------------------------------------------- the recipes
@@ -469,4 +473,4 @@ def test_every_recipe_loads() -> None:
     recipes = sorted(CONFIGS.glob("**/*.yaml"))
     assert recipes
     for recipe in recipes:
-        load_config(recipe)
+        assert load_config(recipe).data.train, recipe

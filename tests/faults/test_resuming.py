@@ -74,7 +74,7 @@ def test_fault_02_verify_resume_compares_what_is_kept(folder: Folder) -> None:
     valid = "data.valid={src: train.src, tgt: train.tgt}"
     average = ["train.average=last", "train.average_count=2", valid]
     command = ["train", "tiny.yaml", *average, "train.max_steps=9", "--verify-resume", "9"]
-    folder.nmt(*command).succeeded()
+    assert folder.nmt(*command).succeeded().out.startswith(b"identical: 9 steps straight")
     folder.write("sitecustomize.py", "import nmt.runs.retention as r; r.regular = list")
     failed = folder.nmt(*command, env={"PYTHONPATH": folder_first(folder)})
     failed.refused(5, "resuming is not exact", "the checkpoints kept and their scores are")
@@ -91,8 +91,7 @@ def test_fault_02_verify_resume_reports_the_signal_that_killed_a_run(folder: Fol
         before_call(2, "nmt.training.learner:batch_loss", send(signal.SIGKILL)),
     )
     command = ["train", "tiny.yaml", "--verify-resume", "4"]
-    path = os.pathsep.join([str(folder.path), os.environ.get("PYTHONPATH", "")])
-    killed = folder.nmt(*command, env={"PYTHONPATH": path})
+    killed = folder.nmt(*command, env={"PYTHONPATH": folder_first(folder)})
     killed.refused(137, "the training run straight failed")
 
 
@@ -127,8 +126,9 @@ def test_fault_02_verify_resume_that_is_killed_stops_training(folder: Folder) ->
         assert process.poll() is None
         time.sleep(0.05)
     process.kill()
-    # The training process holds standard error, too.
+    # Standard error closes when the training process, which inherited it, has ended as well.
     process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_fault_03_resume_with_another_prefetch_depth(whole: Folder) -> None:

@@ -117,6 +117,8 @@ def test_sighup_is_ignored_under_nohup(folder: Folder) -> None:
     ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
     fault = ignore + before_call(2, "nmt.training.learner:batch_loss", send(signal.SIGHUP))
     folder.train(fault=fault).succeeded()
+    assert (folder.path / "signalled").exists()
+    assert [step for step, _ in folder.losses()] == [1, 2, 3, 4]
 
 
 def test_a_closed_terminal_does_not_lose_the_state(folder: Folder) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints written beside the training."""
+"""Checkpoints written in the background."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nmt.training.saving import BackgroundSaver, Tensors
 SECONDS = 10
 
 
-def test_what_is_written_is_what_the_tensors_were() -> None:
+def test_tensors_are_written_as_they_were_at_the_start() -> None:
     go, written = threading.Event(), []
 
     def write(tensors: Tensors) -> None:
@@ -26,13 +26,13 @@ def test_what_is_written_is_what_the_tensors_were() -> None:
     tensor = torch.zeros(2)
     with BackgroundSaver() as saver:
         saver.start(write, {"weights": {"a": tensor}})
-        tensor += 1  # training goes on before anything is written
+        tensor += 1  # the next step, before anything is written
         assert written == []
         go.set()
     assert written == [[0.0, 0.0]]
 
 
-def test_one_at_a_time() -> None:
+def test_checkpoints_are_written_one_after_another() -> None:
     running = [0]
     overlaps: list[int] = []
     order: list[int] = []
@@ -41,7 +41,7 @@ def test_one_at_a_time() -> None:
         running[0] += 1
         overlaps.append(running[0])
         step = int(tensors["step"]["n"])
-        time.sleep(0.01 if step else 0.05)  # the first would be overtaken by all others
+        time.sleep(0.01 if step else 0.05)  # all others would overtake the first
         order.append(step)
         running[0] -= 1
 
@@ -66,7 +66,7 @@ def fail(tensors: Tensors) -> None:
     ],
     ids=["check", "wait", "start", "end"],
 )
-def test_an_error_is_raised_in_the_training_and_once(
+def test_a_failed_write_raises_once_in_the_training_thread(
     notice: Callable[[BackgroundSaver], None],
 ) -> None:
     saver = BackgroundSaver()
@@ -78,22 +78,32 @@ def test_an_error_is_raised_in_the_training_and_once(
     saver.wait()
 
 
-def ended_by(error: type[BaseException], write: Callable[[Tensors], Any]) -> BackgroundSaver:
-    """A saver whose training ended with an error while it wrote."""
-    saver = BackgroundSaver()
-    with pytest.raises(error), saver:  # noqa: PT012
+def train_and_fail(
+    saver: BackgroundSaver, error: BaseException, write: Callable[[Tensors], Any]
+) -> None:
+    """Start a write, and end training with an error."""
+    with saver:
         saver.start(write, {})
-        raise error("training")
-    return saver
+        raise error
 
 
-def test_what_ended_the_training_is_told_and_not_what_ended_the_saving() -> None:
-    ended_by(ValueError, fail)
+def test_an_error_of_training_takes_precedence_over_one_of_writing() -> None:
+    saver, ended = BackgroundSaver(), []
+
+    def fail_late(tensors: Tensors) -> None:
+        time.sleep(0.05)
+        ended.append("write")
+        fail(tensors)
+
+    with pytest.raises(ValueError, match=r"^training$"):
+        train_and_fail(saver, ValueError("training"), fail_late)
+    assert ended == ["write"]  # it was waited for
 
 
 def test_a_second_interruption_does_not_wait() -> None:
-    go = threading.Event()
-    saver = ended_by(KeyboardInterrupt, lambda tensors: go.wait(SECONDS))
+    go, saver = threading.Event(), BackgroundSaver()
+    with pytest.raises(KeyboardInterrupt):
+        train_and_fail(saver, KeyboardInterrupt(), lambda tensors: go.wait(SECONDS))
     assert saver._thread is not None
     assert saver._thread.is_alive()
     go.set()
