@@ -1,4 +1,4 @@
-"""A small corpus, and trainings on it that take a second."""
+"""A small corpus, and training runs on it that take a second."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.training.run import train
 
-torch.set_num_threads(1)  # tiny matrices, and other tests may run beside
+torch.set_num_threads(1)  # the matrices are tiny, and other tests may run in parallel
 
 LAYERS = {"encoder_layers": 1, "decoder_layers": 1}
 SHAPES: dict[str, dict[str, Any]] = {
@@ -30,38 +30,38 @@ WORDS = ["ab", "bad", "cab", "dab", "fed", "gab", "head", "jade", "keg", "lab"]
 
 @dataclass
 class TinyRun:
-    """A run directory, and what the training said on the standard error."""
+    """A run directory, and what its training runs wrote to standard error."""
 
     path: Path
-    said: str = ""
+    log: str = ""
 
     def train(self, config: Config) -> TinyRun:
-        """Run `nmt train` without the command line."""
+        """Train as `nmt train` does, without the command line."""
         out = io.StringIO()
         try:
             train(config, self.path, Console(file=out, width=300))
         finally:
-            self.said += out.getvalue()
+            self.log += out.getvalue()
         return self
 
     def metrics(self, kind: str) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl of a kind."""
+        """Return the records of one kind in metrics.jsonl."""
         text = (self.path / "metrics.jsonl").read_text("utf-8")
         records = [json.loads(line) for line in text.split("\n") if line]
         return [record for record in records if record["kind"] == kind]
 
     def losses(self) -> list[float]:
-        """The training loss of every line of metrics."""
+        """Return the training loss of each record."""
         return [record["loss"] for record in self.metrics("train")]
 
     def steps(self) -> list[int]:
-        """The steps of the checkpoints."""
+        """Return the steps of the checkpoints."""
         return sorted(int(path.name[5:]) for path in self.path.glob("checkpoints/step-*"))
 
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with train and valid text; a target is its source backwards."""
+    """Return a folder with training and validation text; each target is its source backwards."""
     folder = tmp_path_factory.mktemp("corpus")
     draw = random.Random(0)
     for name, number in [("train", 200), ("valid", 20)]:
@@ -75,7 +75,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def make_config(corpus: Path) -> Callable[..., Config]:
-    """(valid=False, **keys of the section train; model=…, data=… and tokenizer=… go there)"""
+    """Return a function (valid=False, **keys of the section train) that makes a configuration.
+
+    Its arguments `data`, `tokenizer` and `model` are keys of these sections.
+    """
 
     def make(valid: bool = False, **train_keys: Any) -> Config:
         sections = {name: train_keys.pop(name, {}) for name in ("data", "tokenizer", "model")}
@@ -118,7 +121,7 @@ def make_config(corpus: Path) -> Callable[..., Config]:
 
 @pytest.fixture
 def tiny_run(tmp_path: Path) -> Callable[..., TinyRun]:
-    """(name="run"): a run directory that is not there yet."""
+    """Return a function (name="run") that returns a run directory, which does not exist yet."""
 
     def make(name: str = "run") -> TinyRun:
         return TinyRun(tmp_path / name)

@@ -1,4 +1,4 @@
-"""`nmt average` as a function: what it averages, validates and keeps."""
+"""Averaging on request: which checkpoints are averaged, validated and kept."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ KEYS = {"max_steps": 6, "save_every": 2, "validate_every": 2, "valid_beam_size":
 
 
 def average(run: TinyRun, which: str = "last", count: int = 2) -> str:
-    """Average, and return what was said."""
+    """Average checkpoints, and return the messages."""
     out = io.StringIO()
     average_checkpoints(run.path, which, count, Console(file=out, width=300))
     return out.getvalue()
 
 
-def moved(corpus: Path, folder: Path) -> dict[str, str]:
-    """A copy of the validation text."""
+def copy_valid(corpus: Path, folder: Path) -> dict[str, str]:
+    """Copy the validation text, and return its paths."""
     for side in ("src", "tgt"):
         (folder / f"valid.{side}").write_bytes((corpus / f"valid.{side}").read_bytes())
     return {side: str(folder / f"valid.{side}") for side in ("src", "tgt")}
 
 
-def test_an_average_on_request_scores_as_that_of_training(
+def test_an_average_on_request_scores_like_the_one_of_training(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
     run = tiny_run().train(make_config(valid=True, **KEYS, average="last", average_count=3))
-    said = average(run, count=3)
+    messages = average(run, count=3)
     state = checkpoint.read_state(run.path / "averaged")
     assert [record["loss"] for record in run.metrics("average")] == [state["scores"]["loss"]]
-    assert f"a validation loss of {state['scores']['loss']:.4g}, the best checkpoint" in said
+    assert f"a validation loss of {state['scores']['loss']:.4g}, the best checkpoint" in messages
     average(run, count=2)
     other = checkpoint.read_state(run.path / "averaged")
     assert other["averaged_steps"] == [4, 6]
@@ -55,10 +55,10 @@ def test_an_average_on_request_scores_as_that_of_training(
 
 
 @pytest.mark.parametrize("damage", ["gone", "changed"])
-def test_a_validated_average_is_kept_where_another_cannot_be_validated(
+def test_a_validated_average_is_kept_if_the_new_one_cannot_be_validated(
     make_config: MakeConfig, tiny_run: MakeRun, corpus: Path, tmp_path: Path, damage: str
 ) -> None:
-    files = moved(corpus, tmp_path)
+    files = copy_valid(corpus, tmp_path)
     run = tiny_run().train(make_config(**KEYS, data={"valid": files}))
     average(run, count=3)
     state = checkpoint.read_state(run.path / "averaged")
@@ -71,7 +71,7 @@ def test_a_validated_average_is_kept_where_another_cannot_be_validated(
     assert checkpoint.read_state(run.path / "averaged") == state
 
 
-def test_where_nothing_can_be_validated_it_says_so(
+def test_without_validation_text_the_average_is_reported_as_not_validated(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
     run = tiny_run().train(make_config(**KEYS))
@@ -86,9 +86,7 @@ def test_where_nothing_can_be_validated_it_says_so(
     assert "the averaged weights are not validated" in report.notes
 
 
-def test_averaging_keeps_out_of_a_running_training(
-    make_config: MakeConfig, tiny_run: MakeRun
-) -> None:
+def test_averaging_is_refused_during_training(make_config: MakeConfig, tiny_run: MakeRun) -> None:
     run = tiny_run().train(make_config(**KEYS))
     with (
         layout.locked(run.path),
@@ -98,7 +96,7 @@ def test_averaging_keeps_out_of_a_running_training(
     assert not (run.path / "averaged").exists()
 
 
-def test_averaging_makes_no_run(tiny_run: MakeRun) -> None:
+def test_averaging_does_not_create_a_run(tiny_run: MakeRun) -> None:
     with pytest.raises(FileError, match=r"config\.yaml"):
         average(tiny_run("missing"))
     assert not tiny_run("missing").path.exists()

@@ -42,20 +42,20 @@ def make_learner(make_config: Callable[..., Config]) -> MakeLearner:
 
 
 def gradients_of(learner: Learner) -> dict[str, Tensor]:
-    """Return a dict that the optimizer fills with its gradients at each step, without a step."""
-    kept: dict[str, Tensor] = {}
+    """Make the optimizer record its gradients instead of stepping; return the dict it fills."""
+    gradients: dict[str, Tensor] = {}
 
-    def keep(*args: Any, **kwargs: Any) -> None:
+    def record(*args: Any, **kwargs: Any) -> None:
         for name, parameter in learner.network.named_parameters():
             assert parameter.grad is not None
-            kept[name] = parameter.grad.clone()
+            gradients[name] = parameter.grad.clone()
 
-    learner.optimizer.step = keep  # type: ignore[method-assign,assignment]
-    return kept
+    learner.optimizer.step = record  # type: ignore[method-assign,assignment]
+    return gradients
 
 
-def joined(parts: list[Batch]) -> Batch:
-    """Return one batch with the pairs of several."""
+def join(parts: list[Batch]) -> Batch:
+    """Join batches into one."""
 
     def stack(tensors: list[Tensor]) -> Tensor:
         width = max(t.shape[1] for t in tensors)
@@ -79,7 +79,7 @@ def assert_close(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
 
 
 def test_accumulated_batches_equal_one_large_batch(make_learner: MakeLearner) -> None:
-    """Use batches of different lengths, for which a mean of means would differ."""
+    """The batches differ in length, so that a mean of their means would be wrong."""
     learner, epoch, _ = make_learner()
     group = epoch[:4]
     assert len({batch.num_tgt_tokens for batch in group}) > 1
@@ -87,7 +87,7 @@ def test_accumulated_batches_equal_one_large_batch(make_learner: MakeLearner) ->
     one = learner.step(group, 0.1)
     accumulated = dict(accumulated)
     whole = gradients_of(learner)
-    other = learner.step([joined(group)], 0.1)
+    other = learner.step([join(group)], 0.1)
     assert_close(accumulated, whole)
     assert one.tokens == other.tokens
     assert one.loss == pytest.approx(other.loss, rel=1e-5)
@@ -95,8 +95,8 @@ def test_accumulated_batches_equal_one_large_batch(make_learner: MakeLearner) ->
     assert one.grad_norm == pytest.approx(other.grad_norm, rel=1e-5)
 
 
-def test_only_adamw_decays_weights_and_only_matrices(make_learner: MakeLearner) -> None:
-    """Take a step with zero gradients, in which AdamW only decays weights."""
+def test_only_adamw_decays_weights_and_only_those_of_matrices(make_learner: MakeLearner) -> None:
+    """With zero gradients, a step of AdamW does nothing but decay weights."""
     rate, decay = 0.5, 0.1
     for kind in ("adamw", "adam"):
         learner, _, _ = make_learner(optimizer=kind, weight_decay=decay)
@@ -127,13 +127,13 @@ def test_a_gradient_above_the_limit_is_scaled_down(make_learner: MakeLearner) ->
 
 @pytest.fixture
 def small_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
-    """Return a function that makes backward passes fail for more than a number of pairs.
+    """Return a function (limit) that lets backward passes fail for more than `limit` pairs.
 
-    The function returns a list of the batch sizes tried from then on.
+    It returns a list to which each pass adds its batch size.
     """
     loss = learner_module.batch_loss
 
-    def arrange(limit: int) -> list[int]:
+    def limit_memory(limit: int) -> list[int]:
         tried: list[int] = []
 
         def limited(network: torch.nn.Module, batch: Batch, *args: Any) -> Any:
@@ -149,10 +149,10 @@ def small_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
         monkeypatch.setattr(learner_module, "batch_loss", limited)
         return tried
 
-    return arrange
+    return limit_memory
 
 
-def test_a_batch_that_does_not_fit_is_divided_with_the_same_objective(
+def test_a_batch_that_does_not_fit_is_split_without_changing_the_objective(
     make_learner: MakeLearner, small_memory: Callable[[int], list[int]]
 ) -> None:
     learner, epoch, warnings = make_learner()
@@ -177,7 +177,7 @@ def test_a_batch_that_does_not_fit_is_divided_with_the_same_objective(
     assert "train.batch_tokens" in message
 
 
-def test_a_pair_that_does_not_fit_ends_training(
+def test_a_pair_that_does_not_fit_is_an_error(
     make_learner: MakeLearner, small_memory: Callable[[int], list[int]]
 ) -> None:
     learner, epoch, _ = make_learner()
@@ -186,7 +186,7 @@ def test_a_pair_that_does_not_fit_ends_training(
         learner.step(epoch[:1], 0.1)
 
 
-def test_other_errors_are_not_taken_for_out_of_memory(
+def test_other_errors_are_not_mistaken_for_out_of_memory(
     make_learner: MakeLearner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*args: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a training reports, and metrics.jsonl."""
+"""Messages of a training run, and metrics.jsonl."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MakeConfig = Callable[..., Config]
 MakeRun = Callable[..., TinyRun]
 
 
-def plain() -> tuple[Console, io.StringIO]:
+def plain_console() -> tuple[Console, io.StringIO]:
     out = io.StringIO()
     return Console(file=out, width=40), out
 
@@ -31,22 +31,22 @@ def plain() -> tuple[Console, io.StringIO]:
 def test_metrics_have_the_documented_fields(make_config: MakeConfig, tiny_run: MakeRun) -> None:
     keys = {"save_every": 2, "average": "last", "average_count": 2, "log_every": 2}
     run = tiny_run().train(make_config(valid=True, max_steps=4, **keys))
-    train, valid, mean = run.metrics("train"), run.metrics("valid"), run.metrics("average")
+    train, valid, average = run.metrics("train"), run.metrics("valid"), run.metrics("average")
     assert [record["step"] for record in train] == [2, 4]
-    assert [record["step"] for record in valid + mean] == [4, 4]
+    assert [record["step"] for record in valid + average] == [4, 4]
     fields = {"kind", "step", "epoch", "loss", "ppl", "lr", "grad_norm", "tokens_per_s", "seconds"}
     for record in train:
         assert record.keys() == fields
-    for record in valid + mean:
+    for record in valid + average:
         assert record.keys() == {"kind", "step", "loss", "ppl", "bleu", "chrf"}
     assert train[1]["lr"] == pytest.approx(0.003 * 4 / 10)
     assert 0 < train[0]["seconds"] < train[1]["seconds"]
 
 
-def test_a_line_of_metrics_is_over_the_steps_since_the_line_before(
+def test_a_record_covers_the_steps_since_the_previous_one(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
-    """The perplexity is a mean over tokens, so that of two steps lies between theirs."""
+    """Loss and perplexity are means over tokens, so those of two steps lie between theirs."""
     each = tiny_run("each").train(make_config(max_steps=4)).metrics("train")
     pairs = tiny_run("pairs").train(make_config(max_steps=4, log_every=2)).metrics("train")
     for two, (first, second) in zip(pairs, [each[:2], each[2:]], strict=True):
@@ -55,8 +55,8 @@ def test_a_line_of_metrics_is_over_the_steps_since_the_line_before(
         assert two["grad_norm"] == second["grad_norm"]
 
 
-def test_lines_of_steps_that_a_crash_took_go(tmp_path: Path) -> None:
-    console, _ = plain()
+def test_records_after_the_resumed_step_are_removed(tmp_path: Path) -> None:
+    console, _ = plain_console()
     lines = [{"kind": "train", "step": step, "loss": 1.0} for step in (1, 2, 3)]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "metrics.jsonl").write_text(text + '{"kind": "train", "st', "utf-8")
@@ -67,9 +67,9 @@ def test_lines_of_steps_that_a_crash_took_go(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("garbage", [b"\xff\xfe\n", b"3\n", b"[]\n", b'{"step": null}\n', b"\n"])
-def test_lines_that_are_no_metrics_go(tmp_path: Path, garbage: bytes) -> None:
+def test_lines_that_are_not_records_are_removed(tmp_path: Path, garbage: bytes) -> None:
     (tmp_path / "metrics.jsonl").write_bytes(garbage + b'{"step": 1}\n')
-    Monitor(tmp_path, plain()[0], step=2, max_steps=9)
+    Monitor(tmp_path, plain_console()[0], step=2, max_steps=9)
     assert (tmp_path / "metrics.jsonl").read_bytes() == b'{"step": 1}\n'
 
 
@@ -84,8 +84,8 @@ FIGURES = {
 }
 
 
-def test_plain_lines_are_not_folded_marked_up_or_coloured(tmp_path: Path) -> None:
-    console, out = plain()
+def test_lines_outside_a_terminal_are_not_wrapped_or_styled(tmp_path: Path) -> None:
+    console, out = plain_console()
     with Monitor(tmp_path, console, 0, 9) as monitor:
         monitor.advance(1, {"loss": 2.0})
         monitor.doing("validating")
@@ -114,13 +114,13 @@ def test_plain_lines_are_not_folded_marked_up_or_coloured(tmp_path: Path) -> Non
     ],
 )
 def test_figures_are_short(tmp_path: Path, name: str, value: float, shown: str) -> None:
-    console, out = plain()
+    console, out = plain_console()
     Monitor(tmp_path, console, 0, 9).show("train", 3, {name: value})
     assert out.getvalue() == f"train step      3  {shown}\n"
 
 
 def rows_of(text: str) -> list[str]:
-    """The rows that a terminal of 80 columns was made to show, without the escape sequences."""
+    """Return the lines shown by a terminal of 80 columns, without escape sequences."""
     return [row for row in re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)) if row]
 
 
@@ -128,8 +128,8 @@ def test_nothing_is_wider_than_the_terminal(tmp_path: Path) -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=80)
     with Monitor(tmp_path, console, 3, 100_000) as monitor:
-        beside = {name: FIGURES[name] for name in ("loss", "tokens_per_s", "epoch")}
-        monitor.advance(99_999, beside)
+        figures = {name: FIGURES[name] for name in ("loss", "tokens_per_s", "epoch")}
+        monitor.advance(99_999, figures)
         monitor.log("train", 99_999, FIGURES)
         monitor.log("valid", 99_999, {"loss": 1.5, "ppl": 4.5, "bleu": 25.0, "chrf": 48.1})
     rows = rows_of(out.getvalue())
@@ -158,42 +158,42 @@ def test_a_terminal_has_a_progress_line(tmp_path: Path) -> None:
 def test_first_figures_are_printed_early(make_config: MakeConfig, tiny_run: MakeRun) -> None:
     keys = {"log_every": 20, "save_every": 12}
     run = tiny_run().train(make_config(max_steps=12, **keys))
-    assert re.findall(r"train step +(\d+)", run.said) == ["1", "10"]
-    run.said = ""
+    assert re.findall(r"train step +(\d+)", run.log) == ["1", "10"]
+    run.log = ""
     run.train(make_config(max_steps=23, **keys))
-    assert re.findall(r"train step +(\d+)", run.said) == ["13", "20", "22"]
+    assert re.findall(r"train step +(\d+)", run.log) == ["13", "20", "22"]
     assert [record["step"] for record in run.metrics("train")] == [20]
 
 
-def test_the_first_line_says_where_training_begins(
+def test_the_first_line_names_the_step_at_which_training_starts(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
     run = tiny_run().train(make_config(max_steps=2))
-    assert run.said.startswith(f"{run.path}: starting with step 1 of 2\n")
-    run.said = ""
+    assert run.log.startswith(f"{run.path}: starting with step 1 of 2\n")
+    run.log = ""
     run.train(make_config(max_steps=3))
-    assert run.said.startswith(f"{run.path}: resuming from step 2 of 3\n")
+    assert run.log.startswith(f"{run.path}: resuming from step 2 of 3\n")
 
 
-def test_metrics_that_cannot_be_written_are_an_error(tmp_path: Path) -> None:
-    monitor = Monitor(tmp_path, plain()[0], 0, 9)
+def test_an_unwritable_metrics_file_is_an_error(tmp_path: Path) -> None:
+    monitor = Monitor(tmp_path, plain_console()[0], 0, 9)
     (tmp_path / "metrics.jsonl").mkdir()
     with pytest.raises(FileError, match=r"metrics\.jsonl: cannot be written"):
         monitor.log("train", 1, {"loss": 1.0})
 
 
-def test_preparation_prints_a_line_when_the_work_changes() -> None:
-    console, out = plain()
+def test_preparation_prints_a_line_for_each_activity() -> None:
+    console, out = plain_console()
     with preparing(console, StopFlag()) as report:
         for what, pairs in [("[a]", 0), ("[a]", 10), ("b", 5), ("b", 1000)]:
             report(what, pairs)
     assert out.getvalue() == "[a]: 0 pairs\nb: 5 pairs\n"
 
 
-def test_preparation_prints_a_line_after_some_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preparation_prints_a_line_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("nmt.training.monitor.time.monotonic", lambda: now[0])
-    console, out = plain()
+    console, out = plain_console()
     with preparing(console, StopFlag()) as report:
         for now[0], pairs in [(0.0, 0), (3.0, 1000), (6.0, 2000), (7.0, 3000)]:
             report("a", pairs)

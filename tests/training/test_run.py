@@ -1,4 +1,4 @@
-"""A run directory is begun, gone on with, or refused."""
+"""Run directories: what is written, when training resumes, and what is refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MakeConfig = Callable[..., Config]
 MakeRun = Callable[..., TinyRun]
 
 
-def test_a_run_directory_holds_all_that_the_model_is(
+def test_a_run_directory_contains_everything_about_the_model(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
     config = make_config(max_steps=2)
@@ -45,13 +45,13 @@ def test_a_run_directory_holds_all_that_the_model_is(
     assert trained_model.load_model(run.path).config == config
 
 
-def test_what_the_data_was_is_kept(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+def test_the_data_is_described(make_config: MakeConfig, tiny_run: MakeRun) -> None:
     config = make_config(max_steps=2, valid=True, data={"drop_duplicates": True})
     runs = [tiny_run(name).train(config) for name in ("one", "from-cache")]
     data, again = (json.loads((run.path / "data.json").read_text("utf-8")) for run in runs)
     assert data == again
     [train], [valid] = data["train"], data["valid"]
-    lengths = data["lengths"]  # a target is its source backwards
+    lengths = data["lengths"]  # each target is its source backwards
     assert lengths["ratio"] == pytest.approx(1)
     assert lengths["deviation"] == pytest.approx(0, abs=1e-6)
     assert train["sha256"] == fingerprint(config.data.train[0]) != valid["sha256"]
@@ -61,7 +61,7 @@ def test_what_the_data_was_is_kept(make_config: MakeConfig, tiny_run: MakeRun) -
     assert (valid["pairs_read"], valid["pairs_kept"], valid["dropped"]) == (20, 20, {})
 
 
-def test_a_start_from_the_cache_hashes_a_corpus_once_for_each_key(
+def test_with_a_full_cache_each_corpus_is_hashed_once_per_cache_key(
     make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = make_config(max_steps=1, valid=True)
@@ -70,12 +70,12 @@ def test_a_start_from_the_cache_hashes_a_corpus_once_for_each_key(
     monkeypatch.setattr(corpus, "_file_digest", lambda path: hashed.append(path) or digest(path))
     tiny_run("two").train(config)
     names = sorted(path.name for path in hashed)
-    # The key of the tokenizer and that of the pairs; validation text has no part in the first.
+    # For the key of the tokenizer and for that of the pairs; validation text is in the second only.
     assert names == ["train.src"] * 2 + ["train.tgt"] * 2 + ["valid.src", "valid.tgt"]
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "spm.model"])
-def test_a_run_whose_tokenizer_is_damaged_does_not_go_on(
+def test_a_run_with_a_damaged_tokenizer_is_not_resumed(
     make_config: MakeConfig, tiny_run: MakeRun, name: str
 ) -> None:
     run = tiny_run().train(make_config(max_steps=2))
@@ -84,25 +84,24 @@ def test_a_run_whose_tokenizer_is_damaged_does_not_go_on(
         run.train(make_config(max_steps=4))
 
 
-def test_what_is_reported(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+def test_corpora_and_scores_are_reported(make_config: MakeConfig, tiny_run: MakeRun) -> None:
     run = tiny_run().train(make_config(max_steps=2, valid=True))
-    assert "train.src + train.tgt │  200 │  200 │" in run.said
-    assert "\ntrain step      1  loss 3." in run.said
-    assert "\nvalid step      2  loss " in run.said
+    assert "train.src + train.tgt │  200 │  200 │" in run.log
+    assert "\ntrain step      1  loss 3." in run.log
+    assert "\nvalid step      2  loss " in run.log
 
 
 @pytest.mark.parametrize("max_steps", [2, 1])
-def test_a_training_that_has_its_steps_says_so(
+def test_a_finished_run_is_left_alone_with_a_message(
     make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch, max_steps: int
 ) -> None:
     run = tiny_run("[run]").train(make_config(max_steps=2))
     before = (run.path / "metrics.jsonl").read_bytes()
     monkeypatch.setattr(run_module, "prepare", pytest.fail)
-    run.said = ""
+    run.log = ""
     run.train(make_config(max_steps=max_steps))
     assert (
-        f"{run.path} is already trained: step 2 of train.max_steps {max_steps}; raise it"
-        in run.said
+        f"{run.path} is already trained: step 2 of train.max_steps {max_steps}; raise it" in run.log
     )
     assert (run.path / "metrics.jsonl").read_bytes() == before
 
@@ -120,7 +119,7 @@ def test_a_training_that_has_its_steps_says_so(
         ({"label_smoothing": 0.2}, "train.label_smoothing: was 0.1, is now 0.2"),
     ],
 )
-def test_another_configuration_is_refused_naming_the_key(
+def test_a_changed_configuration_is_refused_naming_the_key(
     make_config: MakeConfig, tiny_run: MakeRun, keys: dict[str, Any], changed: str
 ) -> None:
     run = tiny_run().train(make_config(max_steps=2))
@@ -143,11 +142,11 @@ def test_the_weight_of_a_corpus_may_not_change(
         run.train(make_config(max_steps=4, data={"train": {**files, "weight": 2}}))
 
 
-def test_a_run_whose_corpora_name_no_kind_goes_on(
+def test_a_run_whose_corpora_have_no_kind_is_resumed(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
     run = tiny_run().train(make_config(max_steps=2))
-    for path in run.path.rglob("config.yaml"):  # as versions without the key wrote them
+    for path in run.path.rglob("config.yaml"):  # as older versions wrote them
         text = path.read_text("utf-8")
         assert "  - kind: files\n    weight:" in text
         path.write_text(text.replace("  - kind: files\n    weight:", "  - weight:"), "utf-8")
@@ -155,7 +154,7 @@ def test_a_run_whose_corpora_name_no_kind_goes_on(
     assert run.steps()[-1] == 3
 
 
-def test_a_run_goes_on_when_its_text_has_moved(
+def test_a_run_is_resumed_after_its_text_has_moved(
     make_config: MakeConfig, tiny_run: MakeRun, corpus: Path, tmp_path: Path
 ) -> None:
     run = tiny_run().train(make_config(max_steps=2))
@@ -167,7 +166,7 @@ def test_a_run_goes_on_when_its_text_has_moved(
     assert run.steps()[-1] == 4
 
 
-def test_what_does_not_touch_the_weights_may_change(
+def test_settings_that_do_not_affect_the_weights_may_change(
     make_config: MakeConfig, tiny_run: MakeRun, tmp_path: Path
 ) -> None:
     run = tiny_run().train(make_config(max_steps=2, valid=True))
@@ -184,45 +183,43 @@ def test_what_does_not_touch_the_weights_may_change(
         data={"cache_dir": str(tmp_path / "cache"), "test": [{"demo": "test"}]},
     )
     run.train(changed)
-    assert run.steps() == [3, 4]  # the best, as step 3 is now validated, and the last
+    assert run.steps() == [3, 4]  # the only one validated, and the newest
     assert load_config(run.path / "config.yaml") == changed
 
 
-def test_changed_settings_are_said_with_what_they_do_to_the_learning_rate(
+def test_changed_settings_and_their_effect_on_the_learning_rate_are_reported(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
     keys = {"schedule": "cosine", "warmup_steps": 2, "learning_rate": 0.01}
     run = tiny_run().train(make_config(max_steps=4, **keys))
-    assert "changed settings" not in run.said
+    assert "changed settings" not in run.log
     run.train(make_config(max_steps=8, keep_last=9, **keys))
     assert "continuing with changed settings: train.max_steps 4 → 8, train.keep_last 5 → 9" in (
-        run.said
+        run.log
     )
-    assert "the learning rate goes from 0 at step 4 to 0.005 at step 5" in run.said
+    assert "the learning rate goes from 0 at step 4 to 0.005 at step 5" in run.log
     assert run.metrics("train")[4]["lr"] == pytest.approx(0.005)
-    run.said = ""
+    run.log = ""
     run.train(make_config(max_steps=9, keep_last=9, **(keys | {"learning_rate": 0.001})))
-    assert "train.learning_rate 0.01 → 0.001" in run.said
-    run.said = ""
+    assert "train.learning_rate 0.01 → 0.001" in run.log
+    run.log = ""
     run.train(make_config(max_steps=9, keep_last=9, **(keys | {"learning_rate": 0.001})))
-    assert "changed settings" not in run.said
+    assert "changed settings" not in run.log
 
 
-def test_a_change_that_leaves_the_learning_rate_does_not_speak_of_it(
+def test_an_unchanged_learning_rate_is_not_reported(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
     run = tiny_run().train(make_config(max_steps=2)).train(make_config(max_steps=3))
-    assert "train.max_steps 2 → 3" in run.said
-    assert "learning rate goes" not in run.said
+    assert "train.max_steps 2 → 3" in run.log
+    assert "learning rate goes" not in run.log
 
 
-def test_the_warm_up_may_change_until_it_is_over(
-    make_config: MakeConfig, tiny_run: MakeRun
-) -> None:
+def test_the_warm_up_may_change_before_it_ends(make_config: MakeConfig, tiny_run: MakeRun) -> None:
     run = tiny_run().train(make_config(max_steps=3, warmup_steps=5))
     run.train(make_config(max_steps=6, warmup_steps=6))
-    assert "train.warmup_steps 5 → 6" in run.said
-    assert "the learning rate goes from 0.0018 at step 3 to 0.002 at step 4" in run.said
+    assert "train.warmup_steps 5 → 6" in run.log
+    assert "the learning rate goes from 0.0018 at step 3 to 0.002 at step 4" in run.log
     for other in (4, 20):
         with pytest.raises(ConfigError) as caught:
             run.train(make_config(max_steps=12, warmup_steps=other))
@@ -231,7 +228,7 @@ def test_the_warm_up_may_change_until_it_is_over(
         )
 
 
-def test_how_the_best_bleu_was_measured_may_not_change(
+def test_settings_behind_the_best_bleu_may_not_change(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
     run = tiny_run().train(make_config(valid=True, metric="bleu", max_steps=1))
@@ -240,7 +237,7 @@ def test_how_the_best_bleu_was_measured_may_not_change(
 
 
 @pytest.mark.parametrize("gone", [True, False])
-def test_other_validation_text_is_refused(
+def test_changed_validation_text_is_refused(
     make_config: MakeConfig, tiny_run: MakeRun, corpus: Path, tmp_path: Path, gone: bool
 ) -> None:
     files = {side: str(tmp_path / f"valid.{side}") for side in ("src", "tgt")}
@@ -255,7 +252,7 @@ def test_other_validation_text_is_refused(
     assert run.steps()[-1] == 2
 
 
-def test_validation_may_begin_later(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+def test_validation_may_be_added_later(make_config: MakeConfig, tiny_run: MakeRun) -> None:
     run = tiny_run().train(make_config(max_steps=1)).train(make_config(max_steps=2, valid=True))
     assert [record["step"] for record in run.metrics("valid")] == [2]
 
@@ -272,7 +269,7 @@ def test_a_failed_start_leaves_no_directory(
     assert (tmp_path / "mine").is_dir()
 
 
-def test_every_key_that_may_change_exists(make_config: MakeConfig) -> None:
+def test_all_changeable_keys_exist(make_config: MakeConfig) -> None:
     def keys(section: Any, prefix: str) -> set[str]:
         names = type(section).model_fields
         return {prefix + name for name in names}
@@ -282,10 +279,10 @@ def test_every_key_that_may_change_exists(make_config: MakeConfig) -> None:
     assert known >= continuing.CHANGEABLE
 
 
-def test_a_start_that_failed_does_not_bind_its_configuration(
+def test_a_failed_start_does_not_fix_the_configuration(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
-    """Nothing was trained: the way out that the message names must be open."""
+    """The user must be able to follow the advice of the error message."""
     run = tiny_run()
     with pytest.raises(DataError, match=r"no pairs are left .*data\.max_length"):
         run.train(make_config(max_steps=2, data={"max_length": 2}))
@@ -295,7 +292,7 @@ def test_a_start_that_failed_does_not_bind_its_configuration(
     assert vocabulary == Tokenizers.load(tiny_run().path / "tokenizer").src.vocab_size <= 20
 
 
-def test_a_tokenizer_of_a_start_that_failed_is_not_used(
+def test_the_tokenizer_of_a_failed_start_is_not_used(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
     other, run = tiny_run("other"), tiny_run()
@@ -314,13 +311,13 @@ def test_a_model_without_checkpoints_is_not_overwritten(
 ) -> None:
     keys = {"save_every": 1, "average": "last", "average_count": 2}
     run = tiny_run().train(make_config(max_steps=2, **keys))
-    for name in ("finished", "checkpoints"):  # what translation does without
+    for name in ("finished", "checkpoints"):  # translation does not need these
         (run.path / name).rename(run.path.with_name(name))
     with pytest.raises(ConfigError, match=r"train\.seed"):
         run.train(make_config(max_steps=2, seed=3, **keys))
 
 
-def test_a_device_that_is_not_there_is_refused_before_anything_is_made(
+def test_an_unavailable_device_is_refused_before_a_directory_is_created(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
     run = tiny_run()
@@ -329,7 +326,9 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_made(
     assert not run.path.exists()
 
 
-def test_two_trainings_do_not_share_a_directory(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+def test_two_training_runs_cannot_share_a_directory(
+    make_config: MakeConfig, tiny_run: MakeRun
+) -> None:
     run = tiny_run()
     with (
         layout.locked(run.path),
@@ -339,7 +338,7 @@ def test_two_trainings_do_not_share_a_directory(make_config: MakeConfig, tiny_ru
     run.train(make_config(max_steps=1))
 
 
-def test_what_a_killed_process_left_is_cleared_up(
+def test_files_left_by_a_killed_process_are_removed(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
     run = tiny_run().train(make_config(max_steps=2))
@@ -352,18 +351,20 @@ def test_what_a_killed_process_left_is_cleared_up(
     assert len(run.losses()) == 3
 
 
-def test_files_of_the_user_are_not_touched(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+def test_the_users_own_files_are_not_touched(make_config: MakeConfig, tiny_run: MakeRun) -> None:
     run = tiny_run()
     kept = ["notes.tmp", "checkpoints/x.tmp", "tokenizer/spm.model", "config.yaml"]
     for name in kept:
         (run.path / name).parent.mkdir(parents=True, exist_ok=True)
         (run.path / name).write_text("mine")
-    for way in ("tokenizer", "config.yaml"):
-        with pytest.raises(FileError, match=f"{way}: exists, but not as part of a training run"):
+    for unrelated in ("tokenizer", "config.yaml"):
+        with pytest.raises(
+            FileError, match=f"{unrelated}: exists, but not as part of a training run"
+        ):
             run.train(make_config(max_steps=1))
         assert {(run.path / name).read_text() for name in kept} == {"mine"}
-        kept = [name for name in kept if not name.startswith(way)]
-        (run.path / way).rename(run.path.with_name(way))
+        kept = [name for name in kept if not name.startswith(unrelated)]
+        (run.path / unrelated).rename(run.path.with_name(unrelated))
     run.train(make_config(max_steps=1))
     assert {(run.path / name).read_text() for name in kept} == {"mine"}
     assert len(run.losses()) == 1

@@ -89,6 +89,6 @@ def test_the_rate_stays_at_zero_beyond_the_end(schedule: str) -> None:
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_training_shorter_than_its_warm_up(schedule: str) -> None:
+def test_training_may_be_shorter_than_its_warm_up(schedule: str) -> None:
     settings = {"schedule": schedule, "warmup_steps": 100, "max_steps": 50, "learning_rate": 1.0}
     assert _rate(50, **settings) == pytest.approx(0.5)

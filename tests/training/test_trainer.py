@@ -1,4 +1,4 @@
-"""A training learns, stops, goes on and ends as it should."""
+"""Training: same losses, exact resuming, signals, checkpoints, averages and validation."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ MakeConfig = Callable[..., Config]
 MakeRun = Callable[..., TinyRun]
 
 
-def everything(run: TinyRun, step: int) -> dict[str, Tensor]:
-    """All tensors of a checkpoint: weights, optimizer and random state."""
+def all_tensors(run: TinyRun, step: int) -> dict[str, Tensor]:
+    """Return all tensors of a checkpoint: weights, optimizer and random state."""
     path = layout.checkpoint_path(run.path, step)
     return {
         f"{name}/{key}": tensor
@@ -61,9 +61,9 @@ def differing(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
 
 @pytest.fixture
 def signal_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """(step, signal): from then on this process gets a signal at the end of that step, once."""
+    """Return a function (step, signal) that sends this process a signal, once, after the step."""
 
-    def arrange(step: int, number: int = signal.SIGTERM) -> None:
+    def signal_at(step: int, number: int = signal.SIGTERM) -> None:
         advance = Monitor.advance
 
         def advance_and_signal(self: Monitor, now: int, *figures: Any) -> None:
@@ -74,19 +74,19 @@ def signal_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
         monkeypatch.setattr(Monitor, "advance", advance_and_signal)
 
-    return arrange
+    return signal_at
 
 
 # ---------------------------------------------------------------- the same losses
 
-# Made by running this test on torch 2.13 on an x86-64 CPU with one thread and copying the
-# losses. Data, tokenizer, initialisation and dropout are all in them: whoever means to change one
-# of these copies the losses anew and says so in the commit.
+# Copied from a run of this test with torch 2.13 on an x86-64 CPU, one thread. They depend on data,
+# tokenizer, initialisation and dropout: after an intended change to one of these, copy the losses
+# again and say so in the commit.
 GOLDEN = [3.26594, 3.27451, 3.1229, 2.94779, 2.88465, 2.83679]
 GOLDEN += [2.74941, 2.57664, 2.53986, 2.49937, 2.4116, 2.24741]
 
 
-def test_the_first_losses_are_as_they_were(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+def test_the_first_losses_have_not_changed(make_config: MakeConfig, tiny_run: MakeRun) -> None:
     assert tiny_run().train(make_config()).losses() == pytest.approx(GOLDEN, abs=1e-4)
 
 
@@ -98,7 +98,7 @@ def test_the_seed_determines_the_losses(make_config: MakeConfig, tiny_run: MakeR
     assert not set(one) & set(other)
 
 
-# ---------------------------------------------------------------- going on
+# ---------------------------------------------------------------- resuming
 
 
 @pytest.mark.parametrize(
@@ -113,14 +113,14 @@ def test_the_seed_determines_the_losses(make_config: MakeConfig, tiny_run: MakeR
     ids=["accumulate", "validate", "sampling", "rnn", "conv"],
 )
 @pytest.mark.parametrize("cuts", [(3, 4, 7, 8)])
-def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     make_config: MakeConfig,
     tiny_run: MakeRun,
     signal_at: Callable[..., None],
     keys: dict[str, Any],
     cuts: tuple[int, ...],
 ) -> None:
-    """An epoch is 8 batches, so that the cuts are within epochs and at their end."""
+    """An epoch has 8 batches, so the cuts are inside epochs and at the end of one."""
     config = make_config(max_steps=10, **keys)
     whole = tiny_run("whole").train(config)
     cut = tiny_run("cut")
@@ -129,7 +129,7 @@ def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(
         with pytest.raises(Interrupted, match=f"stopped at step {step}, saved"):
             cut.train(config)
     cut.train(config)
-    assert differing(everything(whole, 10), everything(cut, 10)) == []
+    assert differing(all_tensors(whole, 10), all_tensors(cut, 10)) == []
     assert whole.losses() == cut.losses()
     timed = {"seconds", "tokens_per_s"}
     for kind in ("train", "valid"):
@@ -140,33 +140,29 @@ def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(
         assert ours == theirs
 
 
-def test_the_epoch_is_as_long_as_the_test_above_says(
-    make_config: MakeConfig, tiny_run: MakeRun
-) -> None:
+def test_an_epoch_has_eight_batches(make_config: MakeConfig, tiny_run: MakeRun) -> None:
     run = tiny_run().train(make_config(max_steps=9))
     assert [record["epoch"] for record in run.metrics("train")] == [0] * 8 + [1]
 
 
-def test_without_the_random_state_it_would_go_on_differently(
+def test_without_the_random_state_resuming_is_not_exact(
     make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = tiny_run("whole").train(make_config(max_steps=6))
     cut = tiny_run("cut").train(make_config(max_steps=3))
     monkeypatch.setattr(learner_module, "_restore_random_state", lambda state, device: None)
     cut.train(make_config(max_steps=6))
-    assert differing(everything(whole, 6), everything(cut, 6))
+    assert differing(all_tensors(whole, 6), all_tensors(cut, 6))
 
 
-def test_a_longer_training_goes_on_where_a_shorter_one_ended(
-    make_config: MakeConfig, tiny_run: MakeRun
-) -> None:
+def test_a_finished_run_can_be_extended(make_config: MakeConfig, tiny_run: MakeRun) -> None:
     whole = tiny_run("whole").train(make_config(max_steps=6))
     longer = tiny_run("longer").train(make_config(max_steps=3)).train(make_config(max_steps=6))
-    assert differing(everything(whole, 6), everything(longer, 6)) == []
+    assert differing(all_tensors(whole, 6), all_tensors(longer, 6)) == []
     assert whole.losses() == longer.losses()
 
 
-def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(
+def test_a_damaged_checkpoint_is_replaced_from_the_previous_one(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
     whole = tiny_run("whole").train(make_config(max_steps=6, save_every=2))
@@ -174,36 +170,35 @@ def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(
     with (layout.checkpoint_path(cut.path, 4) / "weights.safetensors").open("r+b") as file:
         file.truncate(100)
     cut.train(make_config(max_steps=6, save_every=2))
-    assert "weights.safetensors: damaged" in cut.said
-    assert "falling back to the previous checkpoint" in cut.said
-    assert differing(everything(whole, 6), everything(cut, 6)) == []
+    assert "weights.safetensors: damaged" in cut.log
+    assert "falling back to the previous checkpoint" in cut.log
+    assert differing(all_tensors(whole, 6), all_tensors(cut, 6)) == []
     assert whole.losses() == cut.losses()
-    # The damaged one is whole again.
     manifest.verify(layout.checkpoint_path(cut.path, 4))
-    assert differing(everything(whole, 4), everything(cut, 4)) == []
+    assert differing(all_tensors(whole, 4), all_tensors(cut, 4)) == []
 
 
-# ---------------------------------------------------------------- arithmetic
+# ---------------------------------------------------------------- precision
 
 
-def test_bf16_trains(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+def test_bf16_training_learns_with_fp32_weights(make_config: MakeConfig, tiny_run: MakeRun) -> None:
     run = tiny_run().train(make_config(precision="bf16", valid=True, max_steps=30))
     losses = run.losses()
     assert sum(losses[-5:]) < 0.85 * sum(losses[:5])
-    tensors = everything(run, 30)
+    tensors = all_tensors(run, 30)
     floats = {t.dtype for n, t in tensors.items() if n.startswith(("weights", "optimizer"))}
     assert floats == {torch.float32}
     assert losses[0] == pytest.approx(GOLDEN[0], rel=0.02)
     assert losses != pytest.approx(GOLDEN[0], rel=1e-6)
 
 
-# ---------------------------------------------------------------- ends
+# ---------------------------------------------------------------- signals
 
 
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
-def test_a_signal_saves_and_ends(
+def test_a_signal_saves_and_ends_training(
     make_config: MakeConfig,
     tiny_run: MakeRun,
     signal_at: Callable[..., None],
@@ -222,7 +217,7 @@ def test_a_signal_saves_and_ends(
     assert signal.getsignal(number) is before
 
 
-def test_a_signal_during_validation_is_honoured_and_the_validation_made_up_for(
+def test_a_validation_interrupted_by_a_signal_is_repeated_on_resuming(
     make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = make_config(valid=True, max_steps=6, validate_every=3)
@@ -237,7 +232,7 @@ def test_a_signal_during_validation_is_honoured_and_the_validation_made_up_for(
         assert [record["step"] for record in cut.metrics("valid")] == validated
     monkeypatch.setattr(Validator, "_loss", evaluate)
     cut.train(config)
-    assert differing(everything(whole, 6), everything(cut, 6)) == []
+    assert differing(all_tensors(whole, 6), all_tensors(cut, 6)) == []
     assert cut.metrics("valid") == whole.metrics("valid")
     assert [c.scores for c in checkpoint.list_checkpoints(cut.path)] == [
         c.scores for c in checkpoint.list_checkpoints(whole.path)
@@ -247,7 +242,7 @@ def test_a_signal_during_validation_is_honoured_and_the_validation_made_up_for(
 def _signalled(
     evaluate: Callable[[Validator, Network[Any], StopFlag], float], call: int
 ) -> Callable[[Validator, Network[Any], StopFlag], float]:
-    """The same, but its `call`th call is interrupted."""
+    """Return a function like `evaluate` that sends SIGTERM during its `call`-th call."""
     calls = 0
 
     def signalled(self: Validator, network: Network[Any], stop: StopFlag) -> float:
@@ -273,15 +268,15 @@ def test_a_signal_at_the_last_step_does_not_lose_the_average(
     assert checkpoint.read_state(run.path / "averaged")["averaged_steps"] == [2, 4, 6]
 
 
-def test_an_interruption_leaves_no_trace(
+def test_interruptions_change_neither_checkpoints_nor_the_average(
     make_config: MakeConfig,
     tiny_run: MakeRun,
     monkeypatch: pytest.MonkeyPatch,
     signal_at: Callable[..., None],
 ) -> None:
-    """Steps 3 and 7 are only saved to resume from, 7 with the score of a validation."""
+    """The checkpoints of steps 3 and 7 serve resuming only; the score of step 7 is good."""
     losses = {0: 1, 1: 9, 2: 2, 3: 8, 4: 5, 5: 6, 6: 7, 7: 2.5, 8: 6, 9: 7, 10: 5}
-    scored(monkeypatch, losses)
+    fix_scores(monkeypatch, losses)
     keys = {"save_every": 4, "keep_last": 3, "average": "last", "average_count": 3}
     config = make_config(valid=True, max_steps=10, validate_every=1, **keys)
     whole, cut = tiny_run("whole").train(config), tiny_run("cut")
@@ -294,14 +289,14 @@ def test_an_interruption_leaves_no_trace(
     assert 3 not in cut.steps()
     cut.train(config)
     assert checkpoint.list_checkpoints(cut.path) == [
-        dataclasses.replace(one, path=cut.path / one.path.relative_to(whole.path))
-        for one in checkpoint.list_checkpoints(whole.path)
+        dataclasses.replace(entry, path=cut.path / entry.path.relative_to(whole.path))
+        for entry in checkpoint.list_checkpoints(whole.path)
     ]
     for run in (whole, cut):
         assert checkpoint.read_state(run.path / "averaged")["averaged_steps"] == [4, 8, 10]
 
 
-def test_a_checkpoint_to_resume_from_counts_once_it_is_due(
+def test_a_checkpoint_saved_on_a_signal_is_regular_once_training_ends_there(
     make_config: MakeConfig, tiny_run: MakeRun, signal_at: Callable[..., None]
 ) -> None:
     run = tiny_run()
@@ -310,14 +305,14 @@ def test_a_checkpoint_to_resume_from_counts_once_it_is_due(
         run.train(make_config(max_steps=6))
     assert retention.choose_weights(run.path, "loss").name == "step-00000003"  # the only one
     run.train(make_config(max_steps=3))
-    [found] = checkpoint.list_checkpoints(run.path)
-    assert not found.only_to_resume
+    [last] = checkpoint.list_checkpoints(run.path)
+    assert not last.only_to_resume
 
 
-def scored(monkeypatch: pytest.MonkeyPatch, scores: dict[int, float]) -> None:
-    """Let validation give the weights of a step this loss and BLEU; the average has step 0."""
+def fix_scores(monkeypatch: pytest.MonkeyPatch, scores: dict[int, float]) -> None:
+    """Let validation return fixed losses by step, and BLEU as 100 - loss; the average is step 0."""
 
-    def fixed(self: Trainer, *args: Any) -> None:
+    def init_with_scores(self: Trainer, *args: Any) -> None:
         init(self, *args)
         last: list[int] = [0]
 
@@ -329,29 +324,29 @@ def scored(monkeypatch: pytest.MonkeyPatch, scores: dict[int, float]) -> None:
         self.validator = validate  # type: ignore[assignment]
 
     init = Trainer.__init__
-    monkeypatch.setattr(Trainer, "__init__", fixed)
+    monkeypatch.setattr(Trainer, "__init__", init_with_scores)
 
 
 @pytest.mark.parametrize("metric", ["loss", "bleu"])
 def test_patience_ends_training(
     make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch, metric: str
 ) -> None:
-    scored(monkeypatch, {1: 5, 2: 4, 3: 6, 4: 3, 5: 3, 6: 3.5, 7: 9, 8: 1})
+    fix_scores(monkeypatch, {1: 5, 2: 4, 3: 6, 4: 3, 5: 3, 6: 3.5, 7: 9, 8: 1})
     keys = {"validate_every": 1, "patience": 3, "save_every": 100, "keep_best": 1}
     run = tiny_run().train(make_config(valid=True, metric=metric, max_steps=8, **keys))
     assert [record["step"] for record in run.metrics("valid")] == [1, 2, 3, 4, 5, 6, 7]
-    assert f"no better {metric} in 3 validations: training ends" in run.said
+    assert f"no better {metric} in 3 validations: training ends" in run.log
     assert 4 in run.steps()
     assert retention.choose_weights(run.path, metric).name == "step-00000004"
 
 
-def test_patience_counts_over_interruptions(
+def test_patience_is_kept_across_interruptions(
     make_config: MakeConfig,
     tiny_run: MakeRun,
     monkeypatch: pytest.MonkeyPatch,
     signal_at: Callable[..., None],
 ) -> None:
-    scored(monkeypatch, {1: 1, 2: 2, 3: 2, 4: 2, 5: 2})
+    fix_scores(monkeypatch, {1: 1, 2: 2, 3: 2, 4: 2, 5: 2})
     config = make_config(valid=True, validate_every=1, patience=3, max_steps=8)
     run = tiny_run()
     for step in (2, 3):
@@ -359,14 +354,14 @@ def test_patience_counts_over_interruptions(
         with pytest.raises(Interrupted):
             run.train(config)
     run.train(config)
-    assert run.steps() == [1, 4]  # those of the interruptions are superseded
+    assert run.steps() == [1, 4]  # those of the interruptions are deleted
 
 
 def test_the_best_and_the_newest_checkpoints_are_kept(
     make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = {1: 9, 2: 2, 3: 8, 4: 1, 5: 7, 6: 6, 7: 5, 8: 4, 9: 3, 10: 3}
-    scored(monkeypatch, losses)
+    fix_scores(monkeypatch, losses)
     keys = {"keep_last": 2, "keep_best": 2, "save_every": 5, "validate_every": 1}
     run = tiny_run().train(make_config(valid=True, max_steps=10, **keys))
     assert run.steps() == [2, 4, 5, 10]
@@ -375,9 +370,7 @@ def test_the_best_and_the_newest_checkpoints_are_kept(
 # ---------------------------------------------------------------- the average at the end
 
 
-def test_the_average_at_the_end_is_of_the_last_checkpoints(
-    make_config: MakeConfig, tiny_run: MakeRun
-) -> None:
+def test_the_last_checkpoints_are_averaged(make_config: MakeConfig, tiny_run: MakeRun) -> None:
     keys = {"save_every": 2, "keep_last": 4, "average": "last", "average_count": 3}
     run = tiny_run().train(make_config(max_steps=8, **keys))
     assert checkpoint.read_state(run.path / "averaged")["averaged_steps"] == [4, 6, 8]
@@ -393,29 +386,29 @@ def test_the_average_at_the_end_is_of_the_last_checkpoints(
 def test_the_average_is_kept_if_it_is_no_worse_than_the_best(
     make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch, worse: bool
 ) -> None:
-    scored(monkeypatch, {0: 2.1 if worse else 2.0, 2: 3.0, 4: 2.0, 6: 4.0})
+    fix_scores(monkeypatch, {0: 2.1 if worse else 2.0, 2: 3.0, 4: 2.0, 6: 4.0})
     keys = {"save_every": 2, "validate_every": 2, "average": "last", "average_count": 2}
     run = tiny_run().train(make_config(valid=True, max_steps=6, **keys))
     best = "step-00000004" if worse else "averaged"
     assert retention.choose_weights(run.path, "loss").name == best
     assert [record["loss"] for record in run.metrics("average")] == [2.1 if worse else 2.0]
-    assert ("is worse than the best checkpoint" in run.said) == worse
+    assert ("is worse than the best checkpoint" in run.log) == worse
 
 
 def test_an_average_without_a_finite_score_is_not_kept(
     make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scored(monkeypatch, {0: math.nan, 2: 3.0, 4: 2.0, 6: 4.0})
+    fix_scores(monkeypatch, {0: math.nan, 2: 3.0, 4: 2.0, 6: 4.0})
     keys = {"save_every": 2, "validate_every": 2, "average": "last", "average_count": 2}
     run = tiny_run().train(make_config(valid=True, max_steps=6, **keys))
     assert retention.choose_weights(run.path, "loss").name == "step-00000004"
-    assert "is worse than the best checkpoint" in run.said
+    assert "is worse than the best checkpoint" in run.log
 
 
-def test_an_average_of_earlier_steps_gives_way_to_a_better_checkpoint(
+def test_a_later_checkpoint_may_be_better_than_the_average(
     make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scored(monkeypatch, {0: 2.5, 2: 3.0, 4: 2.6, 6: 1.0, 8: 1.5})
+    fix_scores(monkeypatch, {0: 2.5, 2: 3.0, 4: 2.6, 6: 1.0, 8: 1.5})
     keys = {"save_every": 2, "validate_every": 2, "average": "last", "average_count": 2}
     run = tiny_run().train(make_config(valid=True, max_steps=4, **keys))
     assert retention.choose_weights(run.path, "loss").name == "averaged"
@@ -423,10 +416,10 @@ def test_an_average_of_earlier_steps_gives_way_to_a_better_checkpoint(
     assert retention.choose_weights(run.path, "loss").name == "step-00000006"
 
 
-# ---------------------------------------------------------------- going wrong
+# ---------------------------------------------------------------- errors
 
 
-def test_a_loss_that_is_not_finite_ends_training_with_the_weights_unchanged(
+def test_a_non_finite_loss_ends_training_with_the_weights_unchanged(
     make_config: MakeConfig, tiny_run: MakeRun, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainers: list[tuple[Trainer, dict[str, Tensor]]] = []
@@ -455,7 +448,7 @@ def test_a_loss_that_is_not_finite_ends_training_with_the_weights_unchanged(
     assert newest == trainer.progress.step
 
 
-def test_a_checkpoint_of_another_version_is_refused(
+def test_a_checkpoint_with_an_incomplete_state_is_refused(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
     run = tiny_run().train(make_config(max_steps=2))
@@ -471,7 +464,7 @@ def test_a_checkpoint_of_another_version_is_refused(
         run.train(make_config(max_steps=4))
 
 
-def test_text_that_changed_is_refused(
+def test_changed_training_text_is_refused(
     make_config: MakeConfig, tiny_run: MakeRun, corpus: Path, tmp_path: Path
 ) -> None:
     files = {}
@@ -496,7 +489,7 @@ def test_text_that_changed_is_refused(
 def test_validation_scores_each_pair_once_and_leaves_the_random_state(
     make_config: MakeConfig, corpus: Path
 ) -> None:
-    """The perplexity is that of the plain likelihood, computed here pair by pair."""
+    """The loss has no label smoothing; it is computed here pair by pair."""
     files = {"src": str(corpus / "valid.src"), "tgt": str(corpus / "valid.tgt")}
     valid = [{**files, "weight": 0.3}, {**files, "weight": 3.0}]
     keys = {"metric": "chrf", "label_smoothing": 0.3}
@@ -525,19 +518,21 @@ def test_validation_scores_each_pair_once_and_leaves_the_random_state(
 
 
 @pytest.mark.parametrize("metric", ["loss", "bleu", "chrf"])
-def test_training_by_each_metric(make_config: MakeConfig, tiny_run: MakeRun, metric: str) -> None:
+def test_each_metric_can_choose_checkpoints(
+    make_config: MakeConfig, tiny_run: MakeRun, metric: str
+) -> None:
     run = tiny_run().train(make_config(valid=True, max_steps=2, metric=metric, valid_sentences=3))
     [record] = run.metrics("valid")
     assert record.keys() == {"kind", "step", "loss", "ppl", "bleu", "chrf"}
     assert checkpoint.list_checkpoints(run.path)[0].scores[metric] == record[metric]
 
 
-def test_validation_without_translation(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+def test_validation_may_leave_out_translation(make_config: MakeConfig, tiny_run: MakeRun) -> None:
     run = tiny_run().train(make_config(valid=True, max_steps=2, valid_beam_size=0))
     assert run.metrics("valid")[0].keys() == {"kind", "step", "loss", "ppl"}
 
 
-def test_a_validation_pair_beyond_the_learned_positions_is_refused_at_the_start(
+def test_validation_pairs_beyond_the_learned_positions_are_refused_at_the_start(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
     from nmt.errors import DataError
@@ -556,7 +551,7 @@ PAD, BOS, EOS, FIRST, SYMBOLS, LONGEST = 0, 2, 3, 4, 10, 8
 
 
 def reversals(draw: np.random.Generator, count: int) -> Batch:
-    """Sequences of symbols and the same backwards."""
+    """Return a batch of random sequences and their reversals."""
     lengths = draw.integers(1, LONGEST + 1, count)
     src_BS = torch.full((count, LONGEST + 1), PAD)
     tgt_in_BT, tgt_out_BT = src_BS.clone(), src_BS.clone()
@@ -621,13 +616,13 @@ def test_a_small_model_learns_to_reverse(kind: Callable[..., Network[Any]]) -> N
 
 
 @pytest.mark.parametrize("kind", ["transformer", "rnn", "conv"])
-def test_a_trained_model_of_any_kind_is_loaded_as_it_was(
+def test_a_trained_model_of_any_kind_can_be_loaded(
     make_config: MakeConfig, tiny_run: MakeRun, kind: str
 ) -> None:
     run = tiny_run().train(make_config(max_steps=2, model={"kind": kind}))
     model = trained_model.load_model(run.path)
     assert model.config.model.kind == kind
-    weights = everything(run, 2)
+    weights = all_tensors(run, 2)
     loaded = dict(model.network.named_parameters())
     assert {name for name in weights if name.startswith("weights/")} == {
         f"weights/{name}" for name in loaded
@@ -638,8 +633,8 @@ def test_a_trained_model_of_any_kind_is_loaded_as_it_was(
     assert torch.equal(greedy(model.network, batch.src_BS), greedy(again, batch.src_BS))
 
 
-def test_progress_is_all_that_a_checkpoint_restores() -> None:
-    """A field added to the progress is saved and read back by itself."""
+def test_progress_survives_json() -> None:
+    """Fields of all types are saved to a checkpoint and read back."""
     progress = trainer_module.Progress(1, 2, 3, 4.0, {"loss": 5.0}, 6.0, 7, {"bleu": "x"})
     state = json.loads(json.dumps(dataclasses.asdict(progress)))
     assert trainer_module.Progress(**state) == progress
