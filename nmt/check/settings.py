@@ -12,16 +12,11 @@ from nmt.check.subject import Subject
 from nmt.config.models import TransformerConfig
 from nmt.model.size import num_parameters
 
-# Supervised baselines on small corpora train for about 100 epochs (Guzmán et al. 2019, 564,000
-# pairs), the Transformer-Tiny of Wu et al. (2021) on Multi30k for about 150. Beyond twice that, a
-# model only overfits.
+# Rule of thumb: 100 epochs are usual for a small corpus, and a model overfits long before 300.
 _MANY_EPOCHS, _USUAL_EPOCHS = 300, 100
 
-# The base model on a tenth of IWSLT14 (1.3 million words) has about 40 parameters per
-# token; on corpora of that size and below, Araabi and Monz (2020) gain up to 7.3 BLEU with smaller
-# models. Sennrich and Zhang (2019) find the same for recurrent models. Models known to work have
-# fewer: the paper's parsing model about 30 (section 6.3, 40,000 trees), the recipes in configs/ 2
-# to 6.
+# Rule of thumb: on little text, smaller models translate better (Sennrich and Zhang 2019; Araabi
+# and Monz 2020). The recipes in configs/ have 2 to 6 parameters per token.
 _MANY_PARAMETERS_PER_TOKEN, _USUAL_PARAMETERS_PER_TOKEN = 40, 10
 _SMALLER_MODELS = [
     {"d_model": 256, "num_heads": 4, "d_ff": 512, "encoder_layers": 3, "decoder_layers": 3},
@@ -32,9 +27,8 @@ _SMALLER_MODELS = [
 # The paper warms up for 4 % of its steps, the recipes in configs/ for 4 to 25 %.
 _USUAL_WARM_UP = 10  # training steps per warm-up step
 
-# A small text has too few words for a large vocabulary, and rare pieces are hardly learnt: Sennrich
-# and Zhang (2019) use 2,000 pieces for 100,000 words; Gowda and May (2020) use pieces that occur at
-# least a hundred times.
+# Rule of thumb: the smaller the text, the smaller the vocabulary, since rare pieces are hardly
+# learnt (Sennrich and Zhang 2019; Gowda and May 2020).
 _UNREACHED = 0.95
 _USUAL_VOCABULARY = 8000
 # Multi30k uses 98 % of 6,000 pieces and 58 % of 50,000, few of those five times; the demo corpus

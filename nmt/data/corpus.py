@@ -32,7 +32,8 @@ from nmt.data.records import (
     parquet_records,
     record_pairs,
 )
-from nmt.errors import DataError, FileError
+from nmt.errors import DataError
+from nmt.files import as_file_error
 
 INVALID_UTF8 = "invalid UTF-8"
 CONTROL_CHARACTERS = "control characters"
@@ -178,14 +179,12 @@ def fingerprint(corpus: AnyCorpus) -> str:
 
 def _file_digest(path: Path) -> bytes:
     digest = hashlib.sha256()
-    try:
+    with as_file_error(path, "cannot be read"):
         if not (path.is_file() or path.is_dir()) and path.exists():  # a pipe or a device
             raise DataError(f"{path}: not a plain file; a corpus is read more than once")
         with open(path, "rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read: {error.strerror or error}") from error
     return digest.digest()
 
 

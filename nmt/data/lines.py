@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, cast
 
 from nmt.errors import ConfigError, DataError, FileError
+from nmt.files import reason
 
 BOM = "\ufeff"
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -147,7 +148,7 @@ def _byte_lines(path: str | Path | None, name: str) -> Iterator[bytes]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{name}: damaged or truncated gzip: {error}") from error
     except OSError as error:
-        raise FileError(f"{name}: cannot be read: {error.strerror or error}") from error
+        raise FileError(f"{name}: cannot be read: {reason(error)}") from error
 
 
 @contextlib.contextmanager

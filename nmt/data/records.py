@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nmt.config.corpora import DatasetCorpus
 from nmt.data.lines import InvalidLine, decoded_lines
 from nmt.errors import DataError, FileError
+from nmt.files import as_file_error
 
 if TYPE_CHECKING:
     import datasets
@@ -69,14 +70,12 @@ def parquet_records(path: str, keys: tuple[str, str]) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path, memory_map=True) as file:
+        with as_file_error(path, "cannot be read"), pq.ParquetFile(path, memory_map=True) as file:
             columns = _columns(path, file.schema_arrow.names, keys)
             for batch in file.iter_batches(_RECORDS_AT_ONCE, columns=columns):
                 yield from batch.to_pylist()
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a valid Parquet file: {error}") from error
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def dataset_records(corpus: DatasetCorpus, keys: tuple[str, str]) -> Iterator[Any]:

@@ -90,29 +90,17 @@ def parse_tree(text: str) -> Tree:
     Raises:
         ValueError: if the text is not exactly one tree; the message explains why.
     """
-    leaves: list[Leaf] = []
-    spans: list[Span] = []
-    opened: list[int] = []
-    for part in _BRACKETS.finditer(text):
-        if leaves and not opened:
-            raise ValueError("text follows the bracket that closes the tree")
-        if part["tag"] is not None:
-            leaves.append(Leaf(part["tag"], part["word"]))
-        elif part["label"] is not None:
-            opened.append(len(spans))
-            spans.append(Span(part["label"], len(leaves), len(leaves)))
-        elif part["close"] and opened:
-            place = opened.pop()
-            label, start, _ = spans[place]
-            if start == len(leaves):
-                raise ValueError(f"the bracket ({label} ) contains no word")
-            spans[place] = Span(label, start, len(leaves))
-        else:
-            raise ValueError(f"{part[0]!r} belongs to no bracket: a leaf is (TAG word)")
-    if opened:
-        raise ValueError(f"the bracket ({spans[opened[-1]].label} is never closed")
+    leaves, spans, problem = _parse(_BRACKETS, text)
+    if problem:
+        raise ValueError(problem)
+    for label, start, end in spans:
+        if start == end:
+            raise ValueError(f"the bracket ({label} ) contains no word")
     if not leaves:
         raise ValueError("there is no tree")
+    _, start, end = spans[0] if spans else Span("", 0, 1)
+    if end - start < len(leaves):
+        raise ValueError("there is text outside the tree")
     return Tree(leaves, spans)
 
 
@@ -126,11 +114,17 @@ def parse_forest(line: str) -> tuple[Tree, str]:
         One tree with the leaves and brackets of all trees, as far as they can be read, and a
         description of the first problem, empty if there is none.
     """
+    leaves, spans, problem = _parse(_EVALB_BRACKETS, line)
+    return Tree(leaves, [span for span in spans if span.start < span.end]), problem
+
+
+def _parse(brackets: re.Pattern[str], text: str) -> tuple[list[Leaf], list[Span], str]:
+    """Return the leaves, all spans including empty ones, and the first problem, if any."""
     leaves: list[Leaf] = []
     spans: list[Span] = []
     opened: list[int] = []
     problem = ""
-    for part in _EVALB_BRACKETS.finditer(line):
+    for part in brackets.finditer(text):
         if part["tag"] is not None:
             leaves.append(Leaf(part["tag"], part["word"]))
         elif part["label"] is not None:
@@ -143,7 +137,7 @@ def parse_forest(line: str) -> tuple[Tree, str]:
             problem = problem or f"{part[0]!r} belongs to no bracket: a leaf is (TAG word)"
     if opened:
         problem = problem or f"the bracket ({spans[opened[-1]].label} is never closed"
-    return Tree(leaves, [span for span in spans if span.start < span.end]), problem
+    return leaves, spans, problem
 
 
 def read_trees(path: str | Path) -> Iterator[Tree]:
@@ -203,7 +197,7 @@ def normalised(tree: Tree) -> Tree:
 def sentence(tree: Tree) -> str:
     """Return the words, joined by spaces and unescaped.
 
-    White space inside a word becomes an underscore, so that there are as many words as leaves.
+    White space inside a word becomes an underscore, so that each leaf remains one word.
     """
     words = (_ESCAPED.sub(lambda match: _ESCAPES[match[0]], leaf.word) for leaf in tree.leaves)
     return " ".join(map(_unbroken, words))
@@ -334,8 +328,8 @@ def write_pairs(files: Sequence[str | Path], prefix: str | Path, leaves: Leaves 
     """Write a treebank as a parallel corpus: PREFIX.src, PREFIX.tgt and PREFIX.trees.
 
     The first has the sentences, the second the linearised trees, and the third the reference trees
-    for the metric bracket-f1. Sentences of traces alone are left out. Existing files
-    are replaced once the last tree has been written.
+    for the metric bracket-f1. Sentences that consist of traces are left out. Existing files are
+    replaced once the last tree has been written.
 
     Args:
         files: files of the treebank, as for `read_trees`.

@@ -30,12 +30,12 @@ class Weights:
 
     Attributes:
         name: its path inside the run directory.
-        step: optimizer steps taken; None when its state cannot be read.
-        scores: on the validation pairs; empty if they were not validated.
-        signatures: sacreBLEU's, of the scores that are its.
-        averaged_steps: steps of the averaged checkpoints; empty if the weights are no average.
+        step: optimizer steps taken; None if its state cannot be read.
+        scores: validation scores; empty if the weights were not validated.
+        signatures: sacreBLEU signatures by score.
+        averaged_steps: steps of the averaged checkpoints; empty for a single checkpoint.
         bytes: size on disk.
-        only_to_resume: whether they exist only because training was interrupted.
+        only_to_resume: as in `Checkpoint`.
     """
 
     name: str
@@ -52,23 +52,23 @@ class ModelInfo:
     """The contents of a model directory; None or empty where unknown.
 
     Attributes:
-        path: as it was named.
+        path: path as given by the user.
         run: the run directory.
-        weights: those that the model translates with.
-        reason: why these.
+        weights: weights that the model translates with.
+        reason: why it uses these.
         config: the configuration.
-        parameters: numbers by part: `embeddings`, `encoder`, `decoder` and their `total`.
-        vocabulary: number of ids by side.
-        epoch: the epoch under way at the newest checkpoint, from 0.
-        seconds: time spent in training steps until then.
-        checkpoints: of the run, oldest first.
-        data: of `train` and `valid`, what the corpora were, as in data.json.
-        versions: what made the weights.
+        parameters: numbers of parameters: `embeddings`, `encoder`, `decoder` and `total`.
+        vocabulary: vocabulary size of `src` and `tgt`.
+        epoch: current epoch of the newest checkpoint, from 0.
+        seconds: time spent in training steps up to that checkpoint.
+        checkpoints: all checkpoints of the run, oldest first.
+        data: descriptions of the corpora of `train` and `valid`, as in data.json.
+        versions: versions of the programs that wrote the weights.
         bytes: size of the run directory on disk.
-        stored: of an export to CTranslate2, the numbers of its weights by their type.
-        files: of an export to CTranslate2, their sizes in bytes.
-        verified: the directories whose files are as their manifests say.
-        faults: what is damaged, a message each.
+        stored: for an export to CTranslate2, number of parameters by data type.
+        files: for an export to CTranslate2, size of each file in bytes.
+        verified: directories that match their manifests.
+        faults: a message for each damaged file.
     """
 
     path: str
@@ -100,9 +100,9 @@ class ModelInfo:
 
 
 def inspect(path: Path) -> ModelInfo:
-    """Return the contents of a model directory after verifying all of it.
+    """Return the contents of a model directory, and verify its files.
 
-    A training run may be using it: directories that it replaces meanwhile are not damage.
+    A training run may be writing to it: directories deleted or replaced meanwhile are not damage.
 
     Args:
         path: a run directory, one directory of weights in it (`RUN/checkpoints/step-N`), or an
@@ -121,13 +121,15 @@ def inspect(path: Path) -> ModelInfo:
         _describe_export(info, path)
         return info
     metric = info.config.train.metric if info.config else "loss"
-    found = checkpoint.list_checkpoints(run)
-    info.checkpoints = [_weights(one.path, run) for one in found]
+    checkpoints = checkpoint.list_checkpoints(run)
+    info.checkpoints = [_weights(one.path, run) for one in checkpoints]
+    newest = checkpoints[-1].path if checkpoints else None
     if run != path:
-        _describe_weights(info, run, path, "the ones named")
-    elif found or (run / "averaged").is_dir():
-        _describe_choice(info, run, metric, found)
-    _describe_training(info, path if run != path else found[-1].path if found else None)
+        newest = path
+        _describe_weights(info, run, path, "named explicitly")
+    elif checkpoints or (run / "averaged").is_dir():
+        _describe_choice(info, run, metric, checkpoints)
+    _describe_training(info, newest)
     _describe_data(info, run / "data.json")
     info.bytes = _size(run)
     _verify(info, run, path)
@@ -135,14 +137,14 @@ def inspect(path: Path) -> ModelInfo:
 
 
 def _describe_choice(
-    info: ModelInfo, run: Path, metric: str, found: list[checkpoint.Checkpoint]
+    info: ModelInfo, run: Path, metric: str, checkpoints: list[checkpoint.Checkpoint]
 ) -> None:
     try:
         chosen = retention.choose_weights(run, metric)
     except FileError:
-        info.reason = "cannot be told: a checkpoint is damaged"  # the verification reports it
+        info.reason = "unknown, because a checkpoint is damaged"  # `_verify` reports which
         return
-    scored = any(one.path == chosen and one.scores for one in found)
+    scored = any(one.path == chosen and one.scores for one in checkpoints)
     best = f"the checkpoint with the best {metric}" if scored else "the newest checkpoint"
     _describe_weights(info, run, chosen, "averaged" if chosen.name == "averaged" else best)
 
@@ -166,7 +168,7 @@ def _only(kind: type[T], values: Mapping[str, Any]) -> dict[str, T]:
 
 
 def _state(directory: Path) -> dict[str, Any]:
-    """Return a state; empty if it is damaged, which the verification reports."""
+    """Return the state of a checkpoint; empty if it is damaged, which `_verify` reports."""
     try:
         return checkpoint.read_state(directory)
     except FileError:
@@ -180,14 +182,14 @@ def _describe_weights(info: ModelInfo, run: Path, directory: Path, reason: str) 
         info.versions = _versions(manifest.read_manifest(directory))
         shapes = checkpoint.read_shapes(directory, "weights")
     except FileError:
-        return  # the verification reports it
+        return  # `_verify` reports it
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     info.parameters = {"total": sum(sizes.values()), "embeddings": 0, "encoder": 0, "decoder": 0}
     for name, size in sizes.items():
         part = "embeddings" if name.startswith(_EMBEDDINGS) else name.partition("_")[0]
         info.parameters[part] = info.parameters.get(part, 0) + size
     src = shapes.get("src_embedding.weight")
-    tgt = shapes.get("tgt_embedding.weight", src)  # not there where they are one matrix
+    tgt = shapes.get("tgt_embedding.weight", src)  # stored once if shared
     info.vocabulary = {s: shape[0] for s, shape in (("src", src), ("tgt", tgt)) if shape}
 
 
@@ -207,7 +209,7 @@ def _describe_export(info: ModelInfo, directory: Path) -> None:
 
 
 def _describe_stored(info: ModelInfo, path: Path) -> None:
-    """Count the parameters of an export by part and by type, as they are stored."""
+    """Count the parameters of an export by part and by data type."""
     try:
         variables = read_variables(path)
     except FileError as error:
@@ -226,7 +228,7 @@ def _describe_stored(info: ModelInfo, path: Path) -> None:
             info.stored[variable.type] = info.stored.get(variable.type, 0) + size
         if rest.startswith(("embeddings", "projection")) and rest.endswith("/weight"):
             sizes["src" if side == "encoder" else "tgt"] = variable.shape[0]
-    # Embeddings that are one matrix are there once.
+    # A shared embedding is stored once.
     info.vocabulary = {"src": sizes.get("src", sizes.get("tgt", 0)), "tgt": sizes.get("tgt", 0)}
 
 
@@ -245,7 +247,7 @@ def _describe_data(info: ModelInfo, path: Path) -> None:
         info.faults.append(": ".join(error.args))
         return
     try:
-        info.data = {part: [_corpus(each) for each in data[part]] for part in ("train", "valid")}
+        info.data = {part: [_corpus(value) for value in data[part]] for part in ("train", "valid")}
     except (KeyError, TypeError, ValueError):
         info.faults.append(f"{path}: not a description of corpora")
 
@@ -257,6 +259,7 @@ def _corpus(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _verify(info: ModelInfo, run: Path, path: Path) -> None:
+    """Verify the tokenizer and all weights of a run, and those at `path`."""
     tokenizer = run / "tokenizer"
     weights = [one.path for one in checkpoint.list_checkpoints(run)]
     weights += [folder for folder in (run / "averaged",) if folder.is_dir()]
@@ -271,7 +274,7 @@ def _verify(info: ModelInfo, run: Path, path: Path) -> None:
 
 
 def _faults(directory: Path, is_tokenizer: bool) -> list[str]:
-    for _ in range(2):  # a training run may have replaced the directory while it was read
+    for _ in range(2):  # a training run may replace the directory during the first attempt
         try:
             if is_tokenizer:
                 manifest.verify_tokenizer(directory.parent)
@@ -303,7 +306,7 @@ def render(info: ModelInfo) -> Iterator[str]:
         yield from _entry("languages", f"{data.src_lang} → {data.tgt_lang}")
         yield from _entry("network", _network_line(info.config))
         kind = "an existing model" if tokenizer.model or tokenizer.src_model else tokenizer.type
-        yield from _entry("tokenizer", kind + (", joint" if tokenizer.joint else ", one a side"))
+        yield from _entry("tokenizer", kind + (", joint" if tokenizer.joint else ", one per side"))
     if info.vocabulary:
         sizes = [f"{size:,}" for size in info.vocabulary.values()]
         joint = info.config is not None and info.config.tokenizer.joint
@@ -314,14 +317,14 @@ def render(info: ModelInfo) -> Iterator[str]:
     stored = sorted(info.stored.items(), key=lambda item: -item[1])
     yield from _entry("stored as", ", ".join(f"{n} {size:,}" for n, size in stored))
     yield from _entry("training", _training_line(info))
-    yield from _entry("made by", ", ".join(f"{n} {v}" for n, v in info.versions.items()))
+    yield from _entry("versions", ", ".join(f"{n} {v}" for n, v in info.versions.items()))
     yield from _entry("size", _size_text(info.bytes))
     yield from _entry("files", ", ".join(f"{n} {_size_text(v)}" for n, v in info.files.items()))
     if info.checkpoints:
         yield ""
         yield from _checkpoint_table(info)
     to_resume = ", ".join(row.name for row in info.checkpoints if row.only_to_resume)
-    yield from _entry("to resume", f"{to_resume}: of an interruption" if to_resume else "")
+    yield from _entry("to resume", f"{to_resume}: saved when interrupted" if to_resume else "")
     for name, signature in info.weights.signatures.items() if info.weights else ():
         yield from _entry(name, signature)
     yield ""
@@ -338,7 +341,7 @@ def render(info: ModelInfo) -> Iterator[str]:
 def _entry(label: str, text: str, indent: int = _LABEL_WIDTH) -> Iterator[str]:
     if text:
         yield from textwrap.wrap(
-            escape(text),  # a name in somebody else's model must not steer the terminal
+            escape(text),  # names come from the model, which may be somebody else's
             _WIDTH,
             initial_indent=escape(label).ljust(indent),
             subsequent_indent=" " * indent,
@@ -353,7 +356,7 @@ def _weights_line(info: ModelInfo) -> str:
     if info.weights is None:
         return info.reason or "none yet"
     steps = ", ".join(map(str, info.weights.averaged_steps))
-    reason = f"the mean of steps {steps}" if steps else info.reason
+    reason = f"the average of steps {steps}" if steps else info.reason
     if steps and not info.weights.scores:
         reason += "; not validated"
     return f"{info.weights.name}: {reason}"

@@ -13,8 +13,8 @@ from types import MappingProxyType, TracebackType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from nmt.console import Console, plain
-from nmt.errors import FileError, Interrupted
-from nmt.files import MAX_METRICS_BYTES, read_bounded, write_text
+from nmt.errors import Interrupted
+from nmt.files import MAX_METRICS_BYTES, as_file_error, read_bounded, write_text
 from nmt.signals import StopFlag
 
 # The remaining time is estimated from this period: long enough to include slow steps and
@@ -125,11 +125,8 @@ class Monitor:
         """
         self.show(kind, step, figures)
         record = {"kind": kind, "step": step, **figures}
-        try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-        except OSError as error:
-            raise FileError(f"{self._path}: cannot be written: {error.strerror}") from error
+        with as_file_error(self._path), self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
 
     def _remove_after(self, step: int) -> None:
         if not os.path.lexists(self._path):

@@ -62,8 +62,8 @@ def test_a_tree_is_parsed_to_leaves_and_spans() -> None:
     [
         ("", "no tree"),
         ("(S (NP (NNP John))", r"\(S is never closed"),
-        ("(S (NN a)) (S (NN b))", "text follows"),
-        ("(S (NN a)))", "text follows"),
+        ("(S (NN a)) (S (NN b))", "text outside the tree"),
+        ("(S (NN a)))", r"'\)' belongs to no bracket"),
         ("(S (NN a) (NP ))", r"\(NP \) contains no word"),
         ("(())", "contains no word"),
         ("(S (NN two words))", "'two' belongs to no bracket"),

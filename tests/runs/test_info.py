@@ -107,7 +107,7 @@ def test_why_these_weights(run: Path) -> None:
     signatures = {"bleu": "nrefs:1|version:2.6.0"}
     average.save_average(run, weights, [70, 80], {"loss": 1.5, "bleu": 9.5}, signatures)
     lines = list(render(inspect(run)))
-    assert "weights     averaged: the mean of steps 70, 80" in lines
+    assert "weights     averaged: the average of steps 70, 80" in lines
     assert "bleu        nrefs:1|version:2.6.0" in lines
     assert [line.split()[1:-2] for line in lines if line.startswith("* ")] == [
         ["averaged", "1.5", "9.5"]

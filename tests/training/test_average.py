@@ -78,7 +78,7 @@ def test_without_validation_text_the_average_is_reported_as_not_validated(
     assert "the average is not validated: the configuration has no data.valid" in average(run)
     average(run, count=3)
     assert checkpoint.read_state(run.path / "averaged")["averaged_steps"] == [2, 4, 6]
-    assert "the mean of steps 2, 4, 6; not validated" in " ".join(
+    assert "the average of steps 2, 4, 6; not validated" in " ".join(
         line.strip() for line in render(inspect(run.path))
     )
     [report] = gather([run.path], None, Console(quiet=True)).runs
