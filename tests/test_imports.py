@@ -198,7 +198,7 @@ try:
     app(sys.argv[1:])
 except SystemExit as end:
     code = end.code
-heavy = {"torch", "datasets", "pyarrow", "sentencepiece", "sacrebleu"} & sys.modules.keys()
+heavy = {"torch", "numpy", "datasets", "pyarrow", "sentencepiece", "sacrebleu"} & sys.modules.keys()
 sys.exit(f"imported {heavy}" if heavy else code)
 """
 

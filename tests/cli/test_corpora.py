@@ -1,30 +1,25 @@
-"""`nmt demo-text`, and `nmt alignment-error`, which needs its corpus."""
+"""`nmt demo-text`, and `nmt alignment-error` on its corpus."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from nmt.cli import app
+from command import run_nmt
 from nmt.data.phrasebook import SPLITS, pairs
 
 
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, list(map(str, arguments)))
-
-
 @pytest.mark.parametrize("part", SPLITS)
-def test_the_demo_corpus_as_files(tmp_path: Path, part: str) -> None:
-    assert run("demo-text", part, tmp_path / part).exit_code == 0
+def test_the_demo_corpus_is_written_to_files(tmp_path: Path, part: str) -> None:
+    assert run_nmt("demo-text", part, tmp_path / part).exit_code == 0
     for lang, side in (("en", "src"), ("de", "tgt")):
         text = "".join(f"{getattr(pair, side)}\n" for pair in pairs(part))
         assert (tmp_path / f"{part}.{lang}").read_bytes() == text.encode()
 
 
-def test_alignment_error_of_every_layer(trained_run: Path) -> None:
-    result = run("alignment-error", trained_run)
+def test_alignment_error_prints_a_row_per_layer(trained_run: Path) -> None:
+    result = run_nmt("alignment-error", trained_run)
     assert result.exit_code == 0, result.stderr
     heading, row, end = result.stdout.split("\n")
     assert (heading, end) == ("layer  AER %  precision %  recall %", "")
@@ -43,6 +38,6 @@ def test_alignment_error_of_every_layer(trained_run: Path) -> None:
     ],
 )
 def test_errors(arguments: list[str], code: int, message: str) -> None:
-    result = run(*arguments)
+    result = run_nmt(*arguments)
     assert (result.exit_code, result.stdout) == (code, "")
     assert message in " ".join(result.stderr.replace("│", " ").split())

@@ -1,4 +1,4 @@
-"""`nmt evaluate` and `nmt score`: sources of text, formats, and what they refuse."""
+"""`nmt evaluate` and `nmt score`: sources of text, formats and errors."""
 
 from __future__ import annotations
 
@@ -10,13 +10,9 @@ from pathlib import Path
 
 import pytest
 import sacrebleu.dataset
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from nmt.cli import app
-
-
-def run_nmt(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+from command import run_nmt
 
 
 def out_of(result: Result) -> str:
@@ -34,7 +30,7 @@ def ref(trained_run: Path) -> Path:
     return trained_run.parent / "test.tgt"
 
 
-def test_a_model_on_files_equals_sacrebleu_on_its_output(
+def test_scores_of_a_model_equal_those_of_sacrebleu(
     trained_run: Path, src: Path, ref: Path, tmp_path: Path
 ) -> None:
     hyp = tmp_path / "hyp"
@@ -53,7 +49,9 @@ def test_a_model_on_files_equals_sacrebleu_on_its_output(
     assert hyp.read_bytes() == translated.stdout_bytes
 
 
-def test_the_configuration_names_the_default_test(trained_run: Path, src: Path, ref: Path) -> None:
+def test_the_default_is_the_test_set_of_the_configuration(
+    trained_run: Path, src: Path, ref: Path
+) -> None:
     by_default = out_of(run_nmt("evaluate", trained_run, "--json"))
     assert by_default == out_of(
         run_nmt("evaluate", trained_run, "--json", "--src", src, "--ref", ref)
@@ -64,7 +62,7 @@ def test_the_configuration_names_the_default_test(trained_run: Path, src: Path, 
     assert scores[0]["signature"].startswith("nrefs:1|case:mixed|eff:no|tok:13a")
 
 
-def test_options_of_the_search_count(trained_run: Path, tmp_path: Path) -> None:
+def test_search_options_apply(trained_run: Path, tmp_path: Path) -> None:
     outputs = []
     for beam_size in (1, 8):
         path = tmp_path / str(beam_size)
@@ -74,25 +72,25 @@ def test_options_of_the_search_count(trained_run: Path, tmp_path: Path) -> None:
     assert outputs[0].count("\n") == outputs[1].count("\n") == 30
 
 
-def test_what_is_read_is_not_replaced(trained_run: Path, src: Path, ref: Path) -> None:
+def test_inputs_are_not_overwritten(trained_run: Path, src: Path, ref: Path) -> None:
     before = src.read_bytes(), ref.read_bytes()
     files = ("--src", src, "--ref", ref)
     for output in (src, ref, trained_run / "config.yaml"):
-        for arguments in (files, ()):  # without them both files are data.test of the model
+        for arguments in (files, ()):  # () means data.test of the model: the same files
             result = run_nmt("evaluate", trained_run, *arguments, "--output", output)
             assert result.exit_code == 2
             assert f"{output}: the same file as" in result.stderr
     assert (src.read_bytes(), ref.read_bytes()) == before
 
 
-def test_translations_on_the_standard_output(trained_run: Path, src: Path) -> None:
+def test_translations_can_go_to_standard_output(trained_run: Path, src: Path) -> None:
     result = run_nmt("evaluate", trained_run, "--output", "-")
     assert out_of(result) == out_of(run_nmt("translate", trained_run, src))
     assert result.stderr.startswith("BLEU|")
 
 
 @pytest.mark.parametrize("marked", ["hyp", "ref", "both"])
-def test_a_byte_order_mark_is_text_as_it_is_for_sacrebleu(tmp_path: Path, marked: str) -> None:
+def test_a_byte_order_mark_counts_as_text_as_in_sacrebleu(tmp_path: Path, marked: str) -> None:
     for name, last in (("hyp", "today"), ("ref", "now")):
         mark = "\ufeff" if marked in (name, "both") else ""
         text = f"{mark}the cat sat on a mat.\na dog ran home {last}.\n"
@@ -107,7 +105,7 @@ def test_a_byte_order_mark_is_text_as_it_is_for_sacrebleu(tmp_path: Path, marked
     assert "byte-order mark" in result.stderr
 
 
-def test_existing_translations(src: Path, ref: Path) -> None:
+def test_existing_translations_can_be_scored(src: Path, ref: Path) -> None:
     [bleu] = json.loads(out_of(run_nmt("evaluate", "--hyp", src, "--ref", ref, "--metrics=bleu",
                                        "--lowercase", "--confidence", "--tokenize=char",
                                        "--json")))  # fmt: skip
@@ -128,12 +126,12 @@ def cached_test_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("cached_test_set")
-def test_a_test_set_by_name(trained_run: Path, tmp_path: Path) -> None:
+def test_a_test_set_can_be_chosen_by_name(trained_run: Path, tmp_path: Path) -> None:
     hyp = tmp_path / "hyp"
-    given = ["--test-set", "wmt14/full", "--json"]
-    by_model = out_of(run_nmt("evaluate", trained_run, *given, "--output", hyp))
+    options = ["--test-set", "wmt14/full", "--json"]
+    by_model = out_of(run_nmt("evaluate", trained_run, *options, "--output", hyp))
     assert hyp.read_text(encoding="utf-8").count("\n") == 2
-    by_file = out_of(run_nmt("evaluate", "--hyp", hyp, *given, "--langs", "en-de"))
+    by_file = out_of(run_nmt("evaluate", "--hyp", hyp, *options, "--langs", "en-de"))
     assert by_file == by_model
 
 
@@ -153,7 +151,7 @@ def test_a_test_set_by_name(trained_run: Path, tmp_path: Path) -> None:
         (["--hyp", "SRC", "--ref", "REF", "--tokenize", "moses"], "13a"),
     ],
 )
-def test_arguments_that_do_not_go_together_exit_with_2(
+def test_conflicting_arguments_exit_with_2(
     arguments: list[str], message: str, trained_run: Path, src: Path, ref: Path
 ) -> None:
     places = {"RUN": trained_run, "SRC": src, "REF": ref}
@@ -163,7 +161,9 @@ def test_arguments_that_do_not_go_together_exit_with_2(
     assert result.stdout == ""
 
 
-def test_lines_that_do_not_match_exit_with_3(trained_run: Path, src: Path, tmp_path: Path) -> None:
+def test_different_numbers_of_lines_exit_with_3(
+    trained_run: Path, src: Path, tmp_path: Path
+) -> None:
     shorter = tmp_path / "shorter"
     shorter.write_text("one line\n")
     assert run_nmt("evaluate", "--hyp", src, "--ref", shorter).exit_code == 3
@@ -175,10 +175,10 @@ def test_lines_that_do_not_match_exit_with_3(trained_run: Path, src: Path, tmp_p
     assert "line 1" in result.stderr
 
 
-# nmt score
+# ---------------------------------------------------------------- nmt score
 
 
-def test_score(trained_run: Path, src: Path, ref: Path) -> None:
+def test_scores_and_totals(trained_run: Path, src: Path, ref: Path) -> None:
     result = run_nmt("score", trained_run, "--src", src, "--tgt", ref)
     log_probs = [float(line) for line in out_of(result).split("\n")[:-1]]
     *pairs, totals = map(
@@ -200,11 +200,11 @@ def test_score(trained_run: Path, src: Path, ref: Path) -> None:
     assert float(result.stderr.split()[1].rstrip(",")) == pytest.approx(totals["perplexity"], 0.01)
 
 
-def test_a_learned_translation_is_likelier_than_a_wrong_one(
+def test_a_learned_translation_has_a_lower_perplexity_than_a_wrong_one(
     trained_run: Path, src: Path, ref: Path, tmp_path: Path
 ) -> None:
     wrong = tmp_path / "wrong"
-    wrong.write_bytes(src.read_bytes())  # not in capitals
+    wrong.write_bytes(src.read_bytes())  # not in capitals, which the model has learned
     totals = [
         json.loads(
             out_of(run_nmt("score", trained_run, "--src", src, "--tgt", tgt, "--json"))

@@ -1,15 +1,13 @@
-"""Help, completion, and the ways to call nmt."""
+"""Help, version, and settings from the environment."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import nmt
+from command import start_nmt
 from nmt.cli import _COMMANDS, app
 from nmt.config.search import SearchOptions
 
@@ -18,46 +16,47 @@ COMMANDS = [
 ]
 
 
-def python_m_nmt(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "COLUMNS": "80", **variables}
-    command = [sys.executable, "-m", "nmt", *arguments]
-    return subprocess.run(command, env=env, capture_output=True, text=True)
+def run(*arguments: object, **variables: str) -> tuple[int, str, str]:
+    """Return exit code, standard output and standard error of a command."""
+    process = start_nmt(*arguments, env={"COLUMNS": "80", **variables}, text=True)
+    out, err = process.communicate()
+    return process.returncode, out, err
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_fits_80_columns_and_has_an_example(command: str) -> None:
-    done = python_m_nmt(*command.split(), "--help")
-    assert done.returncode == 0
-    assert max(map(len, done.stdout.split("\n"))) <= 80
+    code, out, _ = run(*command.split(), "--help")
+    assert code == 0
+    assert max(map(len, out.split("\n"))) <= 80
     if command:
-        assert f"Example: nmt {command} " in done.stdout
+        assert f"Example: nmt {command} " in out
 
 
 def test_every_command_is_in_the_help() -> None:
-    done = python_m_nmt("--help")
-    assert all(f" {command} " in done.stdout for command in COMMANDS)
-    assert "--install-completion" in done.stdout
+    _, out, _ = run("--help")
+    assert all(f" {command} " in out for command in COMMANDS)
+    assert "--install-completion" in out
     assert len(app.registered_commands) == len(COMMANDS)
 
 
-def test_search_options_have_the_documentation_and_bounds_of_the_schema() -> None:
-    shown = " ".join(python_m_nmt("translate", "--help", COLUMNS="400").stdout.split())
+def test_help_shows_descriptions_and_bounds_of_search_options() -> None:
+    shown = " ".join(run("translate", "--help", COLUMNS="400")[1].split())
     for name in ("beam_size", "length_penalty", "top_p", "split_sentences"):
         description = SearchOptions.model_fields[name].description
         assert description
         assert f"--{name.replace('_', '-')} " in shown
         assert " ".join(description.split()) in shown
-    assert "1<=x<=1000" in shown  # the beam
+    assert "1<=x<=1000" in shown  # of the beam
 
 
-def test_the_version() -> None:
-    assert python_m_nmt("--version").stdout == f"nmt {nmt.__version__}\n"
+def test_version() -> None:
+    assert run("--version") == (0, f"nmt {nmt.__version__}\n", "")
 
 
 def test_device_and_threads_come_from_the_environment(trained_run: Path) -> None:
-    done = python_m_nmt("translate", str(trained_run), "/dev/null", NMT_DEVICE="gpu")
-    assert done.returncode == 2
-    assert "'gpu'" in done.stderr
-    done = python_m_nmt("translate", str(trained_run), "/dev/null", NMT_THREADS="0")
-    assert done.returncode == 2
-    assert "NMT_THREADS" in done.stderr or "threads" in done.stderr
+    code, _, err = run("translate", trained_run, "/dev/null", NMT_DEVICE="gpu")
+    assert code == 2
+    assert "'gpu'" in err
+    code, _, err = run("translate", trained_run, "/dev/null", NMT_THREADS="0")
+    assert code == 2
+    assert "NMT_THREADS" in err or "threads" in err

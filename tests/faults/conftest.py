@@ -1,4 +1,4 @@
-"""Shared by the tests of the fault matrix: a tiny corpus, and commands run as processes.
+"""The fault matrix: a tiny corpus, and commands run as processes.
 
 Each test has the number of its row in the matrix. Faults come from outside: files, signals,
 limits, or Python code (`fault`) that runs in the child process before the command.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -23,28 +22,9 @@ import torch
 from torch import Tensor
 
 from nmt.runs import checkpoint, layout, manifest
+from tiny import config_text, write_corpus
 
-WORDS = ["ab", "bad", "cab", "dab", "fed", "gab", "head", "jade", "keg", "lab"]
 TIMEOUT_SECONDS = 120
-
-CONFIG = """\
-data:
-  src_lang: en
-  tgt_lang: xx
-  train: {src: train.src, tgt: train.tgt}
-  cache_dir: cache
-tokenizer: {type: char, vocab_size: 40}
-model: {d_model: 32, num_heads: 2, d_ff: 64, encoder_layers: 1, decoder_layers: 1}
-train:
-  max_steps: 4
-  batch_tokens: 400
-  warmup_steps: 10
-  learning_rate: 0.003
-  log_every: 1
-  average: none
-  device: cpu
-  threads: 1
-"""
 
 
 @dataclass(frozen=True)
@@ -198,15 +178,10 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 def make_folder(path: Path) -> Folder:
-    """Create a folder with a configuration and 200 pairs of up to five words."""
+    """Create a folder with a configuration and 200 pairs."""
+    write_corpus(path, train=200)
     folder = Folder(path)
-    draw = random.Random(0)
-    rows = [draw.choices(WORDS, k=draw.randint(1, 5)) for _ in range(200)]
-    folder.write_pairs(
-        "".join(" ".join(row) + "\n" for row in rows),
-        "".join(" ".join(reversed(row)) + "\n" for row in rows),
-    )
-    folder.write("tiny.yaml", CONFIG)
+    folder.write("tiny.yaml", config_text())
     return folder
 
 

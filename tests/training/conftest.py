@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.training.run import train
+from tiny import write_corpus
 
 torch.set_num_threads(1)  # the matrices are tiny, and other tests may run in parallel
 
@@ -25,7 +25,6 @@ SHAPES: dict[str, dict[str, Any]] = {
     "rnn": {"d_hidden": 32, "tie_embeddings": "all"},
     "conv": {"d_hidden": 32, "tie_embeddings": "all", **LAYERS},
 }
-WORDS = ["ab", "bad", "cab", "dab", "fed", "gab", "head", "jade", "keg", "lab"]
 
 
 @dataclass
@@ -63,13 +62,7 @@ class TinyRun:
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with training and validation text; each target is its source backwards."""
     folder = tmp_path_factory.mktemp("corpus")
-    draw = random.Random(0)
-    for name, number in [("train", 200), ("valid", 20)]:
-        rows = [draw.choices(WORDS, k=draw.randint(1, 5)) for _ in range(number)]
-        (folder / f"{name}.src").write_text("".join(" ".join(r) + "\n" for r in rows), "utf-8")
-        (folder / f"{name}.tgt").write_text(
-            "".join(" ".join(reversed(r)) + "\n" for r in rows), "utf-8"
-        )
+    write_corpus(folder, train=200, valid=20)
     return folder
 
 
