@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 from rich.table import Table
-from typer.testing import CliRunner
 
-from nmt.cli import app
+from command import run_nmt
 from nmt.console import Console, plain
 from nmt.errors import ConfigError, escape
 
@@ -58,7 +57,7 @@ def test_a_console_shows_text_literally() -> None:
 
 
 def messages(*arguments: str) -> str:
-    result = CliRunner().invoke(app, arguments)
+    result = run_nmt(*arguments)
     assert result.exit_code in (2, 3, 4), result.output
     return result.stderr
 
@@ -113,7 +112,7 @@ def test_names_in_a_manifest_are_escaped(trained_run: Path, tmp_path: Path) -> N
     value["files"][EVIL] = {"size": 1, "sha256": ""}
     manifest.write_text(json.dumps(value), "utf-8")
     assert SHOWN in messages("translate", str(run))
-    shown = CliRunner().invoke(app, ["info", str(run)]).stdout
+    shown = run_nmt("info", run).stdout
     assert "\x1b" not in shown
     assert "\nnmt: all" not in shown
     assert "\\x1b[31m\\nnmt:" in shown

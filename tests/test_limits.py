@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
+from command import run_nmt
 from nmt import limits
-from nmt.cli import app
 from nmt.config.load import load_config
 from nmt.config.schema import Config
 from nmt.console import Console
@@ -112,10 +111,10 @@ def test_no_number_is_too_large_for_a_message(
 )
 def test_options_have_the_same_limits(tmp_path: Path, option: str, limit: int) -> None:
     for value in (limit + 1, 10**19, -(10**19)):
-        result = CliRunner().invoke(app, ["translate", str(tmp_path), option, str(value)])
+        result = run_nmt("translate", tmp_path, option, value)
         assert result.exit_code == 2
         assert f"Invalid value for '{option}'" in result.output
-    result = CliRunner().invoke(app, ["translate", str(tmp_path / "none"), option, str(limit)])
+    result = run_nmt("translate", tmp_path / "none", option, limit)
     assert "Invalid value" not in result.output
 
 

@@ -30,7 +30,7 @@ train: {max_steps: 100, warmup_steps: 10, batch_tokens: 2000, device: cpu, threa
 
 
 def sentences(number: int) -> Rows:
-    """Distinct pairs of 7 to 39 letters; the target is in capitals and slightly longer."""
+    """Return distinct pairs of 7 to 39 letters; targets are in capitals and slightly longer."""
     draw = random.Random(0)
     rows: dict[str, str] = {}
     while len(rows) < number:
@@ -41,7 +41,7 @@ def sentences(number: int) -> Rows:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current directory, with a configuration `clean.yaml` and text without problems."""
+    """Return the current directory, which has the configuration `clean.yaml`."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clean.yaml").write_text(_CONFIG, "utf-8")
     return tmp_path
@@ -49,7 +49,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def write(folder: Path) -> Callable[..., None]:
-    """(part, rows): replace the text of a part of the data, which is clean at first."""
+    """Write text without problems; return a function (part, rows) that replaces a part of it."""
 
     def write(part: str, rows: Rows) -> None:
         for side, lang in enumerate(("en", "xx")):
@@ -65,7 +65,7 @@ def write(folder: Path) -> Callable[..., None]:
 
 @pytest.fixture
 def subject(write: Callable[..., None]) -> Callable[..., Subject]:
-    """(overrides): the subject of the checks, with the data at the time of the call."""
+    """Return a function (*overrides) that returns a subject to check, with the present text."""
 
     def subject(*overrides: str) -> Subject:
         config = load_config(Path("clean.yaml"), list(overrides))

@@ -3,53 +3,42 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from nmt.cli import app
+from command import run_nmt, start_nmt
 from nmt.data.batching import Batch
 from nmt.model.network import Network
 from nmt.training import learner, loss
-
-# The shell may have started this process with Ctrl-C ignored, which children inherit.
-_CHECK = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from nmt.cli import app
-app(["check", "clean.yaml", *sys.argv[1:]])
-"""
 
 Write = Callable[..., None]
 
 
 @pytest.fixture
 def check(write: Write) -> Callable[..., Result]:
-    """(arguments): `nmt check clean.yaml` with more arguments."""
-    return lambda *arguments: CliRunner().invoke(app, ["check", "clean.yaml", *arguments])
+    """Return a function (*arguments) that runs `nmt check clean.yaml`."""
+    return lambda *arguments: run_nmt("check", "clean.yaml", *arguments)
 
 
 @pytest.fixture
 def report(check: Callable[..., Result]) -> Callable[..., dict[str, Any]]:
-    """(arguments): the report as JSON, after checking that the exit code agrees with it."""
+    """Return a function (*arguments) that returns the JSON report, and checks the exit code."""
 
     def report(*arguments: str) -> dict[str, Any]:
         result = check("--json", *arguments)
         assert result.exit_code in (0, 3), result.output
-        found: dict[str, Any] = json.loads(result.stdout)
-        errors = [one for one in found["findings"] if one["severity"] == "error"]
-        assert found["fatal"] == bool(errors) == (result.exit_code == 3)
-        return found
+        values: dict[str, Any] = json.loads(result.stdout)
+        errors = [f for f in values["findings"] if f["severity"] == "error"]
+        assert values["fatal"] == bool(errors) == (result.exit_code == 3)
+        return values
 
     return report
 
@@ -69,35 +58,35 @@ def only(report: dict[str, Any]) -> dict[str, str]:
 
 
 def test_a_clean_corpus_has_no_findings(report: Callable[..., dict[str, Any]]) -> None:
-    found = report()
-    assert found["findings"] == []
-    assert set(found) == {
+    result = report()
+    assert result["findings"] == []
+    assert set(result) == {
         *("data", "lengths", "alignment", "duplicates", "overlap"),
         *("vocabulary", "plan", "measured", "findings", "fatal"),
     }
-    assert [found["data"][part][0]["kept"] for part in ("train", "valid", "test")] == [900, 80, 60]
+    assert [result["data"][part][0]["kept"] for part in ("train", "valid", "test")] == [900, 80, 60]
     for side in ("src", "tgt"):
-        assert sum(found["lengths"][side]) == 900
+        assert sum(result["lengths"][side]) == 900
         longest = max(len(row[side == "tgt"].replace(" ", "_")) for row in rows("train"))
         # SentencePiece's initial space, and EOS.
-        assert found["lengths"][f"{side}_percentiles"][-1] == longest + 2
-    assert found["lengths"]["starts"][0] == 1
-    [alignment] = found["alignment"]["train"]
+        assert result["lengths"][f"{side}_percentiles"][-1] == longest + 2
+    assert result["lengths"]["starts"][0] == 1
+    [alignment] = result["alignment"]["train"]
     assert alignment["correlation"] > 0.9
     assert alignment["shift"] is None
-    assert found["vocabulary"]["used"] == found["vocabulary"]["src_pieces"]
-    assert found["plan"]["parameters"] > 1000
-    assert 0 <= found["plan"]["padding"] < 0.3
-    pairs, src, tgt = found["plan"]["largest_batch"]
+    assert result["vocabulary"]["used"] == result["vocabulary"]["src_pieces"]
+    assert result["plan"]["parameters"] > 1000
+    assert 0 <= result["plan"]["padding"] < 0.3
+    pairs, src, tgt = result["plan"]["largest_batch"]
     assert pairs * max(src, tgt) <= 2000
-    assert found["plan"]["epochs"] == pytest.approx(100 / found["plan"]["batches_per_epoch"])
-    measured = found["measured"]
-    assert measured["peak_bytes"] > 4 * 4 * found["plan"]["parameters"]
+    assert result["plan"]["epochs"] == pytest.approx(100 / result["plan"]["batches_per_epoch"])
+    measured = result["measured"]
+    assert measured["peak_bytes"] > 4 * 4 * result["plan"]["parameters"]
     assert measured["total_seconds"] == pytest.approx(100 * measured["step_seconds"])
     assert measured["steps"] >= 1
 
 
-def test_the_report_fits_into_80_columns(check: Callable[..., Result]) -> None:
+def test_the_report_fits_80_columns(check: Callable[..., Result]) -> None:
     result = check()
     assert result.exit_code == 0
     lines = result.stdout.split("\n")
@@ -111,7 +100,7 @@ def test_the_report_fits_into_80_columns(check: Callable[..., Result]) -> None:
 def test_training_uses_the_data_prepared_by_the_check(check: Callable[..., Result]) -> None:
     assert check().exit_code == 0
     before = {path: path.stat().st_mtime_ns for path in Path("cache").rglob("*")}
-    trained = CliRunner().invoke(app, ["train", "clean.yaml", "train.max_steps=1"])
+    trained = run_nmt("train", "clean.yaml", "train.max_steps=1")
     assert trained.exit_code == 0, trained.output
     assert {path: path.stat().st_mtime_ns for path in Path("cache").rglob("*")} == before
 
@@ -126,11 +115,11 @@ def test_misaligned_lines_are_located(
     src, tgt = map(list, zip(*rows("train"), strict=True))
     (tgt if by > 0 else src)[at:at] = ["FED CAB ABC"] * abs(by)
     write("train", list(zip(src, tgt, strict=False)))
-    found = report()
-    shift = found["alignment"]["train"][0]["shift"]
+    result = report()
+    shift = result["alignment"]["train"][0]["shift"]
     assert shift["by"] == by
     assert abs(int(shift["first"].removeprefix("train.en:")) - at) <= 12
-    [finding] = [one for one in found["findings"] if one["kind"] == "misaligned"]
+    [finding] = [f for f in result["findings"] if f["kind"] == "misaligned"]
     assert finding["severity"] == "error"
     assert f"target line n {'+' if by > 0 else '-'} {abs(by)}" in finding["message"]
 
@@ -143,11 +132,11 @@ def test_a_short_misaligned_stretch_is_a_warning(
     shifted = [*lengths[:3000], 7, *lengths[3000:3250], *lengths[3251:]]
     pairs = [("a" * src, "B" * tgt) for src, tgt in zip(lengths, shifted, strict=True)]
     write("train", pairs)
-    found = report()
-    [finding] = [one for one in found["findings"] if one["kind"] == "misaligned"]
+    result = report()
+    [finding] = [f for f in result["findings"] if f["kind"] == "misaligned"]
     assert finding["severity"] == "warning"
     assert "from about train.en:300" in finding["message"]
-    assert found["alignment"]["train"][0]["shift"]["pairs"] <= 400
+    assert result["alignment"]["train"][0]["shift"]["pairs"] <= 400
 
 
 def test_unrelated_sides_are_an_error_in_any_part_and_corpus(
@@ -171,9 +160,9 @@ def test_unrelated_sides_are_an_error_in_any_part_and_corpus(
         "utf-8",
     )
     both = report()
-    assert [one["kind"] for one in both["findings"]] == ["misaligned", "no-validation"]
+    assert [f["kind"] for f in both["findings"]] == ["misaligned", "no-validation"]
     assert both["findings"][0]["about"] == "data.train"
-    assert [one["correlation"] > 0.9 for one in both["alignment"]["train"]] == [True, False]
+    assert [f["correlation"] > 0.9 for f in both["alignment"]["train"]] == [True, False]
 
 
 def test_pairs_with_unlikely_lengths_are_listed(
@@ -194,8 +183,8 @@ def test_repetitions_are_counted_with_examples(
     pairs = rows("train")
     pairs[100:100] = [pairs[7], pairs[7], (pairs[9][0], pairs[10][1]), ("ABC", "ABC")]
     write("train", pairs)
-    found = report("data.drop_duplicates=false")
-    assert found["duplicates"] == {
+    result = report("data.drop_duplicates=false")
+    assert result["duplicates"] == {
         "pairs": 2,
         "example": ["train.en:101", "train.en:8"],
         "ambiguous": 1,
@@ -203,13 +192,13 @@ def test_repetitions_are_counted_with_examples(
         "copies": 1,
         "copies_example": "train.en:104",
     }
-    by_kind = {one["kind"]: one for one in found["findings"] if one["kind"] != "length-outliers"}
+    by_kind = {f["kind"]: f for f in result["findings"] if f["kind"] != "length-outliers"}
     assert by_kind.keys() == {"duplicates", "several-translations", "copies"}
-    assert all(one["severity"] == "note" for one in by_kind.values())
+    assert all(f["severity"] == "note" for f in by_kind.values())
     assert "train.en:101 repeats train.en:8" in by_kind["duplicates"]["message"]
     dropped = report("data.drop_duplicates=true")
     assert dropped["duplicates"]["pairs"] == 0
-    [finding] = [one for one in dropped["findings"] if one["kind"] == "dropped"]
+    [finding] = [f for f in dropped["findings"] if f["kind"] == "dropped"]
     assert "2 of 904" in finding["message"]
     assert "duplicate, first train.en:101" in finding["message"]
 
@@ -238,17 +227,17 @@ def test_overlap_is_counted_by_side(
             tgt if sides in (1, 2) else tgt + "A",
         )
     write("valid", valid)
-    found = report()
-    overlap = found["overlap"]["valid"]
+    result = report()
+    overlap = result["overlap"]["valid"]
     assert (overlap["src"], overlap["tgt"], overlap["pairs"]) == counts
     lang = "xx" if sides == 1 else "en"
     assert overlap["example"] == [f"valid.{lang}:21", f"train.{lang}:101"]
-    assert found["overlap"]["test"] == {
+    assert result["overlap"]["test"] == {
         **dict.fromkeys(("src", "tgt", "pairs"), 0),
         "sentences": 60,
         "example": None,
     }
-    finding = only(found)
+    finding = only(result)
     assert (finding["severity"], finding["kind"]) == (severity, "overlap")
     assert finding["about"] == "data.valid"
 
@@ -261,13 +250,13 @@ def test_unknown_characters_are_listed_with_their_place(
     test[5] = ("bad ab cab \u0151 \u2603 dad", test[5][1])
     test[6] = (test[6][0], test[6][1] + "\u00c4")
     write("test", test)
-    found = report()
-    assert found["vocabulary"]["unknown"]["test"] == {
+    result = report()
+    assert result["vocabulary"]["unknown"]["test"] == {
         "src": {"\u0151": "test.en:5", "\u2603": "test.en:6"},
         "tgt": {"\u00c4": "test.xx:7"},
     }
-    assert found["data"]["test"][0]["src_unknown"] == 3
-    src, tgt = (one for one in found["findings"] if one["kind"] == "unknown")
+    assert result["data"]["test"][0]["src_unknown"] == 3
+    src, tgt = (f for f in result["findings"] if f["kind"] == "unknown")
     assert (
         (src["severity"], src["about"]) == (tgt["severity"], tgt["about"]) == ("note", "data.test")
     )
@@ -284,7 +273,7 @@ def test_dropped_pairs_are_reported_with_a_line(
     pairs[11] = ("abc " * 100, "ABC " * 100)
     write("train", pairs)
     findings = report("data.max_length=100")["findings"]
-    assert [one["severity"] for one in findings] == ["note", "note"]
+    assert [f["severity"] for f in findings] == ["note", "note"]
     assert "1 of 900 (0.11 %) pairs are dropped: empty side, first train.en:11" in str(findings[0])
     assert "too long, first train.en:12; data.max_length sets the limit" in str(findings[1])
     findings = report("data.max_length=20")["findings"]
@@ -292,14 +281,14 @@ def test_dropped_pairs_are_reported_with_a_line(
     assert dropped["severity"] == "warning"
 
 
-def test_held_out_pairs_that_training_filters_would_drop(
+def test_held_out_pairs_that_training_would_drop_are_reported(
     write: Write, report: Callable[..., dict[str, Any]]
 ) -> None:
     pairs = rows("valid")
     pairs[2] = (pairs[2][0], "")
     pairs[3] = ("abc " * 70, "ABC " * 70)
     write("valid", pairs)
-    findings = {one["kind"]: one for one in report()["findings"]}
+    findings = {f["kind"]: f for f in report()["findings"]}
     assert findings["empty-sides"]["severity"] == "warning"
     assert "first valid.en:3;" in findings["empty-sides"]["message"]
     assert findings["too-long"]["severity"] == "note"
@@ -315,10 +304,10 @@ def test_a_vocabulary_for_other_text_is_a_warning(
     report()
     [model] = Path("cache").glob("tokenizer-*/spm.model")
     write("train", clean)
-    found = report(f"tokenizer.model={model}")
-    finding = only(found)
+    result = report(f"tokenizer.model={model}")
+    finding = only(result)
     assert (finding["severity"], finding["kind"]) == ("warning", "vocabulary")
-    assert found["vocabulary"]["used"] < found["vocabulary"]["src_pieces"] / 2
+    assert result["vocabulary"]["used"] < result["vocabulary"]["src_pieces"] / 2
 
 
 # ---------------------------------------------------------------- memory
@@ -327,24 +316,24 @@ def test_a_vocabulary_for_other_text_is_a_warning(
 def test_running_out_of_memory_is_a_finding(
     report: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = [20]
+    max_pairs = [20]
 
     def batch_loss(network: Network[Any], batch: Batch, *options: Any) -> Any:
-        if len(batch.rows) > room[0]:
+        if len(batch.rows) > max_pairs[0]:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return loss.batch_loss(network, batch, *options)
 
     monkeypatch.setattr(learner, "batch_loss", batch_loss)
-    found = report()
-    finding = only(found)
+    result = report()
+    finding = only(result)
     assert (finding["severity"], finding["kind"]) == ("warning", "memory")
     assert "train.batch_tokens" in finding["message"]
-    assert found["measured"]["steps"] > 0
-    room[0] = 0
-    found = report()
-    finding = only(found)
+    assert result["measured"]["steps"] > 0
+    max_pairs[0] = 0
+    result = report()
+    finding = only(result)
     assert (finding["severity"], finding["kind"]) == ("error", "memory")
-    assert found["measured"] is None
+    assert result["measured"] is None
 
 
 def test_a_model_too_large_for_memory_is_a_finding(
@@ -381,7 +370,7 @@ def test_errors(
     assert result.stdout == ""
 
 
-def test_an_empty_validation_set(write: Write, check: Callable[..., Result]) -> None:
+def test_an_empty_validation_set_is_an_error(write: Write, check: Callable[..., Result]) -> None:
     write("valid", [])
     result = check()
     assert result.exit_code == 3
@@ -389,14 +378,9 @@ def test_an_empty_validation_set(write: Write, check: Callable[..., Result]) -> 
 
 
 @pytest.mark.parametrize("activity", ["reading for the tokenizer", "taking a few training"])
-def test_ctrl_c_stops_it_at_once(write: Write, activity: str) -> None:
-    checking = subprocess.Popen(
-        [sys.executable, "-c", _CHECK, "model.d_model=512", "model.d_ff=2048"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+def test_ctrl_c_stops_the_check_at_once(write: Write, activity: str) -> None:
+    large = ["model.d_model=512", "model.d_ff=2048"]
+    checking = start_nmt("check", "clean.yaml", *large, text=True)
     assert checking.stderr is not None
     try:
         for line in iter(checking.stderr.readline, ""):
@@ -417,26 +401,24 @@ def test_ctrl_c_stops_it_at_once(write: Write, activity: str) -> None:
 
 def test_training_prints_findings_before_it_starts(write: Write) -> None:
     command = ["train", "clean.yaml", "train.max_steps=2", "train.warmup_steps=50"]
-    first = CliRunner().invoke(app, command)
+    first = run_nmt(*command)
     assert first.exit_code == 0, first.output
     assert first.stdout == ""
-    found = first.stderr.index(
-        "warning: train.warmup_steps: the warm-up of 50 steps is not shorter"
-    )
-    assert found < first.stderr.index("step      2")
-    # A resumed run has printed them before.
-    again = CliRunner().invoke(app, [*command, "train.max_steps=3"])
+    warning = "warning: train.warmup_steps: the warm-up of 50 steps is not shorter"
+    assert first.stderr.index(warning) < first.stderr.index("step      2")
+    # A resumed run does not repeat them.
+    again = run_nmt(*command, "train.max_steps=3")
     assert again.exit_code == 0, again.output
     assert "warning" not in again.stderr
 
 
-def test_unknown_capitals_do_not_lead_to_advice_about_bytes(
+def test_byte_fallback_is_not_advised_for_unknown_capitals(
     write: Write, report: Callable[..., dict[str, Any]]
 ) -> None:
     # The training text has no capitals on the source side, and no X on either.
     write("valid", [("X" + src, tgt) for src, tgt in rows("valid")])
-    found = {one["kind"]: one for one in report()["findings"] if one["about"] == "data.valid"}
-    assert "is lower-cased on the source side" in found["other-style"]["message"]
-    assert "are unknown: " in found["unknown"]["message"]
-    assert "byte_fallback" not in found["unknown"]["message"]
-    assert "preprocess the text in the same way as data.train" in found["unknown"]["message"]
+    messages = {f["kind"]: f["message"] for f in report()["findings"] if f["about"] == "data.valid"}
+    assert "is lower-cased on the source side" in messages["other-style"]
+    assert "are unknown: " in messages["unknown"]
+    assert "byte_fallback" not in messages["unknown"]
+    assert "preprocess the text in the same way as data.train" in messages["unknown"]

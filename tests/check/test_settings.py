@@ -1,4 +1,4 @@
-"""Settings that do not suit the data are reported with advice that helps."""
+"""Settings that do not suit the data are reported, and following the advice helps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def only(subject: Subject, kind: str) -> Finding:
 
 
 def overrides(finding: Finding) -> list[str]:
-    """Return the overrides that a message advises."""
+    """Return the overrides in the advice of a message."""
     words = [word.strip(",;") for word in finding.message.split(" ")]
     return [word for word in words if "=" in word]
 
@@ -74,18 +74,18 @@ def test_model_too_large_for_the_data(subject: Make, model: str) -> None:
 
 def test_vocabulary_smaller_than_configured(subject: Make) -> None:
     large = ["tokenizer.type=bpe", "tokenizer.vocab_size=5000"]
-    made = subject(*large)
-    finding = only(made, "unreached-vocabulary")
-    size = made.tokenizers.src.vocab_size
+    checked = subject(*large)
+    finding = only(checked, "unreached-vocabulary")
+    size = checked.tokenizers.src.vocab_size
     assert f"only {size:,} pieces instead of 5,000" in finding.message
     assert findings(subject(large[0], *overrides(finding))) == []
 
 
-def test_separate_vocabularies_where_one_is_small_by_nature(subject: Make, write: object) -> None:
+def test_one_of_two_separate_vocabularies_may_be_small(subject: Make) -> None:
     separate = ["tokenizer.joint=false", "model.tie_embeddings=none", "tokenizer.type=bpe"]
-    made = subject(*separate, "tokenizer.vocab_size=600")
-    assert made.tokenizers.src.vocab_size >= 570
-    assert findings(made) == []
+    checked = subject(*separate, "tokenizer.vocab_size=600")
+    assert checked.tokenizers.src.vocab_size >= 570
+    assert findings(checked) == []
     [finding] = findings(subject(*separate, "tokenizer.vocab_size=5000"))
     assert finding.kind == "unreached-vocabulary"
 
@@ -96,14 +96,14 @@ def test_vocabulary_with_many_unused_pieces(subject: Make, write: Callable[..., 
     words = ["".join(draw.choices("abcdefghijkl", k=8)) for _ in range(300)]
     lines = [" ".join(draw.choices(words, k=8)) for _ in range(900)]
     write("train", list(zip(lines, lines, strict=True)))
-    made = ["tokenizer.type=bpe", "data.test=[]", "data.valid=[]"]
-    finding = only(subject(*made, "tokenizer.vocab_size=1500"), "vocabulary")
+    settings = ["tokenizer.type=bpe", "data.test=[]", "data.valid=[]"]
+    finding = only(subject(*settings, "tokenizer.vocab_size=1500"), "vocabulary")
     assert finding.about == "tokenizer.vocab_size"
     assert "data.train uses only" in finding.message
-    assert findings(subject(*made, *overrides(finding))) == []
+    assert findings(subject(*settings, *overrides(finding))) == []
 
 
-def test_both_sides_in_the_same_language(subject: Make) -> None:
+def test_the_same_language_on_both_sides(subject: Make) -> None:
     finding = only(subject("data.tgt_lang=EN"), "same-language")
     assert finding.about == "data.tgt_lang"
     assert "correct for paraphrases" in finding.message

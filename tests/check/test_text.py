@@ -1,4 +1,4 @@
-"""Corpora with text unlike the others."""
+"""Corpora in which some text differs in style, or has its sides swapped."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def tokenised(text: str) -> str:
 
 @pytest.fixture
 def find(subject: Make, write: Write) -> Callable[..., list[Finding]]:
-    """(train, valid, test): the findings about this text."""
+    """Return a function (train, valid, test) that returns the findings about this text."""
 
     def find(train: Rows, valid: Rows, test: Rows | None = None) -> list[Finding]:
         write("train", train)
@@ -60,7 +60,9 @@ def test_swapped_sides_of_a_part(find: Callable[..., list[Finding]]) -> None:
 
 def test_swapped_sides_are_detected_across_styles(find: Callable[..., list[Finding]]) -> None:
     swapped = [(tgt, src) for src, tgt in english_german(50, 800)]
-    kinds = [one.kind for one in find(preprocessed(english_german(400), str.lower), swapped)]
+    kinds = [
+        finding.kind for finding in find(preprocessed(english_german(400), str.lower), swapped)
+    ]
     assert "swapped" in kinds
 
 
@@ -74,7 +76,7 @@ def test_swapped_sides_of_one_training_corpus(subject: Make, write: Write) -> No
     assert finding.message.startswith("test.en + test.xx:")
 
 
-def test_copies_are_not_taken_for_swapped_sides(
+def test_copies_are_not_mistaken_for_swapped_sides(
     find: Callable[..., list[Finding]],
 ) -> None:
     copied = [(src, src) for src, _ in english_german(500)]
@@ -90,7 +92,7 @@ def test_copies_are_not_taken_for_swapped_sides(
         (tokenised, "src", "is tokenised on the source side, valid.en + valid.xx is not"),
     ],
 )
-def test_training_text_that_was_preprocessed_differently(
+def test_differently_preprocessed_training_text(
     find: Callable[..., list[Finding]],
     preprocess: Callable[[str], str],
     sides: str,
@@ -104,12 +106,12 @@ def test_training_text_that_was_preprocessed_differently(
     assert "use raw text for both" in finding.message
 
 
-def test_validation_text_that_was_lower_cased(find: Callable[..., list[Finding]]) -> None:
+def test_lower_cased_validation_text(find: Callable[..., list[Finding]]) -> None:
     [finding] = find(english_german(400), preprocessed(english_german(50, 800), str.lower))
     assert "valid.en + valid.xx is lower-cased, train.en + train.xx is not" in finding.message
 
 
-def test_text_that_is_lower_cased_everywhere(find: Callable[..., list[Finding]]) -> None:
+def test_text_lower_cased_everywhere_has_no_findings(find: Callable[..., list[Finding]]) -> None:
     rows = preprocessed(english_german(500), lambda text: tokenised(text.lower()))
     assert find(rows[:400], rows[400:], rows[400:]) == []
 

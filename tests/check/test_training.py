@@ -1,4 +1,4 @@
-"""Measuring memory and time stops once tsimulated is an estimate."""
+"""Memory and time are measured on a simulated machine."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ class Machine:
 def measure(
     subject: Make, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[Any, list[Any], Machine]]:
-    """(overrides, **machine): the measurements, the findings and the simulated machine."""
+    """Return a function (*overrides, **machine) that measures on a simulated machine.
+
+    It returns the measurements, the findings and the machine.
+    """
 
     def measure(*overrides: str, **machine: Any) -> tuple[Any, list[Any], Machine]:
         made = subject(*overrides)
@@ -72,7 +75,7 @@ def measure(
 Measure = Callable[..., tuple[Any, list[Any], Machine]]
 
 
-def test_quick_steps_are_timed_many_times(measure: Measure) -> None:
+def test_fast_steps_are_timed_many_times(measure: Measure) -> None:
     result, findings, machine = measure()
     assert findings == []
     assert result.steps == 20
@@ -94,7 +97,7 @@ def test_slow_steps_are_measured_for_a_minute_and_one_step(
     assert machine.now <= 60 + step_seconds * min(accumulate, 2)
     expected = 10 * step_seconds * accumulate
     assert result.total_seconds == pytest.approx(expected, rel=0.2)
-    # The parts that were not tried are extrapolated.
+    # Batches that were not tried are extrapolated.
     assert result.peak_bytes == pytest.approx(2 * GB, rel=0.05)
     assert findings == []
 

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from nmt.cli import app
+from command import run_nmt
 
 
 def nmt_report(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["report", *map(str, arguments)])
+    return run_nmt("report", *arguments)
 
 
 @pytest.fixture

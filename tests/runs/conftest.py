@@ -25,7 +25,7 @@ def save(run: Path, step: int, value: float = 1.0, **scores: float) -> Path:
 
 
 def steps(run: Path) -> list[int]:
-    return [one.step for one in checkpoint.list_checkpoints(run)]
+    return [entry.step for entry in checkpoint.list_checkpoints(run)]
 
 
 def change_manifest(directory: Path, **changes: Any) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints are loaded as they were saved, and bad ones are refused."""
+"""Checkpoints: saving, loading, listing, and refusing damaged ones."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_scores_that_are_not_finite_are_null_in_the_file_and_never_best(tmp_path
     checkpoints = checkpoint.list_checkpoints(tmp_path)
     assert math.isnan(checkpoints[0].scores["loss"])
     assert checkpoints[0].scores["bleu"] == 3.0
-    assert [one.step for one in retention.best_first(checkpoints, "loss")] == [2]
+    assert [entry.step for entry in retention.best_first(checkpoints, "loss")] == [2]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_bad_safetensors_header_is_an_error(saved: Path, content: bytes) -> No
         checkpoint.load_tensors(saved, "weights")
 
 
-def test_checkpoints_are_listed_oldest_first_without_temporary_ones(tmp_path: Path) -> None:
+def test_checkpoints_are_listed_oldest_first_and_temporary_ones_left_out(tmp_path: Path) -> None:
     for step in (10, 9, 100_000_000):
         save(tmp_path, step)
     for name in ("step-00000011.tmp", "step-00000009.old.tmp", "step-x", "other"):
@@ -125,6 +125,6 @@ def test_damaged_newest_checkpoints_are_skipped_with_a_warning(tmp_path: Path) -
     assert "step-00000002/manifest.json" in warnings[1]
 
 
-def test_no_checkpoint_is_no_error(tmp_path: Path) -> None:
+def test_a_run_without_checkpoints(tmp_path: Path) -> None:
     assert checkpoint.newest_intact(tmp_path, pytest.fail) is None
     assert checkpoint.list_checkpoints(tmp_path) == []

@@ -1,4 +1,4 @@
-"""What `nmt info` says of a model is what the model is."""
+"""`nmt info` describes runs and exported models, and names damaged files."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from typer.testing import CliRunner, Result
 
-from nmt.cli import app
+from command import run_nmt
 from nmt.errors import FileError
 from nmt.model.size import num_parameters
 from nmt.runs import average, checkpoint, layout, manifest
@@ -24,12 +23,8 @@ from nmt.runs.info import inspect, render
 STEP = "checkpoints/step-00000060"
 
 
-def nmt(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["info", *arguments])
-
-
-def add(run: Path, step: int, **scores: float) -> Path:
-    """Save the weights of the run once more, as those of another step."""
+def add_checkpoint(run: Path, step: int, **scores: float) -> Path:
+    """Save the weights of the run as the checkpoint of another step."""
     path = layout.checkpoint_path(run, step)
     weights = checkpoint.load_tensors(run / STEP, "weights")
     checkpoint.save_checkpoint(path, {"weights": weights}, {"step": step, "scores": scores})
@@ -41,7 +36,7 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
-def test_the_contents_of_a_run(run: Path) -> None:
+def test_a_run_is_described_and_not_changed(run: Path) -> None:
     before = contents(run)
     info = inspect(run)
     assert contents(run) == before
@@ -70,7 +65,7 @@ def test_the_contents_of_a_run(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("positions", "said"),
+    ("positions", "expected"),
     [
         ({}, "sinusoidal positions"),
         ({"kind": "none"}, "no positions"),
@@ -78,11 +73,11 @@ def test_the_contents_of_a_run(run: Path) -> None:
     ],
     ids=str,
 )
-def test_positions_are_named(run: Path, positions: dict[str, str], said: str) -> None:
+def test_kinds_of_positions(run: Path, positions: dict[str, str], expected: str) -> None:
     config = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
     config["model"] |= {"positions": positions, "tie_embeddings": "none"}
     (run / "config.yaml").write_text(yaml.safe_dump(config), "utf-8")
-    assert f", relu, {said}, tied" in " ".join(" ".join(render(inspect(run))).split())
+    assert f", relu, {expected}, tied" in " ".join(" ".join(render(inspect(run))).split())
 
 
 def test_separate_vocabularies_and_embeddings(run: Path) -> None:
@@ -96,13 +91,13 @@ def test_separate_vocabularies_and_embeddings(run: Path) -> None:
     assert info.parameters == {"total": 109, "embeddings": 100, "encoder": 4, "decoder": 5}
 
 
-def test_why_these_weights(run: Path) -> None:
-    add(run, 70, loss=2.0)
-    add(run, 80, loss=float("nan"))
+def test_the_choice_of_weights_is_explained(run: Path) -> None:
+    add_checkpoint(run, 70, loss=2.0)
+    add_checkpoint(run, 80, loss=float("nan"))
     info = inspect(run)
     assert info.weights is not None
     assert (info.weights.step, info.reason) == (70, "the checkpoint with the best loss")
-    assert [one.step for one in info.checkpoints] == [60, 70, 80]
+    assert [entry.step for entry in info.checkpoints] == [60, 70, 80]
     weights = checkpoint.load_tensors(run / STEP, "weights")
     signatures = {"bleu": "nrefs:1|version:2.6.0"}
     average.save_average(run, weights, [70, 80], {"loss": 1.5, "bleu": 9.5}, signatures)
@@ -125,10 +120,10 @@ def test_a_relative_path_inside_a_run(run: Path, monkeypatch: pytest.MonkeyPatch
     assert info.verified == ["tokenizer", "step-00000060"]
 
 
-def test_lines_fit_a_terminal_and_hold_no_control_characters(
+def test_lines_fit_80_columns_and_have_no_control_characters(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(run.parent)  # a long path is not broken, so that it can be copied
+    monkeypatch.chdir(run.parent)  # a long path would not be wrapped, so that it can be copied
     data = json.loads((run / "data.json").read_text("utf-8"))
     data["train"][0]["name"] = "\x1b]0;owned\x07" + "many words " * 20
     (run / "data.json").write_text(json.dumps(data), "utf-8")
@@ -160,8 +155,8 @@ def test_other_kinds_of_networks(run: Path, model: dict[str, Any], expected: str
 
 
 def test_json(run: Path) -> None:
-    add(run, 70, loss=float("nan"))
-    end = nmt(str(run), "--json")
+    add_checkpoint(run, 70, loss=float("nan"))
+    end = run_nmt("info", run, "--json")
     assert end.exit_code == 0
     values = json.loads(end.stdout, parse_constant=pytest.fail)
     assert values["checkpoints"][1]["scores"] == {"loss": None}
@@ -169,25 +164,25 @@ def test_json(run: Path) -> None:
     assert values["parameters"]["total"] == inspect(run).parameters["total"]
 
 
-def test_every_damaged_file_is_named_after_all_that_can_be_said(run: Path) -> None:
-    bad = add(run, 70)
+def test_damaged_files_are_listed_after_all_other_information(run: Path) -> None:
+    bad = add_checkpoint(run, 70)
     (bad / "weights.safetensors").write_bytes(b"")
     (bad / "state.json").unlink()
     (run / "tokenizer" / "spm.model").write_bytes(b"x")
     (run / "data.json").write_text("{}", "utf-8")
-    end = nmt(str(run))
+    end = run_nmt("info", run)
     assert end.exit_code == 4
     assert "damaged; the faults (4) are named above" in end.stderr
-    said = " ".join(end.stdout.split())
+    shown = " ".join(end.stdout.split())
     for name in ("step-00000070/weights.safetensors: damaged", "step-00000070/state.json: missing"):
-        assert name in said
-    assert "tokenizer/spm.model: damaged" in said
-    assert "data.json: not a description of corpora" in said
-    assert "verified step-00000060" in said
-    assert "languages en → de" in said
+        assert name in shown
+    assert "tokenizer/spm.model: damaged" in shown
+    assert "data.json: not a description of corpora" in shown
+    assert "verified step-00000060" in shown
+    assert "languages en → de" in shown
 
 
-def test_a_configuration_that_is_damaged_is_a_fault(run: Path) -> None:
+def test_a_damaged_configuration_is_listed_too(run: Path) -> None:
     (run / "config.yaml").write_bytes(b"\xff")
     info = inspect(run)
     [fault] = info.faults
@@ -195,10 +190,10 @@ def test_a_configuration_that_is_damaged_is_a_fault(run: Path) -> None:
     assert info.parameters["total"] > 0
 
 
-def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_a_directory_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"there is no config\.yaml"):
         inspect(tmp_path)
-    assert nmt(str(tmp_path / "missing")).exit_code == 4
+    assert run_nmt("info", tmp_path / "missing").exit_code == 4
 
 
 def test_a_run_before_its_first_checkpoint(run: Path) -> None:
@@ -209,37 +204,37 @@ def test_a_run_before_its_first_checkpoint(run: Path) -> None:
     assert "weights     none yet" in list(render(info))
 
 
-def test_a_checkpoint_deleted_meanwhile_is_no_damage(
+def test_a_checkpoint_deleted_meanwhile_is_not_reported(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a training does, which needs no pause for this."""
-    add(run, 50)
+    """Training deletes old checkpoints, and need not be stopped."""
+    add_checkpoint(run, 50)
     verify = manifest.verify
 
-    def deleted_before(directory: Path) -> None:
+    def delete_and_verify(directory: Path) -> None:
         if directory.name == "step-00000050":
             shutil.rmtree(directory, ignore_errors=True)
         verify(directory)
 
-    monkeypatch.setattr(manifest, "verify", deleted_before)
+    monkeypatch.setattr(manifest, "verify", delete_and_verify)
     with layout.locked(run):
         info = inspect(run)
     assert info.faults == []
     assert info.verified == ["tokenizer", "step-00000060"]
 
 
-def test_a_checkpoint_replaced_meanwhile_is_no_damage(
+def test_a_checkpoint_replaced_meanwhile_is_not_reported(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Any] = []
     measure = manifest.measure
 
-    def replaced_before(path: Path) -> dict[str, Any]:
+    def fail_first(path: Path) -> dict[str, Any]:
         calls.append(path)
         measured = measure(path)
         return measured if len(calls) > 1 else {**measured, "size": 0}
 
-    monkeypatch.setattr(manifest, "measure", replaced_before)
+    monkeypatch.setattr(manifest, "measure", fail_first)
     assert inspect(run).faults == []
 
 
@@ -255,7 +250,7 @@ def test_torch_is_not_imported(run: Path) -> None:
     assert done.stdout.endswith("\n[]\n")
 
 
-def test_an_export(trained_run: Path, tmp_path: Path) -> None:
+def test_an_exported_model(trained_run: Path, tmp_path: Path) -> None:
     pytest.importorskip("ctranslate2")
     from nmt.convert.ctranslate2 import export_ctranslate2
 
@@ -271,13 +266,13 @@ def test_an_export(trained_run: Path, tmp_path: Path) -> None:
     assert info.vocabulary == original.vocabulary
     assert sum(info.stored.values()) == info.parameters["total"]
     assert info.stored.keys() == {"int8", "float32"}
-    assert info.stored["int8"] > info.stored["float32"]  # which norms and biases are
-    end = nmt(str(path))
+    assert info.stored["int8"] > info.stored["float32"]  # only norms and biases are float32
+    end = run_nmt("info", path)
     assert end.exit_code == 0
     assert "0.0 MB" not in end.stdout
     assert "weights exported to CTranslate2 " in " ".join(end.stdout.split())
     (path / "model.bin").write_bytes((path / "model.bin").read_bytes()[:-1])
-    end = nmt(str(path))
+    end = run_nmt("info", path)
     assert end.exit_code == 4
     shown = " ".join(end.stdout.split())
     assert "model.bin: damaged" in shown

@@ -1,4 +1,4 @@
-"""Run directories are found, locked, and cleaned up after a process died."""
+"""Run directories: saving is atomic, and one process locks them at a time."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def test_a_process_killed_while_saving_leaves_an_intact_checkpoint(
     class KilledError(BaseException):
         pass
 
-    def dying(function: Callable[..., Any]) -> Callable[..., Any]:
-        def maybe(*args: Any, **kwargs: Any) -> Any:
+    def interruptible(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call_or_die(*args: Any, **kwargs: Any) -> Any:
             nonlocal calls
             calls += 1
             if calls > call:
                 raise KilledError
             return function(*args, **kwargs)
 
-        return maybe
+        return call_or_die
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", dying(os.fsync))
-        patch.setattr(Path, "rename", dying(Path.rename))
-        patch.setattr(shutil, "rmtree", dying(shutil.rmtree))
+        patch.setattr(os, "fsync", interruptible(os.fsync))
+        patch.setattr(Path, "rename", interruptible(Path.rename))
+        patch.setattr(shutil, "rmtree", interruptible(shutil.rmtree))
         try:
             save(tmp_path, 5, 3.0)
         except KilledError:

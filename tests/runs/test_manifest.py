@@ -1,4 +1,4 @@
-"""Directories are written whole or not at all, and damage to them is found."""
+"""Directories are written completely or not at all, and damage is detected."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_file_modes_follow_the_umask(tmp_path: Path) -> None:
     assert {file.stat().st_mode & 0o777 for file in path.iterdir()} == {0o640}
 
 
-def test_any_flipped_byte_is_found(saved: Path) -> None:
+def test_any_flipped_byte_is_detected(saved: Path) -> None:
     for name in ("weights.safetensors", "state.json"):
         whole = (saved / name).read_bytes()
         for place in (0, len(whole) // 2, len(whole) - 1):
@@ -86,7 +86,7 @@ def test_any_flipped_byte_is_found(saved: Path) -> None:
     manifest.verify(saved)
 
 
-def test_a_truncated_file_is_found(saved: Path) -> None:
+def test_a_truncated_file_is_detected(saved: Path) -> None:
     path = saved / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(FileError, match=r"weights\.safetensors: damaged"):
@@ -103,7 +103,7 @@ def test_every_problem_is_reported(saved: Path) -> None:
     ]
 
 
-def test_a_missing_file_is_found(saved: Path) -> None:
+def test_a_missing_file_is_detected(saved: Path) -> None:
     (saved / "state.json").unlink()
     with pytest.raises(FileError, match=r"state\.json: missing"):
         manifest.verify(saved)
