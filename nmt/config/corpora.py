@@ -44,8 +44,7 @@ def _check_column(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         return validate(value)
     except ValidationError:
         raise ValueError(
-            "a column is a number, not less than 0 and not greater than "
-            f"{MAX_COLUMN}, or a name in the first line"
+            f"must be a column number from 0 to {MAX_COLUMN}, or a name in the first line"
         ) from None
 
 
@@ -134,7 +133,7 @@ def _add_kind(value: Any) -> Any:
         value = {"kind": kind, **value} if kind else None
     if not isinstance(value, dict | Corpus):
         raise ValueError(
-            "a corpus is one of {src, tgt}, {tsv}, {jsonl}, {parquet}, {dataset}, {demo}"
+            "must be a corpus: {src, tgt}, {tsv}, {jsonl}, {parquet}, {dataset} or {demo}"
         )
     return value
 
@@ -144,7 +143,7 @@ def _add_brackets(value: Any) -> Any:
     if isinstance(value, dict):
         return [value]
     if not isinstance(value, list):
-        raise ValueError("it takes a corpus, such as {src: FILE, tgt: FILE}, or a list of them")
+        raise ValueError("must be a corpus, such as {src: FILE, tgt: FILE}, or a list of them")
     return value
 
 

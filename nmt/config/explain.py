@@ -26,7 +26,7 @@ _TYPES = {
 """The value that a key takes, by the first word of the type of a pydantic error."""
 
 _IN_TOKENS = "It counts tokens, not sentences"
-_IN_STEPS = "It counts steps: nmt check says how many an epoch has"
+_IN_STEPS = "It counts steps: nmt check shows how many an epoch has"
 _SYNONYM_LISTS = {
     "train.learning_rate": "lr max_lr peak_lr base_lr learn_rate initial_learning_rate",
     f"train.batch_tokens {_IN_TOKENS}": "batch_size bsz mini_batch minibatch batch max_sentences "
@@ -114,7 +114,7 @@ def explain(error: Any, path: str, origins: dict[str, str]) -> str:
 
 def _message(error: Any, key: str) -> str:
     """Return what is wrong with the value of a key and how to fix it."""
-    given, word = error.get("input"), error["type"].partition("_")[0]
+    value, word = error.get("input"), error["type"].partition("_")[0]
     match error["type"]:
         case "extra_forbidden":
             return f"unknown key{_suggestion(error['loc'], key)}"
@@ -122,37 +122,41 @@ def _message(error: Any, key: str) -> str:
             return "required, but missing"
         case "union_tag_invalid":
             kinds = error["ctx"]["expected_tags"].replace("'", "")
-            return f"it is one of {kinds}, but it is {given['kind']!r}"
+            return f"must be one of {kinds}, not {value['kind']!r}"
         case type_ if type_.endswith(("_type", "_parsing", "_from_float")) and word in _TYPES:
-            return _wrong_type(_TYPES[word], error["loc"], given)
-    message = str(error["msg"]).removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    if isinstance(given, dict | list):
+            return _wrong_type(_TYPES[word], error["loc"], value)
+    message = requirement(error)
+    if isinstance(value, dict | list):
         return message
-    shown = repr(given) if type(given) in (str, int, float) else _shown(given)
-    return f"{message}, but it is {shown}"
+    return f"{message}, not {repr(value) if type(value) in (str, int, float) else _shown(value)}"
 
 
-def _wrong_type(wanted: str, loc: tuple[Any, ...], given: Any) -> str:
+def requirement(error: Any) -> str:
+    """Return the message of a pydantic error in the form "must be greater than 0"."""
+    message = str(error["msg"]).removeprefix("Value error, ").replace("Input should", "must", 1)
+    return message[0].lower() + message[1:]
+
+
+def _wrong_type(wanted: str, loc: tuple[Any, ...], value: Any) -> str:
     """Return what type a key takes and what its value is."""
     if wanted == "a section":
         wanted += f", with keys such as {', '.join([*_section(loc).model_fields][:3])}"
     needs_quotes = (
         wanted == "text"
-        and isinstance(given, int | float | datetime.date)
-        and not isinstance(given, bool)  # `_shown` mentions quotes itself
+        and isinstance(value, int | float | datetime.date)
+        and not isinstance(value, bool)  # `_shown` mentions quotes itself
     )
     hint = ': write it in quotes, as in "12"' if needs_quotes else ""
-    return f"it takes {wanted}, but it is {_shown(given)}{hint}"
+    return f"must be {wanted}, not {_shown(value)}{hint}"
 
 
 def _shown(value: Any) -> str:
     """Describe a value in terms of YAML."""
     match value:
         case bool():
-            spellings = "yes, on and true" if value else "no, off and false"
+            spellings = "yes and on as true" if value else "no and off as false"
             return (
-                f"{str(value).lower()}, as YAML reads {spellings}: "
+                f"{str(value).lower()} (YAML reads {spellings}): "
                 f'if it is text, write it in quotes, as in "{"yes" if value else "no"}"'
             )
         case None:

@@ -90,7 +90,7 @@ def dump_config(config: Config) -> str:
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     if all(line.isprintable() for line in text.split("\n")):
         return text
-    # A bidirectional override, for example, must not reach a terminal as it is.
+    # A bidirectional override, for example, must not reach a terminal unescaped.
     return yaml.safe_dump(values, sort_keys=False)
 
 
@@ -124,7 +124,7 @@ def _read_chain(path: Path) -> list[tuple[str, dict[str, Any]]]:
         seen.append(current.resolve())
         extended = values.pop("extends", None)
         if not isinstance(extended, str | None):
-            raise ConfigError(f"{current}: extends: it takes the path of one file")
+            raise ConfigError(f"{current}: extends: must be the path of one file")
         chain.insert(0, (str(current), values))
         current = None if extended is None else current.parent / extended
     return chain
@@ -253,14 +253,14 @@ def _index(node: Any, part: str) -> Any:
 def _validated(
     values: dict[str, Any], path: str, origins: dict[str, str], errors: list[str]
 ) -> Config:
-    """Return the configuration, or raise a ConfigError with the errors given and those found."""
-    wrong: list[Any] = []
+    """Return the configuration, or raise a ConfigError with `errors` and those of the schema."""
+    invalid: list[Any] = []
     try:
         config = Config.model_validate(values)
-        wrong += _bools_as_numbers(values, config)
+        invalid += _bools_as_numbers(values, config)
     except ValidationError as error:
-        wrong += error.errors()
-    errors = list(dict.fromkeys([*errors, *(explain(one, path, origins) for one in wrong)]))
+        invalid += error.errors()
+    errors = list(dict.fromkeys([*errors, *(explain(one, path, origins) for one in invalid)]))
     if len(errors) > 1:
         raise ConfigError(f"{path}: {len(errors)} errors", *errors)
     if errors:
@@ -271,7 +271,7 @@ def _validated(
 def _bools_as_numbers(
     values: dict[str, Any], section: Section, loc: tuple[str, ...] = ()
 ) -> Iterator[dict[str, Any]]:
-    """Yield an error, as pydantic would describe it, for each `yes` that it has taken for 1."""
+    """Yield an error in pydantic's format for each boolean that it has accepted as a number."""
     for name, value in values.items():
         checked = getattr(section, name, None)
         if isinstance(value, dict) and isinstance(checked, Section):

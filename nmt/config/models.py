@@ -65,7 +65,7 @@ class TransformerConfig(Section):
     tie_embeddings: Literal["none", "decoder", "all"] = "all"
     """Which of the source embedding, the target embedding and the output projection share one
     matrix: none, the last two, or all three, which needs a joint vocabulary. Concatenated
-    positions need none: their embeddings are narrower than the projection."""
+    positions need `none`: their embeddings are narrower than the projection."""
     dropout: Probability = 0.1
     """Dropout of the output of every sub-layer, before the residual sum."""
     attention_dropout: Probability = 0.0

@@ -1,7 +1,7 @@
 """The schema of the configuration; `nmt.config.load` reads one.
 
-The docstring under each field is its documentation. `nmt config` prints it as a JSON
-schema, with which editors complete and explain the keys.
+The docstring under each field is its documentation. `nmt config` can print it as a JSON
+schema, which editors use for completion and help.
 """
 
 from __future__ import annotations

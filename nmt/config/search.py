@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from nmt.config.decode import DecodeConfig
+from nmt.config.explain import requirement
 from nmt.errors import ConfigError
 from nmt.limits import MAX_BEAM_SIZE, MAX_LENGTH, MAX_SEED, MAX_VOCAB_SIZE
 
@@ -41,27 +42,27 @@ class SearchOptions(DecodeConfig):
         if self.seed is not None and not self.samples:
             yield "`seed` needs sampling: `temperature`, `top_k` or `top_p`"
         if self.nbest > 1 and self.samples:
-            yield "`nbest` does not go with sampling, which draws one translation"
+            yield "`nbest` cannot be combined with sampling, which draws one translation"
         if self.nbest > self.beam_size:
             yield f"`nbest` {self.nbest} is greater than `beam_size` {self.beam_size}"
         if self.split_sentences and self.trees:
-            yield "`split_sentences` does not go with decode.trees: a line has one tree"
+            yield "`split_sentences` cannot be combined with decode.trees: a line has one tree"
 
 
 def search_options(
-    decode: DecodeConfig | None = None, given: Mapping[str, Any] | None = None
+    decode: DecodeConfig | None = None, options: Mapping[str, Any] | None = None
 ) -> SearchOptions:
     """Return a configuration's `decode` section, updated with the options of a call.
 
     Args:
         decode: the section. Default: its defaults.
-        given: options by name; those that are None are ignored.
+        options: options by name; those that are None are ignored.
 
     Raises:
         ConfigError: if an option is unknown, out of range, or conflicts with another.
     """
     values = decode.model_dump() if decode else {}
-    values |= {name: value for name, value in (given or {}).items() if value is not None}
+    values |= {name: value for name, value in (options or {}).items() if value is not None}
     try:
         return SearchOptions.model_validate(values)
     except ValidationError as error:
@@ -69,11 +70,11 @@ def search_options(
 
 
 def _explain(error: Any) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = requirement(error)
     if not error["loc"]:
         return message
     name = error["loc"][0]
     if error["type"] == "extra_forbidden":
         known = ", ".join(SearchOptions.model_fields)
         return f"unknown option `{name}`: known options are {known}"
-    return f"`{name}`: {message[0].lower()}{message[1:]}, but it is {error['input']!r}"
+    return f"`{name}`: {message}, but it is {error['input']!r}"

@@ -168,12 +168,12 @@ def test_a_model_of_another_kind_replaces_the_extended_one(
 
 
 def test_an_unknown_kind_is_refused_in_either_file(error_of: Callable[..., str]) -> None:
-    expected = "model.kind: it is one of transformer, rnn, conv"
+    expected = "model.kind: must be one of transformer, rnn, conv"
     lstm = CONV.replace("kind: conv", "kind: lstm")
     for base in (BASE, CONV, lstm):
         assert expected in error_of("extends: base.yaml\nmodel: {kind: lstm}", base=base)
         assert expected in error_of("extends: base.yaml\nmodel: {kind: [a]}", base=base)
-    assert f"{expected}, but it is 'lstm' (in base" in error_of(
+    assert f"{expected}, not 'lstm' (in base" in error_of(
         "extends: base.yaml\nmodel: {dropout: 0.2}", base=lstm
     )
 
@@ -217,7 +217,7 @@ def test_an_invalid_path(error_of: Callable[..., str]) -> None:
 @pytest.mark.parametrize("extended", ["[base.yaml]", "3", "{base: yaml}"])
 def test_only_one_path_can_be_extended(error_of: Callable[..., str], extended: str) -> None:
     message = error_of(f"extends: {extended}")
-    assert message == "c.yaml: extends: it takes the path of one file"
+    assert message == "c.yaml: extends: must be the path of one file"
 
 
 def test_only_a_file_extends_and_only_at_its_top(error_of: Callable[..., str]) -> None:
@@ -256,13 +256,15 @@ def test_an_error_names_its_file(error_of: Callable[..., str]) -> None:
     assert lines[0] == "c.yaml: 7 errors"
     expected = {
         "decode.beem_size: unknown key: did you mean beam_size? (in base.yaml)",
-        "train.betas.1: input should be less than 1, but it is 1.0 (in base.yaml)",
-        "decode.batch_tokens: input should be greater than 0, but it is -2",
+        "train.betas.1: must be less than 1, not 1.0 (in base.yaml)",
+        "decode.batch_tokens: must be greater than 0, not -2",
         "trian: unknown key: did you mean train?",
-        "decode.length_penalty: input should be greater than or equal to 0, but it is -3",
+        "decode.length_penalty: must be greater than or equal to 0, not -3",
     }
     assert expected <= {line.strip() for line in lines}
-    assert any("data.valid.0: a corpus is" in line and "(in base.yaml)" in line for line in lines)
+    assert any(
+        "data.valid.0: must be a corpus" in line and "(in base.yaml)" in line for line in lines
+    )
 
 
 def test_a_conflict_between_files_names_neither(error_of: Callable[..., str]) -> None:

@@ -26,16 +26,16 @@ def test_the_defaults_are_those_of_the_paper() -> None:
 @pytest.mark.parametrize("length_penalty", [-0.1, 10.1, 2000.0, math.nan, "x"])
 def test_a_value_out_of_range_names_the_option(length_penalty: object) -> None:
     with pytest.raises(ConfigError, match=r"^`length_penalty`: .*, but it is"):
-        search_options(given={"length_penalty": length_penalty})
+        search_options(options={"length_penalty": length_penalty})
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"nbest": 5}, "`nbest` 5 is greater than `beam_size` 4"),
-        ({"nbest": 2, "top_k": 3}, "`nbest` does not go with sampling"),
+        ({"nbest": 2, "top_k": 3}, "`nbest` cannot be combined with sampling"),
         ({"seed": 1}, "`seed` needs sampling"),
-        ({"split_sentences": True, "trees": True}, "`split_sentences` does not go with"),
+        ({"split_sentences": True, "trees": True}, "`split_sentences` cannot be combined with"),
         ({"beam": 5}, "unknown option `beam`: known options are beam_size, "),
         ({"temperature": 0.0}, "`temperature`: "),
         ({"temperature": math.inf}, "`temperature`: "),
@@ -44,10 +44,10 @@ def test_a_value_out_of_range_names_the_option(length_penalty: object) -> None:
 )
 def test_invalid_options_and_conflicts_are_refused(given: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError) as error:
-        search_options(given=given)
+        search_options(options=given)
     assert str(error.value).startswith(message)
 
 
 def test_all_conflicts_are_reported_at_once() -> None:
-    with pytest.raises(ConfigError, match=r"`nbest` does not go .*; `nbest` 5 is greater than"):
-        search_options(given={"nbest": 5, "top_k": 3})
+    with pytest.raises(ConfigError, match=r"`nbest` cannot .*; `nbest` 5 is greater than"):
+        search_options(options={"nbest": 5, "top_k": 3})
