@@ -1,4 +1,4 @@
-"""A Chromium to drive, by its own protocol over two pipes: nothing has to be installed for it."""
+"""A headless Chromium, driven by its DevTools protocol over two pipes without further packages."""
 
 from __future__ import annotations
 
@@ -41,13 +41,18 @@ _FLAGS = [
 
 
 class Browser:
-    """One page of a headless Chromium. What it asks of the network, and its errors, are kept."""
+    """One page of a headless Chromium.
+
+    Attributes:
+        requests: URLs requested by the page.
+        errors: errors and warnings of the page.
+    """
 
     def __init__(self, program: str, profile: Path) -> None:
         to_read, self._to = os.pipe()
         self._from, to_write = os.pipe()
-        # The protocol's pipes are the descriptors 3 and 4; copies elsewhere keep one from being
-        # overwritten with the other.
+        # The browser reads from descriptor 3 and writes to 4. Either pipe may have that number
+        # already, so both are copied to other descriptors first.
         shell = f'exec {{from}}<&{to_read} {{to}}>&{to_write}; exec "$@" 3<&$from 4>&$to'
         command = ["bash", "-c", shell, "bash", program]
         self._process = subprocess.Popen(
@@ -73,7 +78,7 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> Any:
-        """Call a method of the protocol and wait for what it returns."""
+        """Call a method of the protocol, and return its result."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters}
         if self._session:
@@ -85,7 +90,7 @@ class Browser:
         return answer["result"]
 
     def open(self, page: Path, width: int = 1280, height: int = 900, dark: bool = False) -> None:
-        """Load a file and wait until it is there."""
+        """Load a file, and wait until it has loaded."""
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.call("Emulation.setDeviceMetricsOverride", **screen)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -98,39 +103,39 @@ class Browser:
             self._receive()
 
     def run(self, expression: str) -> Any:
-        """Evaluate JavaScript in the page; its value must be JSON."""
-        found = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in found, found
-        return found["result"].get("value")
+        """Evaluate JavaScript in the page, and return its value, which must be JSON."""
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
 
     def point(self, x: float, y: float) -> None:
-        """Move the pointer, in pixels from the upper left corner of the window."""
+        """Move the pointer; coordinates are in pixels from the upper left corner of the window."""
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
     def press(self, key: str) -> None:
-        """Press a key and let it go."""
+        """Press and release a key."""
         event = {"key": key, "windowsVirtualKeyCode": _KEYS[key]}
         text = {"text": " "} if key == " " else {}
         self.call("Input.dispatchKeyEvent", type="keyDown", **event, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", **event)
 
     def download(self, button: str, folder: Path) -> Path:
-        """Click on the element with an id, and return the file that this saves in a folder."""
+        """Click on the element with an id, and return the file that it saves to an empty folder."""
         behavior = {"behavior": "allow", "downloadPath": str(folder), "eventsEnabled": True}
         self.call("Browser.setDownloadBehavior", **behavior)
         self._saved = False
         self.run(f"document.getElementById('{button}').click()")
         while not self._saved:
             self._receive()
-        [found] = folder.iterdir()
-        return found
+        [path] = folder.iterdir()
+        return path
 
     def screenshot(self, path: Path) -> None:
-        """Write what the window shows as PNG."""
+        """Write a screenshot as PNG."""
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
     def close(self) -> None:
-        """End the browser."""
+        """Stop the browser."""
         os.close(self._to)
         os.close(self._from)
         self._process.terminate()
@@ -139,9 +144,9 @@ class Browser:
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._received:
             ready, _, _ = select.select([self._from], [], [], _SECONDS)
-            assert ready, f"the browser has said nothing for {_SECONDS} seconds"
+            assert ready, f"no message from the browser for {_SECONDS} seconds"
             new = os.read(self._from, 1 << 16)
-            assert new, "the browser has ended"
+            assert new, "the browser has stopped"
             self._received += new
         message, _, self._received = self._received.partition(b"\0")
         answer: dict[str, Any] = json.loads(message)
@@ -163,7 +168,7 @@ class Browser:
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
-        pytest.skip(f"no Chromium to look at the page with: none of {', '.join(_NAMES)} is here")
-    found = Browser(program, tmp_path_factory.mktemp("profile"))
-    yield found
-    found.close()
+        pytest.skip(f"no Chromium found: none of {', '.join(_NAMES)} is installed")
+    browser = Browser(program, tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()

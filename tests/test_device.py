@@ -61,7 +61,7 @@ def test_an_unavailable_device_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "count", "said"),
+    ("build", "count", "expected"),
     [
         (None, 0, "this build of torch is for CPUs only"),
         ("12.6", 0, "no CUDA device found"),
@@ -70,7 +70,7 @@ def test_an_unavailable_device_is_refused(name: str) -> None:
     ],
 )
 def test_the_reason_for_unavailable_cuda_is_given(
-    monkeypatch: pytest.MonkeyPatch, build: str | None, count: int, said: str
+    monkeypatch: pytest.MonkeyPatch, build: str | None, count: int, expected: str
 ) -> None:
     def fail(*arguments: object, **options: object) -> None:
         raise RuntimeError
@@ -81,5 +81,5 @@ def test_the_reason_for_unavailable_cuda_is_given(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     with pytest.raises(ConfigError) as caught:
         device.choose_device("cuda:9")
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert "use cuda" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The rooms of nmt/ and which of them may import which; what no module may use."""
+"""Which packages of nmt/ may import which, and what no module may use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import nmt
 
 PACKAGE = Path(nmt.__file__).parent
 
-# From low to high; a module imports from its own room and from rooms of lower layers.
+# From low to high; a module may import from its own package and from packages in lower layers.
 LAYERS: list[set[str]] = [
     {"version"},
     {"errors", "limits", "signals"},
@@ -32,32 +32,33 @@ LAYERS: list[set[str]] = [
     {"training"},
     {"check", "convert"},
     {"api"},
-    {"nmt"},  # __init__, which imports the API on first use
+    {"nmt"},  # __init__, which imports api on first use
     {"report"},
     {"cli"},
     {"__main__"},
 ]
-LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
+LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 
 
 @functools.cache
 def modules() -> dict[str, ast.Module]:
-    """Every module of the package by its dotted name."""
-    found = {}
+    """Return all modules, parsed, by dotted name."""
+    trees = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        found[name] = ast.parse(path.read_text("utf-8"), str(path))
-    assert len(found) > 20
-    return found
+        trees[name] = ast.parse(path.read_text("utf-8"), str(path))
+    assert len(trees) > 20
+    return trees
 
 
-def room(module: str) -> str:
+def package(module: str) -> str:
+    """Return the part of nmt that a module belongs to."""
     return module.split(".")[1] if "." in module else "nmt"
 
 
 def imports(module: str) -> Iterator[str]:
-    """Modules of this package that a module imports, anywhere in it, for types only included."""
+    """Yield the modules of nmt that a module imports, also in functions or for types only."""
     for node in ast.walk(modules()[module]):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -72,19 +73,19 @@ def imports(module: str) -> Iterator[str]:
         yield from (name for name in names if name.split(".")[0] == "nmt")
 
 
-def test_every_module_has_a_room() -> None:
-    assert {room(module) for module in modules()} <= LAYER.keys()
+def test_every_package_is_in_a_layer() -> None:
+    assert {package(module) for module in modules()} <= LAYER.keys()
 
 
 @pytest.mark.parametrize("module", modules())
 def test_a_module_imports_from_lower_layers_only(module: str) -> None:
     for imported in imports(module):
-        here, there = room(module), room(imported)
+        here, there = package(module), package(imported)
         allowed = here == there or LAYER[there] < LAYER[here]
         assert allowed, f"{module} imports {imported}"
 
 
-def test_no_circles() -> None:
+def test_no_circular_imports() -> None:
     graph = {module: set(imports(module)) - {module} for module in modules()}
     while free := [module for module, needs in graph.items() if not needs & graph.keys()]:
         for module in free:
@@ -92,15 +93,15 @@ def test_no_circles() -> None:
     assert not graph, f"circle among {sorted(graph)}"
 
 
-def test_search_knows_nothing_and_evaluation_no_model() -> None:
+def test_search_and_evaluation_are_independent_of_models() -> None:
     def reached(module: str) -> set[str]:
         direct = set(imports(module))
         return direct.union(*(reached(other) for other in direct - {module}))
 
-    search = {room(module) for module in reached("nmt.search.beam")}
+    search = {package(module) for module in reached("nmt.search.beam")}
     assert search.isdisjoint({"model", "data", "runs"})
     evaluate = {
-        room(imported)
+        package(imported)
         for module in ("nmt.evaluation.metrics", "nmt.evaluation.testsets")
         for imported in reached(module)
     }
@@ -116,7 +117,7 @@ _QUALIFIED = {"torch.load", "yaml.load", "yaml.unsafe_load", "yaml.full_load", "
 
 
 def forbidden(tree: ast.Module) -> Iterator[str]:
-    """What must not occur: it can run code from data, or takes lines to end where they do not."""
+    """Yield names that may run code from data, or that split lines at more than line feeds."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (a.name for a in node.names if a.name.split(".")[0] in _MODULES)
@@ -138,7 +139,7 @@ def forbidden(tree: ast.Module) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("module", modules())
-def test_no_module_can_run_what_it_reads(module: str) -> None:
+def test_no_module_uses_a_forbidden_name(module: str) -> None:
     assert list(forbidden(modules()[module])) == []
 
 
@@ -158,11 +159,11 @@ def test_no_module_can_run_what_it_reads(module: str) -> None:
         "np.load(path, allow_pickle=True)",
     ],
 )
-def test_the_check_finds_what_is_forbidden(code: str) -> None:
+def test_forbidden_names_are_detected(code: str) -> None:
     assert list(forbidden(ast.parse(code)))
 
 
-def test_the_check_lets_pass_what_is_not() -> None:
+def test_harmless_names_are_not_forbidden() -> None:
     harmless = "network.eval()\nre.compile('x')\nyaml.safe_load(text)\nsafetensors.torch.load(x)"
     assert list(forbidden(ast.parse(harmless))) == []
 
@@ -171,7 +172,7 @@ def test_the_check_lets_pass_what_is_not() -> None:
 
 
 def unescaped(module: str) -> Iterator[str]:
-    """Ways around `nmt.console`, and lines in a message that `NmtError` would escape."""
+    """Yield names that bypass `nmt.console`, and messages with line feeds, which are escaped."""
     for node in ast.walk(modules()[module]):
         if isinstance(node, ast.ImportFrom) and node.module == "rich.console":
             yield from (a.name for a in node.names if a.name == "Console")
@@ -189,7 +190,7 @@ def test_nothing_reaches_the_terminal_unescaped(module: str) -> None:
     assert list(unescaped(module)) == []
 
 
-# ---------------------------------------------------------------- torch comes late
+# ---------------------------------------------------------------- torch is imported late
 
 _RUN = """
 import sys
@@ -219,7 +220,7 @@ sys.exit(f"imported {heavy}" if heavy else code)
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )
-def test_help_and_errors_do_not_wait_for_torch(
+def test_help_and_errors_do_not_import_torch(
     tmp_path: Path, arguments: list[str], code: int
 ) -> None:
     good = "data: {src_lang: en, tgt_lang: de, train: {demo: train}}\n"
@@ -232,14 +233,14 @@ def test_help_and_errors_do_not_wait_for_torch(
     assert "Traceback" not in done.stderr
 
 
-# ---------------------------------------------------------------- what design asks of the code
+# ---------------------------------------------------------------- design
 
-# Options of other programs that messages advise.
+# Options of other programs that appear in messages.
 _FOREIGN_FLAGS = {"--list", "--download", "--language-pair", "--bos_id", "--eos_id", "--leaves"}
 
 
 @pytest.mark.parametrize("module", [m for m in modules() if not m.startswith("nmt.cli")])
-def test_only_the_command_line_knows_names_of_flags(module: str) -> None:
+def test_only_the_command_line_knows_flags(module: str) -> None:
     strings = (
         node.value
         for node in ast.walk(modules()[module])

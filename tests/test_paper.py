@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from nmt.cli import app
+from command import run_nmt
 from nmt.config.corpora import DatasetCorpus
 from nmt.config.load import load_config
 from nmt.config.schema import Config
 
 PAPER = Path(__file__).parents[1] / "configs" / "paper"
 
-# Of each row of Table 3: what differs from base, perplexity, BLEU, and millions of parameters
-# where the paper gives them.
+# Rows of Table 3: differences from base, perplexity, BLEU, and millions of parameters if given.
 TABLE_3: dict[str, tuple[dict[str, Any], str, str, int | None]] = {
     "table-3": ({}, "4.92", "25.8", 65),
     "a-heads-1": ({"num_heads": 1}, "5.29", "24.9", None),
@@ -44,7 +42,7 @@ BASE = {
     **{"d_k": None, "d_v": None, "dropout": 0.1, "label_smoothing": 0.1, "kind": "sinusoidal"},
 }
 BIG = {"d_model": 1024, "num_heads": 16, "d_ff": 4096, "dropout": 0.3}
-# Of Table 2: what differs from base, target language, BLEU on newstest2014.
+# Rows of Table 2: differences from base, target language, BLEU on newstest2014.
 TABLE_2: dict[str, tuple[dict[str, Any], str, str]] = {
     "base": ({}, "de", "27.3"),
     "big": (BIG, "de", "28.4"),
@@ -57,8 +55,8 @@ def load(name: str) -> Config:
     return load_config(PAPER / f"{name}.yaml")
 
 
-def varied(config: Config) -> dict[str, Any]:
-    """Give what the rows of Table 3 vary."""
+def varied_settings(config: Config) -> dict[str, Any]:
+    """Return the settings that vary between the rows of Table 3."""
     model, train = config.model, config.train
     values = {**model.model_dump(), "label_smoothing": train.label_smoothing}
     values["kind"] = model.positions.kind
@@ -66,17 +64,17 @@ def varied(config: Config) -> dict[str, Any]:
 
 
 def printed(name: str) -> str:
-    result = CliRunner().invoke(app, ["config", str(PAPER / f"{name}.yaml")])
+    result = run_nmt("config", PAPER / f"{name}.yaml")
     assert result.exit_code == 0, result.output
     return result.stdout
 
 
 def parameters(name: str) -> int:
-    """Read how many parameters `nmt config` says."""
-    found = re.match(r"# ([\d,]+) parameters with a vocabulary of ([\d,]+)\n", printed(name))
-    assert found
-    assert found[2] == ("32,000" if name.endswith("en-fr") else "37,000")
-    return int(found[1].replace(",", ""))
+    """Return the number of parameters that `nmt config` prints."""
+    match = re.match(r"# ([\d,]+) parameters with a vocabulary of ([\d,]+)\n", printed(name))
+    assert match
+    assert match[2] == ("32,000" if name.endswith("en-fr") else "37,000")
+    return int(match[1].replace(",", ""))
 
 
 def header(name: str) -> str:
@@ -85,7 +83,7 @@ def header(name: str) -> str:
 
 
 def test_each_file_is_a_row() -> None:
-    """But for parsing, of Table 4."""
+    """Of Table 2 or 3; parsing is in Table 4."""
     assert {path.stem for path in PAPER.glob("*.yaml")} == {*TABLE_2, *TABLE_3, "parsing"}
 
 
@@ -93,7 +91,7 @@ def test_each_file_is_a_row() -> None:
 def test_a_row_of_table_3(name: str) -> None:
     changes, perplexity, bleu, _ = TABLE_3[name]
     config = load(name)
-    assert varied(config) == {**BASE, **changes}
+    assert varied_settings(config) == {**BASE, **changes}
     assert (config.train.average, config.train.max_steps) == ("none", 100_000)  # section 6.2
     assert f"The paper reports perplexity {perplexity} and {bleu} BLEU on newstest2013" in (
         header(name)
@@ -104,13 +102,13 @@ def test_a_row_of_table_3(name: str) -> None:
 def test_a_row_of_table_2(name: str) -> None:
     changes, tgt_lang, bleu = TABLE_2[name]
     config = load(name)
-    assert varied(config) == {**BASE, **changes}
+    assert varied_settings(config) == {**BASE, **changes}
     train = config.train
     averaging = (train.average, train.average_count, train.keep_last)
-    if "big" in name:  # 600 steps of 1.0 seconds are 10 minutes
+    if "big" in name:  # section 6.1: a checkpoint every 10 minutes, 600 steps of 1.0 s
         assert averaging == ("last", 20, 20)
         assert (train.max_steps, train.save_every) == (300_000, 600)
-    else:  # 1,500 of 0.4 seconds
+    else:  # 1,500 steps of 0.4 s
         assert averaging == ("last", 5, 5)
         assert (train.max_steps, train.save_every) == (100_000, 1500)
     assert config.data.tgt_lang == tgt_lang
@@ -118,14 +116,14 @@ def test_a_row_of_table_2(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*TABLE_2, *TABLE_3])
-def test_what_all_share(name: str) -> None:
+def test_settings_common_to_all_rows(name: str) -> None:
     config = load(name)
     data, train, decode = config.data, config.train, config.decode
     assert (train.batch_tokens * train.accumulate, train.warmup_steps) == (25_000, 4000)
     assert (train.optimizer, train.betas, train.eps) == ("adam", (0.9, 0.98), 1e-9)
     assert (train.schedule, train.learning_rate) == ("paper", None)
     assert (decode.beam_size, decode.length_penalty, decode.max_extra_len) == (4, 0.6, 50)
-    assert train.validate_every % train.save_every == 0, "it would save checkpoints in between"
+    assert train.validate_every % train.save_every == 0, "validation would save more checkpoints"
     for corpora, split in ((data.train, "train"), (data.valid, "validation"), (data.test, "test")):
         assert corpora == [
             DatasetCorpus(
@@ -139,14 +137,14 @@ def test_what_all_share(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*TABLE_2, *TABLE_3])
-def test_what_is_printed_is_the_whole_configuration(name: str, tmp_path: Path) -> None:
+def test_the_printed_configuration_is_complete(name: str, tmp_path: Path) -> None:
     (tmp_path / "printed.yaml").write_text(printed(name), "utf-8")
     assert "extends" not in printed(name)
     assert load_config(tmp_path / "printed.yaml") == load(name)
 
 
-# The paper's numbers carry a constant over what its formulas give, so they are read as
-# differences from base. Rows of a d_model are rounded the most.
+# The paper's numbers are larger than its formulas give, by a constant, so differences from base
+# are compared. Rows with another d_model deviate the most.
 @pytest.mark.parametrize("name", [name for name, row in TABLE_3.items() if row[3]])
 def test_parameters_differ_from_base_as_in_table_3(name: str) -> None:
     millions = TABLE_3[name][3]
@@ -162,11 +160,11 @@ def test_rows_a_and_d_have_the_parameters_of_base() -> None:
 
 
 def test_parsing() -> None:
-    """Section 6.3; warm-up, dropout and learning rate are those of the authors' code."""
+    """Section 6.3; warm-up, dropout and learning rate are from the authors' code."""
     config = load("parsing")
     model, train, decode = config.model, config.train, config.decode
     changes = {"encoder_layers": 4, "decoder_layers": 4, "d_model": 1024, "dropout": 0.2}
-    assert varied(config) == {**BASE, **changes}
+    assert varied_settings(config) == {**BASE, **changes}
     assert model.attention_dropout == 0.2
     assert (config.tokenizer.vocab_size, config.tokenizer.joint) == (16_000, False)
     assert (decode.beam_size, decode.length_penalty, decode.max_extra_len) == (21, 0.3, 300)
@@ -175,7 +173,7 @@ def test_parsing() -> None:
     assert train.learning_rate == pytest.approx(0.5 * 1024**-0.5 * 16_000**-0.5, rel=1e-3)
 
 
-def test_learned_positions_are_two_tables_more() -> None:
+def test_learned_positions_add_two_tables() -> None:
     assert parameters("e-learned-positions") - parameters("base") == 2 * 256 * 512
 
 
@@ -184,7 +182,7 @@ def test_big_has_213_million_parameters() -> None:
     assert "213 M parameters" in header("big")
 
 
-def test_local_files_take_the_place_of_the_hub() -> None:
+def test_local_files_can_replace_the_dataset() -> None:
     overrides = re.findall(r"#\s+(data\.\w+)='([^']*)'", (PAPER / "base.yaml").read_text("utf-8"))
     assert len(overrides) == 3
     path = PAPER / "a-heads-1.yaml"

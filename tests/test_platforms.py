@@ -1,4 +1,4 @@
-"""What only some systems have is not needed: tried by taking it away on this one."""
+"""Training and translation work without features that only some systems have."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ train: {max_steps: 2, batch_tokens: 200, threads: 1, device: cpu}
 """
 
 
-def test_training_and_translating_as_on_windows(tmp_path: Path) -> None:
+def test_training_and_translation_without_the_features_of_unix(tmp_path: Path) -> None:
     text = "".join(f"the cat sat on mat {n}\n" for n in range(40))
     for name in ("a", "b"):
         (tmp_path / name).write_text(text, "utf-8")
@@ -57,11 +57,11 @@ def test_training_and_translating_as_on_windows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("held", [False, True])
 def test_a_lock_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool) -> None:
-    places = []
+    calls = []
     with open(tmp_path / "lock", "ab", buffering=0) as file:
 
         def locking(descriptor: int, how: int, size: int) -> None:
-            places.append((descriptor == file.fileno(), file.tell() > 1 << 39, how, size))
+            calls.append((descriptor == file.fileno(), file.tell() > 1 << 39, how, size))
             if held:
                 raise PermissionError(13, "Permission denied")
 
@@ -73,4 +73,4 @@ def test_a_lock_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held
         else:
             files.lock(file)
         assert file.tell() == 0
-    assert places == [(True, True, 2, 1)]
+    assert calls == [(True, True, 2, 1)]

@@ -13,7 +13,8 @@ from nmt.console import Console
 from nmt.progress import is_redirected_to_file, progress_bar
 
 
-def shown(total: int | None, *, terminal: bool = True, shown: bool = True) -> str:
+def bar_text(total: int | None, *, terminal: bool = True, shown: bool = True) -> str:
+    """Return what a progress bar prints, without escape sequences."""
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=80)
     with progress_bar("translating [red]", total, console, shown=shown) as advance:
@@ -23,7 +24,7 @@ def shown(total: int | None, *, terminal: bool = True, shown: bool = True) -> st
 
 
 def test_the_bar_counts_lines_and_fits_the_terminal() -> None:
-    text = shown(1000)
+    text = bar_text(1000)
     assert "translating [red]" in text
     assert "250/1000" in text
     assert "left" in text
@@ -31,14 +32,14 @@ def test_the_bar_counts_lines_and_fits_the_terminal() -> None:
 
 
 def test_without_a_total_no_time_left_is_shown() -> None:
-    text = shown(None)
+    text = bar_text(None)
     assert "250/?" in text
     assert "left" not in text
 
 
 def test_no_bar_without_a_terminal_or_when_disabled() -> None:
-    assert shown(1000, terminal=False) == ""
-    assert shown(1000, shown=False).strip() == ""
+    assert bar_text(1000, terminal=False) == ""
+    assert bar_text(1000, shown=False).strip() == ""
 
 
 def test_redirection_to_a_file_is_detected(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The commands of the README run, in its order, on tiny data."""
+"""The commands of the README work, run in order on tiny data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nmt.data.phrasebook import pairs
+from tiny import write_phrasebook
 
 ROOT = Path(__file__).parents[1]
 TINY = (
@@ -27,14 +27,14 @@ FILES = {"--src": "val.en", "--ref": "val.de", "--tgt": "val.de", "--hyp": "val.
 
 
 def readme_commands() -> list[str]:
-    """List the indented commands of the README that call nmt, continued lines joined."""
+    """Return the indented commands of the README that call nmt, with continuation lines joined."""
     text = (ROOT / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
     lines = re.findall(r"^    ((?:echo .*\| )?nmt [a-z].*?)(?:  +#.*)?$", text, re.MULTILINE)
     return [re.sub(r" +", " ", line) for line in lines]
 
 
 def runnable(command: str) -> str:
-    """Fill in the placeholders of a synopsis and make trainings tiny."""
+    """Fill in the placeholders of a synopsis, and make training runs tiny."""
     command = re.sub(r" \[[^\]]*\](\.\.\.)?", "", command)
     for option, name in FILES.items():
         command = command.replace(f"{option} FILE", f"{option} {name}")
@@ -49,7 +49,7 @@ def runnable(command: str) -> str:
     return command
 
 
-def test_the_readme_has_the_commands_that_are_run_here() -> None:
+def test_the_readme_has_the_expected_commands() -> None:
     assert [command.split("|")[-1].split()[1] for command in readme_commands()] == [
         *("train", "evaluate", "translate", "train"),  # the example
         *("check", "train", "info", "translate", "attend", "export", "translate"),
@@ -57,12 +57,10 @@ def test_the_readme_has_the_commands_that_are_run_here() -> None:
     ]
 
 
-def test_readme_commands_run(tmp_path: Path) -> None:
+def test_the_commands_work(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     for split, name in (("train", "train"), ("valid", "val"), ("test", "test_2016_flickr")):
-        sample = pairs(split)[:60]
-        (tmp_path / f"{name}.en").write_text("".join(f"{p.src}\n" for p in sample), "utf-8")
-        (tmp_path / f"{name}.de").write_text("".join(f"{p.tgt}\n" for p in sample), "utf-8")
+        write_phrasebook(tmp_path / name, split, 60)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
     for command in readme_commands():
@@ -76,7 +74,7 @@ def test_readme_commands_run(tmp_path: Path) -> None:
         assert done.stdout or silent, command
 
 
-def test_the_python_example_runs(trained_run: Path, tmp_path: Path) -> None:
+def test_the_python_example_works(trained_run: Path, tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     [code] = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
@@ -96,7 +94,7 @@ def test_paths_named_in_the_readme_exist() -> None:
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
 
-def test_links_into_the_code_lead_to_what_they_name() -> None:
+def test_links_name_a_class_or_function_of_the_file() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     links = re.findall(r"\[`([\w.]+)`\]\((nmt/[\w/.]+)\)", text)
     assert len(links) > 15

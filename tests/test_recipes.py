@@ -1,4 +1,4 @@
-"""The recipes in configs/ reach the scores in their headers; each trains for minutes to hours."""
+"""The recipes in configs/ reach the scores in their headers; each takes minutes to hours."""
 
 from __future__ import annotations
 
@@ -11,30 +11,32 @@ from pathlib import Path
 
 import pytest
 
+from command import NMT
+
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
 
-# Other processors round otherwise: a training ends elsewhere, as with another seed.
+# Processors round differently, which changes a training run as much as another seed.
 TOLERANCE = 1.5
 
 pytestmark = pytest.mark.slow
 
 
 def header_score(config: str) -> float:
-    """Find the score in the header of a recipe: what stands after a signature."""
+    """Return the score in the header of a recipe, which follows a sacreBLEU signature."""
     header = re.split(r"^data:", (ROOT / "configs" / config).read_text("utf-8"), flags=re.M)[0]
     [score] = re.findall(r"version:\S+(?:\n# *)? = ([0-9.]+)", header)
     return float(score)
 
 
 def nmt(*arguments: str | Path) -> str:
-    """Run a command and give its standard output."""
-    command = [sys.executable, "-c", "from nmt.cli import app; app()", *map(str, arguments)]
+    """Run a command, and return its standard output."""
+    command = [*NMT, *map(str, arguments)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def script(*arguments: str | Path) -> str:
-    """Run a script and give its standard output."""
+    """Run a script, and return its standard output."""
     name, *rest = map(str, arguments)
     env = {**os.environ, "VIRTUAL_ENV": sys.prefix}
     command = [str(ROOT / "scripts" / name), *rest]
@@ -50,7 +52,7 @@ def score_of(run: Path, *options: str | Path) -> float:
 
 
 def corpora(folder: Path, infix: str = "") -> list[str]:
-    """Name the parts of Multi30k in a folder."""
+    """Return overrides that name the parts of Multi30k in a folder."""
     if not folder.is_dir():
         pytest.skip(f"no data in {folder}")
     return [
@@ -62,7 +64,7 @@ def corpora(folder: Path, infix: str = "") -> list[str]:
 def test_the_demo_reaches_its_scores(tmp_path: Path) -> None:
     train(tmp_path / "run", "demo.yaml")
     assert score_of(tmp_path / "run") >= header_score("demo.yaml") - TOLERANCE
-    # The last layer's attention, whose words `nmt translate --alignments` gives: README has 10.1 %.
+    # The last layer gives the links of `nmt translate --alignments`; the README reports 10.1 %.
     last = script("alignment-error", tmp_path / "run").rstrip("\n").split("\n")[-1]
     assert float(last.split()[1]) <= 15.0
 
@@ -75,7 +77,7 @@ def test_multi30k(tmp_path: Path) -> None:
 
 
 def compare_with_ctranslate2(run: Path, text: Path) -> None:
-    """All lines are translated the same by the exported model, and scored within 1e-3."""
+    """Check that the exported model gives the same translations, with scores within 1e-3."""
     pytest.importorskip("ctranslate2")
     exported = run.with_name("exported")
     nmt("export", run, "--to", "ctranslate2", "-o", exported)
@@ -89,7 +91,7 @@ def compare_with_ctranslate2(run: Path, text: Path) -> None:
 
 
 @pytest.mark.parametrize("config", ["multi30k-en-de-rnn.yaml", "multi30k-en-de-conv.yaml"])
-def test_multi30k_with_the_architectures_before(tmp_path: Path, config: str) -> None:
+def test_multi30k_with_earlier_architectures(tmp_path: Path, config: str) -> None:
     train(tmp_path / "run", config, *corpora(DATA / "multi30k"))
     assert score_of(tmp_path / "run") >= header_score(config) - TOLERANCE
 
@@ -109,5 +111,5 @@ def test_parsing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for part in ("train", "dev", "test"):
         script("treebank", "--leaves", "words", f"gum/{part}", treebank / f"{part}.ptb.gz")
     train(Path("run"), "parsing-gum.yaml")
-    given = ["--metrics", "bracket-f1", "--src", "gum/test.src", "--ref", "gum/test.trees"]
-    assert score_of(Path("run"), *given) >= header_score("parsing-gum.yaml") - TOLERANCE
+    options = ["--metrics", "bracket-f1", "--src", "gum/test.src", "--ref", "gum/test.trees"]
+    assert score_of(Path("run"), *options) >= header_score("parsing-gum.yaml") - TOLERANCE

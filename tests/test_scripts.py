@@ -1,4 +1,4 @@
-"""scripts/bench measures nmt, in fresh processes, and writes JSON lines; other scripts."""
+"""The benchmarks, which write their measurements as JSON lines, and other scripts."""
 
 from __future__ import annotations
 
@@ -14,36 +14,38 @@ from xml.etree import ElementTree
 
 import pytest
 
-from nmt.data.phrasebook import pairs
 from nmt.runs.model import load_model
+from tiny import write_phrasebook
 
 BENCH = Path(__file__).parents[1] / "scripts" / "benchmarks"
 
 
+def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in the environment of these tests."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "VIRTUAL_ENV": sys.prefix}
+    return subprocess.run([*map(str, command)], env=env, capture_output=True, text=True)
+
+
 def bench(*arguments: str | Path) -> list[dict[str, Any]]:
-    """Run a command of the bench and read its lines."""
-    command = [sys.executable, BENCH, *arguments, "--threads", "1"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*map(str, command)], env=env, capture_output=True, text=True)
+    """Run a benchmark, and return the objects that it prints."""
+    done = run(sys.executable, BENCH, *arguments, "--threads", "1")
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.rstrip("\n").split("\n")]
 
 
+def failing_bench(*arguments: str | Path) -> tuple[int, str]:
+    """Run a benchmark that fails before it measures; return exit code and last line."""
+    done = run(sys.executable, BENCH, *arguments)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.stdout == ""
+    return done.returncode, done.stderr.rstrip("\n").rpartition("\n")[2]
+
+
 def test_training_is_measured(tmp_path: Path) -> None:
-    sample = pairs("train")[:200]
-    (tmp_path / "train.en").write_text("".join(f"{pair.src}\n" for pair in sample), "utf-8")
-    (tmp_path / "train.de").write_text("".join(f"{pair.tgt}\n" for pair in sample), "utf-8")
+    write_phrasebook(tmp_path / "train", "train", 200)
     options = [
-        "--repeats",
-        "2",
-        "--sizes",
-        "tiny",
-        "--steps",
-        "2",
-        "--batch-tokens",
-        "200",
-        "--vocab-size",
-        "100",
+        *("--repeats", "2", "--sizes", "tiny", "--steps", "2"),
+        *("--batch-tokens", "200", "--vocab-size", "100"),
     ]
     machine, *runs, summary = bench(
         *("train", "--data", tmp_path, *options, "--systems", "nmt", "--precisions", "fp32")
@@ -55,7 +57,7 @@ def test_training_is_measured(tmp_path: Path) -> None:
         assert run["target_tokens_per_s"] > 0
         assert run["peak_MB"] > 0
         assert len(run["losses"]) == 2
-    # Each repetition trains from the same start on the same batches.
+    # Each repetition trains the same initial model on the same batches.
     assert runs[0]["losses"] == runs[1]["losses"]
     assert (summary["kind"], summary["system"], summary["runs"]) == ("summary", "nmt", 2)
     rate = summary["target_tokens_per_s"]
@@ -71,13 +73,6 @@ def test_translation_is_measured(trained_run: Path) -> None:
     assert summary["setting"] == "--batch-tokens 100"
 
 
-def script(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a script in the environment of these tests."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "VIRTUAL_ENV": sys.prefix}
-    command = [str(BENCH.parent / name), *map(str, arguments)]
-    return subprocess.run(command, env=env, capture_output=True, text=True)
-
-
 @pytest.mark.parametrize(
     ("name", "arguments", "code", "message"),
     [
@@ -86,10 +81,8 @@ def script(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str
         ("bench-prepare", ["x", "y", "data.a=1"], 2, "scripts/bench-prepare: "),
     ],
 )
-def test_scripts_say_what_is_wrong(
-    name: str, arguments: list[str], code: int, message: str
-) -> None:
-    done = script(name, *arguments)
+def test_errors_of_scripts(name: str, arguments: list[str], code: int, message: str) -> None:
+    done = run(BENCH.parent / name, *arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -97,7 +90,10 @@ def test_scripts_say_what_is_wrong(
 
 @pytest.fixture
 def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
-    """(name): a module of the bench, whose modules import each other by name."""
+    """Return a function (name) that imports a module of the benchmarks.
+
+    They import each other by name, so their folder is on the path.
+    """
     monkeypatch.syspath_prepend(str(BENCH))
     before = set(sys.modules)
     yield importlib.import_module
@@ -116,8 +112,8 @@ def test_layers_are_measured(tmp_path: Path) -> None:
         (layer, length) for layer in layers for length in (4, 8, 16)
     ]
     assert all(run["forward_s"] > 0 and run["training_s"] > 0 for run in runs)
-    # Kept by a convolution of n inputs of width d = 16, window 3: the windows (3nd), the 2nd
-    # numbers that the gates join, and n bools, the mask, each at 4 bytes but for the bools.
+    # A convolution of n inputs with width d = 16 and window 3 keeps the windows (3nd numbers of
+    # 4 bytes), the input of the gates (2nd numbers) and the mask (n bytes).
     kept = {run["length"]: run["kept_MB"] for run in runs if run["layer"] == "convolutional"}
     assert kept == {n: pytest.approx(n * (5 * 16 * 4 + 1) / 1e6) for n in (4, 8, 16)}
     fits = [line for line in lines if line["kind"] == "fit"]
@@ -136,20 +132,20 @@ def test_layers_are_measured(tmp_path: Path) -> None:
     assert "recurrent: a bidirectional GRU of twice 8" in svg.read_text("utf-8")
 
 
-def test_the_exponent_is_fitted_over_the_upper_lengths(modules: Callable[[str], Any]) -> None:
+def test_the_exponent_is_fitted_to_the_longer_half(modules: Callable[[str], Any]) -> None:
     complexity = modules("complexity")
     lengths = [16, 32, 64, 128, 256, 512]
     assert complexity.fitted_exponent(lengths, [3.0 * n**1.7 for n in lengths]) == pytest.approx(
         1.7
     )
-    # By hand: log2 of 1, 2, 4 is 0, 1, 2 and of 1, 8, 16 is 0, 3, 4. The means are 1 and 7/3;
+    # By hand: log2 of 1, 2, 4 is 0, 1, 2, and of 1, 8, 16 it is 0, 3, 4. The means are 1 and 7/3;
     # the slope is ((-1)(-7/3) + 0 + (1)(5/3)) / (1 + 0 + 1) = 2.
     assert complexity.fitted_exponent([1, 2, 4], [1, 8, 16]) == pytest.approx(2.0)
-    # Constant below 64, a square from there on.
+    # Constant up to 64, then quadratic.
     values = [float(max(n, 64) ** 2) for n in lengths]
     measured = complexity.Measured("recurrent", lengths, {"forward_s": values})
     assert measured.exponent("forward_s") == pytest.approx(2.0)
-    # Of 4, 64 and 1024 none is near the longest: from 64 to 1024, 16 times, the values grow 16.
+    # From 64 to 1024, which is 16 times as long, the values grow by a factor of 16.
     far = complexity.Measured("recurrent", [4, 64, 1024], {"forward_s": [3.0, 1.0, 16.0]})
     assert far.exponent("forward_s") == pytest.approx(1.0)
 
@@ -168,34 +164,33 @@ def test_the_exponent_is_fitted_over_the_upper_lengths(modules: Callable[[str], 
         ("--width 24 --heads 8", "--width must be a multiple of twice --heads"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_at_once(options: str, message: str) -> None:
-    command = [sys.executable, str(BENCH), "complexity", *options.split(" ")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert message in done.stderr.rstrip("\n").rpartition("\n")[2]
+def test_invalid_options_of_complexity_are_refused(options: str, message: str) -> None:
+    code, last = failing_bench("complexity", *options.split(" "))
+    assert code == 2
+    assert message in last
 
 
 @pytest.mark.parametrize(
     ("ours", "theirs", "expected"),
     [
-        # n² and 50 n meet at 50, whatever lengths are measured.
+        # n² and 50 n meet at 50, which is not among the lengths measured.
         ([16**2, 32**2, 64**2], [50 * 16, 50 * 32, 50 * 64], 50.0),
         ([1, 2, 3], [2, 3, 4], None),
         ([2, 3, 4], [1, 2, 3], None),
-        # Larger for a while only.
+        # Larger in between only.
         ([1, 3, 3], [2, 2, 4], None),
         # Equal at the first length.
         ([2, 8, 32], [2, 4, 8], 16.0),
     ],
 )
-def test_the_length_from_which_one_takes_more(
+def test_crossover(
     modules: Callable[[str], Any], ours: list[float], theirs: list[float], expected: float | None
 ) -> None:
-    found = modules("complexity").crossover([16, 32, 64], ours, theirs)
-    assert found == (expected and pytest.approx(expected))
+    length = modules("complexity").crossover([16, 32, 64], ours, theirs)
+    assert length == (expected and pytest.approx(expected))
 
 
-def test_a_plot_has_its_axes(modules: Callable[[str], Any]) -> None:
+def test_plot(modules: Callable[[str], Any]) -> None:
     plot = modules("plot")
     curve = plot.Curve("a < b", [(1.0, 1.0), (10.0, 10.0), (100.0, 1000.0)])
     root = ElementTree.fromstring(plot.render("t", "n", [plot.Panel("y", [curve], [(10.0, "m")])]))
@@ -205,19 +200,9 @@ def test_a_plot_has_its_axes(modules: Callable[[str], Any]) -> None:
     (x1, y1), (x2, y2), (x3, y3) = (
         map(float, point.split(",")) for point in line.attrib["points"].split()
     )
-    # Logarithmic: equal factors are equal distances, and up is more.
+    # The axes are logarithmic, and y grows upwards.
     assert x2 - x1 == pytest.approx(x3 - x2, abs=0.2)
     assert y2 - y3 == pytest.approx(2 * (y1 - y2), abs=0.3)
-
-
-def refused(*arguments: str | Path) -> tuple[int, str]:
-    """Run a command of the bench that fails, and return its exit code and last line."""
-    command = [sys.executable, BENCH, *arguments]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*map(str, command)], env=env, capture_output=True, text=True)
-    assert "Traceback" not in done.stderr, done.stderr
-    assert "machine" not in done.stdout  # said before anything is measured
-    return done.returncode, done.stderr.rstrip("\n").rpartition("\n")[2]
 
 
 @pytest.mark.parametrize(
@@ -238,15 +223,15 @@ def refused(*arguments: str | Path) -> tuple[int, str]:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_is_refused_before_anything_is_measured(
+def test_invalid_arguments_are_refused_before_measuring(
     arguments: list[str], code: int, message: str
 ) -> None:
-    found, last = refused(*arguments)
-    assert found == code, last
+    exit_code, last = failing_bench(*arguments)
+    assert exit_code == code, last
     assert message in last
 
 
-def test_nothing_that_could_be_measured(modules: Callable[[str], Any], tmp_path: Path) -> None:
+def test_failed_measurements_are_an_error(modules: Callable[[str], Any], tmp_path: Path) -> None:
     report = modules("report").Report("translate", tmp_path / "figures")
     report.add(modules("runs").Case("nmt", {}, dict), {"failed": "exit code 2"})
     with pytest.raises(SystemExit, match="all measurements failed"):
@@ -262,29 +247,27 @@ def test_both_systems_translate(trained_run: Path) -> None:
     ours, theirs = (line for line in lines if line["kind"] == "run")
     assert [ours["system"], theirs["system"]] == ["nmt", "ctranslate2"]
     assert ours["bleu"] == pytest.approx(theirs["bleu"], abs=5)
-    # Two operations a parameter and token, of those that products of the same type make.
+    # Two operations per parameter and token, as a share of the speed of matrix products.
     size = sum(p.numel() for p in load_model(trained_run).network.parameters())
     rate = 2 * size * ours["tokens_per_s"]
     peak = machine["matmul_GFLOPs"]["fp32"] * 1e9
     assert ours["flop_utilisation"] == pytest.approx(rate / peak)
-    assert theirs["flop_utilisation"] is None  # of int8 no product is measured
+    assert theirs["flop_utilisation"] is None  # the speed of int8 products is not measured
 
 
 @pytest.mark.parametrize(
     ("setting", "dtype"),
     [("", "float32"), ("--dtype=bfloat16", "bfloat16"), ("--beam-size 2 --dtype x", "x")],
 )
-def test_the_type_that_nmt_computes_in(
+def test_the_dtype_in_the_options_of_nmt(
     modules: Callable[[str], Any], setting: str, dtype: str
 ) -> None:
     assert modules("translation")._nmt_dtype(setting) == dtype
 
 
 def test_latency_is_measured(tmp_path: Path) -> None:
-    sample = pairs("train")[:200]
-    for name, lines in [("train", sample), ("test", sample[:9])]:
-        (tmp_path / f"{name}.en").write_text("".join(f"{pair.src}\n" for pair in lines), "utf-8")
-        (tmp_path / f"{name}.de").write_text("".join(f"{pair.tgt}\n" for pair in lines), "utf-8")
+    write_phrasebook(tmp_path / "train", "train", 200)
+    write_phrasebook(tmp_path / "test", "train", 9)
     model = ["--random", "tiny", "--vocab-size", "100", "--tokens", "3", "--test", "test"]
     options = ["--systems", "nmt", "--nmt-options=", "--repeats", "1"]
     _, run, summary = bench("latency", "--data", tmp_path, *model, *options)
@@ -293,25 +276,25 @@ def test_latency_is_measured(tmp_path: Path) -> None:
     assert summary["runs"] == 1
 
 
-def test_a_start_that_fails_has_no_time(
+def test_a_failed_start_has_no_startup_time(
     modules: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     latency = modules("latency")
     answers = iter([{"seconds": [1.0, 2.0], "peak_MB": 1.0}, {"failed": "exit code 1"}])
     monkeypatch.setattr(latency, "ask_worker", lambda *args: next(answers))
-    found = latency._measure_ctranslate2({"intra_threads": 1, "lines": ["a"]})
-    assert found == {"failed": "exit code 1"}
+    measured = latency._measure_ctranslate2({"intra_threads": 1, "lines": ["a"]})
+    assert measured == {"failed": "exit code 1"}
 
 
 @pytest.mark.parametrize(("alpha", "theirs"), [(0.0, 1e-6), (0.6, 0.45)])
-def test_the_worker_searches_as_the_engine(
+def test_the_ctranslate2_worker_searches_like_the_engine(
     modules: Callable[[str], Any],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     alpha: float,
     theirs: float,
 ) -> None:
-    """CTranslate2 would stop too early with a penalty of 0."""
+    """With a penalty of 0, CTranslate2 would stop too early, so the engine passes 1e-6."""
     ctranslate2 = pytest.importorskip("ctranslate2")
     sentencepiece = pytest.importorskip("sentencepiece")
     monkeypatch.setattr(ctranslate2, "Translator", lambda *args, **options: None)

@@ -74,7 +74,7 @@ def test_an_interrupt_during_the_imports_shows_no_traceback() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_imports_leave_the_handler_as_it_was() -> None:
+def test_the_handler_is_restored_after_the_imports() -> None:
     with signals.quiet_interrupts():
         assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

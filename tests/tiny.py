@@ -1,9 +1,11 @@
-"""A corpus and a model for training runs that take a second."""
+"""Corpora, and a model for training runs that take a second."""
 
 from __future__ import annotations
 
 import random
 from pathlib import Path
+
+from nmt.data import phrasebook
 
 WORDS = ["ab", "bad", "cab", "dab", "fed", "gab", "head", "jade", "keg", "lab"]
 
@@ -21,6 +23,13 @@ def write_corpus(folder: Path, **sizes: int) -> None:
         for side, step in (("src", 1), ("tgt", -1)):
             text = "".join(" ".join(row[::step]) + "\n" for row in rows)
             (folder / f"{part}.{side}").write_text(text, "utf-8")
+
+
+def write_phrasebook(stem: Path, split: str, size: int) -> None:
+    """Write the first pairs of a split of the demo corpus to `{stem}.en` and `{stem}.de`."""
+    pairs = phrasebook.pairs(split)[:size]
+    stem.with_name(f"{stem.name}.en").write_text("".join(f"{p.src}\n" for p in pairs), "utf-8")
+    stem.with_name(f"{stem.name}.de").write_text("".join(f"{p.tgt}\n" for p in pairs), "utf-8")
 
 
 def config_text(data: str = "", train: str = "") -> str:
