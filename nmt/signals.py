@@ -17,13 +17,13 @@ _SETTLE_SECONDS = 1.0
 
 @contextmanager
 def quiet_interrupts() -> Iterator[None]:
-    """Have Ctrl-C end the process at once and without a traceback; for imports.
+    """Let Ctrl-C end the process at once, without a traceback, while modules are imported.
 
-    There is nothing to save yet, and a library that is interrupted while it is imported may turn
-    the KeyboardInterrupt into an error of its own.
+    There is nothing to save yet, and a library that is interrupted during its import may turn the
+    KeyboardInterrupt into another error.
     """
     handler = signal.getsignal(signal.SIGINT)
-    if handler is not signal.default_int_handler:  # ignored, as in the background, or embedded
+    if handler is not signal.default_int_handler:  # in the background, or inside another program
         yield
         return
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -34,12 +34,12 @@ def quiet_interrupts() -> Iterator[None]:
 
 
 class StopFlag:
-    """A flag that is true once a signal has asked the program to end; polled where it can stop.
+    """A flag that becomes true when a signal asks the program to stop; the program polls it.
 
-    Within the context, SIGINT, SIGTERM and SIGHUP only set the flag. A SIGHUP that was ignored,
-    as under nohup, stays ignored. A second SIGINT raises KeyboardInterrupt, unless it comes within
-    a second of the first: an impatient double press, or a wrapper that forwards a signal which the
-    terminal has already sent, must not discard the state.
+    Within the context, SIGINT, SIGTERM and SIGHUP only set the flag. If SIGHUP is ignored, as under
+    nohup, it stays ignored. A second SIGINT raises KeyboardInterrupt, unless it comes within a
+    second of the first: a double press, or a wrapper that forwards the terminal's signal once
+    more, must not discard the state.
 
     Attributes:
         signum: the first signal received, or None.
@@ -92,7 +92,7 @@ def hangup_signals() -> list[signal.Signals]:
 
 
 def exit_with_parent() -> None:
-    """Make this process of `multiprocessing` exit once its parent has, even if that was killed."""
+    """Make this `multiprocessing` process exit when its parent does, even if that was killed."""
     import multiprocessing  # every command imports this module, but few use processes
 
     parent = multiprocessing.parent_process()

@@ -376,8 +376,7 @@ class _Usage:
 
     def used(self) -> npt.NDArray[np.bool_]:
         """Return for each piece that is not special whether it was used."""
-        one = self._tokenizer
-        return np.delete(self._used, [one.pad_id, one.unk_id, one.bos_id, one.eos_id])
+        return np.delete(self._used, self._tokenizer.special_ids)
 
     def unknown(self, prepared: Prepared, side: int) -> dict[str, str]:
         """Return the most frequent unknown characters or words, with the first place of each."""
@@ -409,9 +408,9 @@ def vocabulary_findings(
 
     Args:
         vocabulary: result of `vocabulary`.
-        parts: of the data.
-        restyled: pairs of a part (such as `data.valid`) and a side (`src` or `tgt`), where the
-            text is lower-cased or tokenised and data.train is not, or the reverse.
+        parts: parts of the data by name.
+        restyled: (part, side), such as (`data.valid`, `src`), where either this text or data.train
+            is lower-cased or tokenised, but not both.
     """
     for name, prepared in parts.items():
         for side in ("src", "tgt"):

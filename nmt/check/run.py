@@ -116,13 +116,13 @@ def _prepare(config: Config, console: Console) -> Subject:
             name: prepare(
                 config,
                 tokenizers,
-                wanted,
+                listed,
                 filtered=name == "train",
                 progress=progress,
                 warn=console.say,
             )
             for name in ("train", "valid", "test")
-            if (wanted := getattr(config.data, name))
+            if (listed := getattr(config.data, name))
         }
     if stop.signum is not None:
         raise Interrupted("stopped", stop.signum)
@@ -130,7 +130,7 @@ def _prepare(config: Config, console: Console) -> Subject:
 
 
 def _text_findings(subject: Subject, report: Report) -> Iterator[Finding]:
-    """Yield what the examination of the text has shown."""
+    """Yield the findings about the text."""
     data, parts = subject.config.data, subject.parts
     if not data.valid:
         yield Finding(
@@ -152,9 +152,9 @@ def _text_findings(subject: Subject, report: Report) -> Iterator[Finding]:
     yield from corpora.vocabulary_findings(report.vocabulary, parts, restyled)
 
 
-def _status(console: Console, what: str) -> AbstractContextManager[object]:
-    """Show the current activity: on a terminal while it lasts, otherwise as a line."""
+def _status(console: Console, activity: str) -> AbstractContextManager[object]:
+    """Show an activity: on a terminal while the context lasts, otherwise as a line."""
     if console.is_terminal:
-        return console.status(what)
-    console.say(what)
+        return console.status(activity)
+    console.say(activity)
     return nullcontext()

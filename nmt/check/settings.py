@@ -168,8 +168,7 @@ def _used(subject: Subject, side: int) -> npt.NDArray[np.bool_]:
     rows = np.linspace(0, len(train) - 1, min(len(train), _COUNTED_PAIRS)).astype(int)
     used = np.zeros(tokenizer.vocab_size, np.bool_)
     used[np.concatenate(train.rows(rows)[side])] = True
-    special = [tokenizer.pad_id, tokenizer.unk_id, tokenizer.bos_id, tokenizer.eos_id]
-    return np.delete(used, special)
+    return np.delete(used, tokenizer.special_ids)
 
 
 def _smaller_vocabulary(pieces: int) -> int:

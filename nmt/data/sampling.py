@@ -1,9 +1,9 @@
 """Reproducible random segmentation into the pieces of a SentencePiece model.
 
 SentencePiece can sample, but newer versions seed its generator differently in every process
-(0.2.3 mixes in a salt), and training must be reproducible. So this module samples: BPE-dropout
-(Provilkov et al. 2020), and unigram sampling by forward filtering and backward sampling (Kudo
-2018, section 3.2).
+(0.2.3 mixes in a salt), and training must be reproducible. This module therefore implements
+BPE-dropout (Provilkov et al. 2020), and unigram sampling by forward filtering and backward sampling
+(Kudo 2018, section 3.2).
 
 Text is segmented word by word, unless the model has pieces that span words. Each word gets one of
 `DRAWS` segmentations, chosen by the seed. These are cached, so that a frequent word costs one

@@ -9,7 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import sentencepiece
 
@@ -33,8 +33,6 @@ _CACHE_VERSION = 2
 _MAX_TRAINING_LINE_BYTES = 1 << 16
 _POLL_SECONDS = 0.2
 _PAIRS_PER_REPORT = 10_000
-
-T = TypeVar("T")
 
 
 class Token(NamedTuple):
@@ -87,6 +85,11 @@ class Tokenizer:
             raise FileError(
                 f"{origin}: the model has no <s> or no </s>; train it with --bos_id and --eos_id"
             )
+
+    @property
+    def special_ids(self) -> list[int]:
+        """The ids of padding, the unknown token, BOS and EOS."""
+        return [self.pad_id, self.unk_id, self.bos_id, self.eos_id]
 
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
@@ -366,14 +369,13 @@ def _training_failure(settings: TokenizerConfig, reason: str) -> str:
     return f"tokenizer: SentencePiece cannot train with these settings: {reason}"
 
 
-def _in_thread(function: Callable[[], T], poll: Callable[[], None] = lambda: None) -> T:
-    """Return what a function returns or raises in a new thread, calling `poll` while it runs."""
-    results: list[T] = []
+def _in_thread(function: Callable[[], None], poll: Callable[[], None]) -> None:
+    """Run a function in a new thread, calling `poll` meanwhile, and raise what it raises."""
     errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            results.append(function())
+            function()
         except BaseException as error:  # raised again below
             errors.append(error)
 
@@ -384,4 +386,3 @@ def _in_thread(function: Callable[[], T], poll: Callable[[], None] = lambda: Non
         poll()
     if errors:
         raise errors[0]
-    return results[0]

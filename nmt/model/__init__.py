@@ -1,1 +1,1 @@
-"""The Transformer of Vaswani et al. (2017), and the recurrent and convolutional ones before it."""
+"""The Transformer (Vaswani et al. 2017), and its recurrent and convolutional predecessors."""

@@ -85,8 +85,8 @@ def copy_weights(network: nn.Module, weights: Mapping[str, Tensor], origin: str)
 
 def _check_shapes(network: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
     expected = {name: parameter.shape for name, parameter in network.named_parameters()}
-    given = {name: weight.shape for name, weight in weights.items()}
-    mismatched = [name for name in {*expected, *given} if expected.get(name) != given.get(name)]
+    actual = {name: weight.shape for name, weight in weights.items()}
+    mismatched = [name for name in {*expected, *actual} if expected.get(name) != actual.get(name)]
     if mismatched:
         raise FileError(
             f"{origin}: the weights do not fit the model that config.yaml and the tokenizer "

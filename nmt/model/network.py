@@ -86,7 +86,7 @@ def make_embeddings(
     """Return the source embedding, target embedding and output projection, tied as configured.
 
     Args:
-        config: gives the width and which of them share a matrix.
+        config: sets the width, and which of the three share a matrix.
         src_vocab_size, tgt_vocab_size: numbers of rows.
         std: standard deviation of the initial weights.
     """

@@ -19,8 +19,10 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.errors import ConfigError
 from nmt.parsing.trees import escaped
 
-_MAX_OPENING = 6  # brackets opened before a word; treebanks have no more, a poor model never stops
-_SPACE = "\u2581"  # with which SentencePiece marks the first piece of a word
+_MAX_OPENING = (
+    6  # brackets opened before a word; treebanks have no more, but a poor model might never stop
+)
+_SPACE = "\u2581"  # begins the first piece of a word in SentencePiece
 
 
 class TreeGrammar:

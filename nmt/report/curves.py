@@ -78,12 +78,12 @@ def read_curves(path: Path) -> tuple[Curves, int]:
 
 
 def with_average(curves: Curves, step: int, scores: Mapping[str, float]) -> Curves:
-    """Put the scores of the averaged weights that there are in place of those once logged.
+    """Replace the logged scores of an average by those of the present averaged weights.
 
     Args:
-        curves: of the run.
+        curves: curves of the run.
         step: the last step that was averaged.
-        scores: of the average; empty if there is none, or none that was validated.
+        scores: scores of the average; empty if there is none, or it was not validated.
     """
     row = {step: {**scores, "step": step}} if scores else {}
     average = _columns(row, VALID_FIGURES)

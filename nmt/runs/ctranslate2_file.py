@@ -1,4 +1,4 @@
-"""What is in a `model.bin` of CTranslate2, without CTranslate2."""
+"""List the variables in a `model.bin` of CTranslate2 without importing CTranslate2."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nmt.errors import FileError
-from nmt.files import open_plain
+from nmt.files import open_plain, reason
 
 _TYPES = ("float32", "int8", "int16", "int32", "float16", "bfloat16")
-"""In the order of their numbers in the file."""
+"""The file stores the index of a type."""
 
 
 @dataclass(frozen=True)
 class Variable:
-    """An array of the file.
+    """An array in the file.
 
     Attributes:
         name: path in the model, such as `encoder/layer_0/ffn/linear_0/weight`.
         shape: its dimensions.
-        type: of its numbers, such as `int8`.
+        type: data type, such as `int8`.
     """
 
     name: str
@@ -31,16 +31,16 @@ class Variable:
 
 
 def read_variables(path: Path) -> list[Variable]:
-    """List the arrays of a file without reading their numbers.
+    """List the arrays of a file without reading their contents.
 
     Raises:
-        FileError: it is missing, not a plain file, or not of CTranslate2's format.
+        FileError: if it is missing, not a plain file, or not in CTranslate2's format.
     """
     try:
         with open_plain(path) as file:
             return list(_variables(file, path.stat().st_size))
     except (OSError, ValueError, IndexError, struct.error) as error:
-        raise FileError(f"{path}: cannot be read as a model of CTranslate2: {error}") from error
+        raise FileError(f"{path}: not a CTranslate2 model: {reason(error)}") from error
 
 
 def _variables(file: BinaryIO, size: int) -> Iterator[Variable]:
@@ -52,7 +52,7 @@ def _variables(file: BinaryIO, size: int) -> Iterator[Variable]:
         shape = tuple(_number(file, "I") for _ in range(_number(file, "B")))
         kind = _TYPES[_number(file, "B")]
         if file.seek(_number(file, "I"), 1) > size:
-            raise ValueError("it is cut short")
+            raise ValueError("truncated")
         yield Variable(name, shape, kind)
 
 

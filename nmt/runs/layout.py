@@ -106,7 +106,7 @@ def finished_step(run: Path) -> int:
 def files_of(model: Path) -> list[Path]:
     """Return the files of a trained or exported model and of its corpora.
 
-    No output may overwrite them. Files that cannot be found out are left out.
+    No output may overwrite them. Files that cannot be determined are omitted.
     """
     try:
         run = find_run(model)
@@ -160,7 +160,7 @@ def locked(run: Path, advice: str = "wait for it or choose another `run_dir`") -
         try:
             lock(file)
         except BlockingIOError as error:
-            raise FileError(f"{run}: another training run is running in it; {advice}") from error
+            raise FileError(f"{run}: another process is training in it; {advice}") from error
         except OSError as error:
             raise FileError(
                 f"{run}: cannot be locked: {reason(error)}; choose a directory on another disk"

@@ -114,9 +114,7 @@ def verify(directory: Path) -> None:
         FileError: if it has `problems` (the first is reported), or the manifest does not list the
             weights.
     """
-    for problem in problems(directory):
-        raise FileError(problem)
-    if not read_manifest(directory)["files"].keys() >= _WEIGHTS:
+    if not _verified_names(directory) >= _WEIGHTS:
         raise FileError(
             f"{directory / 'manifest.json'}: does not list weights.safetensors and state.json"
         )
@@ -130,11 +128,16 @@ def verify_tokenizer(run: Path) -> None:
             that the manifest lists.
     """
     directory = run / "tokenizer"
-    for problem in problems(directory):
-        raise FileError(problem)
-    listed = read_manifest(directory)["files"].keys()
+    listed = _verified_names(directory)
     if listed not in _TOKENIZERS or listed != {path.name for path in directory.glob("*.model")}:
         raise FileError(f"{directory}: not the SentencePiece models that its manifest lists")
+
+
+def _verified_names(directory: Path) -> set[str]:
+    """Return the names in a manifest; raise a FileError with the first problem, if any."""
+    for problem in problems(directory):
+        raise FileError(problem)
+    return set(read_manifest(directory)["files"])
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Progress:
         batch: number of batches of the epoch already used.
         seconds: time spent in training steps.
         scores: validation scores of the current weights; empty if not validated.
-        signatures: sacreBLEU's signatures of its scores.
+        signatures: sacreBLEU signatures by score.
         best: the best value of `train.metric` so far.
         stale: number of validations since then.
     """
@@ -147,7 +147,7 @@ class Trainer:
             self.saver.wait()
             step = self.progress.step
             raise Interrupted(
-                f"stopped at step {step}, saved in {self.run}; the same command goes on from there"
+                f"stopped at step {step}, saved in {self.run}; the same command continues"
                 if step
                 else "stopped before the first step; the same command starts again",
                 stop.signum,
@@ -243,7 +243,7 @@ class Trainer:
             f"pairs, the first {origins}. "
         )
         if config.on_nonfinite == "skip" and skipped <= config.max_skipped:
-            self._say(f"{what}It is left out ({skipped} of at most {config.max_skipped} in a row)")
+            self._say(f"{what}It is skipped ({skipped} of at most {config.max_skipped} in a row)")
             return
         self.saver.wait()
         last = checkpoint.list_checkpoints(self.run)
@@ -348,8 +348,8 @@ class Trainer:
     def _is_better(self, value: float, than: float) -> bool:
         return value < than if self.config.train.metric == "loss" else value > than
 
-    def _is_as_good(self, value: float, as_value: float) -> bool:
-        return math.isfinite(value) and not self._is_better(as_value, value)
+    def _is_as_good(self, value: float, other: float) -> bool:
+        return math.isfinite(value) and not self._is_better(other, value)
 
     def _resume(self) -> None:
         newest = checkpoint.newest_intact(self.run, self._say)
@@ -373,7 +373,7 @@ class Trainer:
             ) from error
         self._saved = replace(self.progress)
         self._saved_only_to_resume = newest.only_to_resume
-        # The start of the run has announced the newest one.
+        # `train` has already announced the newest one.
         if newest != checkpoint.list_checkpoints(self.run)[-1]:
             self._say(f"{self.run}: resuming from step {self.progress.step} instead")
 

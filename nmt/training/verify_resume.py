@@ -41,7 +41,7 @@ def verify_resume(config: Config, steps: int, console: Console) -> str:
     Raises:
         ConfigError: if `steps` is below 3 or above `train.max_steps`.
         TrainingError: if something differs; the message names the first difference.
-        Interrupted: if a signal arrives; nothing is left behind.
+        Interrupted: if a signal arrives; the temporary directory is deleted.
         NmtError: if one of the runs fails.
     """
     if not 3 <= steps <= config.train.max_steps:
@@ -59,13 +59,13 @@ def verify_resume(config: Config, steps: int, console: Console) -> str:
         difference = _first_difference(straight, resumed, steps)
     if difference:
         raise TrainingError(
-            f"resuming is not exact: {steps} steps straight and {steps} with stops after steps "
+            f"resuming is not exact: {steps} uninterrupted steps and {steps} stopped after steps "
             f"{cuts[0]} and {cuts[1]} differ: {difference}"
         )
     return (
-        f"identical: {steps} steps straight, and {steps} in new processes after steps {cuts[0]} "
-        f"and {cuts[1]}: every loss, all weights, optimizer and random state, the checkpoints "
-        "that are kept, and the weights that translate"
+        f"identical: {steps} uninterrupted steps, and {steps} stopped after steps {cuts[0]} and "
+        f"{cuts[1]} and continued in new processes: every loss, all weights, optimizer and random "
+        "state, the checkpoints kept, and the weights used for translation"
     )
 
 
@@ -75,7 +75,7 @@ def _shortened(config: Config, steps: int) -> Config:
     values["train"] |= {
         "max_steps": steps,
         "log_every": 1,
-        # Between the stops: if the checkpoint of the second stop counted, it would replace this.
+        # Between the stops: a checkpoint of the second stop, if it counted, would replace this one.
         "validate_every": (steps + 1) // 2,
         "save_every": (steps + 1) // 2,
         "keep_last": 2,
@@ -101,7 +101,7 @@ def _in_new_process(config: Config, run: Path, stop_after: int | None, stop: Sto
         process.terminate()
         process.join()
     if stop.signum:
-        raise Interrupted("`verify_resume`: stopped; nothing is left behind", stop.signum)
+        raise Interrupted("`verify_resume`: stopped; the runs are deleted", stop.signum)
     assert process.exitcode is not None
     if process.exitcode != (128 + signal.SIGTERM if stop_after else 0):
         error = NmtError(f"`verify_resume`: the training run {run.name} failed")
@@ -134,7 +134,7 @@ def _first_difference(straight: Path, resumed: Path, steps: int) -> str | None:
         return f"the checkpoints kept and their scores are {kept[0]} and {kept[1]}"
     chosen = [retention.choose_weights(run, "loss") for run in (straight, resumed)]
     if chosen[0].name != chosen[1].name:
-        return f"the weights that translate are {chosen[0].name} and {chosen[1].name}"
+        return f"the weights used for translation are {chosen[0].name} and {chosen[1].name}"
     return _first_different_tensor("weights", *chosen)
 
 

@@ -57,7 +57,7 @@ def test_fault_02_verify_resume(whole: Folder) -> None:
     command = ["train", "tiny.yaml", *SETTINGS, "train.max_steps=9", "--verify-resume", "8"]
     done = whole.nmt(*command).succeeded()
     assert done.out.startswith(
-        b"identical: 8 steps straight, and 8 in new processes after steps 2 and 5"
+        b"identical: 8 uninterrupted steps, and 8 stopped after steps 2 and 5"
     )
     # Each training run is a new process, so sitecustomize.py injects the fault.
     whole.write(
@@ -74,7 +74,7 @@ def test_fault_02_verify_resume_compares_what_is_kept(folder: Folder) -> None:
     valid = "data.valid={src: train.src, tgt: train.tgt}"
     average = ["train.average=last", "train.average_count=2", valid]
     command = ["train", "tiny.yaml", *average, "train.max_steps=9", "--verify-resume", "9"]
-    assert folder.nmt(*command).succeeded().out.startswith(b"identical: 9 steps straight")
+    assert folder.nmt(*command).succeeded().out.startswith(b"identical: 9 uninterrupted steps")
     folder.write("sitecustomize.py", "import nmt.runs.retention as r; r.regular = list")
     failed = folder.nmt(*command, env={"PYTHONPATH": folder_first(folder)})
     failed.refused(5, "resuming is not exact", "the checkpoints kept and their scores are")

@@ -158,7 +158,7 @@ def test_fault_12_two_trainers(folder: Folder) -> None:
             assert first.stderr.readline()
         first.send_signal(signal.SIGSTOP)  # alive, and holding the lock
         steps = folder.steps()
-        folder.train().refused(4, "run: another training run is running in it; wait for it or")
+        folder.train().refused(4, "run: another process is training in it; wait for it or")
         assert folder.steps() == steps
     finally:
         first.kill()

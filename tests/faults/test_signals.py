@@ -21,7 +21,7 @@ def test_fault_13_sigterm_during_a_step(folder: Folder) -> None:
     folder.train(*steps, run="whole").succeeded()
     fault = before_call(5, "nmt.training.learner:batch_loss", SIGTERM)
     cut = folder.train(*steps, fault=fault)
-    cut.refused(143, "stopped at step 5, saved in run; the same command goes on")
+    cut.refused(143, "stopped at step 5, saved in run; the same command continues")
     assert folder.steps() == [5]
     folder.train(*steps).succeeded()
     assert folder.losses() == folder.losses("whole")
@@ -173,11 +173,11 @@ def test_fault_17_not_finite_and_skipped(folder: Folder) -> None:
     fault = before_call(2, "nmt.training.learner:batch_loss", INFINITE_ONCE)
     end = folder.train(*skip, fault=fault).succeeded()
     assert "step 2: the loss is" in end.err
-    assert "It is left out (1 of at most 2 in a row)" in end.err
+    assert "It is skipped (1 of at most 2 in a row)" in end.err
     assert [step for step, _ in folder.losses()] == [1, 2, 3, 4]
     assert folder.state(4)["batch"] == 5
     folder.train(*skip, "train.learning_rate=1e20", "train.warmup_steps=1", run="hot").refused(
-        5, "It is left out (2 of at most 2 in a row)", "weights were not changed"
+        5, "It is skipped (2 of at most 2 in a row)", "weights were not changed"
     )
 
 

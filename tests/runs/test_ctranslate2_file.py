@@ -37,5 +37,5 @@ def test_the_arrays_of_a_model_are_listed(tmp_path: Path) -> None:
 )
 def test_an_invalid_model_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.bin").write_bytes(content)
-    with pytest.raises(FileError, match=r"model\.bin: cannot be read as a model of CTranslate2"):
+    with pytest.raises(FileError, match=r"model\.bin: not a CTranslate2 model"):
         read_variables(tmp_path / "model.bin")

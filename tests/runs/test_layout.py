@@ -84,7 +84,7 @@ def test_a_run_is_locked_by_one_process_and_released_when_it_dies(tmp_path: Path
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(FileError, match="another training run is running"), layout.locked(run):
+        with pytest.raises(FileError, match="another process is training"), layout.locked(run):
             pytest.fail("held twice")
     finally:
         holder.send_signal(signal.SIGKILL)

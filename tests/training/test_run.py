@@ -332,7 +332,7 @@ def test_two_training_runs_cannot_share_a_directory(
     run = tiny_run()
     with (
         layout.locked(run.path),
-        pytest.raises(FileError, match="another training run is running"),
+        pytest.raises(FileError, match="another process is training"),
     ):
         run.train(make_config(max_steps=1))
     run.train(make_config(max_steps=1))

@@ -211,7 +211,7 @@ def test_a_signal_saves_and_ends_training(
     with pytest.raises(Interrupted) as caught:
         run.train(make_config())
     assert caught.value.exit_code == code
-    assert "the same command goes on" in str(caught.value)
+    assert "the same command continues" in str(caught.value)
     assert run.steps() == [5]
     assert len(run.losses()) == 5
     assert signal.getsignal(number) is before
