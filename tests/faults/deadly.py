@@ -1,4 +1,4 @@
-"""Child processes that are killed at a given file operation, for scripts that try each one."""
+"""Child processes that are killed at a given file operation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 
 class Operation(NamedTuple):
-    """A function to be killed before, or half-way through if `half` does half of its work."""
+    """A function before which a child is killed; or half-way through, if `half` does half of it."""
 
     owner: Any
     name: str

@@ -42,8 +42,8 @@ def test_fault_01_resume_is_exact(whole: Folder) -> None:
     assert same(whole.tensors(12, "cut"), whole.tensors(12, "whole"))
 
 
-def test_fault_02_resume_without_the_random_state_is_noticed(whole: Folder) -> None:
-    """Negative control: the comparison of row 1 can fail."""
+def test_fault_02_resume_without_the_random_state_differs(whole: Folder) -> None:
+    """A control: the comparison of row 1 can fail."""
     fault = "import nmt.training.learner as t; t._restore_random_state = lambda *args: None"
     for step in (5, 12):
         whole.train(f"train.max_steps={step}", *SETTINGS, run="other", fault=fault).succeeded()
@@ -64,24 +64,24 @@ def test_fault_02_verify_resume(whole: Folder) -> None:
         "sitecustomize.py",
         "import nmt.training.learner as l; l._restore_random_state = lambda *args: None",
     )
-    failed = whole.nmt(*command, env={"PYTHONPATH": str(whole.path)})
+    failed = whole.nmt(*command, env={"PYTHONPATH": python_path(whole)})
     failed.refused(5, "resuming is not exact", "the loss of step 3 is")
     assert failed.out == b""
 
 
-def test_fault_02_verify_resume_compares_what_is_kept(folder: Folder) -> None:
-    """Without its mark, the checkpoint of an interruption would enter the average."""
+def test_fault_02_verify_resume_compares_checkpoints_and_scores(folder: Folder) -> None:
+    """The fault lets checkpoints that were only saved on an interruption enter the average."""
     valid = "data.valid={src: train.src, tgt: train.tgt}"
     average = ["train.average=last", "train.average_count=2", valid]
     command = ["train", "tiny.yaml", *average, "train.max_steps=9", "--verify-resume", "9"]
     assert folder.nmt(*command).succeeded().out.startswith(b"identical: 9 uninterrupted steps")
     folder.write("sitecustomize.py", "import nmt.runs.retention as r; r.regular = list")
-    failed = folder.nmt(*command, env={"PYTHONPATH": folder_first(folder)})
+    failed = folder.nmt(*command, env={"PYTHONPATH": python_path(folder)})
     failed.refused(5, "resuming is not exact", "the checkpoints kept and their scores are")
 
 
-def folder_first(folder: Folder) -> str:
-    """Return a PYTHONPATH that starts with the folder, for its sitecustomize.py."""
+def python_path(folder: Folder) -> str:
+    """Return a PYTHONPATH that starts with the folder, so that sitecustomize.py is imported."""
     return os.pathsep.join([str(folder.path), os.environ.get("PYTHONPATH", "")])
 
 
@@ -91,7 +91,7 @@ def test_fault_02_verify_resume_reports_the_signal_that_killed_a_run(folder: Fol
         before_call(2, "nmt.training.learner:batch_loss", send(signal.SIGKILL)),
     )
     command = ["train", "tiny.yaml", "--verify-resume", "4"]
-    killed = folder.nmt(*command, env={"PYTHONPATH": folder_first(folder)})
+    killed = folder.nmt(*command, env={"PYTHONPATH": python_path(folder)})
     killed.refused(137, "the training run straight failed")
 
 
@@ -101,7 +101,7 @@ def test_fault_02_verify_resume_reports_the_signal_that_killed_a_run(folder: Fol
 def test_fault_02_verify_resume_leaves_nothing_behind(
     folder: Folder, number: signal.Signals, code: int
 ) -> None:
-    """Neither the training process, which holds standard error, nor its directory is left."""
+    """No directory is left, and no training process, which would keep standard error open."""
     temporary = folder.path / "temporary"
     temporary.mkdir()
     steps = "1000000"
@@ -119,7 +119,7 @@ def test_fault_02_verify_resume_leaves_nothing_behind(
     assert list(temporary.glob("nmt-*")) == []
 
 
-def test_fault_02_verify_resume_that_is_killed_stops_training(folder: Folder) -> None:
+def test_fault_02_verify_resume_that_is_killed_leaves_no_training_process(folder: Folder) -> None:
     command = ["train", "tiny.yaml", "train.max_steps=1000000", "--verify-resume", "1000000"]
     process = folder.start(*command, env={"TMPDIR": str(folder.path)})
     while not list(folder.path.glob("*/straight/metrics.jsonl")):

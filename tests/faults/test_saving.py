@@ -36,7 +36,7 @@ def test_fault_06_kill_during_save(folder: Folder) -> None:
         assert any(kind in death for death in deaths), deaths
 
 
-def test_fault_07_serializer_fails_half_way(folder: Folder) -> None:
+def test_fault_07_the_serializer_fails_while_writing(folder: Folder) -> None:
     folder.train("train.max_steps=2").succeeded()
     half = "open(args[1], 'wb').write(b'half'); import safetensors as s; "
     half += "raise s.SafetensorError('half-way')"

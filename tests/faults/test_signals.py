@@ -31,7 +31,7 @@ def test_fault_13_sigterm_during_a_step(folder: Folder) -> None:
 def test_fault_15_sigterm_to_one_process(folder: Folder) -> None:
     """The signal arrives while the checkpoint of an earlier step is still being written.
 
-    This tests a single process; of several, all must save the same step.
+    This tests a single process; if there are several, all must save the same step.
     """
     steps = ["train.max_steps=8", "train.save_every=4", "model.dropout=0.3"]
     folder.train(*steps, run="whole").succeeded()
@@ -55,7 +55,7 @@ def test_fault_15_sigterm_to_one_process(folder: Folder) -> None:
     ],
     ids=["tokenizer", "preparation", "first-batch"],
 )
-def test_fault_14_sigterm_before_the_training(folder: Folder, fault: str) -> None:
+def test_fault_14_sigterm_before_the_first_step(folder: Folder, fault: str) -> None:
     fault += before_call(1, "nmt.training.learner:batch_loss", CONTINUED)
     folder.train(fault=fault).refused(143, "stopped ", "the same command starts again")
     assert time.time() - (folder.path / "signalled").stat().st_mtime < 5
@@ -81,7 +81,7 @@ def test_fault_14_sigterm_during_validation(folder: Folder, function: str) -> No
     assert lines == [("train", 1), ("train", 2), ("valid", 2), ("train", 3), ("valid", 3)]
 
 
-def test_fault_16_sigint_twice(folder: Folder) -> None:
+def test_fault_16_a_second_sigint_ends_at_once(folder: Folder) -> None:
     """The first arrives in step 3, the second before its checkpoint is renamed."""
     folder.train("train.max_steps=2").succeeded()
     sigint = send(signal.SIGINT)
@@ -98,7 +98,7 @@ def test_fault_16_sigint_twice(folder: Folder) -> None:
     assert [step for step, _ in folder.losses()] == [1, 2, 3, 4]
 
 
-def test_fault_16_sigint_twice_in_a_moment(folder: Folder) -> None:
+def test_fault_16_two_sigints_at_once_count_as_one(folder: Folder) -> None:
     """A second Ctrl-C right after the first is an accident and does not discard the state."""
     sigint = send(signal.SIGINT)
     fault = before_call(2, "nmt.training.learner:batch_loss", f"{sigint}; {sigint}")
@@ -158,8 +158,10 @@ INFINITE_ONCE = INFINITE.replace(
     ],
     ids=["learning-rate", "gradient"],
 )
-def test_fault_17_not_finite(folder: Folder, overrides: list[str], fault: str, step: int) -> None:
-    """Test a single process; of several, all must stop."""
+def test_fault_17_a_non_finite_loss_ends_training(
+    folder: Folder, overrides: list[str], fault: str, step: int
+) -> None:
+    """This tests a single process; if there are several, all must stop."""
     end = folder.train("train.save_every=1", *overrides, fault=fault)
     end.refused(5, f"step {step}: the loss is", "the first train.src:", "weights were not changed")
     assert folder.steps()[-1] == step - 1
@@ -167,7 +169,7 @@ def test_fault_17_not_finite(folder: Folder, overrides: list[str], fault: str, s
     assert all(bool(torch.isfinite(value).all()) for value in folder.tensors(step - 1).values())
 
 
-def test_fault_17_not_finite_and_skipped(folder: Folder) -> None:
+def test_fault_17_a_non_finite_loss_is_skipped(folder: Folder) -> None:
     """The batch is skipped, the random state advances, and training continues."""
     skip = ["train.on_nonfinite=skip", "train.max_skipped=2"]
     fault = before_call(2, "nmt.training.learner:batch_loss", INFINITE_ONCE)
@@ -182,7 +184,7 @@ def test_fault_17_not_finite_and_skipped(folder: Folder) -> None:
 
 
 def test_fault_19_kill_9(folder: Folder) -> None:
-    """The same command resumes after kill -9 of the only process; of two, both must exit."""
+    """The same command resumes after kill -9. If there are several processes, all must exit."""
     steps = ["train.max_steps=6", "train.save_every=2", "model.dropout=0.3"]
     folder.train(*steps, run="whole").succeeded()
     kill = before_call(6, "nmt.training.learner:batch_loss", send(signal.SIGKILL))

@@ -23,7 +23,7 @@ def joined(lines: list[bytes], end: bytes = b"\n") -> bytes:
     return b"".join(line + end for line in lines)
 
 
-def test_fault_20_one_line_more(folder: Folder) -> None:
+def test_fault_20_different_numbers_of_lines(folder: Folder) -> None:
     folder.write("train.src", joined([*corpus(folder), b"ab"]))
     end = folder.train(ONE).refused(3, "train.src has 201 lines, but train.tgt has 200")
     assert "train step" not in end.err
@@ -43,7 +43,7 @@ OTHER_SEPARATORS = ["\u2028", "\u2029", "\x85", "\v", "\f", "\x1c"]
 
 
 def test_fault_22_only_line_feeds_end_lines(folder: Folder, translate: Translate) -> None:
-    """Other separators are on one side only; splitting there would misalign the files."""
+    """Other separators are on one side only, so splitting at them would misalign the files."""
     lines = corpus(folder)
     for number, character in enumerate(OTHER_SEPARATORS):
         lines[number] += f" ab{character}dab{character}".encode()
@@ -115,7 +115,7 @@ atexit.register(note)
 
 
 def test_fault_26_huge_lines(folder: Folder) -> None:
-    """The model answers "yes" to everything, so hundreds of parts take only seconds."""
+    """The model translates everything as "yes", so hundreds of parts take only seconds."""
     huge = b"bad cab. " * 30_000
     lines = corpus(folder)
     lines[2:4] = [huge, b"ab " * 300]

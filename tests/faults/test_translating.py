@@ -53,7 +53,7 @@ def test_fault_28_chunks_of_any_size(folder: Folder, trained_run: Path) -> None:
         assert translate_in_chunks(folder, trained_run, lines, size) == together
 
 
-def test_fault_29_the_reader_goes_away(folder: Folder, trained_run: Path) -> None:
+def test_fault_29_the_reader_of_the_output_exits(folder: Folder, trained_run: Path) -> None:
     """As in `nmt translate … | head -1`, with endless input."""
     process = folder.start("translate", str(trained_run), "--threads", "1")
     assert process.stdin
@@ -91,7 +91,7 @@ def write_text_to_translate(folder: Folder) -> int:
 
 
 def test_fault_35_bulk_translation_is_killed(folder: Folder, translate: Translate) -> None:
-    """Kill it between windows, between output and journal, and at a random moment."""
+    """Kill the process between windows, between output and journal, and at a random moment."""
     number = write_text_to_translate(folder)
     translate(*BULK, "--output", "whole", fault=SMALL_WINDOWS).succeeded()
     job = (*BULK, "--output", "out", "--resume")
@@ -115,7 +115,7 @@ def test_fault_35_bulk_translation_is_killed(folder: Folder, translate: Translat
     assert output == (folder.path / "whole").read_bytes()
     assert output.count(b"\n") == number
     assert list(folder.path.glob("out.*")) == []
-    # Starting it once more in a loop does no harm.
+    # Running the command again does no harm.
     assert "already there" in translate(*job).succeeded().err
 
 
