@@ -14,10 +14,9 @@ import numpy.typing as npt
 
 from nmt.check.finding import Finding, share
 from nmt.data.corpus import corpus_name
-from nmt.data.prepare import Prepared
+from nmt.data.prepare import Int64s, Prepared
 
 Float64s = npt.NDArray[np.float64]
-Int64s = npt.NDArray[np.int64]
 
 _MIN_PAIRS = 50  # with fewer, a correlation says little
 _BLOCK_PAIRS = 200

@@ -20,10 +20,8 @@ from nmt.data.filters import (
     TOO_LONG,
     FilterReport,
 )
-from nmt.data.prepare import Prepared
+from nmt.data.prepare import Int64s, Prepared
 from nmt.data.tokenizer import Tokenizer, Tokenizers
-
-Int64s = npt.NDArray[np.int64]
 
 _ROWS_AT_ONCE = 10_000
 _MANY_DROPPED = 0.1

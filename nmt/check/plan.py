@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from nmt.config.schema import Config
 from nmt.data.batching import BatchOrder
-from nmt.data.prepare import Prepared
+from nmt.data.prepare import Int64s, Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.model.size import num_parameters
-
-Int64s = npt.NDArray[np.int64]
 
 _SAMPLED_PAIRS = 1000
 

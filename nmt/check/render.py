@@ -11,6 +11,7 @@ from rich.text import Text
 from nmt.check import corpora
 from nmt.check.run import Report
 from nmt.config.schema import Config
+from nmt.data.filters import percent
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _BAR = 16
@@ -40,7 +41,7 @@ def _corpora(report: Report, langs: tuple[str, str]) -> Table:
                 f"{one.read - one.kept:,}",
                 f"{one.src_tokens:,}",
                 f"{one.tgt_tokens:,}",
-                _percent(one.src_unknown + one.tgt_unknown, one.src_tokens + one.tgt_tokens),
+                percent(one.src_unknown + one.tgt_unknown, one.src_tokens + one.tgt_tokens),
             )
     return table
 
@@ -168,10 +169,6 @@ def _bar(part: float) -> str:
     """Draw a bar in eighths of a character, at least one eighth unless `part` is 0."""
     eighths = max(round(part * _BAR * 8), 1 if part else 0)
     return ("█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8]).rstrip()
-
-
-def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / max(whole, 1):.2f} %"
 
 
 def _bytes(number: int) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from nmt.check.finding import Finding
@@ -20,14 +19,12 @@ from nmt.check.plan import Plan, shape
 from nmt.check.subject import Subject
 from nmt.config.schema import Config
 from nmt.data.batching import Batch, BatchOrder, batches, collate
-from nmt.data.prepare import Prepared
+from nmt.data.prepare import Int64s, Prepared
 from nmt.device import autocast, is_out_of_memory, memory_bytes
 from nmt.errors import TrainingError
 from nmt.training.learner import Learner
 from nmt.training.run import BYTES_PER_PARAMETER
 from nmt.training.schedule import learning_rate
-
-Int64s = npt.NDArray[np.int64]
 
 _SECONDS = 60.0  # for all steps together; a step in progress is finished
 _PARTS = (8, 4, 2, 1)  # of the largest batch, so that the next part can be predicted

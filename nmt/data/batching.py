@@ -13,10 +13,9 @@ from torch import Tensor
 
 from nmt.config.schema import Config
 from nmt.data.prefetch import prefetch
-from nmt.data.prepare import Prepared
+from nmt.data.prepare import Int64s, Prepared
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 
-Int64s = npt.NDArray[np.int64]
 Ids = Sequence[int] | npt.NDArray[np.int32]
 
 _BATCHES_AHEAD = 8

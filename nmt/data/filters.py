@@ -88,8 +88,8 @@ class FilterReport:
             cells += [
                 f"{corpus.kept:,}",
                 f"{corpus.src_tokens:,} + {corpus.tgt_tokens:,}",
-                f"{_percent(corpus.src_unknown, corpus.src_tokens)} + "
-                f"{_percent(corpus.tgt_unknown, corpus.tgt_tokens)}",
+                f"{percent(corpus.src_unknown, corpus.src_tokens)} + "
+                f"{percent(corpus.tgt_unknown, corpus.tgt_tokens)}",
             ]
             if controls:
                 cells.append(_cell(corpus.tallies.get(CONTROL_CHARACTERS)))
@@ -103,7 +103,8 @@ def _cell(tally: Tally | None) -> str:
     return f"{tally.count:,} (first: line {tally.first_line})"
 
 
-def _percent(part: int, whole: int) -> str:
+def percent(part: int, whole: int) -> str:
+    """Format a fraction such as `0.04 %`."""
     return f"{100 * part / max(whole, 1):.2f} %"
 
 

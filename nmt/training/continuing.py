@@ -140,15 +140,9 @@ def _is_among(key: str, names: set[str]) -> bool:
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     """Flatten nested dicts and lists into one dict with dotted keys."""
-    children = (
-        value.items()
-        if isinstance(value, dict)
-        else enumerate(value)
-        if isinstance(value, list)
-        else None
-    )
-    if children is None:
+    if not isinstance(value, dict | list):
         return {prefix: value}
+    children = value.items() if isinstance(value, dict) else enumerate(value)
     return {
         key: leaf
         for name, child in children

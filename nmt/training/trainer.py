@@ -95,9 +95,9 @@ class Trainer:
         self.config, self.run = config, run
         self.tokenizers, self.train_data = tokenizers, train_data
         self.device = choose_device(config.train.device)
-        self.learner = Learner(config, tokenizers, self.device, self._say)
+        self.learner = Learner(config, tokenizers, self.device, console.say)
         self.validator = (
-            Validator(config, tokenizers, valid_data, self.device, self._say)
+            Validator(config, tokenizers, valid_data, self.device, console.say)
             if valid_data
             else None
         )
@@ -243,7 +243,9 @@ class Trainer:
             f"pairs, the first {origins}. "
         )
         if config.on_nonfinite == "skip" and skipped <= config.max_skipped:
-            self._say(f"{what}It is skipped ({skipped} of at most {config.max_skipped} in a row)")
+            self.console.say(
+                f"{what}It is skipped ({skipped} of at most {config.max_skipped} in a row)"
+            )
             return
         self.saver.wait()
         last = checkpoint.list_checkpoints(self.run)
@@ -352,7 +354,7 @@ class Trainer:
         return math.isfinite(value) and not self._is_better(other, value)
 
     def _resume(self) -> None:
-        newest = checkpoint.newest_intact(self.run, self._say)
+        newest = checkpoint.newest_intact(self.run, self.console.say)
         if newest is None:
             return
         state = checkpoint.read_state(newest.path)
@@ -375,10 +377,7 @@ class Trainer:
         self._saved_only_to_resume = newest.only_to_resume
         # `train` has already announced the newest one.
         if newest != checkpoint.list_checkpoints(self.run)[-1]:
-            self._say(f"{self.run}: resuming from step {self.progress.step} instead")
-
-    def _say(self, text: str) -> None:
-        self.console.say(text)
+            self.console.say(f"{self.run}: resuming from step {self.progress.step} instead")
 
 
 def _exp(value: float) -> float:
