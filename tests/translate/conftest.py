@@ -112,7 +112,7 @@ def model(tokenizer: Tokenizer) -> TrainedModel:
 def any_model(
     request: pytest.FixtureRequest, tokenizer: Tokenizer, model: TrainedModel
 ) -> TrainedModel:
-    """One model of each kind."""
+    """Return a model of each kind in turn."""
     if request.param == "transformer":
         return model
     return _make_model(tokenizer, seed=1, kind=request.param)
@@ -135,13 +135,13 @@ def other_lines() -> list[str]:
 
 @pytest.fixture(scope="session")
 def sentences() -> Callable[..., list[str]]:
-    """Callable with (number, seed, longest)."""
+    """Return a function (number, seed, longest=12) that returns random sentences."""
     return _sentences
 
 
 @pytest.fixture(scope="session")
 def make_model() -> Callable[..., TrainedModel]:
-    """Callable with (tokenizer, seed, **keys of the `model` section)."""
+    """Return a function (tokenizer, seed, **keys of the `model` section) that trains a model."""
     return _make_model
 
 

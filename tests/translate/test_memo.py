@@ -13,7 +13,7 @@ def test_recently_used_lines_are_cached() -> None:
     assert memo.find("abcd") == {"a": 1, "c": 3, "d": 4}
     memo.use({"eee": 5})
     assert memo.find(["a", "c", "d", "eee"]) == {"d": 4, "eee": 5}
-    # Longer than the whole cache.
+    # One line as large as the cache.
     memo.use({"ffffff": 6})
     assert memo.find(["d", "eee", "ffffff"]) == {}
     memo.use({"a": 1, "b": 2, "c": 3})
