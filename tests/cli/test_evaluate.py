@@ -20,6 +20,13 @@ def out_of(result: Result) -> str:
     return result.stdout_bytes.decode("utf-8")
 
 
+def sacrebleu_text(hyp: Path, *refs: Path) -> str:
+    """Return the scores that sacreBLEU's own command prints."""
+    command = [sys.executable, "-m", "sacrebleu", *refs, "-i", hyp, "--format", "text"]
+    command += ["--metrics", "bleu", "chrf", "ter"]
+    return subprocess.run(command, capture_output=True, check=True).stdout.decode()
+
+
 @pytest.fixture
 def src(trained_run: Path) -> Path:
     return trained_run.parent / "test.src"
@@ -36,14 +43,8 @@ def test_scores_of_a_model_equal_those_of_sacrebleu(
     hyp = tmp_path / "hyp"
     out = out_of(run_nmt("evaluate", trained_run, "--src", src, "--ref", ref, "--ref", src,
                          "--metrics", "bleu,chrf,ter", "--output", hyp))  # fmt: skip
-    command = [sys.executable, "-m", "sacrebleu", str(ref), str(src), "-i", str(hyp)]
-    theirs = subprocess.run(
-        [*command, "--metrics", "bleu", "chrf", "ter", "--format", "text"],
-        capture_output=True,
-        check=True,
-    ).stdout.decode()
     assert [line.strip() for line in out.split("\n")] == [
-        line.strip() for line in theirs.split("\n")
+        line.strip() for line in sacrebleu_text(hyp, ref, src).split("\n")
     ]
     translated = run_nmt("translate", trained_run, src)
     assert hyp.read_bytes() == translated.stdout_bytes
@@ -97,11 +98,7 @@ def test_a_byte_order_mark_counts_as_text_as_in_sacrebleu(tmp_path: Path, marked
         (tmp_path / name).write_text(text, encoding="utf-8")
     hyp, ref = tmp_path / "hyp", tmp_path / "ref"
     result = run_nmt("evaluate", "--hyp", hyp, "--ref", ref, "--metrics=bleu,chrf,ter")
-    command = [sys.executable, "-m", "sacrebleu", str(ref), "-i", str(hyp), "--format", "text"]
-    theirs = subprocess.run(
-        [*command, "--metrics", "bleu", "chrf", "ter"], capture_output=True, check=True
-    ).stdout.decode()
-    assert out_of(result).split() == theirs.split()
+    assert out_of(result).split() == sacrebleu_text(hyp, ref).split()
     assert "byte-order mark" in result.stderr
 
 
