@@ -17,10 +17,9 @@ from typing import get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner, Result
 
+from command import run_nmt
 from nmt import __version__
-from nmt.cli import app
 from nmt.errors import DataError
 from nmt.evaluation.metrics import EvaluateOptions, Score, evaluate
 from nmt.parsing.brackets import Comparison, Status, bootstrap, compare, read_references
@@ -508,20 +507,18 @@ def test_references_must_be_one_file_of_trees() -> None:
             score([LOW, LOW], [LOW, bad])
 
 
-def run_nmt(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
-
-
 def test_the_command(tmp_path: Path) -> None:
     (tmp_path / "hyp").write_text(f"{linearise(parse_tree(HIGH))}\n", "utf-8")
     (tmp_path / "ref").write_text(f"(TOP {LOW})\n", "utf-8")
     files = ["--hyp", tmp_path / "hyp", "--ref", tmp_path / "ref"]
-    result = run_nmt(*files, "--metrics", "bracket-f1", "--json")
+    result = run_nmt("evaluate", *files, "--metrics", "bracket-f1", "--json")
     assert result.exit_code == 0, result.stderr
     [output] = json.loads(result.stdout)
     assert output["metric"] == "bracket-f1"
     assert output["numbers"]["recall"] == pytest.approx(100 * 6 / 7)
-    swapped = run_nmt("--ref", tmp_path / "hyp", "--hyp", tmp_path / "ref", "--metrics=bracket-f1")
+    swapped = run_nmt(
+        "evaluate", "--ref", tmp_path / "hyp", "--hyp", tmp_path / "ref", "--metrics=bracket-f1"
+    )
     assert swapped.exit_code == 3
     assert "nmt treebank" in swapped.stderr
 
@@ -532,13 +529,13 @@ def test_the_command_with_a_parameter_file(tmp_path: Path) -> None:
     (tmp_path / "my.prm").write_text("LABELED 0\nDELETE_LABEL S1\nCUTOFF_LEN 1\n", "utf-8")
     files = ["--hyp", tmp_path / "hyp", "--ref", tmp_path / "ref", "--json"]
     given = [*files, "--evalb-params", tmp_path / "my.prm"]
-    result = run_nmt(*given, "--metrics", "bracket-f1")
+    result = run_nmt("evaluate", *given, "--metrics", "bracket-f1")
     assert result.exit_code == 0, result.stderr
     [output] = json.loads(result.stdout)
     assert output["score"] == 100
     assert output["numbers"]["len1_f1"] == 0  # the sentence is longer
     assert re.search(r"\|params:my\.prm-[0-9a-f]{8}\|", output["signature"])
-    wrong = run_nmt(*given, "--metrics", "bleu")
+    wrong = run_nmt("evaluate", *given, "--metrics", "bleu")
     assert (wrong.exit_code, wrong.stdout) == (2, "")
     assert "--evalb-params is for bracket-f1" in wrong.stderr
 
@@ -549,7 +546,7 @@ def test_references_are_checked_before_a_model_translates(
     monkeypatch.setattr(
         "nmt.cli.evaluation._translated", lambda *arguments: pytest.fail("translation started")
     )
-    result = run_nmt(trained_run, "--metrics", "bracket-f1")
+    result = run_nmt("evaluate", trained_run, "--metrics", "bracket-f1")
     assert result.exit_code == 3
     assert "line 1 of the reference is not a tree" in result.stderr
 
@@ -561,7 +558,7 @@ def test_a_model_on_its_test_set(trained_run: Path, tmp_path: Path) -> None:
     trees = [f"(S {' '.join(f'(NN {word})' for word in line)})\n" for line in words]
     (tmp_path / "ref").write_text("".join(trees), "utf-8")
     given = ["--src", src, "--ref", tmp_path / "ref", "--metrics", "bracket-f1", "--json"]
-    result = run_nmt(trained_run, *given)
+    result = run_nmt("evaluate", trained_run, *given)
     assert result.exit_code == 0, result.stderr
     [output] = json.loads(result.stdout)
     assert output["numbers"]["sentences"] == 30
