@@ -15,7 +15,7 @@ from nmt.data.filters import percent
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _BAR = 16
-_BUSY = 1.5  # running processes per core; the preparation itself makes it 1
+_BUSY = 1.5  # running processes per core; nmt check itself makes it 1
 
 
 def render(report: Report, config: Config) -> Iterator[RenderableType]:
@@ -79,18 +79,18 @@ def _text_figures(report: Report, langs: tuple[str, str]) -> Table:
     )
     for name, alignments in report.alignment.items():
         for one in alignments:
-            related = "" if one.correlation is None else f"correlation {one.correlation:.2f}, "
+            correlated = "" if one.correlation is None else f"correlation {one.correlation:.2f}, "
             table.add_row(
-                f"{name} sides",
+                f"{name} lengths",
                 (f"{one.corpus}: " if len(alignments) > 1 else "")
-                + f"{tgt_lang}/{src_lang} {one.ratio:.2f} tokens, {related}"
+                + f"{one.ratio:.2f} {tgt_lang} per {src_lang} token, {correlated}"
                 f"{one.outliers:,} pairs with unlikely lengths",
             )
     repeated = report.duplicates
     table.add_row(
         "repeated",
         f"{repeated.pairs:,} pairs; {repeated.ambiguous:,} sources with several targets; "
-        f"{repeated.copies:,} pairs with equal sides",
+        f"{repeated.copies:,} pairs with identical sides",
     )
     for name, overlap in report.overlap.items():
         table.add_row(

@@ -28,7 +28,7 @@ _SMALLER_MODELS = [
 _USUAL_WARM_UP = 10  # training steps per warm-up step
 
 # Rule of thumb: the smaller the text, the smaller the vocabulary, since rare pieces are hardly
-# learnt (Sennrich and Zhang 2019; Gowda and May 2020).
+# trained (Sennrich and Zhang 2019; Gowda and May 2020).
 _UNREACHED = 0.95
 _USUAL_VOCABULARY = 8000
 # Multi30k uses 98 % of 6,000 pieces and 58 % of 50,000, few of those five times; the demo corpus
@@ -72,7 +72,7 @@ def epochs(subject: Subject) -> Iterator[Finding]:
 
 
 def warm_up(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding if the warm-up is not over before training ends."""
+    """Yield a finding if the warm-up lasts until training ends."""
     train = subject.config.train
     if train.warmup_steps < train.max_steps:
         return
@@ -82,9 +82,9 @@ def warm_up(subject: Subject) -> Iterator[Finding]:
         "warning",
         "warm-up",
         "train.warmup_steps",
-        f"the warm-up of {train.warmup_steps:,} steps is not shorter than training, which has "
+        f"the warm-up takes {train.warmup_steps:,} steps, but training ends after "
         f"{train.max_steps:,}: the learning rate rises to {reached:.0f} % of its peak and never "
-        f"falls; a tenth is usual, train.warmup_steps={usual}",
+        f"decays; a tenth of the steps is usual, train.warmup_steps={usual}",
     )
 
 

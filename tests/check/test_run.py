@@ -404,7 +404,7 @@ def test_training_prints_findings_before_it_starts(write: Write) -> None:
     first = run_nmt(*command)
     assert first.exit_code == 0, first.output
     assert first.stdout == ""
-    warning = "warning: train.warmup_steps: the warm-up of 50 steps is not shorter"
+    warning = "warning: train.warmup_steps: the warm-up takes 50 steps"
     assert first.stderr.index(warning) < first.stderr.index("step      2")
     # A resumed run does not repeat them.
     again = run_nmt(*command, "train.max_steps=3")
