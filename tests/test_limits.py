@@ -110,7 +110,11 @@ def test_no_number_is_too_large_for_a_message(
         ("--length-penalty", 10),
     ],
 )
-def test_options_have_the_same_limits(tmp_path: Path, option: str, limit: int) -> None:
+def test_options_have_the_same_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, limit: int
+) -> None:
+    # With 1024 threads, all later tests in this process would take far longer.
+    monkeypatch.setattr("torch.set_num_threads", lambda number: None)
     for value in (limit + 1, 10**19, -(10**19)):
         result = run_nmt("translate", tmp_path, option, value)
         assert result.exit_code == 2

@@ -21,6 +21,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import forked
 from nmt.runs import checkpoint, layout, manifest
 from tiny import config_text, write_corpus
 
@@ -72,23 +73,25 @@ class Folder:
         self.write("train.src", src)
         self.write("train.tgt", tgt)
 
-    def start(self, *arguments: str, fault: str = "", **options: Any) -> subprocess.Popen[bytes]:
-        """Start a command.
+    def start(self, *arguments: str, fault: str = "", **options: Any) -> forked.Process:
+        """Start a command in a forked process.
 
         Args:
             arguments: arguments of `nmt`.
             fault: Python code that the process runs first.
-            options: options of `subprocess.Popen`; `env` is added to the environment.
+            options: options of `forked.Process`; `env` is added to the environment. With
+                `prefix` (a command that runs the command), `preexec_fn`, or a PYTHONPATH in
+                `env`, it is a new process, and these are options of `subprocess.Popen`.
         """
-        code = f"{textwrap.dedent(fault)}\nfrom nmt.cli import app\napp(prog_name='nmt')"
-        own = {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-        options["env"] = os.environ | own | options.get("env", {})
-        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        code = f"{textwrap.dedent(fault)}\n{forked.COMMAND}"
+        added = {"OMP_NUM_THREADS": "1", "COLUMNS": "200"} | options.get("env", {})
+        options = {"cwd": self.path} | options | {"env": os.environ | added}
         prefix = options.pop("prefix", [])
-        return subprocess.Popen(
-            [*prefix, sys.executable, "-c", code, *arguments],
-            **({"cwd": self.path} | pipes | options),
-        )
+        if not (prefix or "preexec_fn" in options or "PYTHONPATH" in added):
+            return forked.Process(code, *arguments, **options)
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        command = [*prefix, sys.executable, "-c", code, *arguments]
+        return subprocess.Popen(command, **(pipes | options))
 
     def nmt(
         self, *arguments: str, fault: str = "", text: str | bytes = b"", **options: Any
