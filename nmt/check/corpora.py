@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.check.finding import Finding, Severity, share
-from nmt.config.corpora import AnyCorpus, FilesCorpus
+from nmt.config.corpora import AnyCorpus
 from nmt.config.schema import DataConfig
 from nmt.data.corpus import INVALID_UTF8, origin
 from nmt.data.filters import (
@@ -202,7 +202,7 @@ def overlap(train: Prepared, in_train: Sentences, held_out: Prepared) -> Overlap
         if example is None and matches.any():
             row = int(matches.argmax())
             copy = int((theirs == mine[row]).argmax())
-            example = _place(held_out, row, side), _place(train, copy, side)
+            example = held_out.origin(row, side), train.origin(copy, side)
     return Overlap(len(held_out), int(src.sum()), int(tgt.sum()), int(pairs.sum()), example)
 
 
@@ -392,8 +392,8 @@ class _Usage:
             if examples:
                 break
         return {
-            unit: _place(
-                prepared, next(r for r, t in zip(rows, texts, strict=True) if unit in t), side
+            unit: prepared.origin(
+                next(row for row, text in zip(rows, texts, strict=True) if unit in text), side
             )
             for unit in examples
         }
@@ -432,16 +432,6 @@ def vocabulary_findings(
                 f"{share(unknown, tokens)} {'source' if side == 'src' else 'target'} tokens are "
                 f"unknown: {listing}; {way_out}",
             )
-
-
-def _place(prepared: Prepared, row: int, side: int) -> str:
-    """Return the place of one side of a row, 0 being the source side, as `file:line`."""
-    place = prepared.origin(row)
-    ends = np.cumsum(prepared.corpus_sizes)
-    corpus = prepared.corpora[int(np.searchsorted(ends, row, side="right"))]
-    if side and isinstance(corpus, FilesCorpus):
-        return corpus.tgt + place.removeprefix(corpus.src)
-    return place
 
 
 def _chunks(rows: int) -> Iterator[range]:

@@ -117,9 +117,10 @@ def corpus_name(corpus: AnyCorpus) -> str:
             return Path(_location(corpus)).name
 
 
-def origin(corpus: AnyCorpus, line: int) -> str:
-    """Return the location of a pair as `file:line`; with two files, that of the source side."""
-    return f"{corpus.src if isinstance(corpus, FilesCorpus) else _location(corpus)}:{line}"
+def origin(corpus: AnyCorpus, line: int, side: int = 0) -> str:
+    """Return the location of one side of a pair, 0 being the source side, as `file:line`."""
+    paths = (corpus.src, corpus.tgt) if isinstance(corpus, FilesCorpus) else [_location(corpus)] * 2
+    return f"{paths[side]}:{line}"
 
 
 def files_of(corpus: AnyCorpus) -> list[Path]:

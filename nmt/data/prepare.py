@@ -111,10 +111,10 @@ class Prepared:
         texts = self._table.select(["src", "tgt"]).take(rows)
         return texts["src"].to_pylist(), texts["tgt"].to_pylist()
 
-    def origin(self, row: int) -> str:
-        """Return where a row comes from, as `file:line`."""
+    def origin(self, row: int, side: int = 0) -> str:
+        """Return where one side of a row comes from, 0 being the source side, as `file:line`."""
         corpus = self.corpora[self._table["corpus"][int(row)].as_py()]
-        return origin(corpus, self._table["line"][int(row)].as_py())
+        return origin(corpus, self._table["line"][int(row)].as_py(), side)
 
 
 class _Lists:
