@@ -90,7 +90,7 @@ def test_averaging_is_refused_during_training(make_config: MakeConfig, tiny_run:
     run = tiny_run().train(make_config(**KEYS))
     with (
         layout.locked(run.path),
-        pytest.raises(FileError, match=r"is running in it; .*or stop it"),
+        pytest.raises(FileError, match=r"is training in it; .*or stop it"),
     ):
         average(run)
     assert not (run.path / "averaged").exists()
