@@ -162,11 +162,13 @@ class Process:
         self.wait()
 
 
-def run(code: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run code to its end, as `subprocess.run` with captured text; arguments as of `Process`."""
-    process = Process(code, *arguments, **({"stdin": subprocess.DEVNULL} | options))
+def run(
+    code: str, *arguments: str, data: bytes = b"", **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run code with `data` as standard input to its end; other arguments as of `Process`."""
+    process = Process(code, *arguments, **options)
     try:
-        out, err = process.communicate()
+        out, err = process.communicate(data)
     finally:
         process.kill()
     assert process.returncode is not None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
+import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import forked
 from tiny import write_phrasebook
 
 ROOT = Path(__file__).parents[1]
@@ -57,18 +57,29 @@ def test_the_readme_has_the_expected_commands() -> None:
     ]
 
 
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run `nmt …`, `nmt … < FILE` or `echo TEXT | nmt …` in a folder."""
+    text, _, command = command.rpartition("|")
+    words = shlex.split(command)
+    if text:
+        data = shlex.split(text)[1].encode() + b"\n"
+    elif "<" in words:
+        data = (folder / words.pop()).read_bytes()
+        words.pop()
+    else:
+        data = b""
+    assert words.pop(0) == "nmt"
+    return forked.run(forked.COMMAND, *words, data=data, cwd=folder)
+
+
 def test_the_commands_work(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     for split, name in (("train", "train"), ("valid", "val"), ("test", "test_2016_flickr")):
         write_phrasebook(tmp_path / name, split, 60)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
     for command in readme_commands():
         if "--test-set" in command:  # needs the network
             continue
-        done = subprocess.run(
-            ["bash", "-c", runnable(command)], cwd=tmp_path, env=env, capture_output=True, text=True
-        )
+        done = run(runnable(command), tmp_path)
         assert done.returncode == 0, f"{runnable(command)}\n{done.stderr}"
         silent = re.search("nmt (train|export|report|attend)", command)
         assert done.stdout or silent, command
@@ -80,8 +91,7 @@ def test_the_python_example_works(trained_run: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     code = code.replace('"runs/demo"', repr(str(trained_run)))
     code = code.replace('{"train.max_steps": 200}', repr(TINY.split()))
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = forked.run(code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.rstrip("\n").split("\n")) == 6
     assert (tmp_path / "runs" / "short" / "config.yaml").is_file()

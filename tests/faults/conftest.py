@@ -80,14 +80,14 @@ class Folder:
             arguments: arguments of `nmt`.
             fault: Python code that the process runs first.
             options: options of `forked.Process`; `env` is added to the environment. With
-                `prefix` (a command that runs the command), `preexec_fn`, or a PYTHONPATH in
-                `env`, it is a new process, and these are options of `subprocess.Popen`.
+                `prefix` (a command that runs the command) or `preexec_fn`, it is a new process,
+                and these are options of `subprocess.Popen`.
         """
         code = f"{textwrap.dedent(fault)}\n{forked.COMMAND}"
         added = {"OMP_NUM_THREADS": "1", "COLUMNS": "200"} | options.get("env", {})
         options = {"cwd": self.path} | options | {"env": os.environ | added}
         prefix = options.pop("prefix", [])
-        if not (prefix or "preexec_fn" in options or "PYTHONPATH" in added):
+        if not prefix and "preexec_fn" not in options:
             return forked.Process(code, *arguments, **options)
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         command = [*prefix, sys.executable, "-c", code, *arguments]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 
@@ -52,6 +51,14 @@ def test_fault_02_resume_without_the_random_state_differs(whole: Folder) -> None
     assert not same(whole.tensors(12, "other"), whole.tensors(12, "whole"))
 
 
+# Training processes of --verify-resume are new and would not have the fault; this forks them.
+FORK = """
+import multiprocessing
+_get_context = multiprocessing.get_context
+multiprocessing.get_context = lambda method=None: _get_context("fork")
+"""
+
+
 def test_fault_02_verify_resume(whole: Folder) -> None:
     """`--verify-resume` succeeds, and fails if the random state is not restored."""
     command = ["train", "tiny.yaml", *SETTINGS, "train.max_steps=9", "--verify-resume", "8"]
@@ -59,12 +66,8 @@ def test_fault_02_verify_resume(whole: Folder) -> None:
     assert done.out.startswith(
         b"identical: 8 uninterrupted steps, and 8 stopped after steps 2 and 5"
     )
-    # Each training run is a new process, so sitecustomize.py injects the fault.
-    whole.write(
-        "sitecustomize.py",
-        "import nmt.training.learner as l; l._restore_random_state = lambda *args: None",
-    )
-    failed = whole.nmt(*command, env={"PYTHONPATH": python_path(whole)})
+    fault = "import nmt.training.learner as l; l._restore_random_state = lambda *args: None"
+    failed = whole.nmt(*command, fault=FORK + fault)
     failed.refused(5, "resuming is not exact", "the loss of step 3 is")
     assert failed.out == b""
 
@@ -74,24 +77,16 @@ def test_fault_02_verify_resume_compares_checkpoints_and_scores(folder: Folder) 
     valid = "data.valid={src: train.src, tgt: train.tgt}"
     average = ["train.average=last", "train.average_count=2", valid]
     command = ["train", "tiny.yaml", *average, "train.max_steps=9", "--verify-resume", "9"]
-    assert folder.nmt(*command).succeeded().out.startswith(b"identical: 9 uninterrupted steps")
-    folder.write("sitecustomize.py", "import nmt.runs.retention as r; r.regular = list")
-    failed = folder.nmt(*command, env={"PYTHONPATH": python_path(folder)})
+    done = folder.nmt(*command, fault=FORK).succeeded()
+    assert done.out.startswith(b"identical: 9 uninterrupted steps")
+    fault = "import nmt.runs.retention as r; r.regular = list"
+    failed = folder.nmt(*command, fault=FORK + fault)
     failed.refused(5, "resuming is not exact", "the checkpoints kept and their scores are")
 
 
-def python_path(folder: Folder) -> str:
-    """Return a PYTHONPATH that starts with the folder, so that sitecustomize.py is imported."""
-    return os.pathsep.join([str(folder.path), os.environ.get("PYTHONPATH", "")])
-
-
 def test_fault_02_verify_resume_reports_the_signal_that_killed_a_run(folder: Folder) -> None:
-    folder.write(
-        "sitecustomize.py",
-        before_call(2, "nmt.training.learner:batch_loss", send(signal.SIGKILL)),
-    )
-    command = ["train", "tiny.yaml", "--verify-resume", "4"]
-    killed = folder.nmt(*command, env={"PYTHONPATH": python_path(folder)})
+    fault = FORK + before_call(2, "nmt.training.learner:batch_loss", send(signal.SIGKILL))
+    killed = folder.nmt("train", "tiny.yaml", "--verify-resume", "4", fault=fault)
     killed.refused(137, "the training run straight failed")
 
 
