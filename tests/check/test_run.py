@@ -14,7 +14,8 @@ import pytest
 import torch
 from typer.testing import Result
 
-from command import run_nmt, start_nmt
+import forked
+from command import run_nmt
 from nmt.data.batching import Batch
 from nmt.model.network import Network
 from nmt.training import learner, loss
@@ -380,14 +381,14 @@ def test_an_empty_validation_set_is_an_error(write: Write, check: Callable[..., 
 @pytest.mark.parametrize("activity", ["reading for the tokenizer", "taking a few training"])
 def test_ctrl_c_stops_the_check_at_once(write: Write, activity: str) -> None:
     large = ["model.d_model=512", "model.d_ff=2048"]
-    checking = start_nmt("check", "clean.yaml", *large, text=True)
+    checking = forked.Process(forked.COMMAND, "check", "clean.yaml", *large)
     assert checking.stderr is not None
     try:
-        for line in iter(checking.stderr.readline, ""):
-            if line.startswith(activity):
+        for line in iter(checking.stderr.readline, b""):
+            if line.decode("utf-8").startswith(activity):
                 checking.send_signal(signal.SIGINT)
                 break
-        out, err = checking.communicate(timeout=60)
+        out, err = (text.decode("utf-8") for text in checking.communicate(timeout=60))
     finally:
         checking.kill()
     assert checking.returncode == 130, err

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from command import run_nmt, start_nmt
+import forked
+from command import run_nmt
 from nmt.config.load import load_config
 from nmt.config.models import MODELS
 from nmt.config.schema import Config
@@ -37,10 +38,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_train_end_to_end_in_the_default_directory(folder: Path) -> None:
     """In another process: nothing on stdout, no traceback, exit code 0."""
-    training = start_nmt("train", "tiny.yaml", "train.seed=7", text=True)
-    out, err = training.communicate()
+    training = forked.run(forked.COMMAND, "train", "tiny.yaml", "train.seed=7")
+    err = training.stderr
     assert training.returncode == 0, err
-    assert out == ""
+    assert training.stdout == ""
     assert "train step      4  loss " in err
     assert "valid step      4  loss" in err
     assert "\x1b" not in err
@@ -96,14 +97,14 @@ def test_the_same_command_resumes_after_a_signal(
     folder: Path, number: signal.Signals, code: int
 ) -> None:
     command = ["train", "tiny.yaml", "train.max_steps=100000", "train.save_every=100000"]
-    training = start_nmt(*command, text=True)
+    training = forked.Process(forked.COMMAND, *command)
     assert training.stderr is not None
     try:
-        for line in iter(training.stderr.readline, ""):
-            if line.startswith("train step      3 "):
+        for line in iter(training.stderr.readline, b""):
+            if line.startswith(b"train step      3 "):
                 training.send_signal(number)
                 break
-        _, err = training.communicate(timeout=60)
+        err = training.communicate(timeout=60)[1].decode("utf-8")
     finally:
         training.kill()
     assert training.returncode == code, err
