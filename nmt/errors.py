@@ -1,7 +1,7 @@
 """Errors that are shown to the user, with their exit codes.
 
-Every message names the file, line or key that it is about, and says what to do. Any other
-exception is a bug in this program and keeps its traceback.
+Every message names the file, line or key and the way out. Any other exception is a bug in nmt and
+keeps its traceback.
 """
 
 from __future__ import annotations

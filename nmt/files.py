@@ -356,7 +356,7 @@ def refuse_inside(output: Path, folder: Path) -> None:
 
 
 def _identity(path: Path | None, standard: Any) -> tuple[int, int] | str | None:
-    """Return what identifies a file: device and inode, or the real path if it does not exist.
+    """Return a file's identity: device and inode, or the real path if it does not exist.
 
     Returns:
         None for pipes, terminals and devices, which may be input and output at once.

@@ -91,7 +91,7 @@ _SYNONYMS = {
 
 
 def explain(error: Any, path: str, origins: dict[str, str]) -> str:
-    """Return a message that says where and what an error is, and how to fix it.
+    """Return a message with the key, the problem and the way out.
 
     Args:
         error: one of `ValidationError.errors()`.
@@ -113,7 +113,7 @@ def explain(error: Any, path: str, origins: dict[str, str]) -> str:
 
 
 def _message(error: Any, key: str) -> str:
-    """Return what is wrong with the value of a key and how to fix it."""
+    """Return the problem with a key and the way out."""
     value, word = error.get("input"), error["type"].partition("_")[0]
     match error["type"]:
         case "extra_forbidden":
@@ -138,7 +138,7 @@ def requirement(error: Any) -> str:
 
 
 def _wrong_type(wanted: str, loc: tuple[Any, ...], value: Any) -> str:
-    """Return what type a key takes and what its value is."""
+    """Return the type that a key needs, and a description of its value."""
     if wanted == "a section":
         wanted += f", with keys such as {', '.join([*_section(loc).model_fields][:3])}"
     needs_quotes = (

@@ -354,7 +354,7 @@ def bootstrap_seed() -> str:
 
 
 def signature(samples: int | None, parameters: EvalbParameters = COLLINS) -> str:
-    """Return the signature of a score: what others need to reproduce it."""
+    """Return the signature of a score: the settings needed to reproduce it."""
     drawn = f"bs:{samples}|seed:{bootstrap_seed()}|" if samples else ""
     return f"nrefs:1|{drawn}params:{parameters.name}|repair:yes|version:nmt-{__version__}"
 

@@ -256,7 +256,7 @@ def parse_linearised(line: str) -> tuple[Tree, bool]:
     """Read a linearised tree, repairing brackets that do not match.
 
     A span gets the label of its opening bracket. If the brackets balance, each closing bracket
-    closes the innermost open one, whatever its label. Otherwise labels show what is missing: a
+    closes the innermost open one, whatever its label. Otherwise labels tell which are missing: a
     closing bracket also closes all brackets inside the one it names, and is dropped if none of that
     name is open; one without a label closes the innermost. Brackets still open end with the line,
     and brackets around nothing are dropped. (Vinyals et al. 2015 only balance the brackets, by

@@ -31,16 +31,16 @@ def preparing(console: Console, stop: StopFlag) -> Iterator[Callable[[str, int],
     """
     last = ("", time.monotonic())
 
-    def report(what: str, pairs: int) -> None:
+    def report(activity: str, pairs: int) -> None:
         nonlocal last
         if stop.signum is not None:
             raise Interrupted("stopped while preparing; the same command starts again", stop.signum)
-        text = f"{what}: {pairs:,} pairs"
+        text = f"{activity}: {pairs:,} pairs"
         if status is not None:
             status.update(plain(text))
-        elif what != last[0] or time.monotonic() > last[1] + 5:
+        elif activity != last[0] or time.monotonic() > last[1] + 5:
             console.say(text)
-            last = (what, time.monotonic())
+            last = (activity, time.monotonic())
 
     if console.is_terminal:
         with console.status("preparing") as status:
@@ -99,9 +99,9 @@ class Monitor:
         self._figures = "  ".join(_FORMATS[name](value) for name, value in figures.items())
         self._progress.update(self._task, completed=step, description=self._figures)
 
-    def doing(self, what: str) -> None:
-        """Show an activity other than training next to the bar; empty for training itself."""
-        self._progress.update(self._task, description=what or self._figures)
+    def doing(self, activity: str) -> None:
+        """Show an activity next to the bar; an empty one shows the latest figures again."""
+        self._progress.update(self._task, description=activity or self._figures)
 
     def say(self, text: str) -> None:
         """Print a line of text."""

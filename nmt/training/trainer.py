@@ -237,14 +237,14 @@ class Trainer:
         config = self.config.train
         rows = [row for _, _, batch in group for row in batch.rows]
         origins = ", ".join(self.train_data.origin(int(row)) for row in rows[:3])
-        what = (
+        problem = (
             f"step {self.progress.step + 1}: the loss is {figures.loss / figures.tokens:.4g} and "
             f"the norm of the gradient {figures.grad_norm}, not finite; the batch has {len(rows)} "
             f"pairs, the first {origins}. "
         )
         if config.on_nonfinite == "skip" and skipped <= config.max_skipped:
             self.console.say(
-                f"{what}It is skipped ({skipped} of at most {config.max_skipped} in a row)"
+                f"{problem}It is skipped ({skipped} of at most {config.max_skipped} in a row)"
             )
             return
         self.saver.wait()
@@ -252,7 +252,7 @@ class Trainer:
         # After the warm-up, a resumed run cannot change its length.
         in_warmup = self.progress.step < config.warmup_steps
         raise TrainingError(
-            f"{what}The weights were not changed. Try a lower train.learning_rate, "
+            f"{problem}The weights were not changed. Try a lower train.learning_rate, "
             f"{'a longer train.warmup_steps ' if in_warmup else ''}or train.clip_norm=1.0; "
             + (f"the last checkpoint is {last[-1].path}" if last else "there is no checkpoint yet")
         )
