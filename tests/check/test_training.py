@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -135,3 +136,32 @@ def test_a_model_larger_than_the_memory_is_not_built(measure: Measure) -> None:
     assert (finding.severity, finding.kind, finding.about) == ("error", "memory", "model")
     assert result is None
     assert machine.sizes == []
+
+
+class NoFile:
+    """A path to a file that does not exist."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def read_text(self, encoding: str) -> str:
+        raise FileNotFoundError(self.path)
+
+    def write_text(self, text: str, encoding: str) -> int:
+        raise FileNotFoundError(self.path)
+
+
+def test_the_peak_of_memory_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("cpu")
+    training._reset_peak(device)
+    before = training._peak_bytes(device)
+    ones = torch.ones(25_000_000)
+    assert before + 50_000_000 < training._peak_bytes(device) < before + 500_000_000
+    del ones
+    # Without /proc it is the peak since the start of the process.
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "Path", NoFile)
+        assert "since its start" in training._reset_peak(device)
+        assert training._peak_bytes(device) >= before + 50_000_000
+        patch.setitem(sys.modules, "resource", None)
+        assert training._peak_bytes(device) == 0
