@@ -17,43 +17,47 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
-import torch
-
-from nmt.check.checks import before_training
 from nmt.config.load import load_config, make_config
 from nmt.config.schema import Config
 from nmt.config.search import search_options
-from nmt.console import Console
-from nmt.device import choose_device
-from nmt.errors import ConfigError
-from nmt.evaluation import metrics as scoring
+from nmt.errors import ConfigError, FileError
+from nmt.limits import useful_threads
 from nmt.progress import Advance
-from nmt.runs.exported import is_exported
-from nmt.runs.model import TrainedModel, load_model
-from nmt.training.run import train as train_run
-from nmt.translate.align import Aligner, Links
-from nmt.translate.attend import PairAttention, pair_attention
+from nmt.runs.exported import cannot_represent, is_exported
+from nmt.runs.parts import find_weights
+from nmt.translate.ct2_engine import CTranslate2Engine, require_ctranslate2
 from nmt.translate.engine import Engine
 from nmt.translate.score import PairScore, score_pairs
-from nmt.translate.torch_engine import Networks
 from nmt.translate.translator import Translation, Translator
-from nmt.translate.workers import CAN_FORK, Workers
+from nmt.translate.words import Links
 
-Warn = Callable[[str], object]
+if TYPE_CHECKING:  # these need torch, which takes a second to import
+    from nmt.console import Console
+    from nmt.evaluation.metrics import Score
+    from nmt.runs.model import TrainedModel
+    from nmt.translate.attend import PairAttention
+
+Log = Callable[[str], object]
+
+ENGINES = ("auto", "nmt", "ctranslate2")
+COMPUTE = ("auto", "float32", "bfloat16", "int8")
 
 
 def load(
     path: str | Path,
     *,
     ensemble: Sequence[str | Path] = (),
-    engine: str | None = None,
+    engine: str = "auto",
+    compute: str = "auto",
     device: str = "auto",
-    dtype: str = "float32",
     threads: int | None = None,
-    processes: int = 1,
+    parallel: int | None = None,
+    log: Log = lambda message: None,
 ) -> Model:
     """Load a model.
 
@@ -61,42 +65,141 @@ def load(
         path: a run directory, one checkpoint in it (`RUN/checkpoints/step-N`), or a model exported
             to CTranslate2.
         ensemble: further runs with the same tokenizers; their probabilities are averaged.
-        engine: `nmt` or `ctranslate2`; by default what the directory was made for.
+        engine: `nmt`, `ctranslate2`, or `auto`: on a CPU CTranslate2, which is faster, for all that
+            it can do, and nmt's own for the rest. A run is converted for CTranslate2 once, in
+            seconds, into the cache.
+        compute: `float32`, `bfloat16`, `int8` (CTranslate2 only), or `auto`: what an exported model
+            was exported for; int8 for a run whose validation showed that it costs at most 0.1 BLEU;
+            otherwise float32.
         device: `cpu`, `cuda`, `cuda:1`, or `auto`: a GPU if there is one.
-        dtype: arithmetic of nmt's engine: `float32` or `bfloat16`.
-        threads: CPU threads; by default as many as torch uses.
-        processes: with more than one, batches are searched in this many processes with one thread
-            each, which is faster for many lines. nmt's engine on a CPU only, where processes can
-            be forked.
+        threads: CPU threads; by default one per core.
+        parallel: how many batches to search at the same time, dividing the threads among them,
+            which is faster for many lines and slower for one. By default as many as threads with
+            CTranslate2, and 1 with nmt's own engine, which forks processes for it (on a CPU, where
+            processes can be forked).
+        log: called with a message before a model is converted, and when it cannot be.
 
     Raises:
         ConfigError: a parameter is wrong, or the models do not go together.
         FileError: there is no model, or it is damaged.
     """
-    if engine not in (None, "nmt", "ctranslate2"):
-        raise ConfigError(f"unknown `engine` {engine!r}: known are nmt and ctranslate2")
-    if dtype not in ("float32", "bfloat16"):
-        raise ConfigError(f"unknown `dtype` {dtype!r}: known are float32 and bfloat16")
+    _check_choice("engine", engine, ENGINES)
+    _check_choice("compute", compute, COMPUTE)
     paths = [Path(path), *map(Path, ensemble)]
-    if engine == "ctranslate2" or (engine is None and is_exported(paths[0])):
-        return Model(_exported_engine(paths, device, dtype, threads))
-    models = load_runs(paths, device=device, dtype=dtype, threads=threads)
-    networks = Networks(models)
-    processes = _useful(processes)
-    if processes > 1 and CAN_FORK and choose_device(device).type == "cpu":
-        torch.set_num_threads(1)
-        return Model(Workers(networks, processes), models)
-    return Model(networks, models)
+    threads = useful_threads(threads or num_threads())
+    parallel = useful_threads(parallel) if parallel else None
+    if is_exported(paths[0]) and engine != "nmt":
+        if len(paths) > 1:
+            raise ConfigError("`ensemble` needs runs: CTranslate2 runs one exported model")
+        device = "cpu" if _is_cpu(device) else str(_torch_device(device))
+        return Model(_exported_engine(paths[0], compute, device, threads, parallel))
+    own = _OwnEngine(paths, compute, device, threads, parallel or 1)
+    if engine == "nmt":
+        return Model(own.engine, own)
+    try:
+        fast = _converted_engine(paths, compute, device, threads, parallel, log)
+    except ConfigError as error:
+        if engine == "ctranslate2":
+            raise
+        if not isinstance(error, _NotForCTranslate2):
+            log(f"{paths[0]}: nmt's own engine runs it: {error}")
+        return Model(own.engine, own)
+    return Model(fast, None if engine == "ctranslate2" else own)
+
+
+class _NotForCTranslate2(ConfigError):
+    """CTranslate2 is not meant to run it, which is nothing to report."""
+
+
+def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ConfigError(f"unknown `{name}` {value!r}: known are {', '.join(known)}")
+
+
+def num_threads() -> int:
+    """Return how many CPU threads are used by default: one per core, or OMP_NUM_THREADS."""
+    named = os.environ.get("OMP_NUM_THREADS", "")
+    if named.isascii() and named.isdecimal() and int(named):
+        return int(named)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _is_cpu(device: str) -> bool:
+    """Return whether a device is the CPU, without importing torch if that is clear."""
+    if device != "auto":
+        return device == "cpu"
+    try:
+        if not require_ctranslate2().get_cuda_device_count():
+            return True
+    except ConfigError:
+        pass
+    return str(_torch_device(device)) == "cpu"
+
+
+def _torch_device(name: str) -> Any:
+    from nmt.device import choose_device
+
+    return choose_device(name)
+
+
+def _exported_engine(
+    path: Path, compute: str, device: str, threads: int, parallel: int | None
+) -> Engine:
+    from nmt.runs.manifest import problems
+
+    for problem in problems(path):
+        raise FileError(problem)
+    precision = "default" if compute == "auto" else compute
+    return CTranslate2Engine(path, device, threads, parallel=parallel, compute=precision)
+
+
+def _converted_engine(
+    paths: list[Path],
+    compute: str,
+    device: str,
+    threads: int,
+    parallel: int | None,
+    log: Log,
+) -> Engine:
+    """Return CTranslate2's engine for a run, which is converted if necessary.
+
+    Raises:
+        ConfigError: CTranslate2 cannot run it.
+    """
+    if len(paths) > 1:
+        raise _NotForCTranslate2("`ensemble` needs nmt's own engine: CTranslate2 runs one model")
+    if not _is_cpu(device):
+        raise _NotForCTranslate2("on a GPU, CTranslate2 runs exported models only: `nmt export`")
+    if compute == "bfloat16":
+        raise _NotForCTranslate2("bfloat16 on a CPU needs nmt's own engine")
+    run, config, weights = find_weights(paths[0])
+    if reason := cannot_represent(config):
+        raise _NotForCTranslate2(f"CTranslate2 cannot represent {reason}")
+    from nmt.convert.cached import converted
+    from nmt.convert.int8 import read_int8_scores
+
+    require_ctranslate2()
+    if compute == "auto":
+        scores = read_int8_scores(run, weights)
+        compute = "int8" if scores and scores.is_good else "float32"
+
+    try:
+        directory = converted(run, config, weights, compute, log)
+    except FileError as error:
+        raise ConfigError(str(error)) from error
+    return CTranslate2Engine(directory, "cpu", threads, parallel=parallel, run=run, weights=weights)
 
 
 def load_runs(
-    paths: Sequence[Path], *, device: str = "auto", dtype: str = "float32", threads: int | None
+    paths: Sequence[Path], *, device: str = "auto", compute: str = "float32", threads: int | None
 ) -> list[TrainedModel]:
     """Load the networks of runs, for what only nmt's own engine can do.
 
     Args:
         paths: run directories, or checkpoints in them.
-        device, dtype, threads: as in `load`.
+        device, compute, threads: as in `load`.
 
     Raises:
         ConfigError: one is an exported model, or there is no such device.
@@ -105,34 +208,48 @@ def load_runs(
     for path in paths:
         if is_exported(path):
             raise ConfigError(
-                f"{path}: a model exported to CTranslate2, which can translate and score "
-                "only; name the run that it was exported from"
+                f"{path}: a model exported to CTranslate2, which can translate and score only; "
+                "name the run that it was exported from"
             )
+    if compute == "int8":
+        raise ConfigError("`compute` int8 needs CTranslate2: nmt's own engine has no int8")
+    import torch
+
+    from nmt.runs.model import load_model
+
     if threads:
-        torch.set_num_threads(threads)
-    chosen = choose_device(device)
-    return [load_model(path, chosen, getattr(torch, dtype)) for path in paths]
+        torch.set_num_threads(useful_threads(threads))
+    chosen = _torch_device(device)
+    dtype = torch.bfloat16 if compute == "bfloat16" else torch.float32
+    return [load_model(path, chosen, dtype) for path in paths]
 
 
-def num_threads() -> int:
-    """Return how many CPU threads torch uses by default: one per core."""
-    return torch.get_num_threads()
+@dataclass
+class _OwnEngine:
+    """nmt's own engine, loaded when it is first needed."""
 
+    paths: Sequence[Path]
+    compute: str
+    device: str
+    threads: int
+    parallel: int
 
-def _exported_engine(paths: list[Path], device: str, dtype: str, threads: int | None) -> Engine:
-    from nmt.translate.ct2_engine import CTranslate2Engine
+    @cached_property
+    def models(self) -> list[TrainedModel]:
+        return load_runs(self.paths, device=self.device, compute=self.compute, threads=self.threads)
 
-    if len(paths) > 1:
-        raise ConfigError("`ensemble` needs runs: CTranslate2 runs one exported model")
-    if dtype != "float32":
-        raise ConfigError("`dtype` needs a run: CTranslate2 computes in what was exported")
-    useful = _useful(threads) if threads else None
-    return CTranslate2Engine(paths[0], choose_device(device), useful)
+    @cached_property
+    def engine(self) -> Engine:
+        import torch
 
+        from nmt.translate.torch_engine import Networks
+        from nmt.translate.workers import CAN_FORK, Workers
 
-def _useful(number: int) -> int:
-    """Return at most one thread or process per processor: more cost memory and gain nothing."""
-    return min(number, os.cpu_count() or number)
+        networks = Networks(self.models)
+        if self.parallel > 1 and CAN_FORK and _torch_device(self.device).type == "cpu":
+            torch.set_num_threads(1)
+            return Workers(networks, self.parallel)
+        return networks
 
 
 class Model:
@@ -140,17 +257,18 @@ class Model:
 
     Args:
         engine: what runs it.
-        models: its networks, where nmt's own engine runs them.
+        own: nmt's own engine, for what the other lacks; None if there is no run or it was not
+            asked for.
 
     Attributes:
         engine: what runs it.
         config: the configuration that it was trained with (the first one's of an ensemble).
     """
 
-    def __init__(self, engine: Engine, models: Sequence[TrainedModel] = ()) -> None:
+    def __init__(self, engine: Engine, own: _OwnEngine | None = None) -> None:
         self.engine = engine
         self.config: Config = engine.models[0].config
-        self._models = models
+        self._own = own
 
     @property
     def weights(self) -> Path:
@@ -162,23 +280,22 @@ class Model:
         return f"<nmt.Model {names}>"
 
     @overload
-    def translate(self, lines: str, *, alignments: bool = ..., **options: Any) -> Translation: ...
+    def translate(self, lines: str, **options: Any) -> Translation: ...
 
     @overload
-    def translate(
-        self, lines: Iterable[str], *, alignments: bool = ..., **options: Any
-    ) -> list[Translation]: ...
+    def translate(self, lines: Iterable[str], **options: Any) -> list[Translation]: ...
 
     def translate(
-        self, lines: str | Iterable[str], *, alignments: bool = False, **options: Any
+        self, lines: str | Iterable[str], **options: Any
     ) -> Translation | list[Translation]:
         """Translate text.
 
         Args:
             lines: one line, or several; blank ones stay blank.
-            alignments: align the words of each translation with those of its source.
-            options: the fields of `nmt.config.search.SearchOptions`, such as `beam_size`; those
-                not given are as in `decode` of the model's configuration.
+            options: `alignments=True` aligns the words of each translation with those of its
+                source, `token_scores=True` adds the log-probability of each token. Others are the
+                fields of `nmt.config.search.SearchOptions`, such as `beam_size`; those not given
+                are as in `decode` of the model's configuration.
 
         Returns:
             A translation of the one line, or a list with one for each.
@@ -188,40 +305,62 @@ class Model:
             DataError: a line does not fit into memory even alone.
         """
         if isinstance(lines, str):
-            return next(self.translate_stream([lines], alignments=alignments, **options))
-        return list(self.translate_stream(lines, alignments=alignments, **options))
+            return next(self.translate_stream([lines], **options))
+        return list(self.translate_stream(lines, **options))
 
     def translate_stream(
-        self, lines: Iterable[str], *, alignments: bool = False, **options: Any
+        self,
+        lines: Iterable[str],
+        *,
+        alignments: bool = False,
+        token_scores: bool = False,
+        **options: Any,
     ) -> Iterator[Translation]:
         """Translate lines lazily, in order, reading ahead by a bounded number of them.
 
         Args:
-            lines, alignments, options: as in `translate`.
+            lines, alignments, token_scores, options: as in `translate`.
         """
-        return self.translator(options, alignments=alignments).translate(lines)
+        translator = self.translator(options, alignments=alignments, token_scores=token_scores)
+        return translator.translate(lines)
 
     def translator(
         self,
         options: Mapping[str, Any],
         *,
         alignments: bool = False,
-        warn: Warn = warnings.warn,
-        warn_short: Warn | None = None,
+        token_scores: bool = False,
+        warn: Log = warnings.warn,
+        warn_short: Log | None = None,
     ) -> Translator:
         """Return what translates lines with these options.
 
         Args:
             options: as in `translate`.
             alignments: align words.
+            token_scores: add the log-probability of each token.
             warn: called with what the user should know.
             warn_short: called for each translation that is suspiciously short.
         """
-        if alignments and not self._models:
-            raise ConfigError("`alignments` needs a run: they come from the attention of nmt's own")
-        aligner = Aligner(self._models) if alignments else None
         chosen = search_options(self.config.decode, options)
-        return Translator(self.engine, chosen, warn=warn, aligner=aligner, say_short=warn_short)
+        engine, aligner = self.engine, None
+        lacking = "`alignments`" if alignments else engine.cannot(chosen)
+        if lacking and not self._own:
+            raise ConfigError(f"CTranslate2 lacks {lacking}: name a run, for nmt's own engine")
+        if lacking and self._own:
+            engine = self._own.engine
+        if alignments and self._own:
+            from nmt.translate.align import Aligner
+
+            aligner = Aligner(self._own.models)
+        return Translator(
+            engine,
+            chosen,
+            warn=warn,
+            aligner=aligner,
+            say_short=warn_short,
+            token_scores=token_scores,
+        )
 
     @overload
     def score(  # type: ignore[overload-overlap]  # a str is an Iterable[str], too
@@ -288,9 +427,11 @@ class Model:
         """
         if len(src) != len(tgt):
             raise ConfigError(f"`src` has {len(src)} lines, but `tgt` has {len(tgt)}")
-        if not self._models:
-            raise ConfigError("alignment needs a run: it comes from the attention of nmt's own")
-        return list(Aligner(self._models).align(list(zip(src, tgt, strict=True))))
+        if not self._own:
+            raise ConfigError("alignment needs a run: it comes from nmt's own engine")
+        from nmt.translate.align import Aligner
+
+        return list(Aligner(self._own.models).align(list(zip(src, tgt, strict=True))))
 
     def attend(self, src: str, tgt: str | None = None) -> PairAttention:
         """Return the attention weights of every layer and head for a sentence pair.
@@ -303,12 +444,11 @@ class Model:
             ConfigError: the model is an ensemble, exported, or not a Transformer.
             DataError: a sentence has no text, or more tokens than the model has positions.
         """
-        return pair_attention(self._network("attention"), src, tgt)
+        from nmt.translate.attend import pair_attention
 
-    def _network(self, purpose: str) -> TrainedModel:
-        if len(self._models) != 1:
-            raise ConfigError(f"{purpose} needs one run, not an ensemble or an exported model")
-        return self._models[0]
+        if not self._own or len(self._own.models) != 1:
+            raise ConfigError("attention needs one run, not an ensemble or an exported model")
+        return pair_attention(self._own.models[0], src, tgt)
 
 
 def train(
@@ -341,9 +481,32 @@ def train(
         if not isinstance(config, str | Path):
             raise ConfigError("`run_dir` is needed where the configuration is not a file")
         run_dir = Path("runs") / Path(config).stem
-    run = Path(run_dir)
-    train_run(resolved, run, console or Console(stderr=True), inspect=before_training)
+    from nmt.check.checks import before_training
+    from nmt.console import Console
+    from nmt.training.run import train as train_run
+
+    run, shown = Path(run_dir), console or Console(stderr=True)
+    train_run(resolved, run, shown, inspect=before_training)
+    compare_int8(run, shown.say)
     return run
+
+
+def compare_int8(run: Path, log: Log) -> None:
+    """Measure what int8 costs on the validation set, unless it is known for these weights.
+
+    Args:
+        run: a run that is trained.
+        log: called with the result.
+
+    Raises:
+        DataError: the validation set cannot be read.
+        FileError: something cannot be read or written.
+    """
+    from nmt.convert.int8 import measure_int8, read_int8_scores
+
+    _, config, weights = find_weights(run)
+    if not read_int8_scores(run, weights):
+        measure_int8(run, config, weights, config.train.threads or num_threads(), log)
 
 
 def _resolve(
@@ -366,7 +529,7 @@ def evaluate(
     tokenize: str | None = None,
     tgt_lang: str = "",
     confidence: bool = False,
-) -> list[scoring.Score]:
+) -> list[Score]:
     """Score translations with sacreBLEU.
 
     Args:
@@ -385,6 +548,8 @@ def evaluate(
         ConfigError: a metric or setting is unknown.
         DataError: the numbers of lines differ.
     """
+    from nmt.evaluation import metrics as scoring
+
     one = all(isinstance(lines, str) for lines in references)
     several = [references] if references and one else references
     options = scoring.EvaluateOptions(metrics, lowercase, tokenize, tgt_lang, confidence)

@@ -6,6 +6,8 @@ they let pass fits into memory and into a lifetime depends on the machine, and o
 
 from __future__ import annotations
 
+import os
+
 MAX_STEPS = 10**9
 """Also of whatever else is counted over a training run: pairs, checkpoints, validations."""
 MAX_BATCH_TOKENS = 10**8
@@ -19,3 +21,8 @@ MAX_D_FF = 2**20
 MAX_LAYERS = 1000
 MAX_BEAM_SIZE = 1000
 MAX_THREADS = 1024
+
+
+def useful_threads(number: int) -> int:
+    """Return at most one thread or process per processor: more cost memory and gain nothing."""
+    return min(number, os.cpu_count() or number)

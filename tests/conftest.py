@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import random
+import shutil
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -20,6 +24,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+
+# Conversions for CTranslate2 go there, not into the user's cache. Each pytest worker has its own.
+os.environ["NMT_CACHE_DIR"] = tempfile.mkdtemp(prefix="nmt-tests-")
+atexit.register(shutil.rmtree, os.environ["NMT_CACHE_DIR"], ignore_errors=True)
 
 # Tests there train a model, or run commands that do.
 _TRAIN = ("faults", "training", "check", "runs", "cli", "convert", "report", "scripts")

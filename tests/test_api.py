@@ -62,8 +62,8 @@ def test_mistakes_name_the_parameter(model: nmt.Model, trained_run: Path) -> Non
         model.translate("the cat", beam=3)
     with pytest.raises(ConfigError, match=r"`beam_size`: .*but it is 0"):
         model.translate("the cat", beam_size=0)
-    with pytest.raises(ConfigError, match="unknown `dtype` 'int3'"):
-        nmt.load(trained_run, dtype="int3")
+    with pytest.raises(ConfigError, match="unknown `compute` 'int3'"):
+        nmt.load(trained_run, compute="int3")
     with pytest.raises(ConfigError, match="unknown `engine` 'marian'"):
         nmt.load(trained_run, engine="marian")
     with pytest.raises(ConfigError, match="`src` has 1 lines, but `tgt` has 2"):

@@ -241,7 +241,7 @@ def test_failed_measurements_are_an_error(modules: Callable[[str], Any], tmp_pat
 def test_both_systems_translate(trained_run: Path) -> None:
     pytest.importorskip("ctranslate2")
     options = ["--systems", "nmt,ctranslate2", "--repeats", "1", "--sentences", "8"]
-    settings = ["--nmt-options=--dtype=float32", "--compute-types", "int8", "--batch-sizes", "64"]
+    settings = ["--nmt-options=--compute=float32", "--compute-types", "int8", "--batch-sizes", "64"]
     files = ["--src", trained_run.parent / "test.src", "--ref", trained_run.parent / "test.tgt"]
     machine, *lines = bench("translate", "--model", trained_run, *files, *options, *settings)
     ours, theirs = (line for line in lines if line["kind"] == "run")
@@ -256,13 +256,13 @@ def test_both_systems_translate(trained_run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "dtype"),
-    [("", "float32"), ("--dtype=bfloat16", "bfloat16"), ("--beam-size 2 --dtype x", "x")],
+    ("setting", "compute"),
+    [("", "auto"), ("--compute=bfloat16", "bfloat16"), ("--beam-size 2 --compute x", "x")],
 )
 def test_the_dtype_in_the_options_of_nmt(
-    modules: Callable[[str], Any], setting: str, dtype: str
+    modules: Callable[[str], Any], setting: str, compute: str
 ) -> None:
-    assert modules("translation")._nmt_dtype(setting) == dtype
+    assert modules("translation")._nmt_compute(setting) == compute
 
 
 def test_latency_is_measured(tmp_path: Path) -> None:

@@ -15,12 +15,22 @@ from nmt.errors import DataError, FileError, NmtError, escape
 from nmt.version import __version__
 
 _UsageError: Any = typer.BadParameter.__base__  # typer has no name for it
+_RENAMED = {"--dtype": "--compute"}
 _FLAGS: dict[str, str] = {}
 """Names of parameters and their flags."""
 
 
 class CommandGroup(TyperGroup):
     """Turns errors that the user can act on into one message and the right exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse arguments, after replacing options that have better names now."""
+        for place, arg in enumerate(args):
+            old, equals, value = arg.partition("=")
+            if new := _RENAMED.get(old):
+                say(f"warning: {old} is now called {new}")
+                args[place] = new + equals + value
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""

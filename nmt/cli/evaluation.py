@@ -11,9 +11,11 @@ import typer
 from nmt.cli.app import say
 from nmt.cli.options import (
     AsJson,
+    Compute,
+    ComputeOption,
     Device,
-    Dtype,
-    DtypeOption,
+    Engine,
+    EngineName,
     Ensemble,
     Model,
     Output,
@@ -100,7 +102,8 @@ def evaluate(
     output: Output = None,
     ensemble: Ensemble = None,
     device: Device = "auto",
-    dtype: DtypeOption = Dtype.float32,
+    engine: Engine = EngineName.auto,
+    compute: ComputeOption = Compute.auto,
     threads: Threads = None,
 ) -> None:
     """Score the translations of a model or a file with sacreBLEU, or parses with bracket-f1."""
@@ -116,7 +119,8 @@ def evaluate(
         refuse_outputs([output], [path for path in inputs if path], models)
     files: dict[str, Any] = {"src": src, "refs": ref or [], "test_set": test_set, "langs": langs}
     if model:
-        computing = {"device": device, "dtype": dtype.value, "threads": threads}
+        computing: dict[str, Any] = {"device": device, "threads": threads}
+        computing |= {"engine": engine.value, "compute": compute.value}
         data, hypotheses = _translate(models, computing, search, files, options)
     else:
         data, hypotheses = _read(hyp, files)
@@ -151,8 +155,8 @@ def _translate(
     from nmt.evaluation.metrics import gold_trees
     from nmt.evaluation.testsets import read_test_data
 
-    processes = computing["threads"] or api.num_threads()
-    model = api.load(models[0], ensemble=models[1:], processes=processes, **computing)
+    parallel = computing["threads"] or api.num_threads()
+    model = api.load(models[0], ensemble=models[1:], parallel=parallel, log=say, **computing)
     data = read_test_data(model.config, **files)
     gold_trees(data.refs, options)  # their errors are reported before minutes of translating
     return data, _translated(model.translator(search, warn=say), data.src)
@@ -210,7 +214,8 @@ def score(
     search: dict[str, Any],
     as_json: AsJson = False,
     device: Device = "auto",
-    dtype: DtypeOption = Dtype.float32,
+    engine: Engine = EngineName.auto,
+    compute: ComputeOption = Compute.float32,
     threads: Threads = None,
 ) -> None:
     """Print how probable a model finds translations.
@@ -225,7 +230,9 @@ def score(
     from nmt.files import write_lines
     from nmt.translate.score import Totals, render
 
-    loaded = api.load(model, device=device, dtype=dtype.value, threads=threads)
+    computing: dict[str, Any] = {"device": device, "threads": threads}
+    computing |= {"engine": engine.value, "compute": compute.value}
+    loaded = api.load(model, **computing, log=say)
     totals = Totals()
     with file_bar("scoring", src) as advance:
         pairs = loaded.score_stream(read_lines(src), read_lines(tgt), **search, advance=advance)

@@ -20,11 +20,21 @@ _COMPUTING = "Computing"
 _SEARCH = "Search (default: as in the model's configuration)"
 
 
-class Dtype(str, Enum):
+class Compute(str, Enum):
     """Arithmetic of a model."""
 
+    auto = "auto"
     float32 = "float32"
     bfloat16 = "bfloat16"
+    int8 = "int8"
+
+
+class EngineName(str, Enum):
+    """What runs a model."""
+
+    auto = "auto"
+    nmt = "nmt"
+    ctranslate2 = "ctranslate2"
 
 
 Model = Annotated[
@@ -47,8 +57,19 @@ Device = Annotated[
         rich_help_panel=_COMPUTING,
     ),
 ]
-DtypeOption = Annotated[
-    Dtype, typer.Option(help="Arithmetic of the model.", rich_help_panel=_COMPUTING)
+Engine = Annotated[
+    EngineName,
+    typer.Option(
+        help="What runs the model; auto: on a CPU CTranslate2, for all that it can do.",
+        rich_help_panel=_COMPUTING,
+    ),
+]
+ComputeOption = Annotated[
+    Compute,
+    typer.Option(
+        help="Arithmetic; auto: int8 if validation showed that it costs nothing, else float32.",
+        rich_help_panel=_COMPUTING,
+    ),
 ]
 Threads = Annotated[
     int | None,

@@ -11,9 +11,9 @@ import typer
 from nmt.cli.app import say
 from nmt.cli.options import (
     AsJson,
+    Compute,
+    ComputeOption,
     Device,
-    Dtype,
-    DtypeOption,
     Model,
     Page,
     Threads,
@@ -112,7 +112,7 @@ def attend(
     output: Page = None,
     as_json: AsJsonInstead = False,
     device: Device = "auto",
-    dtype: DtypeOption = Dtype.float32,
+    compute: ComputeOption = Compute.auto,
     threads: Threads = None,
 ) -> None:
     """Show the attention of every layer and head for a sentence pair, as a page of HTML.
@@ -127,7 +127,7 @@ def attend(
     from nmt.files import write_lines
     from nmt.report.attention.page import render_page
 
-    loaded = api.load(model, engine="nmt", device=device, dtype=dtype.value, threads=threads)
+    loaded = api.load(model, engine="nmt", device=device, compute=compute.value, threads=threads)
     pair = loaded.attend(src, tgt)
     write_lines([pair.to_json() if as_json else render_page(pair)], output)
 

@@ -12,9 +12,11 @@ import typer
 
 from nmt.cli.app import say
 from nmt.cli.options import (
+    Compute,
+    ComputeOption,
     Device,
-    Dtype,
-    DtypeOption,
+    Engine,
+    EngineName,
     Ensemble,
     Model,
     Output,
@@ -31,13 +33,6 @@ if TYPE_CHECKING:
     from nmt.translate.translator import Translator
 
 
-class EngineName(str, Enum):
-    """What runs a model."""
-
-    nmt = "nmt"
-    ctranslate2 = "ctranslate2"
-
-
 class Format(str, Enum):
     """What a line of input and output is."""
 
@@ -45,14 +40,6 @@ class Format(str, Enum):
     jsonl = "jsonl"
 
 
-Engine = Annotated[
-    EngineName | None,
-    typer.Option(
-        help="What runs the model. Default: ctranslate2 if it was exported, else nmt.",
-        show_default=False,
-        rich_help_panel="Computing",
-    ),
-]
 Input = Annotated[
     Path | None,
     typer.Argument(metavar="FILE", help="Text, plain or .gz. Default, or -: standard input."),
@@ -117,9 +104,9 @@ def translate(
     warn_short: WarnShort = False,
     ensemble: Ensemble = None,
     device: Device = "auto",
-    dtype: DtypeOption = Dtype.float32,
+    engine: Engine = EngineName.auto,
+    compute: ComputeOption = Compute.auto,
     threads: Threads = None,
-    engine: Engine = None,
 ) -> None:
     """Translate lines, one for one and in order.
 
@@ -131,12 +118,17 @@ def translate(
         return
     columns = {"nbest": "nbest" in search, "scores": scores, "alignments": alignments}
     chosen = _layout(layout, key, columns, short=warn_short)
-    computing: dict[str, Any] = {"device": device, "dtype": dtype.value, "threads": threads}
-    computing |= {"ensemble": ensemble or [], "engine": engine.value if engine else None}
+    computing: dict[str, Any] = {"device": device, "compute": compute.value, "threads": threads}
+    computing |= {"ensemble": ensemble or [], "engine": engine.value}
     interactive = output is None and _is_interactive(file)
     translator = _load(model, computing, interactive).translator(
-        search, alignments=alignments, warn=say, warn_short=say if warn_short else None
+        search,
+        alignments=alignments,
+        token_scores=layout is Format.jsonl and (scores or columns["nbest"]),
+        warn=say,
+        warn_short=say if warn_short else None,
     )
+    say(f"engine: {translator.engine}")
     _run(translator, file, output, chosen, resume=resume, interactive=interactive)
 
 
@@ -150,8 +142,8 @@ def _load(model: Path, computing: dict[str, Any], interactive: bool) -> LoadedMo
     from nmt import api
 
     # A line that somebody waits for gets all threads.
-    processes = 1 if interactive else computing["threads"] or api.num_threads()
-    return api.load(model, processes=processes, **computing)
+    parallel = 1 if interactive else computing["threads"] or api.num_threads()
+    return api.load(model, parallel=parallel, log=say, **computing)
 
 
 def _is_finished(

@@ -1,4 +1,4 @@
-"""Export of trained models to CTranslate2 (extra `[export]`).
+"""Export of trained models to CTranslate2.
 
 The exported directory is self-contained:
 
@@ -22,10 +22,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nmt.config.load import dump_config
+from nmt.config.models import TransformerConfig
 from nmt.errors import ConfigError, FileError
 from nmt.model.attention import MultiHeadAttention
 from nmt.model.transformer import DecoderLayer, EncoderLayer, FeedForward, Residual, Transformer
-from nmt.runs.exported import num_positions, vocabulary
+from nmt.runs.exported import cannot_represent, num_positions, vocabulary
 from nmt.runs.manifest import save_directory
 from nmt.runs.model import TrainedModel
 from nmt.translate.ct2_engine import require_ctranslate2
@@ -75,21 +76,13 @@ def make_spec(model: TrainedModel) -> Any:
     from ctranslate2.specs import TransformerSpec
     from ctranslate2.specs.common_spec import Activation
 
+    if reason := cannot_represent(model.config):
+        raise ConfigError(
+            f"CTranslate2 cannot represent {reason}; nmt's own engine runs the model as it is"
+        )
     config = model.config.model
-    if config.kind != "transformer":
-        raise ConfigError(
-            f"CTranslate2 cannot represent model.kind {config.kind}, only the Transformer; "
-            "nmt translate runs the model without exporting it"
-        )
+    assert isinstance(config, TransformerConfig)
     network = model.transformer("CTranslate2")
-    d_k, _, d_v = (
-        width // config.num_heads for width in network.decoder_layers[0].self_attention.widths
-    )
-    if d_k != d_v:
-        raise ConfigError(
-            f"CTranslate2 cannot represent model.d_k {d_k} with model.d_v {d_v}: it has one width "
-            "per head for queries, keys and values"
-        )
     activations = {
         "relu": Activation.RELU,
         "gelu": Activation.GELU,

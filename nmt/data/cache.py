@@ -18,9 +18,9 @@ from nmt.files import MAX_JSON_BYTES, measure, read_bounded
 _CHECKSUMS_FILE = "checksums.json"
 
 
-def directory(data: DataConfig) -> Path:
+def directory(data: DataConfig | None) -> Path:
     """Return `data.cache_dir`, or `$NMT_CACHE_DIR`, or `nmt` in the user's cache directory."""
-    if data.cache_dir is not None:
+    if data and data.cache_dir is not None:
         return Path(data.cache_dir)
     if named := os.environ.get("NMT_CACHE_DIR"):
         return Path(named)
@@ -34,7 +34,7 @@ def key(**parts: Any) -> str:
 
 
 def entry(
-    data: DataConfig,
+    data: DataConfig | None,
     name: str,
     build: Callable[[Path], None],
     warn: Callable[[str], object] | None = None,
@@ -46,7 +46,7 @@ def entry(
     other uses its result.
 
     Args:
-        data: holds the location of the cache.
+        data: holds the location of the cache; without it, the user's.
         name: name of the entry, which contains a hash of its inputs.
         build: writes files into the directory that it is given.
         warn: called with a message when a damaged entry is built again.
@@ -74,7 +74,7 @@ def entry(
     except OSError as error:
         raise FileError(
             f"{target.parent}: cannot write the cache: {error.strerror or error}; "
-            "set data.cache_dir=DIRECTORY to move it"
+            f"set {'data.cache_dir' if data else 'NMT_CACHE_DIR'}=DIRECTORY to move it"
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)

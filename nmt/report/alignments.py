@@ -10,7 +10,8 @@ from pathlib import Path
 from nmt.data.phrasebook import pairs
 from nmt.evaluation.metrics import AlignmentScore, score_alignments
 from nmt.runs.model import load_model
-from nmt.translate.align import Aligner, Links, split_words
+from nmt.translate.align import Aligner
+from nmt.translate.words import Links, split_words
 
 
 def alignment_errors(run: Path) -> list[AlignmentScore]:

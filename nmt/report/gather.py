@@ -244,7 +244,7 @@ def _add_quality(
     track = _ProgressTracker(run.name, console)
     quality = None
     try:
-        model = api.load(path, engine="nmt", device=device, threads=threads)
+        model = api.load(path, compute="float32", device=device, threads=threads)
         if given is None:
             data, name = _read_own_data(model.config, text.part)
         else:

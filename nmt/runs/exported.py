@@ -23,6 +23,23 @@ def num_positions(config: Config) -> int:
     return config.model.max_positions or max(_MIN_POSITIONS, 4 * config.data.max_length)
 
 
+def cannot_represent(config: Config) -> str | None:
+    """Return why CTranslate2 cannot represent a model of this configuration; None if it can.
+
+    What shows only in the weights or the tokenizers is found when they are exported.
+    """
+    model = config.model
+    if model.kind != "transformer":
+        return f"model.kind {model.kind}, only the Transformer"
+    d_k, d_v = (width or model.d_model // model.num_heads for width in (model.d_k, model.d_v))
+    if d_k != d_v:
+        return (
+            f"model.d_k {d_k} with model.d_v {d_v}: it has one width per head for queries, keys "
+            "and values"
+        )
+    return None
+
+
 def vocabulary(tokenizer: Tokenizer) -> list[str]:
     """Return the pieces of a tokenizer in the order of their ids."""
     return tokenizer.pieces(range(tokenizer.vocab_size))

@@ -11,14 +11,12 @@ import torch
 from nmt.config.schema import Config
 from nmt.data.lengths import LengthModel
 from nmt.data.tokenizer import Tokenizers
-from nmt.errors import ConfigError, FileError
+from nmt.errors import ConfigError
 from nmt.model.build import network_with_weights
 from nmt.model.network import Network
 from nmt.model.transformer import Transformer
 from nmt.runs.checkpoint import load_tensors
-from nmt.runs.layout import find_run, load_run_config
-from nmt.runs.manifest import read_json, verify, verify_tokenizer
-from nmt.runs.retention import choose_weights, choosing_advice
+from nmt.runs.parts import find_weights, load_tokenizers, read_lengths
 
 
 @dataclass(frozen=True)
@@ -69,50 +67,10 @@ def load_model(
     Raises:
         FileError: if there is no model, or it is damaged.
     """
-    path = Path(path)
-    run = find_run(path)
-    config = load_run_config(run)
-    weights = path
-    if run == path:
-        weights = choose_weights(run, config.train.metric)
-    _verify(weights, run)
+    run, config, weights = find_weights(Path(path))
     tokenizers = load_tokenizers(run)
     network = network_with_weights(
         load_tensors(weights, "weights"), str(weights), config.model, *tokenizers.sizes
     )
     network = network.to(device, dtype).eval()
     return TrainedModel(config, tokenizers, network, weights, read_lengths(run))
-
-
-def read_lengths(directory: Path) -> LengthModel | None:
-    """Read from a model's data.json how long its translations should be.
-
-    Returns:
-        None if it does not say, or is missing or damaged: no translation depends on it, and
-        `nmt info` names the damage.
-    """
-    path = directory / "data.json"
-    if path.is_symlink() or not path.is_file():
-        return None
-    try:
-        return LengthModel.from_description(read_json(path))
-    except FileError:
-        return None
-
-
-def _verify(weights: Path, run: Path) -> None:
-    """Check weights; the error tells how to choose others, as none replace them silently."""
-    try:
-        verify(weights)
-    except FileError as error:
-        raise FileError(str(error), choosing_advice(run, weights)) from error
-
-
-def load_tokenizers(run: Path) -> Tokenizers:
-    """Load the tokenizers of a run.
-
-    Raises:
-        FileError: if they are missing or damaged.
-    """
-    verify_tokenizer(run)
-    return Tokenizers.load(run / "tokenizer")

@@ -14,9 +14,11 @@ class Hypothesis:
     score: float
     """log_prob divided by the length penalty; hypotheses are ranked by it."""
     log_prob: float
-    """Natural logarithm of the probability, the sum of token_log_probs."""
+    """Natural logarithm of the probability."""
+    num_tokens: int
+    """Number of tokens, with EOS unless the maximum length cut the hypothesis off."""
     token_log_probs: list[float]
-    """One per token, and one for EOS if the hypothesis ended before the maximum length."""
+    """One per token, EOS included; they sum to log_prob. Empty if they were not asked for."""
 
     @classmethod
     def from_tokens(
@@ -27,7 +29,7 @@ class Hypothesis:
         score = normalized_score(log_prob, len(ids), length_penalty)
         if ids[-1] == eos_id:
             ids = ids[:-1]
-        return cls(ids, score, log_prob, token_log_probs)
+        return cls(ids, score, log_prob, len(token_log_probs), token_log_probs)
 
 
 def normalized_score(log_prob: float, length: int, length_penalty: float) -> float:

@@ -14,9 +14,10 @@ from nmt.console import Console
 from nmt.data.prepare import prepare
 from nmt.device import choose_device
 from nmt.errors import ConfigError, DataError, FileError, Interrupted
+from nmt.limits import useful_threads
 from nmt.model.build import network_with_weights
 from nmt.runs import average, checkpoint, layout, retention
-from nmt.runs.model import load_tokenizers
+from nmt.runs.parts import load_tokenizers
 from nmt.signals import StopFlag
 from nmt.training.continuing import check_validation_data
 from nmt.training.monitor import preparing
@@ -78,7 +79,7 @@ def _validate(
     if not config.data.valid:
         raise DataError("the configuration has no data.valid")
     if config.train.threads:
-        torch.set_num_threads(config.train.threads)
+        torch.set_num_threads(useful_threads(config.train.threads))
     tokenizers = load_tokenizers(run)
     with preparing(console, stop) as progress:
         data = prepare(

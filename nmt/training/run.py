@@ -20,9 +20,10 @@ from nmt.data.tokenizer import Tokenizers, train_tokenizers
 from nmt.device import choose_device, memory_bytes
 from nmt.errors import ConfigError, FileError
 from nmt.files import write_text
+from nmt.limits import useful_threads
 from nmt.model.size import num_parameters
 from nmt.runs import checkpoint, layout, manifest, retention
-from nmt.runs import model as trained_model
+from nmt.runs.parts import load_tokenizers
 from nmt.signals import StopFlag
 from nmt.training.continuing import check_settings, check_validation_data
 from nmt.training.monitor import preparing
@@ -113,7 +114,7 @@ def set_up_device(config: Config) -> torch.device:
     # the cache would take gigabytes without hits. It reads this when it makes the first kernel.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     if config.train.threads:
-        torch.set_num_threads(config.train.threads)
+        torch.set_num_threads(useful_threads(config.train.threads))
     device = choose_device(config.train.device)
     _check_memory(config, device)
     return device
@@ -149,7 +150,7 @@ def _tokenizers(config: Config, run: Path, console: Console, stop: StopFlag) -> 
             manifest.save_directory(directory, tokenizers.save)
         except OSError as error:
             raise FileError(f"{directory}: cannot be written: {error.strerror}") from error
-    return trained_model.load_tokenizers(run)
+    return load_tokenizers(run)
 
 
 def _prepared(

@@ -23,6 +23,7 @@ from nmt.model.network import Network
 from nmt.runs.model import TrainedModel
 from nmt.signals import StopFlag
 from nmt.training.loss import batch_loss
+from nmt.translate.torch_engine import Networks
 from nmt.translate.translator import Translator
 
 
@@ -103,7 +104,7 @@ class Validator:
         sources, references = self.data.texts(range(count))
         options = search_options(decode, {"beam_size": train.valid_beam_size})
         model = TrainedModel(self.config, self.tokenizers, network, weights=Path())
-        translator = Translator([model], options, self.say, poll=lambda: _raise_if(stop))
+        translator = Translator(Networks([model]), options, self.say, poll=lambda: _raise_if(stop))
         try:
             hypotheses = [translation.text for translation in translator.translate(sources)]
         except _Stopped:

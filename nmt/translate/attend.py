@@ -16,8 +16,8 @@ from nmt.errors import DataError
 from nmt.model.observe import forced_attention
 from nmt.model.transformer import Transformer
 from nmt.runs.model import TrainedModel
-from nmt.translate.align import NO_WORD, word_numbers
 from nmt.translate.torch_engine import Networks
+from nmt.translate.words import NO_WORD, word_numbers
 
 _DIGITS = 5
 

@@ -1,4 +1,4 @@
-"""Translating with an exported model, by CTranslate2 (extra `[export]`)."""
+"""Translating with CTranslate2. Nothing here imports torch, which takes a second."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-
-import torch
+from typing import NamedTuple
 
 from nmt.config.schema import Config
 from nmt.config.search import SearchOptions
@@ -18,7 +17,7 @@ from nmt.errors import ConfigError, FileError
 from nmt.runs.exported import is_exported, num_positions, vocabulary
 from nmt.runs.layout import load_run_config
 from nmt.runs.manifest import problems
-from nmt.runs.model import read_lengths
+from nmt.runs.parts import read_lengths
 from nmt.search.hypothesis import Hypothesis, normalized_score
 from nmt.translate.engine import never_output, not_finite, output_limits
 
@@ -29,7 +28,11 @@ _MAX_BATCH_SENTENCES = 64
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """An exported model."""
+    """An exported model.
+
+    Attributes:
+        weights: the directory that the user knows it by.
+    """
 
     config: Config
     tokenizers: Tokenizers
@@ -47,7 +50,7 @@ def require_ctranslate2() -> ModuleType:
         import ctranslate2
     except ImportError as error:
         raise ConfigError(
-            f'CTranslate2 is not installed ({error}): pip install ".[export]" in a checkout of nmt'
+            f"CTranslate2 cannot be imported ({error}): pip install ctranslate2"
         ) from error
     module: ModuleType = ctranslate2
     return module
@@ -60,13 +63,18 @@ class CTranslate2Engine:
     ranks by another length penalty; its whole beam is ranked again here, but when more hypotheses
     finish than the beam holds, it has dropped those that rank lowest for it. And it cannot forbid
     tokens (unknown, padding, BOS) without redistributing their probability, so only a sentence with
-    such a token in its hypotheses is searched again without them. Scores come from a second pass,
-    which also gives those of each token.
+    such a token in its hypotheses is searched again without them. The scores of tokens come from a
+    second pass.
 
     Args:
         directory: the exported model.
-        device: where to compute.
-        threads: CPU threads; without it, as many as torch uses.
+        device: `cpu`, `cuda` or `cuda:1`.
+        threads: CPU threads.
+        run: the run that the model was exported from, if it is known.
+        weights: the weights of the run.
+        parallel: how many batches to search at the same time, dividing the threads among them. By
+            default as many as threads.
+        compute: a compute type of CTranslate2; `default` is what the model was exported for.
 
     Attributes:
         num_parallel: 1; it distributes a batch over its threads itself.
@@ -81,7 +89,17 @@ class CTranslate2Engine:
 
     num_parallel = 1
 
-    def __init__(self, directory: Path, device: torch.device, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        device: str,
+        threads: int,
+        *,
+        run: Path | None = None,
+        weights: Path | None = None,
+        parallel: int | None = None,
+        compute: str = "default",
+    ) -> None:
         ctranslate2 = require_ctranslate2()
         if not directory.is_dir():
             raise FileError(f"{directory}: no such model directory")
@@ -92,33 +110,53 @@ class CTranslate2Engine:
         for problem in problems(directory):
             raise FileError(problem)
         model = ExportedModel(
-            load_run_config(directory),
+            load_run_config(run or directory),
             Tokenizers.load(directory),
-            weights=directory,
-            lengths=read_lengths(directory),
+            weights=weights or directory,
+            lengths=read_lengths(run or directory),
         )
         self.models = [model]
         self.max_positions = num_positions(model.config)
+        kind, _, index = device.partition(":")
         # Threads of one search busy-wait for each other, which costs more than it gains when
         # anything else runs on the machine. Independent searches do not.
-        parallel = (threads or torch.get_num_threads()) if device.type == "cpu" else 1
+        searches = (parallel or threads) if kind == "cpu" else 1
         try:
             self._translator = ctranslate2.Translator(
                 str(directory),
-                device.type,
-                device_index=device.index or 0,
-                inter_threads=parallel,
-                intra_threads=1,
+                kind,
+                device_index=int(index or 0),
+                inter_threads=searches,
+                intra_threads=max(1, threads // searches),
+                compute_type=compute,
             )
         except (RuntimeError, ValueError) as error:
             raise ConfigError(f"{directory}: CTranslate2 cannot run it here: {error}") from error
         self.dtype = f"ctranslate2 {self._translator.compute_type}"
         self._src, self._tgt = model.tokenizers
+        [self._eos] = self._tgt.pieces([self._tgt.eos_id])
         self._forbidden = frozenset(self._tgt.pieces(never_output(self._tgt)))
         self._ids = {piece: token for token, piece in enumerate(vocabulary(self._tgt))}
 
+    def __str__(self) -> str:
+        return f"CTranslate2 {self._translator.compute_type} on {self._translator.device}"
+
+    def cannot(self, options: SearchOptions) -> str | None:
+        """Return which of the options it cannot follow.
+
+        It can sample, but what it draws for a sentence would depend on the rest of the batch.
+        """
+        if options.samples:
+            return "sampling"
+        return "decode.trees" if options.trees else None
+
     def search(
-        self, sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions
+        self,
+        sources: Sequence[list[int]],
+        keys: Sequence[str],
+        options: SearchOptions,
+        *,
+        token_scores: bool = True,
     ) -> list[list[Hypothesis]]:
         """Search translations.
 
@@ -126,18 +164,17 @@ class CTranslate2Engine:
             sources: source ids, each with its EOS.
             keys: unused, since it does not sample.
             options: of the search.
+            token_scores: compute the log-probability of each token.
 
         Returns:
             For each source the `options.nbest` best hypotheses, best first.
 
         Raises:
-            ConfigError: the options ask for sampling.
+            ConfigError: it cannot follow the options.
             FileError: the model's probabilities are not finite.
         """
-        if options.trees:
-            raise ConfigError("decode.trees needs a run: CTranslate2 cannot hold to trees")
-        if options.samples:
-            raise ConfigError("CTranslate2 does not sample here: use the run that was exported")
+        if lacking := self.cannot(options):
+            raise ConfigError(f"CTranslate2 lacks {lacking}: use nmt's own engine on a run")
         pieces = [self._src.pieces(ids[:-1]) for ids in sources]  # it adds EOS itself
         limits = output_limits(sources, options, self.max_positions)
         highest = max(limits)
@@ -145,9 +182,12 @@ class CTranslate2Engine:
         for place, limit in enumerate(limits):
             # A batch has one limit. It was too high for a sentence only if the longest hypothesis
             # reached the sentence's own limit.
-            if limit < highest and max(map(len, beams[place])) >= limit:
+            if limit < highest and max(len(found.pieces) for found in beams[place]) >= limit:
                 [beams[place]] = self._beams([pieces[place]], limit, options)
-        return self._scored(pieces, [beam[: options.nbest] for beam in beams], options)
+        best = [beam[: options.nbest] for beam in beams]
+        if token_scores:
+            best = self._with_token_scores(pieces, best, options)
+        return [[self._hypothesis(*found, options) for found in beam] for beam in best]
 
     def score(
         self, sources: Sequence[list[int]], targets: Sequence[list[int]]
@@ -172,18 +212,20 @@ class CTranslate2Engine:
 
     def _beams(
         self, pieces: list[list[str]], limit: int, options: SearchOptions
-    ) -> list[list[list[str]]]:
-        """Return the hypotheses of each sentence: pieces with EOS, best first."""
+    ) -> list[list[_Found]]:
+        """Return the hypotheses of each sentence, best first."""
         beams = self._unchecked_beams(pieces, limit, options, forbidden=[])
         again = [
             place
             for place, beam in enumerate(beams)
-            if any(self._forbidden.intersection(hypothesis) for hypothesis in beam)
+            if any(not self._forbidden.isdisjoint(found.pieces) for found in beam)
         ]
         if again:
             without = [[piece] for piece in sorted(self._forbidden)]
-            found = self._unchecked_beams([pieces[i] for i in again], limit, options, without)
-            for place, beam in zip(again, found, strict=True):
+            sources = [pieces[i] for i in again]
+            others = self._unchecked_beams(sources, limit, options, without)
+            rescored = self._with_token_scores(sources, others, options)
+            for place, beam in zip(again, rescored, strict=True):
                 beams[place] = beam
         return beams
 
@@ -193,7 +235,7 @@ class CTranslate2Engine:
         limit: int,
         options: SearchOptions,
         forbidden: list[list[str]],
-    ) -> list[list[list[str]]]:
+    ) -> list[list[_Found]]:
         # It ranks by log_prob / length ** penalty, and drops those beyond the beam that finish in
         # its last step. At a length of 15 this penalty grows as ours does, so that what it drops
         # we would as well. With 0 it would stop as soon as the best hypothesis has finished.
@@ -212,37 +254,56 @@ class CTranslate2Engine:
             min_decoding_length=0,
         )
 
-        def score(found: tuple[list[str], float]) -> float:
-            hypothesis, its_score = found
-            length = len(hypothesis)
-            return normalized_score(its_score * length**penalty, length, options.length_penalty)
-
         beams = []
         for result in results:
             if not all(map(math.isfinite, result.scores)):
                 raise not_finite(self.models[0])
-            found = zip(result.hypotheses, result.scores, strict=True)
-            beams.append([hypothesis for hypothesis, _ in sorted(found, key=score, reverse=True)])
+            beam = [
+                _Found(pieces, score * len(pieces) ** penalty)
+                for pieces, score in zip(result.hypotheses, result.scores, strict=True)
+            ]
+            beams.append(_best_first(beam, options))
         return beams
 
-    def _scored(
-        self, pieces: list[list[str]], beams: list[list[list[str]]], options: SearchOptions
-    ) -> list[list[Hypothesis]]:
-        """Return hypotheses with the scores that the model gives them."""
-        eos = self._tgt.pieces([self._tgt.eos_id])
+    def _with_token_scores(
+        self, pieces: list[list[str]], beams: list[list[_Found]], options: SearchOptions
+    ) -> list[list[_Found]]:
+        """Return hypotheses with the scores that the model gives to each token."""
         sources = [src for src, beam in zip(pieces, beams, strict=True) for _ in beam]
-        hypotheses = [hypothesis for beam in beams for hypothesis in beam]
-        targets = [tgt[:-1] if tgt[-1:] == eos else tgt for tgt in hypotheses]
-        results = iter(self._log_probs(sources, targets))
-        scored = []
-        for beam in beams:
-            group = []
-            for hypothesis in beam:
-                # It also scores an EOS after hypotheses that the limit cut off.
-                log_probs = next(results)[: len(hypothesis)]
-                log_prob = sum(log_probs)
-                score = normalized_score(log_prob, len(hypothesis), options.length_penalty)
-                ids = [self._ids[piece] for piece in hypothesis if piece != eos[0]]
-                group.append(Hypothesis(ids, score, log_prob, log_probs))
-            scored.append(sorted(group, key=lambda h: -h.score))
-        return scored
+        targets = [self._without_eos(found.pieces) for beam in beams for found in beam]
+        rows = iter(self._log_probs(sources, targets))
+        # It also scores an EOS after hypotheses that the limit cut off.
+        scored = (
+            [(found.pieces, next(rows)[: len(found.pieces)]) for found in beam] for beam in beams
+        )
+        return [
+            _best_first([_Found(pieces, sum(row), row) for pieces, row in beam], options)
+            for beam in scored
+        ]
+
+    def _without_eos(self, pieces: list[str]) -> list[str]:
+        return pieces[:-1] if pieces[-1] == self._eos else pieces
+
+    def _hypothesis(
+        self, pieces: list[str], log_prob: float, log_probs: Sequence[float], options: SearchOptions
+    ) -> Hypothesis:
+        ids = [self._ids[piece] for piece in self._without_eos(pieces)]
+        score = normalized_score(log_prob, len(pieces), options.length_penalty)
+        return Hypothesis(ids, score, log_prob, len(pieces), list(log_probs))
+
+
+class _Found(NamedTuple):
+    """A hypothesis as CTranslate2 returns it."""
+
+    pieces: list[str]
+    """With EOS, unless the limit cut it off."""
+    log_prob: float
+    log_probs: Sequence[float] = ()
+    """Of each piece, if asked for."""
+
+
+def _best_first(beam: list[_Found], options: SearchOptions) -> list[_Found]:
+    def score(found: _Found) -> float:
+        return normalized_score(found.log_prob, len(found.pieces), options.length_penalty)
+
+    return sorted(beam, key=score, reverse=True)

@@ -43,7 +43,10 @@ class Engine(Protocol):
 
     @property
     def dtype(self) -> str:
-        """The arithmetic."""
+        """The arithmetic, on which translations may depend."""
+
+    def __str__(self) -> str:
+        """Return its name and arithmetic, for users."""
 
     @property
     def max_positions(self) -> int:
@@ -53,8 +56,16 @@ class Engine(Protocol):
     def num_parallel(self) -> int:
         """How many batches it can search in parallel, when called from as many threads."""
 
+    def cannot(self, options: SearchOptions) -> str | None:
+        """Return which of the options it cannot follow, as a noun; None if it can follow all."""
+
     def search(
-        self, sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions
+        self,
+        sources: Sequence[list[int]],
+        keys: Sequence[str],
+        options: SearchOptions,
+        *,
+        token_scores: bool = True,
     ) -> list[list[Hypothesis]]:
         """Search a batch.
 
@@ -62,6 +73,8 @@ class Engine(Protocol):
             sources: source ids, each with its EOS.
             keys: one per source; with the seed, they determine what is sampled.
             options: of the search.
+            token_scores: whether the log-probability of each token is needed, which some engines
+                compute in a second pass.
 
         Returns:
             At least one hypothesis for each source, best first.
@@ -69,7 +82,7 @@ class Engine(Protocol):
         Raises:
             ConfigError: the engine does not support the options.
             FileError: the model's probabilities are not finite.
-            RuntimeError, MemoryError: the batch does not fit into memory.
+            MemoryError: the batch does not fit into memory.
         """
 
     def score(

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, Protocol
 
 from nmt.data.lines import replace_controls
 from nmt.errors import DataError
-from nmt.translate.align import format_pharaoh, parse_pharaoh, split_words
 from nmt.translate.translator import ScoredText, Translation
+from nmt.translate.words import format_pharaoh, parse_pharaoh, split_words
 
 
 class Item(NamedTuple):
@@ -92,7 +92,7 @@ class TextLayout:
         score = float(columns.pop(0)) if self.nbest or self.scores else 0.0
         links = parse_pharaoh(columns.pop()) if self.alignments else []
         [text] = columns
-        return ScoredText(text, score, [], links)
+        return ScoredText(text, score, alignment=links)
 
 
 def _finite(number: str) -> float:
@@ -174,7 +174,7 @@ class JsonLayout:
         """Read translations back from output lines."""
         for line in lines:
             if not line:
-                yield Translation([ScoredText("", 0.0, [])])
+                yield Translation([ScoredText("", 0.0)])
                 continue
             record = json.loads(line)
             hypotheses = (
@@ -196,4 +196,4 @@ class JsonLayout:
     def _hypothesis(self, fields: dict[str, Any], scores: bool) -> ScoredText:
         links = [(src, tgt) for src, tgt in fields["alignment"]] if self.alignments else []
         score, log_probs = (fields["score"], fields["token_log_probs"]) if scores else (0.0, [])
-        return ScoredText(fields["translation"], score, log_probs, links)
+        return ScoredText(fields["translation"], score, token_log_probs=log_probs, alignment=links)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.search import SearchOptions
+from nmt.device import is_out_of_memory
 from nmt.errors import ConfigError
 from nmt.model.network import Network
 from nmt.parsing.constraint import TreeConstraint, TreeGrammar
@@ -67,11 +68,35 @@ class Networks:
         self._device, self.dtype = weights.device, str(weights.dtype)
         self.max_positions = min(model.network.max_length or sys.maxsize for model in models)
 
-    @torch.inference_mode()
+    def __str__(self) -> str:
+        return f"nmt {self.dtype.removeprefix('torch.')} on {self._device}"
+
+    def cannot(self, options: SearchOptions) -> str | None:
+        """Return None: it can follow all options."""
+        return None
+
     def search(
+        self,
+        sources: Sequence[list[int]],
+        keys: Sequence[str],
+        options: SearchOptions,
+        *,
+        token_scores: bool = True,
+    ) -> list[list[Hypothesis]]:
+        """Search a batch, or sample from it. The scores of tokens cost nothing extra."""
+        try:
+            return self._search(sources, keys, options)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside the handler: the traceback, which holds tensors, is gone.
+        torch.cuda.empty_cache()
+        raise MemoryError
+
+    @torch.inference_mode()
+    def _search(
         self, sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions
     ) -> list[list[Hypothesis]]:
-        """Search a batch, or sample from it."""
         src_BS = padded(sources, self._src.pad_id).to(self._device)
         steppers = [ModelStepper(model.network, src_BS) for model in self.models]
         stepper: Stepper = steppers[0] if len(steppers) == 1 else EnsembleStepper(steppers)

@@ -8,24 +8,23 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
-
-import torch
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from nmt.config.search import SearchOptions, search_options
 from nmt.data.lines import replace_controls
-from nmt.device import is_out_of_memory
 from nmt.errors import DataError
 from nmt.progress import Advance
-from nmt.runs.model import TrainedModel
 from nmt.search.hypothesis import Hypothesis, normalized_score
-from nmt.translate.align import Aligner, Links, link_words, split_words, word_numbers
 from nmt.translate.engine import Engine
 from nmt.translate.memo import Memo
 from nmt.translate.short import ShortLines
 from nmt.translate.split import full_windows, prompt_windows, sentence_starts, split_line
-from nmt.translate.torch_engine import Networks
+from nmt.translate.words import Links, link_words, split_words, word_numbers
+
+if TYPE_CHECKING:
+    from nmt.translate.align import Aligner  # needs torch, which not every engine does
 
 _BATCHES_AHEAD = 16
 _CHARACTERS_PER_TOKEN = 4
@@ -40,8 +39,12 @@ class ScoredText:
     text: str
     score: float
     """Length-normalized log-probability, by which hypotheses are ranked; 0 for a blank line."""
-    token_log_probs: list[float]
-    """Natural logarithms, one per target token, EOS included (for each part of a split line)."""
+    log_prob: float = 0.0
+    """Natural logarithm of the probability."""
+    num_tokens: int = 0
+    """Target tokens, EOS included (for each part of a split line)."""
+    token_log_probs: list[float] = field(default_factory=list)
+    """Natural logarithms, one per target token, if they were asked for."""
     alignment: Links = field(default_factory=list)
     """Word alignment, if there is an aligner."""
 
@@ -67,7 +70,7 @@ class Translation:
 
     @property
     def token_log_probs(self) -> list[float]:
-        """The log-probabilities of the tokens of the best translation."""
+        """The log-probabilities of the tokens of the best translation, if they were asked for."""
         return self.hypotheses[0].token_log_probs
 
     @property
@@ -76,7 +79,7 @@ class Translation:
         return self.hypotheses[0].alignment
 
 
-_BLANK = Translation([ScoredText("", 0.0, [])])
+_BLANK = Translation([ScoredText("", 0.0)])
 
 
 class _Part(NamedTuple):
@@ -112,14 +115,14 @@ class Translator:
     """Translates lines with a model or an ensemble.
 
     Args:
-        engine: what runs the model; or models for nmt's own engine, with the same tokenizers and
-            on the same device.
+        engine: what runs the model.
         options: of the search; by default those of the first model's configuration.
         warn: called with a message for each line that is too long, and when memory runs out for
             the first time.
         poll: called before each batch; an exception that it raises ends the translation, as a
             signal does.
         aligner: of the same models; adds the alignments.
+        token_scores: add the log-probability of each token.
         say_short: called with a message for each translation that is suspiciously short.
 
     Attributes:
@@ -128,27 +131,25 @@ class Translator:
         config: of the first model.
         options: of the search.
         max_input: most tokens of an input, EOS included; longer ones are split.
-
-    Raises:
-        ConfigError: the models' tokenizers differ.
     """
 
     def __init__(
         self,
-        engine: Engine | Sequence[TrainedModel],
+        engine: Engine,
         options: SearchOptions | None = None,
         warn: Callable[[str], object] = warnings.warn,
         poll: Callable[[], None] = lambda: None,
         aligner: Aligner | None = None,
         say_short: Callable[[str], object] | None = None,
+        token_scores: bool = False,
     ) -> None:
-        self.engine = Networks(engine) if isinstance(engine, Sequence) else engine
-        models = self.engine.models
+        self.engine = engine
+        models = engine.models
         self.config = models[0].config
         self.options = options or search_options(self.config.decode)
         self._src, self._tgt = models[0].tokenizers
         self._warn, self._poll, self._aligner = warn, poll, aligner
-        self._lengths = models[0].lengths
+        self._lengths, self._token_scores = models[0].lengths, token_scores
         self.short = ShortLines(say_short)
         trained_on = min(model.config.data.max_length for model in models)
         max_input = self.options.max_input_length or trained_on
@@ -288,7 +289,7 @@ class Translator:
     def _is_short(self, part: _Part, best: ScoredText) -> bool:
         if self._lengths is None:
             return False
-        return self._lengths.is_short(len(part.src_ids), len(best.token_log_probs))
+        return self._lengths.is_short(len(part.src_ids), best.num_tokens)
 
     def _search_batches(
         self, batches: list[list[_Part]], searched: Searched | None
@@ -311,13 +312,8 @@ class Translator:
 
     def _search_fitting(self, parts: list[_Part]) -> list[list[ScoredText]]:
         """Search a batch, in halves if it does not fit into memory."""
-        try:
+        with suppress(MemoryError):
             return self._search(parts)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        # Outside the handler: the traceback, which holds tensors, is gone.
-        torch.cuda.empty_cache()
         if len(parts) == 1:
             raise DataError(
                 f"line {parts[0].line}: {len(parts[0].src_ids)} tokens, searched with beam size "
@@ -335,7 +331,12 @@ class Translator:
 
     def _search(self, parts: list[_Part]) -> list[list[ScoredText]]:
         sources = [part.src_ids for part in parts]
-        found = self.engine.search(sources, [part.key for part in parts], self.options)
+        found = self.engine.search(
+            sources,
+            [part.key for part in parts],
+            self.options,
+            token_scores=self._token_scores,
+        )
         best = [hypotheses[: self.options.nbest] for hypotheses in found]
         texts = self._texts(best)
         return self._aligned(self._aligner, parts, best, texts) if self._aligner else texts
@@ -385,7 +386,10 @@ class Translator:
         """Detokenize the hypotheses of a batch."""
         texts = iter(self._tgt.decode([h.ids for hypotheses in found for h in hypotheses]))
         return [
-            [ScoredText(next(texts), h.score, h.token_log_probs) for h in hypotheses]
+            [
+                ScoredText(next(texts), h.score, h.log_prob, h.num_tokens, h.token_log_probs)
+                for h in hypotheses
+            ]
             for hypotheses in found
         ]
 
@@ -395,10 +399,13 @@ class Translator:
             return Translation(parts[0], is_short) if parts else _BLANK
         joined = []
         for hypotheses in zip(*parts, strict=False):
-            log_probs = [log_prob for h in hypotheses for log_prob in h.token_log_probs]
-            score = normalized_score(sum(log_probs), len(log_probs), self.options.length_penalty)
+            log_prob = sum(h.log_prob for h in hypotheses)
+            num_tokens = sum(h.num_tokens for h in hypotheses)
+            score = normalized_score(log_prob, num_tokens, self.options.length_penalty)
             text = " ".join(h.text for h in hypotheses if h.text)
-            joined.append(ScoredText(text, score, log_probs, _joined_links(hypotheses)))
+            log_probs = [log_prob for h in hypotheses for log_prob in h.token_log_probs]
+            links = _joined_links(hypotheses)
+            joined.append(ScoredText(text, score, log_prob, num_tokens, log_probs, links))
         return Translation(joined, is_short)
 
 

@@ -55,8 +55,20 @@ class Workers:
         # collected after an error, the pipe that the hook writes to is closed.
         atexit.register(self._pool.shutdown)
 
+    def __str__(self) -> str:
+        return f"{self.engine}, {self.num_parallel} processes"
+
+    def cannot(self, options: SearchOptions) -> str | None:
+        """Return which of the options the engine cannot follow."""
+        return self.engine.cannot(options)
+
     def search(
-        self, sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions
+        self,
+        sources: Sequence[list[int]],
+        keys: Sequence[str],
+        options: SearchOptions,
+        *,
+        token_scores: bool = True,
     ) -> list[list[Hypothesis]]:
         """Search a batch in the next free process. Several threads may call this at once.
 
@@ -64,7 +76,7 @@ class Workers:
             DataError: if a process was killed.
         """
         try:
-            return self._pool.submit(_search, sources, keys, options).result()
+            return self._pool.submit(_search, sources, keys, options, token_scores).result()
         except BrokenProcessPool as error:
             raise DataError(
                 f"one of {self.num_parallel} translation processes was killed, probably because "
@@ -93,6 +105,6 @@ def _start(engine: Engine) -> None:
 
 
 def _search(
-    sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions
+    sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions, token_scores: bool
 ) -> list[list[Hypothesis]]:
-    return _engine.search(sources, keys, options)
+    return _engine.search(sources, keys, options, token_scores=token_scores)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from common import add_common_options, describe_machine, find_pythons
-from translation import Task, add_model_options, make_task
+from translation import NMT_OPTIONS, Task, add_model_options, make_task
 from workers.worker import peak_resident
 
 from report import Report
@@ -76,7 +76,7 @@ def _nmt_cases(options: argparse.Namespace, task: Task, lines: list[str]) -> lis
             {"setting": setting},
             partial(_measure_nmt, [*command, *setting.split()], lines, env),
         )
-        for setting in options.nmt_options or ["--dtype float32", "--dtype bfloat16"]
+        for setting in options.nmt_options or NMT_OPTIONS
     ]
 
 

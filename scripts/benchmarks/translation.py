@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     from nmt.runs.model import TrainedModel
 
 _BEAM_SIZE = 4
+NMT_OPTIONS = [
+    "--engine nmt --compute float32",
+    "--engine nmt --compute bfloat16",
+    "--engine ctranslate2 --compute int8",
+]
+"""What nmt is measured with, unless the command line says otherwise."""
 # Compute type to the matrix product to compare with; none is measured for other types.
 _PEAK_OF = {"float32": "fp32", "bfloat16": "bf16", "fp32": "fp32", "bf16": "bf16"}
 _KEYS = ["sentences_per_s", "bleu", "peak_MB", "flop_utilisation"]
@@ -217,7 +223,7 @@ class _Bench:
             self._case(
                 "nmt",
                 {"setting": setting},
-                _nmt_dtype(setting),
+                _nmt_compute(setting),
                 {
                     "arguments": [str(task.model), *fixed, *setting.split()],
                     "num_tokens": task.num_tokens,
@@ -225,7 +231,7 @@ class _Bench:
                     "warm_up": task.warm_up,
                 },
             )
-            for setting in options.nmt_options or ["--dtype float32", "--dtype bfloat16"]
+            for setting in options.nmt_options or NMT_OPTIONS
         ]
 
     def ctranslate2_cases(self) -> list[Case]:
@@ -306,11 +312,11 @@ class _Bench:
         }
 
 
-def _nmt_dtype(setting: str) -> str:
-    """Return the dtype that options of `nmt translate` select."""
+def _nmt_compute(setting: str) -> str:
+    """Return the arithmetic that options of `nmt translate` select."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--dtype", default="float32")
-    return str(parser.parse_known_args(setting.split())[0].dtype)
+    parser.add_argument("--compute", default="auto")
+    return str(parser.parse_known_args(setting.split())[0].compute)
 
 
 def _write_weights(trained: TrainedModel, path: Path) -> None:

@@ -112,18 +112,14 @@ def test_errors(trained_run: Path, exported: Path, tmp_path: Path) -> None:
     for arguments, code, message in [
         (["translate", exported, file, "--engine=nmt"], 2, "name the run that it was exported"),
         (["attend", exported, "--src=a", "--json"], 2, "exported to CTranslate2"),
-        (["translate", trained_run, file, "--engine=ctranslate2"], 4, "nmt export"),
-        (["translate", exported, file, "--engine=ctranslate2", "--top-k=3"], 2, "sample"),
+        (["translate", trained_run, file, "--engine=ctranslate2", "--top-k=3"], 2, "sampling"),
+        (["translate", exported, file, "--engine=ctranslate2", "--top-k=3"], 2, "sampling"),
         (
             ["translate", exported, file, "--engine=ctranslate2", "--ensemble", exported],
             2,
             "--ensemble needs runs",
         ),
-        (
-            ["translate", exported, file, "--engine=ctranslate2", "--dtype=bfloat16"],
-            2,
-            "--dtype needs a run",
-        ),
+        (["translate", trained_run, file, "--engine=nmt", "--compute=int8"], 2, "no int8"),
         (["export", trained_run, "--to=ctranslate2", "-o", exported], 4, "already exists"),
         (["export", trained_run, "--to=ctranslate2", "--quantization=int3", "-o", "x"], 2, "int3"),
         (["export", tmp_path, "--to=ctranslate2", "-o", tmp_path / "x"], 4, "not a model"),

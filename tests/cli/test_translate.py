@@ -158,6 +158,10 @@ def test_a_dash_means_standard_output(
     assert list(tmp_path.iterdir()) == []
 
 
+ENGINE = "engine: CTranslate2 float32 on cpu\n"
+"""The line about the engine that runs."""
+
+
 def shell(line: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a line of shell script that may use the command `nmt` and the arguments $1, $2."""
     nmt = f'nmt() {{ "{NMT[0]}" -m nmt "$@"; }}\n'
@@ -171,12 +175,14 @@ def test_unwritable_standard_output_is_an_error(trained_run: Path) -> None:
     for line in ("echo the cat. | nmt translate $1 >/dev/full", "nmt config --schema >/dev/full"):
         done = shell(line, trained_run)
         assert done.returncode == 4
-        assert done.stderr == "nmt: standard output: cannot be written: No space left on device\n"
+        assert done.stderr.endswith(
+            "nmt: standard output: cannot be written: No space left on device\n"
+        )
 
 
 def test_closed_standard_streams(trained_run: Path) -> None:
     done = shell("nmt translate $1 <&-", trained_run)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", ENGINE)
     done = shell("echo the cat. | nmt translate $1 >&-", trained_run)
     assert (done.returncode, done.stderr) == (4, "nmt: standard output: it is closed\n")
     done = shell("nmt translate nothing 2>&-", trained_run)
@@ -233,7 +239,7 @@ def test_resume_keeps_the_lines_translated_so_far(
     assert other.exit_code == 2
     done = translate(trained_run, *arguments, "--resume", text=corrected)
     assert done.exit_code == 0
-    assert done.stderr == f"{out}: resuming after line 3\n"
+    assert done.stderr == f"{ENGINE}{out}: resuming after line 3\n"
     assert out.read_text("utf-8").split("\n")[:-1] == best
     again = translate(tmp_path / "no model", "--output", str(out), "--resume")
     assert (again.exit_code, again.stdout) == (0, "")
@@ -308,7 +314,10 @@ def test_search_options(trained_run: Path, best: list[str]) -> None:
     [record] = lines_of(translate(trained_run, *options, text='{"src": "the cat."}\n'))
     lengths = [len(hypothesis["token_log_probs"]) for hypothesis in json.loads(record)["nbest"]]
     assert max(lengths) <= len(ids) + 1
-    assert len(lines_of(translate(trained_run, "--dtype=bfloat16"))) == len(best)
+    assert len(lines_of(translate(trained_run, "--compute=bfloat16"))) == len(best)
+    renamed = translate(trained_run, "--dtype=float32")
+    assert renamed.stderr.startswith("warning: --dtype is now called --compute\n")
+    assert lines_of(renamed) == best
 
 
 def test_sampling(trained_run: Path, best: list[str]) -> None:
@@ -329,7 +338,7 @@ def test_sampling(trained_run: Path, best: list[str]) -> None:
         (["--nbest=2", "--top-k=3"], "sampling"),
         (["--beam-size=0"], "beam-size"),
         (["--device=gpu"], "'gpu'"),
-        (["--dtype=int3"], "dtype"),
+        (["--compute=int3"], "compute"),
     ],
 )
 def test_options_out_of_range_exit_with_2(
@@ -356,8 +365,8 @@ def test_split_lines_are_reported_on_stderr(trained_run: Path) -> None:
         trained_run, text="the cat.\n" + "the cat sat on a mat. " * 30 + "\na dog.\n"
     )
     assert len(lines_of(result)) == 3
-    assert result.stderr.startswith("line 2: ")
-    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith(f"{ENGINE}line 2: ")
+    assert result.stderr.count("\n") == 2
 
 
 # ---------------------------------------------------------------- in other processes
@@ -395,7 +404,7 @@ def test_interrupted_while_waiting_for_input(trained_run: Path) -> None:
         assert process.stdout.readline()
         process.send_signal(2)
         assert process.wait(120) == 130
-        assert process.stderr.read() == b"nmt: interrupted\n"
+        assert process.stderr.read().decode() == f"{ENGINE}nmt: interrupted\n"
 
 
 @pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)])
@@ -429,7 +438,7 @@ def test_resuming_after_a_signal_while_reading_a_pipe(
 def test_output_is_utf8_in_every_locale(trained_run: Path, best: list[str]) -> None:
     with start(trained_run, LC_ALL="C", PYTHONUTF8="0", PYTHONIOENCODING="ascii") as process:
         out, err = process.communicate(TEXT.encode())
-    assert err == b""
+    assert err.decode() == ENGINE
     assert out.decode("utf-8").split("\n")[:-1] == best
 
 

@@ -20,6 +20,7 @@ from nmt.config.search import SearchOptions
 from nmt.runs.model import load_model
 from nmt.translate.formats import JsonLayout, Layout, TextLayout
 from nmt.translate.resume import is_finished, translate_file
+from nmt.translate.torch_engine import Networks
 from nmt.translate.translator import Translator
 
 WORDS = ["the", "cat", "dog", "sat", "on", "a", "mat", "ran", "home", ""]
@@ -58,7 +59,7 @@ def main() -> None:
     # Windows of about ten lines in batches of several; other batches would round differently.
     nmt.translate.translator._BATCHES_AHEAD = 1
     models = [load_model(sys.argv[1])]
-    translator = Translator(models, SearchOptions(batch_tokens=50, beam_size=2, nbest=2))
+    translator = Translator(Networks(models), SearchOptions(batch_tokens=50, beam_size=2, nbest=2))
     draw = random.Random(0)
     texts = [" ".join(draw.choices(WORDS, k=draw.randint(0, 5))) for _ in range(40)]
     Path("in").write_text("".join(f'{{"src": "{text}"}}\n' for text in texts), "utf-8")

@@ -149,7 +149,9 @@ def test_an_untrained_model_writes_trees(brackets: Tokenizer, trained_run: Path)
     untrained = TrainedModel(config, tokenizers, network, Path("untrained"))
     options = search_options(DecodeConfig(trees=True, max_extra_len=90))
     lines = SENTENCES[:3]
-    for line, parsed in zip(lines, Translator([untrained], options).translate(lines), strict=True):
+    for line, parsed in zip(
+        lines, Translator(Networks([untrained]), options).translate(lines), strict=True
+    ):
         tree, is_sound = parse_linearised(parsed.text)
         assert is_sound
         assert len(tree.leaves) == len(line.split())

@@ -45,7 +45,9 @@ def data(trained_run: Path) -> EvaluationData:
 def test_quality_of_a_whole_text(model: Model, trained: TrainedModel, data: EvaluationData) -> None:
     warnings: list[str] = []
     quality = measure(model, data, "the test", silent, warnings.append)
-    hypotheses = [translation.text for translation in Translator([trained]).translate(data.src)]
+    hypotheses = [
+        translation.text for translation in Translator(Networks([trained])).translate(data.src)
+    ]
     options = EvaluateOptions(("bleu", "chrf"), tgt_lang="de", confidence=True)
     assert quality.scores == evaluate(hypotheses, data.refs, options)
     scores = list(score_pairs(Networks([trained]), data.src, data.refs[0], 4096))

@@ -152,7 +152,9 @@ def enumerate_all(table: Tensor, order: int, max_length: int, alpha: float) -> l
                 float(table[tuple(context[i : i + order])][token]) for i, token in enumerate(tokens)
             ]
             score = sum(log_probs) / ((5 + len(tokens)) / 6) ** alpha
-            hypotheses.append(Hypothesis(list(ids), score, sum(log_probs), log_probs))
+            hypotheses.append(
+                Hypothesis(list(ids), score, sum(log_probs), len(log_probs), log_probs)
+            )
     return sorted(hypotheses, key=lambda h: -h.score)
 
 

@@ -6,26 +6,27 @@ import io
 import json
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import sentencepiece
-import torch
 
 from nmt.config.search import SearchOptions
 from nmt.data.tokenizer import Token, Tokenizer
 from nmt.errors import ConfigError
 from nmt.runs.model import TrainedModel
-from nmt.translate.align import (
+from nmt.translate.align import Aligner
+from nmt.translate.formats import Item, JsonLayout, Layout, TextLayout
+from nmt.translate.split import split_line
+from nmt.translate.torch_engine import Networks
+from nmt.translate.translator import ScoredText, Translation, Translator
+from nmt.translate.words import (
     NO_WORD,
-    Aligner,
     format_pharaoh,
     link_words,
     parse_pharaoh,
     split_words,
     word_numbers,
 )
-from nmt.translate.formats import Item, JsonLayout, Layout, TextLayout
-from nmt.translate.split import split_line
-from nmt.translate.translator import ScoredText, Translation, Translator
 
 
 def test_links_from_hand_made_weights() -> None:
@@ -33,17 +34,17 @@ def test_links_from_hand_made_weights() -> None:
     # The two tokens of "les" attend to "read" with 0.3 + 0.1 + 0.1 + 0.2 = 0.7, and to "it" with
     # 0.25 + 0.3 = 0.55. "it" has the largest single weight of a word, and EOS the largest of
     # all, but neither must win.
-    weights = torch.tensor([[0.3, 0.1, 0.25, 0.35], [0.1, 0.2, 0.3, 0.4], [0.1, 0.1, 0.3, 0.5]])
+    weights = np.array([[0.3, 0.1, 0.25, 0.35], [0.1, 0.2, 0.3, 0.4], [0.1, 0.1, 0.3, 0.5]])
     assert link_words(weights, [0, 0, 1], [0, 0, 1]) == [(0, 0), (1, 1)]
     # Links are sorted by source word. A source word may have several links, or none.
-    swapped = torch.tensor([[0.1, 0.9], [0.9, 0.1], [0.2, 0.8]])
+    swapped = np.array([[0.1, 0.9], [0.9, 0.1], [0.2, 0.8]])
     assert link_words(swapped, [0, 1], [0, 1, 2]) == [(0, 1), (1, 0), (1, 2)]
     # If the source is a part of a longer line, its words keep their numbers in that line.
     assert link_words(swapped, [7, 8], [0, 1, 2]) == [(7, 1), (8, 0), (8, 2)]
 
 
 def test_tokens_without_a_word_are_not_linked() -> None:
-    weights = torch.tensor([[0.1, 0.9], [0.9, 0.1]])
+    weights = np.array([[0.1, 0.9], [0.9, 0.1]])
     assert link_words(weights, [0, NO_WORD], [0, NO_WORD]) == [(0, 0)]
     assert link_words(weights, [NO_WORD, NO_WORD], [0, 0]) == []
     assert link_words(weights[:0], [0, 1], []) == []
@@ -141,7 +142,9 @@ def translate(
     models: list[TrainedModel], lines: list[str], aligned: bool = True, **options: int
 ) -> list[Translation]:
     aligner = Aligner(models) if aligned else None
-    translator = Translator(models, SearchOptions(**options), lambda message: None, aligner=aligner)
+    translator = Translator(
+        Networks(models), SearchOptions(**options), lambda message: None, aligner=aligner
+    )
     return list(translator.translate(lines))
 
 
@@ -197,9 +200,9 @@ def test_an_ensemble_averages_its_models(model: TrainedModel, other_model: Train
         Aligner(models).weights(source, target)[0]
         for models in ([model], [other_model], [model, other_model])
     )
-    torch.testing.assert_close(both, (one + other) / 2)
+    np.testing.assert_allclose(both, (one + other) / 2, rtol=1e-5)
     assert both.shape == (len(ids), len(ids) + 1)
-    torch.testing.assert_close(both.sum(1), torch.ones(len(ids)))
+    np.testing.assert_allclose(both.sum(1), np.ones(len(ids)), rtol=1e-5)
 
 
 def test_padding_does_not_change_links(model: TrainedModel, lines: list[str]) -> None:
@@ -234,8 +237,8 @@ def test_models_of_other_kinds_are_refused(model: TrainedModel, any_model: Train
 
 
 SCORED = [
-    ScoredText("ein Haus", -0.5, [-0.25, -0.75], [(0, 1), (1, 0)]),
-    ScoredText("", -1.5, [-1.5], []),
+    ScoredText("ein Haus", -0.5, -1.0, 2, [-0.25, -0.75], [(0, 1), (1, 0)]),
+    ScoredText("", -1.5, -1.5, 1, [-1.5], []),
 ]
 
 

@@ -18,9 +18,10 @@ from nmt.model.build import make_network
 from nmt.model.observe import forced_attention
 from nmt.report.attention.page import render_page
 from nmt.runs.model import TrainedModel, load_model
-from nmt.translate.align import split_words
 from nmt.translate.attend import PairAttention, pair_attention
+from nmt.translate.torch_engine import Networks
 from nmt.translate.translator import Translator
+from nmt.translate.words import split_words
 
 SRC, TGT = "the naïve cat sat </script>", "THE CAT <!-- SAT."
 
@@ -65,7 +66,7 @@ def test_tokens_and_words(pair: PairAttention) -> None:
 
 def test_default_target_is_the_models_translation(model: TrainedModel) -> None:
     pair = pair_attention(model, "the cat sat.")
-    [expected] = Translator([model]).translate(["the cat sat."])
+    [expected] = Translator(Networks([model])).translate(["the cat sat."])
     assert pair.tgt == expected.text
     assert pair.tgt_out[-1] == "</s>"
 

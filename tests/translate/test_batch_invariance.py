@@ -17,7 +17,7 @@ from nmt.data import phrasebook
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.model.build import make_network
 from nmt.runs.model import TrainedModel
-from nmt.translate.torch_engine import padded
+from nmt.translate.torch_engine import Networks, padded
 from nmt.translate.translator import Translator
 
 BATCH_TOKENS = (256, 2048, 16384)
@@ -28,7 +28,7 @@ def translations(model: TrainedModel, lines: list[str]) -> list[list[str]]:
     results = []
     for batch_tokens in BATCH_TOKENS:
         options = SearchOptions(beam_size=4, batch_tokens=batch_tokens)
-        translator = Translator([model], options)
+        translator = Translator(Networks([model]), options)
         results.append([translation.text for translation in translator.translate(lines)])
     return results
 

@@ -24,6 +24,7 @@ from nmt.runs.model import TrainedModel, load_model
 from nmt.translate import resume as resume_module
 from nmt.translate.formats import JsonLayout, Layout, TextLayout
 from nmt.translate.resume import is_finished, translate_file
+from nmt.translate.torch_engine import Networks
 from nmt.translate.translator import Translator
 
 OPTIONS: dict[str, Any] = {"beam_size": 2, "batch_tokens": 60}
@@ -72,7 +73,9 @@ class Job:
             if stop and batches > after:
                 stop()
 
-        translator = Translator([self.model], SearchOptions(**OPTIONS | options), poll=poll)
+        translator = Translator(
+            Networks([self.model]), SearchOptions(**OPTIONS | options), poll=poll
+        )
         translate_file(
             translator,
             lines,

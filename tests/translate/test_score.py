@@ -21,7 +21,7 @@ from nmt.translate.translator import Translator
 
 def test_the_search_score_is_the_forced_score(any_model: TrainedModel, lines: list[str]) -> None:
     tokenizer = any_model.tokenizers.tgt
-    translator = Translator([any_model], SearchOptions(nbest=4))
+    translator = Translator(Networks([any_model]), SearchOptions(nbest=4))
     checked = 0
     for line, translation in zip(lines, translator.translate(lines), strict=True):
         texts = [h.text for h in translation.hypotheses]

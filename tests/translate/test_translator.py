@@ -23,12 +23,13 @@ from nmt.search.beam import beam_search
 from nmt.search.hypothesis import normalized_score
 from nmt.search.stepper import Stepper
 from nmt.translate.split import sentence_starts, split_line
+from nmt.translate.torch_engine import Networks
 from nmt.translate.translator import ScoredText, Translation, Translator, length_batches
 
 MakeModel = Callable[..., TrainedModel]
 TrainTokenizer = Callable[[list[str]], Tokenizer]
 
-BLANK = Translation([ScoredText("", 0.0, [])])
+BLANK = Translation([ScoredText("", 0.0)])
 
 
 def with_blanks(lines: list[str]) -> list[str]:
@@ -42,7 +43,7 @@ def with_blanks(lines: list[str]) -> list[str]:
 
 
 def translate(model: TrainedModel, lines: list[str], **options: object) -> list[Translation]:
-    return list(Translator([model], SearchOptions(**options)).translate(lines))
+    return list(Translator(Networks([model]), SearchOptions(**options)).translate(lines))
 
 
 def texts(translations: list[Translation]) -> list[str]:
@@ -99,7 +100,7 @@ def test_reading_ahead_is_bounded(model: TrainedModel, lines: list[str]) -> None
             read += 1
             yield lines[read % len(lines)]
 
-    translations = Translator([model], options).translate(endless())
+    translations = Translator(Networks([model]), options).translate(endless())
     for _ in range(3):
         next(translations)
     assert read < 20 * 16 * 4
@@ -176,7 +177,7 @@ def test_polling_before_each_batch_can_end_the_work(model: TrainedModel, lines: 
 
     options = SearchOptions(batch_tokens=50, beam_size=1, max_extra_len=0)
     with pytest.raises(KeyboardInterrupt):
-        list(Translator([model], options, poll=poll).translate(lines))
+        list(Translator(Networks([model]), options, poll=poll).translate(lines))
     assert polls == 3
 
 
@@ -223,16 +224,16 @@ def test_windows_that_are_known_are_not_searched(
 ) -> None:
     monkeypatch.setattr("nmt.translate.translator._BATCHES_AHEAD", 1)
     options = SearchOptions(batch_tokens=30)
-    windows = list(Translator([model], options).windows(lines))
+    windows = list(Translator(Networks([model]), options).windows(lines))
     assert len(windows) > 3
     assert len(windows[0]) > 2
     searched = count_searched(monkeypatch)
     known = [*windows[0], *windows[1]]
     # To the bit, scores too: what follows is searched in the same batches.
-    assert list(Translator([model], options).windows(lines, known=known)) == windows
+    assert list(Translator(Networks([model]), options).windows(lines, known=known)) == windows
     assert sum(searched) == len(lines) - len(known)
     # Also if what is known ends within a window.
-    found = list(Translator([model], options).windows(lines, known=known[:-1]))
+    found = list(Translator(Networks([model]), options).windows(lines, known=known[:-1]))
     assert [len(window) for window in found] == [len(window) for window in windows]
     flat = itertools.chain.from_iterable
     assert_same(list(flat(found)), list(flat(windows)))
@@ -272,7 +273,7 @@ def test_batches_that_do_not_fit_are_halved(
     expected = translate(model, mixed)
     memory = Memory(3, monkeypatch)
     messages: list[str] = []
-    translator = Translator([model], SearchOptions(batch_tokens=100), messages.append)
+    translator = Translator(Networks([model]), SearchOptions(batch_tokens=100), messages.append)
     assert_same(list(translator.translate(mixed)), expected)
     assert sum(size for size in memory.batches if size <= 3) == len(set(lines))
     assert max(memory.batches) > 6
@@ -287,7 +288,7 @@ def test_a_line_that_does_not_fit_alone(
     Memory(0, monkeypatch)
     longest = max(range(40), key=lambda place: len(model.tokenizers.src.encode([lines[place]])[0]))
     messages: list[str] = []
-    translator = Translator([model], warn=messages.append)
+    translator = Translator(Networks([model]), warn=messages.append)
     with pytest.raises(DataError, match=rf"^line {longest + 1}: .*`beam_size`"):
         list(translator.translate(lines))
     assert len(messages) == 1
@@ -326,15 +327,15 @@ def test_samples_do_not_depend_on_batches(model: TrainedModel, lines: list[str])
 
 
 def test_an_ensemble_of_one_model_twice_is_the_model(model: TrainedModel, lines: list[str]) -> None:
-    twice = Translator([model, model], SearchOptions(nbest=4)).translate(lines)
+    twice = Translator(Networks([model, model]), SearchOptions(nbest=4)).translate(lines)
     assert_same(list(twice), translate(model, lines, nbest=4))
 
 
 def test_an_ensemble_of_different_models(
     model: TrainedModel, other_model: TrainedModel, lines: list[str]
 ) -> None:
-    both = list(Translator([model, other_model]).translate(lines))
-    swapped = list(Translator([other_model, model]).translate(lines))
+    both = list(Translator(Networks([model, other_model])).translate(lines))
+    swapped = list(Translator(Networks([other_model, model])).translate(lines))
     assert_same(both, swapped)
     assert texts(both) != texts(translate(model, lines))
 
@@ -342,8 +343,8 @@ def test_an_ensemble_of_different_models(
 def test_an_ensemble_of_different_kinds(
     model: TrainedModel, any_model: TrainedModel, lines: list[str]
 ) -> None:
-    both = list(Translator([model, any_model]).translate(lines))
-    assert_same(both, list(Translator([any_model, model]).translate(lines)))
+    both = list(Translator(Networks([model, any_model])).translate(lines))
+    assert_same(both, list(Translator(Networks([any_model, model])).translate(lines)))
 
 
 def test_an_ensemble_needs_the_same_tokenizers(
@@ -351,7 +352,7 @@ def test_an_ensemble_needs_the_same_tokenizers(
 ) -> None:
     stranger = make_model(train_tokenizer(["a bat, a rat."] * 9), seed=3)
     with pytest.raises(ConfigError, match="model-1 and model-3 have different tokenizers"):
-        Translator([model, stranger])
+        Translator(Networks([model, stranger]))
 
 
 # Long input
@@ -363,7 +364,7 @@ def test_long_lines_are_divided_at_sentence_ends(model: TrainedModel, lines: lis
     messages: list[str] = []
     options = SearchOptions(nbest=2)
     mixed = [lines[0], f"{first} {second}  {third}", lines[1]]
-    found = list(Translator([model], options, messages.append).translate(mixed))
+    found = list(Translator(Networks([model]), options, messages.append).translate(mixed))
     [message] = messages
     assert message.startswith("line 2: ")
     assert "in 3 parts" in message
@@ -382,7 +383,11 @@ def test_long_lines_are_divided_at_sentence_ends(model: TrainedModel, lines: lis
 def test_the_limit_can_be_set(model: TrainedModel) -> None:
     messages: list[str] = []
     options = SearchOptions(max_input_length=5)
-    list(Translator([model], options, messages.append).translate(["the.", "the cat sat on."]))
+    list(
+        Translator(Networks([model]), options, messages.append).translate(
+            ["the.", "the cat sat on."]
+        )
+    )
     assert [message[:7] for message in messages] == ["line 2:"]
 
 
@@ -449,7 +454,7 @@ def test_sentences_can_be_translated_by_themselves(
 def test_a_sentence_that_is_too_long_is_divided_and_named(model: TrainedModel) -> None:
     messages: list[str] = []
     options = SearchOptions(max_input_length=8, split_sentences=True)
-    translator = Translator([model], options, messages.append)
+    translator = Translator(Networks([model]), options, messages.append)
     short, long = "the cat. the cat. the cat.", "the cat. " + "the dog ran home " * 4
     list(translator.translate([short, long]))
     assert [message[:7] for message in messages] == ["line 2:"]
@@ -462,7 +467,9 @@ def test_translations_that_are_too_short_are_counted(
     """By a model of lengths to which all but the shortest lines are too short."""
     strict = dataclasses.replace(model, lengths=LengthModel(ratio=3.0, deviation=0.5))
     said: list[str] = []
-    translator = Translator([strict], SearchOptions(**sampling), print, say_short=said.append)
+    translator = Translator(
+        Networks([strict]), SearchOptions(**sampling), print, say_short=said.append
+    )
     mixed = ["a.", "", *lines[:3], lines[0]]
     found = list(translator.translate(mixed))
     flags = [translation.is_short for translation in found]
@@ -470,7 +477,7 @@ def test_translations_that_are_too_short_are_counted(
     assert any(flags)
     assert len(said) == sum(flags)
     assert f"{sum(flags)} of {len(mixed)} translations" in translator.short.summary()
-    usual = Translator([dataclasses.replace(model, lengths=LengthModel(1.0, 0.7))])
+    usual = Translator(Networks([dataclasses.replace(model, lengths=LengthModel(1.0, 0.7))]))
     assert not any(translation.is_short for translation in usual.translate(lines))
     assert usual.short.summary() == ""
 
@@ -482,12 +489,14 @@ def test_progress_counts_every_line_once(model: TrainedModel, lines: list[str]) 
         SearchOptions(batch_tokens=30, temperature=1.0, seed=1),
     ):
         done: list[int] = []
-        list(Translator([model], options).translate(mixed, advance=done.append))
+        list(Translator(Networks([model]), options).translate(mixed, advance=done.append))
         assert sum(done) == len(mixed)
         assert max(done) < len(mixed) / 2
-        known = list(Translator([model], options).translate(mixed))[:20]
+        known = list(Translator(Networks([model]), options).translate(mixed))[:20]
         done.clear()
-        windows = Translator([model], options).windows(mixed, known=known, advance=done.append)
+        windows = Translator(Networks([model]), options).windows(
+            mixed, known=known, advance=done.append
+        )
         list(windows)
         assert sum(done) == len(mixed)
 
@@ -526,7 +535,9 @@ def test_a_huge_line_of_anything(tokenizer: Tokenizer, unit: str) -> None:
 
 def test_a_huge_line_becomes_one_line(model: TrainedModel) -> None:
     messages: list[str] = []
-    translator = Translator([model], SearchOptions(beam_size=1, max_extra_len=0), messages.append)
+    translator = Translator(
+        Networks([model]), SearchOptions(beam_size=1, max_extra_len=0), messages.append
+    )
     found = list(translator.translate(["the cat", "the cat sat on a mat. " * 100, "a dog."]))
     assert len(found) == 3
     assert found[1].text.count(" ") > 100
@@ -541,7 +552,9 @@ def test_learned_positions_limit_input_and_output(
     model = make_model(tokenizer, seed=1, positions=positions)
     messages: list[str] = []
     options = SearchOptions(max_input_length=60)
-    found = list(Translator([model], options, messages.append).translate(["the " * 43, "a " * 44]))
+    found = list(
+        Translator(Networks([model]), options, messages.append).translate(["the " * 43, "a " * 44])
+    )
     assert messages == [
         "line 2: 44 tokens are more than the 43 that the model takes: translated in 2 parts"
     ]
@@ -583,7 +596,9 @@ def test_interactive_input_is_translated_before_the_next_line_comes(
             yield line
 
     found = []
-    for place, translation in enumerate(Translator([model]).translate(typed(), interactive=True)):
+    for place, translation in enumerate(
+        Translator(Networks([model])).translate(typed(), interactive=True)
+    ):
         found.append(translation)
         answered[place].set()
     assert_same(found, translate(model, lines[:5]))
@@ -596,7 +611,7 @@ def test_interactive_input_gives_the_same_and_passes_errors_on(
         yield from lines
         raise DataError("line 41 is broken")
 
-    translations = Translator([model]).translate(failing(), interactive=True)
+    translations = Translator(Networks([model])).translate(failing(), interactive=True)
     found = list(itertools.islice(translations, len(lines)))
     assert_same(found, translate(model, lines))
     with pytest.raises(DataError, match="line 41"):

@@ -71,14 +71,14 @@ def translate_nmt(request: Request) -> Answer:
     if request["num_tokens"]:
         # The weights never predict EOS, so every translation has this many tokens. Set after the
         # input limit was derived from it, and before processes are forked.
-        engine = translator.engine
+        engine: Any = translator.engine
         getattr(engine, "engine", engine).max_positions = request["num_tokens"]
     list(translator.translate(request["warm_up"]))
     start = time.monotonic()
     translations = list(translator.translate(request["lines"]))
     seconds = time.monotonic() - start
     best = [translation.hypotheses[0] for translation in translations]
-    check_lengths([hypothesis.token_log_probs for hypothesis in best], request["num_tokens"])
+    check_lengths([range(hypothesis.num_tokens) for hypothesis in best], request["num_tokens"])
     return {
         "seconds": seconds,
         "texts": [hypothesis.text for hypothesis in best],

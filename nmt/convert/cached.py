@@ -1,0 +1,61 @@
+"""Conversions to CTranslate2 that nobody asked for: made once, kept in the user's cache.
+
+They are keyed by the checksums of weights and tokenizers, so changed weights are converted again.
+Their place is never the model's directory, which may be read-only, nor one that the model's own
+configuration names, since a model may come from anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nmt.config.schema import Config
+from nmt.data import cache
+from nmt.runs.manifest import read_manifest
+from nmt.version import __version__
+
+
+def converted(
+    run: Path,
+    config: Config,
+    weights: Path,
+    quantization: str,
+    log: Callable[[str], object],
+) -> Path:
+    """Return the directory of a model for CTranslate2, after converting it if necessary.
+
+    If two processes convert the same model, one of the results is used by both.
+
+    Args:
+        run: run directory.
+        config: its configuration.
+        weights: the weights to convert, verified.
+        quantization: `float32` or `int8`.
+        log: called with a message if the model has to be converted.
+
+    Raises:
+        ConfigError: if CTranslate2 cannot represent the model.
+        FileError: if the cache cannot be written.
+    """
+
+    def build(folder: Path) -> None:
+        from nmt.convert.ctranslate2 import export_ctranslate2
+        from nmt.runs.model import load_model
+
+        log(f"{weights}: converting to CTranslate2 {quantization}, once")
+        export_ctranslate2(load_model(weights), folder, quantization)
+
+    name = f"ctranslate2-{quantization}-{_key(run, config, weights)}"
+    return cache.entry(None, name, build, log)
+
+
+def _key(run: Path, config: Config, weights: Path) -> str:
+    files: dict[str, Any] = read_manifest(weights)["files"]
+    return cache.key(
+        weights=files["weights.safetensors"],
+        tokenizer=read_manifest(run / "tokenizer")["files"],
+        config=config.model_dump(mode="json"),
+        nmt=__version__,
+    )

@@ -1,0 +1,59 @@
+"""The parts of a model that need no torch: where its weights are, tokenizers, lengths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nmt.config.schema import Config
+from nmt.data.lengths import LengthModel
+from nmt.data.tokenizer import Tokenizers
+from nmt.errors import FileError
+from nmt.runs.layout import find_run, load_run_config
+from nmt.runs.manifest import read_json, verify, verify_tokenizer
+from nmt.runs.retention import choose_weights, choosing_advice
+
+
+def find_weights(path: Path) -> tuple[Path, Config, Path]:
+    """Return the run, its configuration, and the weights that a model directory stands for.
+
+    Args:
+        path: a run directory, or one directory of weights in it (`RUN/checkpoints/step-N`).
+
+    Raises:
+        FileError: there are none, or they are damaged. The error says how to choose others, since
+            none replace them silently.
+    """
+    run = find_run(path)
+    config = load_run_config(run)
+    weights = choose_weights(run, config.train.metric) if run == path else path
+    try:
+        verify(weights)
+    except FileError as error:
+        raise FileError(str(error), choosing_advice(run, weights)) from error
+    return run, config, weights
+
+
+def load_tokenizers(run: Path) -> Tokenizers:
+    """Load the tokenizers of a run.
+
+    Raises:
+        FileError: if they are missing or damaged.
+    """
+    verify_tokenizer(run)
+    return Tokenizers.load(run / "tokenizer")
+
+
+def read_lengths(directory: Path) -> LengthModel | None:
+    """Read from a model's data.json how long its translations should be.
+
+    Returns:
+        None if it does not say, or is missing or damaged: no translation depends on it, and
+        `nmt info` names the damage.
+    """
+    path = directory / "data.json"
+    if path.is_symlink() or not path.is_file():
+        return None
+    try:
+        return LengthModel.from_description(read_json(path))
+    except FileError:
+        return None
