@@ -29,6 +29,7 @@ from nmt.errors import ConfigError, FileError
 from nmt.limits import useful_threads
 from nmt.progress import Advance
 from nmt.runs.exported import cannot_represent, is_exported
+from nmt.runs.int8 import read_int8_scores
 from nmt.runs.parts import find_weights
 from nmt.translate.ct2_engine import CTranslate2Engine, require_ctranslate2
 from nmt.translate.engine import Engine
@@ -178,7 +179,6 @@ def _converted_engine(
     if reason := cannot_represent(config):
         raise _NotForCTranslate2(f"CTranslate2 cannot represent {reason}")
     from nmt.convert.cached import converted
-    from nmt.convert.int8 import read_int8_scores
 
     require_ctranslate2()
     if compute == "auto":
@@ -502,7 +502,7 @@ def compare_int8(run: Path, log: Log) -> None:
         DataError: the validation set cannot be read.
         FileError: something cannot be read or written.
     """
-    from nmt.convert.int8 import measure_int8, read_int8_scores
+    from nmt.convert.int8 import measure_int8
 
     _, config, weights = find_weights(run)
     if not read_int8_scores(run, weights):

@@ -15,6 +15,7 @@ from nmt.config.schema import Config
 from nmt.errors import FileError, escape
 from nmt.runs import checkpoint, layout, manifest, retention
 from nmt.runs.ctranslate2_file import read_variables
+from nmt.runs.int8 import Int8Scores, read_int8_scores
 
 _EMBEDDINGS = ("src_embedding", "tgt_embedding", "projection", "src_positions", "tgt_positions")
 _COUNTS = ("pairs_read", "pairs_kept", "src_tokens", "tgt_tokens")
@@ -64,6 +65,7 @@ class ModelInfo:
         checkpoints: all checkpoints of the run, oldest first.
         data: descriptions of the corpora of `train` and `valid`, as in data.json.
         versions: versions of the programs that wrote the weights.
+        int8: what int8 costs, if it was measured for these weights.
         bytes: size of the run directory on disk.
         stored: for an export to CTranslate2, number of parameters by data type.
         files: for an export to CTranslate2, size of each file in bytes.
@@ -83,6 +85,7 @@ class ModelInfo:
     checkpoints: list[Weights] = field(default_factory=list)
     data: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    int8: dict[str, Any] = field(default_factory=dict)
     bytes: int = 0
     stored: dict[str, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
@@ -129,6 +132,8 @@ def inspect(path: Path) -> ModelInfo:
         _describe_weights(info, run, path, "named explicitly")
     elif checkpoints or (run / "averaged").is_dir():
         _describe_choice(info, run, metric, checkpoints)
+    if info.weights and (scores := read_int8_scores(run, run / info.weights.name)):
+        info.int8 = scores.model_dump()
     _describe_training(info, newest)
     _describe_data(info, run / "data.json")
     info.bytes = _size(run)
@@ -318,6 +323,8 @@ def render(info: ModelInfo) -> Iterator[str]:
     yield from _entry("stored as", ", ".join(f"{n} {size:,}" for n, size in stored))
     yield from _entry("training", _training_line(info))
     yield from _entry("versions", ", ".join(f"{n} {v}" for n, v in info.versions.items()))
+    if info.int8:
+        yield from _entry("int8", str(Int8Scores(**info.int8)))
     yield from _entry("size", _size_text(info.bytes))
     yield from _entry("files", ", ".join(f"{n} {_size_text(v)}" for n, v in info.files.items()))
     if info.checkpoints:

@@ -1,0 +1,129 @@
+"""Which engine runs a model by default, and the conversions that it needs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import nmt
+from nmt.convert.int8 import measure_int8
+from nmt.runs import int8
+from nmt.runs.int8 import Int8Scores, read_int8_scores
+from nmt.runs.parts import find_weights
+
+TEXT = ["the cat sat.", "", "a dog ran home on a mat.", "café über naïve."]
+
+_TRANSLATE = """
+import sys
+from nmt.cli import app
+app(["translate", sys.argv[1], "--threads", "1"], standalone_mode=False)
+print("torch" in sys.modules, file=sys.stderr)
+"""
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NMT_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def texts(model: nmt.Model, **options: object) -> list[str]:
+    return [translation.text for translation in model.translate(TEXT, **options)]
+
+
+def test_the_default_gives_what_nmts_own_engine_gives(trained_run: Path) -> None:
+    fast, own = nmt.load(trained_run, threads=1), nmt.load(trained_run, engine="nmt", threads=1)
+    assert str(fast.engine) == "CTranslate2 float32 on cpu"
+    assert str(own.engine) == "nmt float32 on cpu"
+    assert texts(fast) == texts(own)
+
+
+def test_a_model_is_converted_once(trained_run: Path, cache: Path) -> None:
+    messages: list[str] = []
+    for _ in range(2):
+        nmt.load(trained_run, log=messages.append)
+    [message] = messages
+    assert message.endswith("converting to CTranslate2 float32, once")
+    [entry] = cache.iterdir()
+    (entry / "model.bin").write_bytes(b"damaged")
+    messages.clear()
+    assert texts(nmt.load(trained_run, log=messages.append))
+    assert [("damaged" in message, "once" in message) for message in messages] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_two_may_convert_at_the_same_time(trained_run: Path, cache: Path) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        models = list(threads.map(lambda _: nmt.load(trained_run, threads=1), range(2)))
+    assert texts(models[0]) == texts(models[1])
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_translation_needs_no_torch(trained_run: Path, cache: Path) -> None:
+    nmt.load(trained_run)  # converts it, which does
+    done = subprocess.run(
+        [sys.executable, "-c", _TRANSLATE, str(trained_run)],
+        input="the cat sat.\n",
+        capture_output=True,
+        text=True,
+        env=os.environ,
+    )
+    assert done.stderr == "engine: CTranslate2 float32 on cpu\nFalse\n"
+    assert done.stdout.endswith("\n")
+
+
+@pytest.mark.parametrize(
+    "options", [{"temperature": 1.0, "seed": 3}, {"alignments": True}, {"top_k": 2}]
+)
+def test_what_ctranslate2_lacks_runs_in_nmts_own(
+    trained_run: Path, options: dict[str, object]
+) -> None:
+    fast, own = nmt.load(trained_run, threads=1), nmt.load(trained_run, engine="nmt", threads=1)
+    assert fast.translate(TEXT, **options) == own.translate(TEXT, **options)
+    with pytest.raises(nmt.api.ConfigError, match="CTranslate2 lacks"):
+        nmt.load(trained_run, engine="ctranslate2").translate(TEXT, **options)
+
+
+def test_without_a_cache_nmts_own_engine_runs(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("NMT_CACHE_DIR", str(tmp_path / "file"))
+    messages: list[str] = []
+    assert str(nmt.load(trained_run, log=messages.append).engine).startswith("nmt float32")
+    assert "NMT_CACHE_DIR" in messages[-1]
+
+
+def test_int8_is_the_default_where_it_costs_nothing(
+    trained_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, config, weights = find_weights(trained_run)
+    data = config.data.model_copy(update={"valid": config.data.test})
+    config = config.model_copy(update={"data": data})
+    messages: list[str] = []
+    scores = measure_int8(run, config, weights, 1, messages.append)
+    try:
+        assert scores == read_int8_scores(run, weights)
+        assert messages == [str(scores)]
+        monkeypatch.setattr(int8, "MAX_LOSS", 100.0)
+        assert "int8" in str(nmt.load(trained_run).engine)
+        monkeypatch.setattr(int8, "MAX_LOSS", -100.0)
+        assert "float32" in str(nmt.load(trained_run).engine)
+    finally:
+        (run / "int8.json").unlink()
+
+
+def test_scores_of_other_weights_do_not_count(tmp_path: Path, trained_run: Path) -> None:
+    weights = find_weights(trained_run)[2]
+    scores = Int8Scores(weights="0" * 64, sentences=3, float32=1.0, int8=1.0)
+    (tmp_path / "int8.json").write_text(scores.model_dump_json())
+    assert read_int8_scores(tmp_path, weights) is None
+    (tmp_path / "int8.json").write_text("{")
+    assert read_int8_scores(tmp_path, weights) is None
