@@ -30,6 +30,7 @@ from nmt.limits import useful_threads
 from nmt.progress import Advance
 from nmt.runs.exported import cannot_represent, is_exported
 from nmt.runs.int8 import read_int8_scores
+from nmt.runs.manifest import verify_tokenizer
 from nmt.runs.parts import find_weights
 from nmt.translate.ct2_engine import CTranslate2Engine, require_ctranslate2
 from nmt.translate.engine import Engine
@@ -178,6 +179,7 @@ def _converted_engine(
     run, config, weights = find_weights(paths[0])
     if reason := cannot_represent(config):
         raise _NotForCTranslate2(f"CTranslate2 cannot represent {reason}")
+    verify_tokenizer(run)  # a damaged one must not pass because the conversion has a copy
     from nmt.convert.cached import converted
 
     require_ctranslate2()

@@ -53,7 +53,7 @@ def test_a_model_is_converted_once(trained_run: Path, cache: Path) -> None:
     (entry / "model.bin").write_bytes(b"damaged")
     messages.clear()
     assert texts(nmt.load(trained_run, log=messages.append))
-    assert [("damaged" in message, "once" in message) for message in messages] == [
+    assert [("damaged" in message, message.endswith("once")) for message in messages] == [
         (True, False),
         (False, True),
     ]
