@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ from typing import Any
 
 from nmt.config.schema import DataConfig
 from nmt.errors import FileError
-from nmt.files import MAX_JSON_BYTES, measure, read_bounded
+from nmt.files import MAX_JSON_BYTES, as_file_error, measure, read_bounded, reason
 
 _CHECKSUMS_FILE = "checksums.json"
 
@@ -73,7 +74,7 @@ def entry(
         _rename(work, target)
     except OSError as error:
         raise FileError(
-            f"{target.parent}: cannot write the cache: {error.strerror or error}; "
+            f"{target.parent}: cannot write the cache: {reason(error)}; "
             f"set {'data.cache_dir' if data else 'NMT_CACHE_DIR'}=DIRECTORY to move it"
         ) from error
     finally:
@@ -98,12 +99,9 @@ def _problem(directory: Path) -> str:
 def _discard(directory: Path) -> None:
     """Delete a damaged entry atomically, unless another process has already done so."""
     doomed = directory.with_name(f".{directory.name}.{secrets.token_hex(4)}")
-    try:
+    problem = "damaged, and cannot be deleted"
+    with as_file_error(directory, problem), contextlib.suppress(FileNotFoundError):
         directory.rename(doomed)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise FileError(f"{directory}: damaged, and cannot be deleted: {error.strerror}") from error
     shutil.rmtree(doomed, ignore_errors=True)
 
 

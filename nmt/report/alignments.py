@@ -1,6 +1,6 @@
 """Word alignment error of a model of the built-in corpus, whose true alignments are known.
 
-Those leave out punctuation, so links from or to punctuation are ignored.
+The true alignments leave out punctuation, so links from or to punctuation are ignored.
 """
 
 from __future__ import annotations

@@ -195,7 +195,7 @@ def _average(run: Path) -> tuple[int, dict[str, float]]:
     """Read step and scores of the averaged weights; step 0 if there are none."""
     try:
         state = checkpoint.read_state(run / "averaged")
-    except NmtError:  # none, or damaged: who translates with them will say so
+    except NmtError:  # missing or damaged; loading the model reports why
         return 0, {}
     return state["step"], state["scores"]
 

@@ -1,4 +1,4 @@
-"""What a model exported to CTranslate2 has in common with the run it came from."""
+"""Properties of a model exported to CTranslate2."""
 
 from __future__ import annotations
 

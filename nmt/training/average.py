@@ -42,7 +42,7 @@ def average_checkpoints(run: Path, which: str, count: int, console: Console) -> 
         Interrupted: if a signal arrives; nothing has changed.
     """
     config = layout.load_run_config(run)
-    advice = "wait until it ends and averages as train.average says, or stop it"
+    advice = "wait until it ends, or stop it"
     with StopFlag() as stop, layout.locked(run, advice):
         chosen = retention.choose_to_average(run, which, count, config.train.metric)
         if len(chosen) < count:

@@ -18,8 +18,8 @@ from nmt.data.lengths import LengthModel
 from nmt.data.prepare import Prepared, prepare
 from nmt.data.tokenizer import Tokenizers, train_tokenizers
 from nmt.device import choose_device, memory_bytes
-from nmt.errors import ConfigError, FileError
-from nmt.files import write_text
+from nmt.errors import ConfigError
+from nmt.files import as_file_error, write_text
 from nmt.limits import useful_threads
 from nmt.model.size import num_parameters
 from nmt.runs import checkpoint, layout, manifest, retention
@@ -146,10 +146,8 @@ def _tokenizers(config: Config, run: Path, console: Console, stop: StopFlag) -> 
     if not directory.is_dir():
         with preparing(console, stop) as progress:
             tokenizers = train_tokenizers(config, progress, console.say)
-        try:
+        with as_file_error(directory):
             manifest.save_directory(directory, tokenizers.save)
-        except OSError as error:
-            raise FileError(f"{directory}: cannot be written: {error.strerror}") from error
     return load_tokenizers(run)
 
 
