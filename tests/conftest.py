@@ -1,4 +1,4 @@
-"""A model that the command line trained, small enough to be there in seconds."""
+"""A tiny trained model for all tests, and the marker of tests that train."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = ["browser"]  # a fixture
 
 WORDS = ["the", "cat", "dog", "sat", "on", "a", "mat", "ran", "home", "über", "naïve", "café"]
 
-# A shell that runs the tests in the background makes them ignore SIGINT, nohup makes them ignore
-# SIGHUP, and what they start would inherit that.
+# In the background of a shell the tests would ignore SIGINT, and under nohup SIGHUP. Processes that
+# they start would inherit this.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -29,24 +29,24 @@ if hasattr(signal, "SIGHUP"):
 os.environ["NMT_CACHE_DIR"] = tempfile.mkdtemp(prefix="nmt-tests-")
 atexit.register(shutil.rmtree, os.environ["NMT_CACHE_DIR"], ignore_errors=True)
 
-# Tests there train a model, or run commands that do.
+# Tests in these folders and files train a model, or run commands that do.
 _TRAIN = ("faults", "training", "check", "runs", "cli", "convert", "report", "scripts")
 _TRAIN_FILES = ("test_readme", "test_scripts", "test_recipes", "test_platforms", "test_limits")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `scripts/check --fast` leaves out."""
+    """Mark the tests that `scripts/check --fast` leaves out."""
     for item in items:
-        place = item.path.relative_to(Path(__file__).parent)
+        path = item.path.relative_to(Path(__file__).parent)
         fixtures = getattr(item, "fixturenames", ())
-        trains = place.parts[0] in _TRAIN or place.stem in _TRAIN_FILES
+        trains = path.parts[0] in _TRAIN or path.stem in _TRAIN_FILES
         if trains or {"trained_run", "any_model", "model"}.intersection(fixtures):
             item.add_marker("trains")
 
 
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run directory; its data.test is beside it in test.src and test.tgt."""
+    """Return a run directory; next to it, test.src and test.tgt are its data.test."""
     from nmt.config.schema import Config
     from nmt.console import Console
     from nmt.training.run import train

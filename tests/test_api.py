@@ -17,13 +17,13 @@ def model(trained_run: Path) -> nmt.Model:
     return nmt.load(trained_run, threads=1)
 
 
-def test_importing_nmt_does_not_wait_for_torch() -> None:
+def test_importing_nmt_does_not_import_torch() -> None:
     code = "import sys, nmt; print('torch' in sys.modules, nmt.__version__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", nmt.__version__]
 
 
-def test_one_line_gives_a_translation_and_several_a_list(model: nmt.Model) -> None:
+def test_a_string_gives_a_translation_and_a_list_gives_a_list(model: nmt.Model) -> None:
     one = model.translate("the cat sat.")
     assert isinstance(one, nmt.Translation)
     several = model.translate(["the cat sat.", "", "a dog ran."], beam_size=2, nbest=2)
@@ -34,7 +34,7 @@ def test_one_line_gives_a_translation_and_several_a_list(model: nmt.Model) -> No
 
 
 def test_a_stream_is_read_lazily(model: nmt.Model) -> None:
-    """An endless input has a first translation."""
+    """The first translation of an endless input is returned."""
     read = 0
 
     def lines() -> object:
@@ -48,7 +48,7 @@ def test_a_stream_is_read_lazily(model: nmt.Model) -> None:
     assert read < 100_000
 
 
-def test_scores_are_those_of_the_search(model: nmt.Model) -> None:
+def test_forced_scores_equal_search_scores(model: nmt.Model) -> None:
     best = model.translate("the cat sat.", alignments=True)
     score = model.score("the cat sat.", best.text)
     assert score.log_prob == pytest.approx(sum(best.token_log_probs), abs=1e-3)
@@ -57,7 +57,7 @@ def test_scores_are_those_of_the_search(model: nmt.Model) -> None:
     assert model.attend("the cat sat.", best.text).tgt == best.text
 
 
-def test_mistakes_name_the_parameter(model: nmt.Model, trained_run: Path) -> None:
+def test_errors_name_the_parameter(model: nmt.Model, trained_run: Path) -> None:
     with pytest.raises(ConfigError, match="unknown option `beam`: known options are beam_size"):
         model.translate("the cat", beam=3)
     with pytest.raises(ConfigError, match=r"`beam_size`: .*but it is 0"):
@@ -95,6 +95,6 @@ def test_evaluation_takes_one_reference_or_several() -> None:
     assert "nrefs:2" in other.signature
 
 
-def test_names_that_are_not_there() -> None:
+def test_unknown_attributes() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         nmt.nothing  # noqa: B018

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from nmt.cli import app
+from command import run_nmt
 from nmt.config.models import RecurrentConfig
 from nmt.errors import ConfigError, DataError
 from nmt.model.build import make_network
@@ -101,7 +101,7 @@ def test_page_is_self_contained(pair: PairAttention) -> None:
 
 
 def attend(run: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(app, ["attend", str(run), "--threads", "1", *arguments])
+    return run_nmt("attend", run, "--threads", 1, *arguments)
 
 
 def test_other_kinds_of_model_are_refused(model: TrainedModel) -> None:
@@ -145,8 +145,7 @@ def test_translate_prints_alignments(trained_run: Path, tmp_path: Path) -> None:
     def translate(*arguments: str) -> Result:
         text = tmp_path / "in"
         text.write_text("the cat sat.\n\nthe cat sat.\n", "utf-8")
-        command = ["translate", str(trained_run), str(text), "--threads", "1", *arguments]
-        return CliRunner().invoke(app, command)
+        return run_nmt("translate", trained_run, text, "--threads", 1, *arguments)
 
     plain = translate().stdout.split("\n")
     rows = translate("--alignments").stdout.split("\n")

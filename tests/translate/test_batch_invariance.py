@@ -44,7 +44,7 @@ def test_translations_do_not_depend_on_the_batch_size(
 
 @pytest.mark.slow
 def test_phrasebook_translations_do_not_depend_on_the_batch_size() -> None:
-    """Use a half-trained model: it knows the words, and its hypotheses have close scores."""
+    """The model is half trained: it knows the words, and scores of hypotheses are close."""
     lines = [pair.src for pair in phrasebook.pairs("test")]
     small, medium, large = translations(half_trained(phrasebook.pairs("train")), lines)
     assert len(set(small)) > 400

@@ -43,7 +43,7 @@ def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def text(lines: list[str]) -> list[str]:
-    """Several windows, with blank and repeated lines."""
+    """Return several windows of lines, some of them blank or repeated."""
     return [*lines[:20], "", *lines[5:10], "  ", *lines[20:], *lines[:3]]
 
 
@@ -141,7 +141,7 @@ def test_resumed_output_equals_uninterrupted_output(
     assert 0 < done < len(lines) / 2
     assert job.files() == ["out.journal", "out.partial"]
     assert whole.startswith(job.sibling("partial").read_bytes())
-    # Interrupt it once more, later, and then finish.
+    # Interrupt it again later, then finish.
     with pytest.raises(KeyboardInterrupt):
         job.run(lines, layout, stop=interrupt, nbest=nbest)
     assert job.journal()["lines"] > done
@@ -174,7 +174,7 @@ def test_translated_lines_are_not_searched_again(
     done = job.journal()["lines"]
     job.run(text)
     assert min(searched) > done
-    # The repeated lines at the end are known from before the interruption.
+    # The repeated lines at the end were translated before the interruption.
     assert done >= 10
     assert max(searched) <= len(text) - 3
 

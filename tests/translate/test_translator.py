@@ -1,4 +1,4 @@
-"""Lines in, translations out: order, batches, windows, long input, ensembles."""
+"""Translating lines: order, batches, windows, long input, ensembles."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BLANK = Translation([ScoredText("", 0.0)])
 
 
 def with_blanks(lines: list[str]) -> list[str]:
-    """Put a blank line, in all the ways that a line can be blank, after every third."""
+    """Insert a blank line after every third line, with different white space."""
     blanks = itertools.cycle(["", " ", "\u00a0 ", "\t"])
     return [
         text
@@ -50,17 +50,17 @@ def texts(translations: list[Translation]) -> list[str]:
     return [translation.text for translation in translations]
 
 
-def assert_same(found: list[Translation], expected: list[Translation]) -> None:
-    """Same texts; scores up to the rounding of matrix products in other shapes."""
-    assert len(found) == len(expected)
-    for ours, theirs in zip(found, expected, strict=True):
+def assert_same(actual: list[Translation], expected: list[Translation]) -> None:
+    """Check that texts are equal, and scores up to the rounding of other batch shapes."""
+    assert len(actual) == len(expected)
+    for ours, theirs in zip(actual, expected, strict=True):
         assert [h.text for h in ours.hypotheses] == [h.text for h in theirs.hypotheses]
         assert [h.score for h in ours.hypotheses] == pytest.approx(
             [h.score for h in theirs.hypotheses], abs=1e-4
         )
 
 
-def test_a_batch_gives_what_its_lines_give_alone(any_model: TrainedModel, lines: list[str]) -> None:
+def test_batched_and_single_lines_give_the_same(any_model: TrainedModel, lines: list[str]) -> None:
     together = translate(any_model, lines, nbest=4)
     alone = [translate(any_model, [line], nbest=4)[0] for line in lines]
     assert len(set(texts(together))) > 20
@@ -72,16 +72,16 @@ def test_blank_lines_and_order_are_kept_in_batches_of_any_size(
     model: TrainedModel, batch_tokens: int, lines: list[str]
 ) -> None:
     mixed = with_blanks(lines)
-    found = translate(model, mixed, batch_tokens=batch_tokens)
-    not_blank = [t for t, line in zip(found, mixed, strict=True) if line.strip()]
+    translations = translate(model, mixed, batch_tokens=batch_tokens)
+    not_blank = [t for t, line in zip(translations, mixed, strict=True) if line.strip()]
     assert_same(not_blank, translate(model, lines))
-    for translation, line in zip(found, mixed, strict=True):
+    for translation, line in zip(translations, mixed, strict=True):
         if not line.strip():
             assert translation.text == ""
             assert translation.hypotheses[0].score == 0.0
 
 
-def test_windows_of_any_size_give_the_same(
+def test_translations_do_not_depend_on_the_window_size(
     model: TrainedModel, monkeypatch: pytest.MonkeyPatch, lines: list[str]
 ) -> None:
     expected = translate(model, lines)
@@ -108,51 +108,53 @@ def test_reading_ahead_is_bounded(model: TrainedModel, lines: list[str]) -> None
     assert read > 60
 
 
-def test_translations_are_those_of_a_search_over_the_whole_prefix(
-    any_model: TrainedModel, lines: list[str]
-) -> None:
-    """Greedy search by hand, without cache and batches."""
+def test_greedy_search_by_hand_gives_the_same(any_model: TrainedModel, lines: list[str]) -> None:
+    """By hand means without cache and batches."""
     tokenizer, network = any_model.tokenizers.tgt, any_model.network
     forbidden = [tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id]
-    for line, found in zip(lines[:10], translate(any_model, lines[:10], beam_size=1), strict=True):
+    for line, translation in zip(
+        lines[:10], translate(any_model, lines[:10], beam_size=1), strict=True
+    ):
         src = torch.tensor([[*tokenizer.encode([line])[0], tokenizer.eos_id]])
         ids = [tokenizer.bos_id]
         while len(ids) <= src.shape[1] + 50 and ids[-1] != tokenizer.eos_id:
             logits_V = network(src, torch.tensor([ids]))[0, -1]
             logits_V[forbidden] = -math.inf
             ids.append(int(logits_V.argmax()))
-        assert found.text == tokenizer.decode([ids])[0]
+        assert translation.text == tokenizer.decode([ids])[0]
 
 
 @pytest.mark.parametrize("max_extra_len", [0, 3])
-def test_the_source_limits_the_length(
+def test_the_length_is_limited_by_the_source(
     model: TrainedModel, max_extra_len: int, lines: list[str]
 ) -> None:
-    found = translate(model, lines, nbest=4, max_extra_len=max_extra_len)
+    translations = translate(model, lines, nbest=4, max_extra_len=max_extra_len)
     lengths = [len(ids) + 1 for ids in model.tokenizers.src.encode(lines)]
-    longest = [max(len(h.token_log_probs) for h in translation.hypotheses) for translation in found]
+    longest = [
+        max(len(h.token_log_probs) for h in translation.hypotheses) for translation in translations
+    ]
     assert all(ours <= n + max_extra_len for ours, n in zip(longest, lengths, strict=True))
     assert any(ours == n + max_extra_len for ours, n in zip(longest, lengths, strict=True))
 
 
 def test_nbest(model: TrainedModel, lines: list[str]) -> None:
     best = translate(model, lines)
-    for translation, one in zip(translate(model, lines, nbest=3), best, strict=True):
+    for translation, single in zip(translate(model, lines, nbest=3), best, strict=True):
         assert len(translation.hypotheses) == 3
         scores = [h.score for h in translation.hypotheses]
         assert scores == sorted(scores, reverse=True)
-        assert translation.hypotheses[0] == one.hypotheses[0]
-        assert len(one.hypotheses) == 1
+        assert translation.hypotheses[0] == single.hypotheses[0]
+        assert len(single.hypotheses) == 1
 
 
-def test_control_characters_are_spaces(model: TrainedModel) -> None:
+def test_control_characters_count_as_spaces(model: TrainedModel) -> None:
     odd = ["the cat\x00sat\x07on\na mat.", "the\u2028cat\x85sat."]
     plain = ["the cat sat on a mat.", "the\u2028cat\x85sat."]
     assert texts(translate(model, odd)) == texts(translate(model, plain))
 
 
 @pytest.mark.parametrize("sampling", [{}, {"temperature": 1.0}, {"top_k": 3, "top_p": 0.5}])
-def test_weights_that_are_broken(
+def test_non_finite_weights_are_an_error(
     model: TrainedModel, lines: list[str], sampling: dict[str, float]
 ) -> None:
     broken = copy.deepcopy(model.network)
@@ -166,7 +168,7 @@ def test_weights_that_are_broken(
         )
 
 
-def test_polling_before_each_batch_can_end_the_work(model: TrainedModel, lines: list[str]) -> None:
+def test_poll_may_stop_translation_before_any_batch(model: TrainedModel, lines: list[str]) -> None:
     polls = 0
 
     def poll() -> None:
@@ -181,11 +183,11 @@ def test_polling_before_each_batch_can_end_the_work(model: TrainedModel, lines: 
     assert polls == 3
 
 
-# Repeated lines
+# ---------------------------------------------------------------- repeated lines
 
 
 def count_searched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Note the number of sentences of each search from now on."""
+    """Return a list to which each search adds its number of sentences."""
     searched: list[int] = []
 
     def counting(stepper: Stepper, max_lengths: list[int], **settings: object) -> object:
@@ -203,12 +205,12 @@ def test_repeated_lines_are_searched_once(
     searched = count_searched(monkeypatch)
     monkeypatch.setattr("nmt.translate.translator._BATCHES_AHEAD", 1)
     repeated = [*lines[:20], *lines[::-1], "", *lines, *lines]
-    found = translate(model, repeated, nbest=2, batch_tokens=30)
-    assert_same(found, [*expected[:20], *expected[::-1], BLANK, *expected, *expected])
+    translations = translate(model, repeated, nbest=2, batch_tokens=30)
+    assert_same(translations, [*expected[:20], *expected[::-1], BLANK, *expected, *expected])
     assert sum(searched) == len(set(lines))
 
 
-def test_lines_that_came_long_ago_are_searched_again(
+def test_lines_dropped_from_the_cache_are_searched_again(
     model: TrainedModel, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = translate(model, lines)
@@ -219,7 +221,7 @@ def test_lines_that_came_long_ago_are_searched_again(
     assert sum(searched) > 1.5 * len(lines)
 
 
-def test_windows_that_are_known_are_not_searched(
+def test_known_windows_are_not_searched(
     model: TrainedModel, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nmt.translate.translator._BATCHES_AHEAD", 1)
@@ -229,25 +231,25 @@ def test_windows_that_are_known_are_not_searched(
     assert len(windows[0]) > 2
     searched = count_searched(monkeypatch)
     known = [*windows[0], *windows[1]]
-    # To the bit, scores too: what follows is searched in the same batches.
+    # Scores are equal bit for bit, because the remaining lines are searched in the same batches.
     assert list(Translator(Networks([model]), options).windows(lines, known=known)) == windows
     assert sum(searched) == len(lines) - len(known)
-    # Also if what is known ends within a window.
-    found = list(Translator(Networks([model]), options).windows(lines, known=known[:-1]))
-    assert [len(window) for window in found] == [len(window) for window in windows]
+    # The known lines may end inside a window.
+    resumed = list(Translator(Networks([model]), options).windows(lines, known=known[:-1]))
+    assert [len(window) for window in resumed] == [len(window) for window in windows]
     flat = itertools.chain.from_iterable
-    assert_same(list(flat(found)), list(flat(windows)))
+    assert_same(list(flat(resumed)), list(flat(windows)))
 
 
-# Memory
+# ---------------------------------------------------------------- memory
 
 
 class Memory:
-    """A search that fails as torch does if a batch has more than so many sentences.
+    """A search that runs out of memory if a batch has more than `fits` sentences.
 
     Attributes:
+        fits: number of sentences that fit.
         batches: number of sentences of each search.
-        alive: of the tensors of the searches that failed, those that are still there.
     """
 
     def __init__(self, fits: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,7 +284,7 @@ def test_batches_that_do_not_fit_are_halved(
     assert "`batch_tokens`" in message
 
 
-def test_a_line_that_does_not_fit_alone(
+def test_a_single_line_that_does_not_fit_is_an_error(
     model: TrainedModel, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Memory(0, monkeypatch)
@@ -294,7 +296,7 @@ def test_a_line_that_does_not_fit_alone(
     assert len(messages) == 1
 
 
-def test_other_errors_are_not_taken_for_lack_of_memory(
+def test_other_errors_are_not_mistaken_for_out_of_memory(
     model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = 0
@@ -310,20 +312,20 @@ def test_other_errors_are_not_taken_for_lack_of_memory(
     assert calls == 1
 
 
-# Sampling
+# ---------------------------------------------------------------- sampling
 
 
 def test_samples_do_not_depend_on_batches(model: TrainedModel, lines: list[str]) -> None:
     options = {"temperature": 1.0, "seed": 3, "max_extra_len": 5}
-    found = translate(model, lines, **options)
-    assert_same(translate(model, lines, batch_tokens=1, **options), found)
+    translations = translate(model, lines, **options)
+    assert_same(translate(model, lines, batch_tokens=1, **options), translations)
     other = translate(model, lines, temperature=1.0, seed=4, max_extra_len=5)
-    assert texts(other) != texts(found)
-    # The same line is drawn anew each time.
+    assert texts(other) != texts(translations)
+    # Each repetition of a line is sampled again.
     assert len(set(texts(translate(model, lines[:1] * 10, **options)))) > 5
 
 
-# Ensembles
+# ---------------------------------------------------------------- ensembles
 
 
 def test_an_ensemble_of_one_model_twice_is_the_model(model: TrainedModel, lines: list[str]) -> None:
@@ -350,37 +352,39 @@ def test_an_ensemble_of_different_kinds(
 def test_an_ensemble_needs_the_same_tokenizers(
     model: TrainedModel, make_model: MakeModel, train_tokenizer: TrainTokenizer
 ) -> None:
-    stranger = make_model(train_tokenizer(["a bat, a rat."] * 9), seed=3)
+    other = make_model(train_tokenizer(["a bat, a rat."] * 9), seed=3)
     with pytest.raises(ConfigError, match="model-1 and model-3 have different tokenizers"):
-        Translator(Networks([model, stranger]))
+        Translator(Networks([model, other]))
 
 
-# Long input
+# ---------------------------------------------------------------- long input
 
 
-def test_long_lines_are_divided_at_sentence_ends(model: TrainedModel, lines: list[str]) -> None:
-    # The model takes 40 tokens with the end mark; each sentence has less, together they have more.
+def test_long_lines_are_split_at_the_ends_of_sentences(
+    model: TrainedModel, lines: list[str]
+) -> None:
+    # The model takes 40 tokens, EOS included: enough for each sentence, but not for all three.
     first, second, third = (f"{' '.join(['the cat sat on a mat'] * 3)}{mark}" for mark in ".!?")
     messages: list[str] = []
     options = SearchOptions(nbest=2)
     mixed = [lines[0], f"{first} {second}  {third}", lines[1]]
-    found = list(Translator(Networks([model]), options, messages.append).translate(mixed))
+    translations = list(Translator(Networks([model]), options, messages.append).translate(mixed))
     [message] = messages
     assert message.startswith("line 2: ")
     assert "in 3 parts" in message
     parts = translate(model, [first, second, third], nbest=2)
     for place in range(2):
-        joined = found[1].hypotheses[place]
+        joined = translations[1].hypotheses[place]
         of_parts = [part.hypotheses[place] for part in parts]
         assert joined.text == " ".join(h.text for h in of_parts)
         log_probs = [value for h in of_parts for value in h.token_log_probs]
         assert joined.token_log_probs == pytest.approx(log_probs, abs=1e-4)
         score = normalized_score(sum(log_probs), len(log_probs), 0.6)
         assert joined.score == pytest.approx(score, abs=1e-4)
-    assert_same([found[0], found[2]], translate(model, lines[:2], nbest=2))
+    assert_same([translations[0], translations[2]], translate(model, lines[:2], nbest=2))
 
 
-def test_the_limit_can_be_set(model: TrainedModel) -> None:
+def test_max_input_length(model: TrainedModel) -> None:
     messages: list[str] = []
     options = SearchOptions(max_input_length=5)
     list(
@@ -392,11 +396,11 @@ def test_the_limit_can_be_set(model: TrainedModel) -> None:
 
 
 def split_ids(text: str, tokenizer: Tokenizer, limit: int) -> list[list[int]]:
-    """Divide a text, and check that the tokens of all parts are placed in their order."""
+    """Split a text, and check that the tokens of its parts are in order and cover all words."""
     parts = split_line(text, tokenizer, limit)
     tokens = [token for part in parts for token in part]
-    assert all(one.end <= next_.start for one, next_ in itertools.pairwise(tokens))
-    # What lies between them is white space.
+    assert all(left.end <= right.start for left, right in itertools.pairwise(tokens))
+    # Only white space may lie between them.
     ends = [0, *(token.end for token in tokens)]
     starts = [*(token.start for token in tokens), len(text)]
     between = "".join(text[end:start] for end, start in zip(ends, starts, strict=True))
@@ -404,13 +408,13 @@ def split_ids(text: str, tokenizer: Tokenizer, limit: int) -> list[list[int]]:
     return [[token.id for token in part] for part in parts]
 
 
-def test_parts_hold_as_many_sentences_as_fit(tokenizer: Tokenizer) -> None:
+def test_parts_contain_as_many_sentences_as_fit(tokenizer: Tokenizer) -> None:
     sentences = ["the cat sat.", "the cat ran.", "the cat."]
     sizes = [len(ids) for ids in tokenizer.encode(sentences)]
-    found = split_ids(" ".join(sentences), tokenizer, sizes[0] + sizes[1])
-    assert tokenizer.decode(found) == ["the cat sat. the cat ran.", "the cat."]
-    found = split_ids(" ".join(sentences), tokenizer, sizes[0] + sizes[1] - 1)
-    assert tokenizer.decode(found) == ["the cat sat.", "the cat ran. the cat."]
+    parts = split_ids(" ".join(sentences), tokenizer, sizes[0] + sizes[1])
+    assert tokenizer.decode(parts) == ["the cat sat. the cat ran.", "the cat."]
+    parts = split_ids(" ".join(sentences), tokenizer, sizes[0] + sizes[1] - 1)
+    assert tokenizer.decode(parts) == ["the cat sat.", "the cat ran. the cat."]
 
 
 @pytest.mark.parametrize(
@@ -427,31 +431,29 @@ def test_parts_hold_as_many_sentences_as_fit(tokenizer: Tokenizer) -> None:
         ("", [""]),
     ],
 )
-def test_where_sentences_begin(text: str, sentences: list[str]) -> None:
+def test_sentence_starts(text: str, sentences: list[str]) -> None:
     cuts = [0, *sentence_starts(text), len(text)]
-    found = [text[start:end] for start, end in itertools.pairwise(cuts)]
-    assert [part.strip() for part in found] == [part.strip() for part in sentences]
+    parts = [text[start:end] for start, end in itertools.pairwise(cuts)]
+    assert [part.strip() for part in parts] == [part.strip() for part in sentences]
 
 
-def test_sentences_can_be_translated_by_themselves(
-    model: TrainedModel, tokenizer: Tokenizer
-) -> None:
+def test_split_sentences(model: TrainedModel, tokenizer: Tokenizer) -> None:
     sentences = ["the cat sat.", "the dog ran home!", "a mat?"]
     lines = [" ".join(sentences), "", sentences[1]]
     options = {"nbest": 2, "split_sentences": True}
-    found = translate(model, lines, **options)
+    translations = translate(model, lines, **options)
     alone = translate(model, sentences, nbest=2)
     for place in range(2):
-        of_parts = [one.hypotheses[place] for one in alone]
-        joined = found[0].hypotheses[place]
-        assert joined.text == " ".join(one.text for one in of_parts)
-        log_probs = [value for one in of_parts for value in one.token_log_probs]
+        of_parts = [translation.hypotheses[place] for translation in alone]
+        joined = translations[0].hypotheses[place]
+        assert joined.text == " ".join(part.text for part in of_parts)
+        log_probs = [value for part in of_parts for value in part.token_log_probs]
         assert joined.token_log_probs == pytest.approx(log_probs, abs=1e-4)
-    assert found[1] == BLANK
-    assert_same([found[2]], [alone[1]])
+    assert translations[1] == BLANK
+    assert_same([translations[2]], [alone[1]])
 
 
-def test_a_sentence_that_is_too_long_is_divided_and_named(model: TrainedModel) -> None:
+def test_sentences_that_are_too_long_are_split_with_a_message(model: TrainedModel) -> None:
     messages: list[str] = []
     options = SearchOptions(max_input_length=8, split_sentences=True)
     translator = Translator(Networks([model]), options, messages.append)
@@ -461,21 +463,21 @@ def test_a_sentence_that_is_too_long_is_divided_and_named(model: TrainedModel) -
 
 
 @pytest.mark.parametrize("sampling", [{}, {"temperature": 1.0, "seed": 1}])
-def test_translations_that_are_too_short_are_counted(
+def test_suspiciously_short_translations_are_counted(
     model: TrainedModel, lines: list[str], sampling: dict[str, float]
 ) -> None:
-    """By a model of lengths to which all but the shortest lines are too short."""
+    """One length model expects translations three times as long, the other of equal length."""
     strict = dataclasses.replace(model, lengths=LengthModel(ratio=3.0, deviation=0.5))
-    said: list[str] = []
+    warnings: list[str] = []
     translator = Translator(
-        Networks([strict]), SearchOptions(**sampling), print, say_short=said.append
+        Networks([strict]), SearchOptions(**sampling), print, say_short=warnings.append
     )
     mixed = ["a.", "", *lines[:3], lines[0]]
-    found = list(translator.translate(mixed))
-    flags = [translation.is_short for translation in found]
+    translations = list(translator.translate(mixed))
+    flags = [translation.is_short for translation in translations]
     assert flags[1] is False
     assert any(flags)
-    assert len(said) == sum(flags)
+    assert len(warnings) == sum(flags)
     assert f"{sum(flags)} of {len(mixed)} translations" in translator.short.summary()
     usual = Translator(Networks([dataclasses.replace(model, lengths=LengthModel(1.0, 0.7))]))
     assert not any(translation.is_short for translation in usual.translate(lines))
@@ -510,13 +512,13 @@ def test_progress_counts_every_line_once(model: TrainedModel, lines: list[str]) 
         ("the cat the dog sat on a café", ["the cat the dog sat on", "a café"]),
     ],
 )
-def test_where_a_text_is_divided(tokenizer: Tokenizer, text: str, expected: list[str]) -> None:
+def test_where_a_long_text_is_split(tokenizer: Tokenizer, text: str, expected: list[str]) -> None:
     limit = max(len(ids) for ids in tokenizer.encode(expected))
-    found = split_ids(text, tokenizer, limit)
-    assert found == tokenizer.encode(expected)
+    parts = split_ids(text, tokenizer, limit)
+    assert parts == tokenizer.encode(expected)
 
 
-def test_chinese_sentences_end_without_a_space(train_tokenizer: TrainTokenizer) -> None:
+def test_chinese_sentences_are_split_without_spaces(train_tokenizer: TrainTokenizer) -> None:
     sentences = ["我们很好。", "他们走了。", "你们呢。"]
     tokenizer = train_tokenizer(["".join(sentences)] * 50)
     limit = max(len(ids) for ids in tokenizer.encode(sentences))
@@ -524,7 +526,7 @@ def test_chinese_sentences_end_without_a_space(train_tokenizer: TrainTokenizer) 
 
 
 @pytest.mark.parametrize("unit", ["t", ". ", "the ", "the, ", "...", '."', "cat sat. "])
-def test_a_huge_line_of_anything(tokenizer: Tokenizer, unit: str) -> None:
+def test_a_huge_line_is_split_completely(tokenizer: Tokenizer, unit: str) -> None:
     text = unit * (200_000 // len(unit))
     parts = split_ids(text, tokenizer, 39)
     assert max(map(len, parts)) <= 39
@@ -533,14 +535,14 @@ def test_a_huge_line_of_anything(tokenizer: Tokenizer, unit: str) -> None:
     assert joined == "".join(tokenizer.decode(tokenizer.encode([text]))).replace(" ", "")
 
 
-def test_a_huge_line_becomes_one_line(model: TrainedModel) -> None:
+def test_a_huge_line_gives_one_line(model: TrainedModel) -> None:
     messages: list[str] = []
     translator = Translator(
         Networks([model]), SearchOptions(beam_size=1, max_extra_len=0), messages.append
     )
-    found = list(translator.translate(["the cat", "the cat sat on a mat. " * 100, "a dog."]))
-    assert len(found) == 3
-    assert found[1].text.count(" ") > 100
+    translations = list(translator.translate(["the cat", "the cat sat on a mat. " * 100, "a dog."]))
+    assert len(translations) == 3
+    assert translations[1].text.count(" ") > 100
     assert len(messages) == 1
 
 
@@ -552,14 +554,14 @@ def test_learned_positions_limit_input_and_output(
     model = make_model(tokenizer, seed=1, positions=positions)
     messages: list[str] = []
     options = SearchOptions(max_input_length=60)
-    found = list(
+    translations = list(
         Translator(Networks([model]), options, messages.append).translate(["the " * 43, "a " * 44])
     )
     assert messages == [
         "line 2: 44 tokens are more than the 43 that the model takes: translated in 2 parts"
     ]
-    assert all(translation.text for translation in found)
-    assert len(found[0].hypotheses[0].token_log_probs) <= 44
+    assert all(translation.text for translation in translations)
+    assert len(translations[0].hypotheses[0].token_log_probs) <= 44
 
 
 @pytest.mark.parametrize(
@@ -571,7 +573,7 @@ def test_learned_positions_limit_input_and_output(
     ],
     ids=lambda positions: "-".join(map(str, positions.values())),
 )
-def test_positions_of_any_kind_know_nothing_of_the_batch(
+def test_positions_of_any_kind_do_not_depend_on_the_batch(
     tokenizer: Tokenizer, make_model: MakeModel, lines: list[str], positions: dict[str, object]
 ) -> None:
     model = make_model(tokenizer, seed=1, positions=positions)
@@ -581,30 +583,30 @@ def test_positions_of_any_kind_know_nothing_of_the_batch(
     assert_same(together, [translate(model, [line], nbest=2)[0] for line in some])
 
 
-# Interactive input
+# ---------------------------------------------------------------- interactive input
 
 
-def test_interactive_input_is_translated_before_the_next_line_comes(
+def test_interactive_input_is_translated_line_by_line(
     model: TrainedModel, lines: list[str]
 ) -> None:
     answered = [threading.Event() for _ in lines]
-    patience = 30
+    seconds = 30
 
     def typed() -> Iterator[str]:
         for place, line in enumerate(lines[:5]):
-            assert place == 0 or answered[place - 1].wait(patience)
+            assert place == 0 or answered[place - 1].wait(seconds)
             yield line
 
-    found = []
+    translations = []
     for place, translation in enumerate(
         Translator(Networks([model])).translate(typed(), interactive=True)
     ):
-        found.append(translation)
+        translations.append(translation)
         answered[place].set()
-    assert_same(found, translate(model, lines[:5]))
+    assert_same(translations, translate(model, lines[:5]))
 
 
-def test_interactive_input_gives_the_same_and_passes_errors_on(
+def test_interactive_input_gives_the_same_and_raises_errors_of_the_input(
     model: TrainedModel, lines: list[str]
 ) -> None:
     def failing() -> Iterator[str]:
@@ -612,20 +614,20 @@ def test_interactive_input_gives_the_same_and_passes_errors_on(
         raise DataError("line 41 is broken")
 
     translations = Translator(Networks([model])).translate(failing(), interactive=True)
-    found = list(itertools.islice(translations, len(lines)))
-    assert_same(found, translate(model, lines))
+    first = list(itertools.islice(translations, len(lines)))
+    assert_same(first, translate(model, lines))
     with pytest.raises(DataError, match="line 41"):
         next(translations)
 
 
-# Batches
+# ---------------------------------------------------------------- batches
 
 
-def test_length_batches_keep_to_the_budget() -> None:
+def test_length_batches_respect_the_budget() -> None:
     lengths = [3, 50, 7, 7, 1, 12, 3, 20, 5]
     batches = list(length_batches(lengths, 24))
     assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
-    assert batches[0] == [1]  # over the budget by itself
+    assert batches[0] == [1]  # alone over the budget
     assert all(max(lengths[i] for i in b) * len(b) <= 24 for b in batches[1:])
     assert len(batches) == 5
     assert list(length_batches([], 24)) == []

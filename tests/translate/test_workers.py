@@ -1,4 +1,4 @@
-"""Search in several processes: same results, and no process left behind."""
+"""Search in several processes: equal results, and no process left over."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ReportingProcess(Networks):
 
 
 def test_every_process_gets_a_batch(model: TrainedModel, lines: list[str]) -> None:
-    """Even if one batch could hold all lines."""
+    """All lines would fit in one batch."""
     translations = translate(Workers(ReportingProcess([model]), 2), lines, batch_tokens=1_000_000)
     processes = {translation.hypotheses[0].score for translation in translations}
     assert len(processes) == 2
@@ -106,7 +106,7 @@ workers.search([[1], [2]], [], None)
 
 
 def test_processes_exit_with_their_parent() -> None:
-    """Standard output closes when the last of them has exited."""
+    """Standard output closes when the last process has exited."""
     done = subprocess.run([sys.executable, "-c", _KILL_PARENT], stdout=subprocess.PIPE, timeout=60)
     assert done.returncode == -signal.SIGKILL
     assert len(done.stdout.split()) == 2
