@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 from nmt.config.load import load_config, make_config
 from nmt.config.schema import Config
 from nmt.config.search import search_options
-from nmt.errors import ConfigError, FileError
+from nmt.errors import ConfigError, DataError, FileError
 from nmt.limits import useful_threads
 from nmt.progress import Advance
 from nmt.runs.exported import cannot_represent, is_exported
@@ -498,17 +498,16 @@ def compare_int8(run: Path, log: Log) -> None:
 
     Args:
         run: a run that is trained.
-        log: called with the result.
-
-    Raises:
-        DataError: the validation set cannot be read.
-        FileError: something cannot be read or written.
+        log: called with the result, or why there is none.
     """
     from nmt.convert.int8 import measure_int8
 
-    _, config, weights = find_weights(run)
-    if not read_int8_scores(run, weights):
-        measure_int8(run, config, weights, config.train.threads or num_threads(), log)
+    try:
+        _, config, weights = find_weights(run)
+        if not read_int8_scores(run, weights):
+            measure_int8(run, config, weights, config.train.threads or num_threads(), log)
+    except (ConfigError, DataError, FileError) as error:  # the run itself is complete
+        log(f"int8 was not measured: {error}")
 
 
 def _resolve(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import nmt
+from nmt.api import compare_int8
 from nmt.convert.int8 import measure_int8
 from nmt.runs import int8
 from nmt.runs.int8 import Int8Scores, read_int8_scores
@@ -118,6 +119,14 @@ def test_int8_is_the_default_where_it_costs_nothing(
         assert "float32" in str(nmt.load(trained_run).engine)
     finally:
         (run / "int8.json").unlink()
+
+
+def test_training_succeeds_if_int8_cannot_be_measured(tmp_path: Path) -> None:
+    messages: list[str] = []
+    compare_int8(tmp_path / "gone", messages.append)
+    [message] = messages
+    assert message.startswith("int8 was not measured: ")
+    assert "gone: no such model directory" in message
 
 
 def test_scores_of_other_weights_do_not_count(tmp_path: Path, trained_run: Path) -> None:

@@ -146,9 +146,11 @@ def average(
     """Average the weights of checkpoints and validate the average, which then translates."""
     require_one("give either --last N or --best N", last, best)
 
+    from nmt import api
     from nmt.console import Console
     from nmt.training.average import average_checkpoints
 
     which = "best" if last is None else "last"
     steps = average_checkpoints(run, which, last or best or 0, Console(stderr=True))
     say(f"{run}: averaged the checkpoints of steps {', '.join(map(str, steps))}")
+    api.compare_int8(run, say)

@@ -201,7 +201,8 @@ def _parse_yaml(text: str, origin: str) -> Any:
         where = f"{origin}:{mark.line + 1}:{mark.column + 1}" if mark else origin
         raise ConfigError(f"{where}: not valid YAML: {error.problem}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigError(f"{origin}: not valid YAML: {error}") from error
+        problem = "a number with too many digits" if "digits" in str(error) else error
+        raise ConfigError(f"{origin}: not valid YAML: {problem}") from error
 
 
 def _override(values: dict[str, Any], item: str) -> str | None:

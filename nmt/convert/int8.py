@@ -10,7 +10,6 @@ from nmt.config.schema import Config
 from nmt.config.search import search_options
 from nmt.convert.cached import converted
 from nmt.data.corpus import read_pairs
-from nmt.errors import ConfigError
 from nmt.files import write_text
 from nmt.runs.exported import cannot_represent
 from nmt.runs.int8 import Int8Scores, checksum
@@ -34,6 +33,7 @@ def measure_int8(
         The scores; None without a validation set, or if CTranslate2 cannot run the model.
 
     Raises:
+        ConfigError: if CTranslate2 is not installed, or cannot compute here.
         DataError: if the validation set cannot be read.
         FileError: if something cannot be read or written.
     """
@@ -44,12 +44,8 @@ def measure_int8(
     sources, references = [pair.src for pair in sample], [pair.tgt for pair in sample]
     bleu = {}
     for quantization in ("float32", "int8"):
-        try:
-            directory = converted(run, config, weights, quantization, log=lambda message: None)
-            engine = CTranslate2Engine(directory, "cpu", threads, run=run, weights=weights)
-        except ConfigError as error:
-            log(f"int8 was not measured: {error}")
-            return None
+        directory = converted(run, config, weights, quantization, log=lambda message: None)
+        engine = CTranslate2Engine(directory, "cpu", threads, run=run, weights=weights)
         translator = Translator(engine, search_options(config.decode), warn=lambda message: None)
         texts = [translation.text for translation in translator.translate(sources)]
         bleu[quantization] = _bleu(texts, references, config.data.tgt_lang)

@@ -70,7 +70,7 @@ def train(
             of = f"step {step} of train.max_steps {config.train.max_steps}"
             console.say(f"{run} is already trained: {of}; raise it to continue")
             return
-        for line in (f"{run}: {_starting_point(run)} of {config.train.max_steps:,}", *changes):
+        for line in (f"{run}: {_starting_point(run, config.train.max_steps)}", *changes):
             console.say(line)
         if not is_resumed:  # a failed start may have left files of another configuration
             layout.remove_failed_start(run)
@@ -132,12 +132,11 @@ def _check_memory(config: Config, device: torch.device) -> None:
         )
 
 
-def _starting_point(run: Path) -> str:
+def _starting_point(run: Path, max_steps: int) -> str:
     """Return the step at which training starts or resumes, in words."""
-    checkpoints = checkpoint.list_checkpoints(run)
-    if not checkpoints:
-        return "starting with step 1"
-    return f"resuming from step {checkpoints[-1].step:,}"
+    if checkpoints := checkpoint.list_checkpoints(run):
+        return f"resuming from step {checkpoints[-1].step:,} of {max_steps:,}"
+    return f"a new run of {max_steps:,} steps"
 
 
 def _tokenizers(config: Config, run: Path, console: Console, stop: StopFlag) -> Tokenizers:

@@ -232,6 +232,11 @@ def test_the_extended_file_must_be_a_configuration(error_of: Callable[..., str],
     assert message.startswith("other.yaml: the configuration must be a mapping")
 
 
+def test_a_number_with_too_many_digits_is_not_repeated(error_of: Callable[..., str]) -> None:
+    message = error_of("train: {seed: " + "9" * 5000 + "}")
+    assert message.endswith("not valid YAML: a number with too many digits")
+
+
 def test_invalid_yaml_is_named_with_its_line(error_of: Callable[..., str]) -> None:
     assert error_of("extends: other.yaml", other="a: 1\na: 2").startswith(
         "other.yaml:2:1: not valid"

@@ -169,7 +169,7 @@ def test_the_first_line_names_the_step_at_which_training_starts(
     make_config: MakeConfig, tiny_run: MakeRun
 ) -> None:
     run = tiny_run().train(make_config(max_steps=2))
-    assert run.log.startswith(f"{run.path}: starting with step 1 of 2\n")
+    assert run.log.startswith(f"{run.path}: a new run of 2 steps\n")
     run.log = ""
     run.train(make_config(max_steps=3))
     assert run.log.startswith(f"{run.path}: resuming from step 2 of 3\n")
