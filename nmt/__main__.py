@@ -1,12 +1,20 @@
 """The program: the command `nmt`, and `python -m nmt` for where that is not on the path."""
 
+import os
+import sys
+
 from nmt.signals import quiet_interrupts
+
+# To look for plugins, pydantic would read the metadata of all installed packages.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 def main() -> None:
     """Run the command line."""
     with quiet_interrupts():
-        from nmt.cli import app
+        from nmt.cli import make_app
+
+        app = make_app(sys.argv[1:])
     app(prog_name="nmt")
 
 

@@ -149,10 +149,6 @@ def _torch_device(name: str) -> Any:
 def _exported_engine(
     path: Path, compute: str, device: str, threads: int, parallel: int | None
 ) -> Engine:
-    from nmt.runs.manifest import problems
-
-    for problem in problems(path):
-        raise FileError(problem)
     precision = "default" if compute == "auto" else compute
     return CTranslate2Engine(path, device, threads, parallel=parallel, compute=precision)
 
@@ -191,7 +187,9 @@ def _converted_engine(
         directory = converted(run, config, weights, compute, log)
     except FileError as error:
         raise ConfigError(str(error)) from error
-    return CTranslate2Engine(directory, "cpu", threads, parallel=parallel, run=run, weights=weights)
+    return CTranslate2Engine(
+        directory, "cpu", threads, config=config, run=run, weights=weights, parallel=parallel
+    )
 
 
 def load_runs(

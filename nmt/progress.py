@@ -35,6 +35,10 @@ def progress_bar(
     Yields:
         The function to call with the number of newly completed lines.
     """
+    if not shown:  # without importing rich, which takes longer than translating a line
+        yield lambda lines: None
+        return
+
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -67,7 +71,7 @@ def progress_bar(
     with Progress(
         *columns,
         console=console,
-        disable=not (shown and console.is_terminal),
+        disable=not console.is_terminal,
         transient=True,
         expand=True,
         speed_estimate_period=_SECONDS_FOR_SPEED,

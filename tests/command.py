@@ -9,14 +9,14 @@ from typing import Any
 
 from typer.testing import CliRunner, Result
 
-from nmt.cli import app
+from nmt.cli import make_app
 
 NMT = [sys.executable, "-m", "nmt"]
 
 
 def run_nmt(*arguments: object) -> Result:
     """Run a command in this process."""
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(make_app(), [str(argument) for argument in arguments])
 
 
 def start_nmt(*arguments: object, **options: Any) -> subprocess.Popen[Any]:

@@ -31,7 +31,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-COMMAND = "from nmt.cli import app\napp(prog_name='nmt')"
+COMMAND = "from nmt.cli import make_app\nmake_app()(prog_name='nmt')"
 """Python code of the command line."""
 
 # Not nmt, and nothing that starts a thread, which would be missing in the forked processes.

@@ -21,8 +21,8 @@ TEXT = ["the cat sat.", "", "a dog ran home on a mat.", "café über naïve."]
 
 _TRANSLATE = """
 import sys
-from nmt.cli import app
-app(["translate", sys.argv[1], "--threads", "1"], standalone_mode=False)
+from nmt.cli import make_app
+make_app(["translate"])(["translate", sys.argv[1], "--threads", "1"], standalone_mode=False)
 print("torch" in sys.modules, file=sys.stderr)
 """
 

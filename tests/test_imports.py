@@ -194,9 +194,9 @@ def test_nothing_reaches_the_terminal_unescaped(module: str) -> None:
 
 _RUN = """
 import sys
-from nmt.cli import app
+from nmt.cli import make_app
 try:
-    app(sys.argv[1:])
+    make_app(sys.argv[1:])(sys.argv[1:])
 except SystemExit as end:
     code = end.code
 heavy = {"torch", "numpy", "datasets", "pyarrow", "sentencepiece", "sacrebleu"} & sys.modules.keys()

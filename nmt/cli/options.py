@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Optional, get_args
 
 import typer
-from pydantic.fields import FieldInfo
 
 from nmt.config.search import SearchOptions
 from nmt.errors import ConfigError
@@ -108,7 +108,7 @@ def with_search_options(*names: str) -> Callable[[Callable[..., None]], Callable
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         given = inspect.signature(command, eval_str=True).parameters.values()
         parameters = [parameter for parameter in given if parameter.name != "search"]
-        parameters += [_parameter(name, SearchOptions.model_fields[name]) for name in names]
+        parameters += map(_parameter, names)
 
         def wrapper(**values: Any) -> None:
             search = {name: values.pop(name) for name in names}
@@ -123,7 +123,14 @@ def with_search_options(*names: str) -> Callable[[Callable[..., None]], Callable
     return decorate
 
 
-def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+@cache
+def _help_texts() -> dict[str, str]:
+    documentation = SearchOptions.documentation()
+    return {name: " ".join(text.split()) for name, text in documentation.items()}
+
+
+def _parameter(name: str) -> inspect.Parameter:
+    field = SearchOptions.model_fields[name]
     kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
     kind = kinds[0] if kinds else field.annotation
     bounds: dict[str, Any] = {}
@@ -135,9 +142,8 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
         if hasattr(rule, "le"):
             bounds["max"] = rule.le
     flag = f"--{name.replace('_', '-')}"
-    help_text = " ".join((field.description or "").split())
     # A switch has no --no- form: one that is not given leaves the configuration's value.
-    option = typer.Option(flag, help=help_text, rich_help_panel=_SEARCH, **bounds)
+    option = typer.Option(flag, help=_help_texts()[name], rich_help_panel=_SEARCH, **bounds)
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

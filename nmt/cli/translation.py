@@ -150,13 +150,15 @@ def _is_finished(
     model: Path, file: Path | None, output: Path | None, resume: bool, ensemble: list[Path]
 ) -> bool:
     """Check the files of a job, and whether an earlier one has completed its output."""
+    if output is None:
+        if resume:
+            raise ConfigError("--resume continues a file: name it with --output")
+        refuse_outputs([None], [file], [model, *ensemble])
+        return False
     from nmt.translate import resume as journal
 
-    if resume and output is None:
-        raise ConfigError("--resume continues a file: name it with --output")
-    outputs: list[Path | None] = [*journal.written_files(output)] if output else [None]
-    refuse_outputs(outputs, [file], [model, *ensemble])
-    if resume and output and journal.is_finished(output):
+    refuse_outputs([*journal.written_files(output)], [file], [model, *ensemble])
+    if resume and journal.is_finished(output):
         say(f"{output}: already there; leave out --resume to translate again")
         return True
     return False
@@ -183,12 +185,13 @@ def _run(
 ) -> None:
     from nmt.data.lines import read_lines
     from nmt.files import write_lines
-    from nmt.translate.resume import translate_file
     from nmt.translate.streams import translate_windows
 
     lines = read_lines(file)
     with file_bar("translating", file, shown=output is not None) as advance:
         if output:
+            from nmt.translate.resume import translate_file
+
             translate_file(
                 translator, lines, layout, output, resume=resume, log=say, advance=advance
             )

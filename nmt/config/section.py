@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
 from collections.abc import Iterator
-from typing import Annotated
+from itertools import pairwise
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -20,7 +24,33 @@ Length = Annotated[int, Field(gt=0, le=MAX_LENGTH)]
 class Section(BaseModel):
     """A section of the configuration. Unknown keys are refused and values cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def documentation(cls) -> dict[str, str]:
+        """Return the docstring below each field.
+
+        pydantic can read them, too, but for all sections, at every start of the program.
+        """
+        found: dict[str, str] = {}
+        for base in reversed(cls.__mro__):
+            if issubclass(base, Section):
+                [tree] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+                assert isinstance(tree, ast.ClassDef)
+                for field, text in pairwise(tree.body):
+                    match field, text:
+                        case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(doc))):
+                            found[name] = inspect.cleandoc(doc)
+        return found
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
+        """Return the JSON schema with a description of each field."""
+        result = handler(schema)
+        properties = handler.resolve_ref_schema(result)["properties"]
+        for name, text in cls.documentation().items():
+            properties[name].setdefault("description", text)
+        return result
 
     def _conflicts(self) -> Iterator[str]:
         """Yield a message for each combination of values that is not allowed."""

@@ -45,7 +45,9 @@ def measure_int8(
     bleu = {}
     for quantization in ("float32", "int8"):
         directory = converted(run, config, weights, quantization, log=lambda message: None)
-        engine = CTranslate2Engine(directory, "cpu", threads, run=run, weights=weights)
+        engine = CTranslate2Engine(
+            directory, "cpu", threads, config=config, run=run, weights=weights
+        )
         translator = Translator(engine, search_options(config.decode), warn=lambda message: None)
         texts = [translation.text for translation in translator.translate(sources)]
         bleu[quantization] = _bleu(texts, references, config.data.tgt_lang)

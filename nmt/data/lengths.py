@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 # A translation this many deviations below the mean is suspicious: 0 of the demo's training pairs,
 # 4 of Multi30k's 29,000, and 99 of 100 translations of three sentences reduced to one.
@@ -41,8 +42,8 @@ class LengthModel:
             tgt: target tokens of each pair, EOS included, (pairs,).
         """
         ratio = float(tgt.sum() / src.sum())
-        deviates = (tgt - ratio * src) / np.sqrt(src)
-        return cls(ratio, float(np.sqrt(np.mean(deviates**2))))
+        deviates = (tgt - ratio * src) / src**0.5
+        return cls(ratio, math.sqrt((deviates**2).mean()))
 
     @classmethod
     def from_description(cls, data: Mapping[str, Any]) -> LengthModel | None:

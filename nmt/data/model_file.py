@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 _PIECES, _TRAINER_SPEC, _NORMALIZER_SPEC = 1, 2, 3
+_PIECE_TAG = _PIECES << 3 | 2
 _TEXT, _SCORE, _KIND = 1, 2, 3
 _MODEL_TYPE, _BYTE_FALLBACK = 3, 35
 _TEXT_PIECES = 2
@@ -54,24 +55,35 @@ class ModelFile(NamedTuple):
     byte_fallback: bool
 
 
+def check_complete(model: bytes) -> None:
+    """Check that a serialized model is not truncated.
+
+    A model truncated between two pieces is valid protobuf, and SentencePiece would load it.
+
+    Raises:
+        ValueError: if it is truncated, or not a model.
+    """
+    place = 0
+    # Skip the many pieces, which come first and are nearly all shorter than 128 bytes.
+    while place + 1 < len(model) and model[place] == _PIECE_TAG and model[place + 1] < 0x80:
+        place += 2 + model[place + 1]
+    if not {number for number, _ in _fields(model[place:])} >= {_TRAINER_SPEC, _NORMALIZER_SPEC}:
+        raise ValueError("truncated")
+
+
 def parse(model: bytes) -> ModelFile:
     """Parse a serialized model.
 
     Raises:
-        ValueError: if it is not a model or is truncated. A model truncated between two pieces is
-            valid protobuf, and SentencePiece would load it.
+        ValueError: if it is not a model or is truncated.
     """
     pieces: list[Piece] = []
     trainer_spec: dict[int, int | bytes] = {}
-    parts: set[int] = set()
     for number, value in _fields(model):
-        parts.add(number)
         if number == _PIECES:
             pieces.append(_piece(_bytes(value)))
         elif number == _TRAINER_SPEC:
             trainer_spec.update(_fields(_bytes(value)))
-    if not parts >= {_PIECES, _TRAINER_SPEC, _NORMALIZER_SPEC}:
-        raise ValueError("truncated")
     return ModelFile(
         pieces,
         ModelType(int(trainer_spec.get(_MODEL_TYPE, ModelType.UNIGRAM))),

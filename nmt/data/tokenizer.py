@@ -8,8 +8,9 @@ import random
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import sentencepiece
 
@@ -17,10 +18,12 @@ from nmt.config.schema import Config, TokenizerConfig
 from nmt.data import cache
 from nmt.data.corpus import Pair, content_key, read_pairs
 from nmt.data.lines import replace_controls
-from nmt.data.model_file import ModelType, parse, parse_text
-from nmt.data.sampling import Sampler, choose_of_best
+from nmt.data.model_file import ModelFile, ModelType, check_complete, parse, parse_text
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.files import MAX_TOKENIZER_BYTES, read_bounded
+
+if TYPE_CHECKING:
+    from nmt.data.sampling import Sampler
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = range(4)
 """Ids in the models trained here; an existing model may have different ones."""
@@ -63,18 +66,17 @@ class Tokenizer:
     eos_id: int
 
     def __init__(self, model: bytes, origin: str = "the SentencePiece model") -> None:
-        # SentencePiece loads pieces that are not UTF-8 and fails only when it decodes them.
         try:
-            self._file = parse(model)
-        except ValueError as error:
-            raise FileError(f"{origin}: not a SentencePiece model, or truncated") from error
-        try:
+            check_complete(model)
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+            self._pieces = self._processor.get_piece_size()
+            # SentencePiece loads pieces that are not UTF-8, and fails only when it decodes them.
+            self._processor.id_to_piece(list(range(self._pieces)))
         except (RuntimeError, ValueError) as error:
-            raise FileError(f"{origin}: not a SentencePiece model, or damaged") from error
+            raise FileError(f"{origin}: not a SentencePiece model, or truncated") from error
         self._model = model
+        self._origin = origin
         self._samplers: dict[float, Sampler] = {}
-        self._pieces = self._processor.get_piece_size()
         self.unk_id = self._processor.unk_id()
         self.bos_id = self._processor.bos_id()
         self.eos_id = self._processor.eos_id()
@@ -85,6 +87,14 @@ class Tokenizer:
             raise FileError(
                 f"{origin}: the model has no <s> or no </s>; train it with --bos_id and --eos_id"
             )
+
+    @cached_property
+    def _file(self) -> ModelFile:
+        """The parts of the model that only sampling needs; parsing them takes a while."""
+        try:
+            return parse(self._model)
+        except ValueError as error:
+            raise FileError(f"{self._origin}: cannot sample segmentations: {error}") from error
 
     @property
     def special_ids(self) -> list[int]:
@@ -149,6 +159,8 @@ class Tokenizer:
     def _sample_of_best(
         self, lines: Sequence[str], alpha: float, nbest: int, seed: int
     ) -> list[list[int]]:
+        from nmt.data.sampling import choose_of_best
+
         scores = [piece.score for piece in self._file.pieces]
         lowest = min(scores)
         scores[self.unk_id] = lowest - 10.0
@@ -161,6 +173,8 @@ class Tokenizer:
         return sampled
 
     def _sampler(self, alpha: float) -> Sampler:
+        from nmt.data.sampling import Sampler
+
         if alpha not in self._samplers:
             self._samplers[alpha] = Sampler(self._file, alpha)
         return self._samplers[alpha]
@@ -191,10 +205,8 @@ class Tokenizer:
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the piece of each id as text."""
-        return [
-            self._processor.id_to_piece(int(token)) if token < self._pieces else "<pad>"
-            for token in ids
-        ]
+        names = iter(self._processor.id_to_piece([int(i) for i in ids if i < self._pieces]))
+        return [next(names) if i < self._pieces else "<pad>" for i in ids]
 
 
 def _tokens(text: str, message: bytes) -> list[Token]:

@@ -22,7 +22,7 @@ def average_weights(directories: list[Path]) -> dict[str, Tensor]:
     """
     total: dict[str, Tensor] = {}
     for directory in directories:
-        verify(directory)
+        verify(directory, for_training=False)
         weights = load_tensors(directory, "weights")
         if not total:
             total = {name: tensor.double() for name, tensor in weights.items()}

@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +81,12 @@ def delete_directory(directory: Path) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
 
 
-def problems(directory: Path) -> Iterator[str]:
+def problems(directory: Path, names: Collection[str] | None = None) -> Iterator[str]:
     """Compare a directory with its manifest.
+
+    Args:
+        directory: the directory.
+        names: files to compare; by default all that the manifest lists.
 
     Yields:
         A message if the manifest cannot be used, or for each file that is missing, changed, or
@@ -94,6 +98,8 @@ def problems(directory: Path) -> Iterator[str]:
         yield str(error)
         return
     for name, expected in files.items():
+        if names is not None and name not in names:
+            continue
         path = directory / name
         try:
             if Path(name).name != name or path.is_symlink() or not path.is_file():
@@ -107,14 +113,18 @@ def problems(directory: Path) -> Iterator[str]:
             yield f"{path}: cannot be read: {reason(error)}"
 
 
-def verify(directory: Path) -> None:
+def verify(directory: Path, *, for_training: bool = True) -> None:
     """Check a directory of weights against its manifest.
+
+    Args:
+        directory: the directory.
+        for_training: check the state of the optimizer, too, which is twice as large.
 
     Raises:
         FileError: if it has `problems` (the first is reported), or the manifest does not list the
             weights.
     """
-    if not _verified_names(directory) >= _WEIGHTS:
+    if not _verified_names(directory, None if for_training else _WEIGHTS) >= _WEIGHTS:
         raise FileError(
             f"{directory / 'manifest.json'}: does not list weights.safetensors and state.json"
         )
@@ -133,9 +143,9 @@ def verify_tokenizer(run: Path) -> None:
         raise FileError(f"{directory}: not the SentencePiece models that its manifest lists")
 
 
-def _verified_names(directory: Path) -> set[str]:
+def _verified_names(directory: Path, names: Collection[str] | None = None) -> set[str]:
     """Return the names in a manifest; raise a FileError with the first problem, if any."""
-    for problem in problems(directory):
+    for problem in problems(directory, names):
         raise FileError(problem)
     return set(read_manifest(directory)["files"])
 

@@ -27,7 +27,7 @@ def find_weights(path: Path) -> tuple[Path, Config, Path]:
     config = load_run_config(run)
     weights = choose_weights(run, config.train.metric) if run == path else path
     try:
-        verify(weights)
+        verify(weights, for_training=False)
     except FileError as error:
         raise FileError(str(error), choosing_advice(run, weights)) from error
     return run, config, weights

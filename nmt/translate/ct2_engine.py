@@ -70,7 +70,9 @@ class CTranslate2Engine:
         directory: the exported model.
         device: `cpu`, `cuda` or `cuda:1`.
         threads: CPU threads.
-        run: the run that the model was exported from, if it is known.
+        config: the configuration of the run that the model was exported from; by default the
+            copy in the exported model.
+        run: the run, if it is known.
         weights: the weights of the run.
         parallel: how many batches to search at the same time, dividing the threads among them. By
             default as many as threads.
@@ -95,6 +97,7 @@ class CTranslate2Engine:
         device: str,
         threads: int,
         *,
+        config: Config | None = None,
         run: Path | None = None,
         weights: Path | None = None,
         parallel: int | None = None,
@@ -110,7 +113,7 @@ class CTranslate2Engine:
         for problem in problems(directory):
             raise FileError(problem)
         model = ExportedModel(
-            load_run_config(run or directory),
+            config or load_run_config(directory),
             Tokenizers.load(directory),
             weights=weights or directory,
             lengths=read_lengths(run or directory),

@@ -10,12 +10,12 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from nmt.data.tokenizer import Token
 
 NO_WORD = -1
@@ -23,7 +23,7 @@ NO_WORD = -1
 Links = list[tuple[int, int]]
 """Pairs of source and target word number, from 0."""
 
-Weights = NDArray[np.float32]
+Weights: TypeAlias = "NDArray[np.float32]"
 """Attention of target tokens to source tokens, [target tokens, source tokens]."""
 
 _CHUNK = re.compile(r"\S+")
@@ -83,6 +83,8 @@ def link_words(weights_TS: Weights, src_words: Sequence[int], tgt_words: Sequenc
         return []
     in_word_S = [place for place, number in enumerate(src_words) if number != NO_WORD]
     in_word_T = [place for place, number in enumerate(tgt_words) if number != NO_WORD]
+    import numpy as np  # here, because translation without links does not need it
+
     # Sums over the tokens of a target word have the same maximum as means.
     summed_VW = np.zeros((max(targets) + 1, max(sources) + 1), np.float32)
     np.add.at(summed_VW, np.ix_(targets, sources), weights_TS[np.ix_(in_word_T, in_word_S)])

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _nmt_cases(options: argparse.Namespace, task: Task, lines: list[str]) -> list[Case]:
-    program = ["-c", "from nmt.cli import app; app()"]
+    program = ["-m", "nmt"]
     if task.num_tokens:
         program = [str(WORKERS / "nmt_command.py"), str(task.num_tokens)]
     command = [sys.executable, *program, "translate", str(task.model), "--beam-size", "4"]

@@ -8,11 +8,13 @@ import pytest
 
 import nmt
 from command import start_nmt
-from nmt.cli import _COMMANDS, app
+from nmt.cli import _COMMANDS, make_app
 from nmt.config.search import SearchOptions
 
 COMMANDS = [
-    command.__name__.replace("_", "-") for commands in _COMMANDS.values() for command in commands
+    command.partition(":")[2].replace("_", "-")
+    for commands in _COMMANDS.values()
+    for command in commands
 ]
 
 
@@ -36,17 +38,24 @@ def test_every_command_is_in_the_help() -> None:
     _, out, _ = run("--help")
     assert all(f" {command} " in out for command in COMMANDS)
     assert "--install-completion" in out
-    assert len(app.registered_commands) == len(COMMANDS)
+    assert len(make_app().registered_commands) == len(COMMANDS)
 
 
 def test_help_shows_descriptions_and_bounds_of_search_options() -> None:
     shown = " ".join(run("translate", "--help", COLUMNS="400")[1].split())
     for name in ("beam_size", "length_penalty", "top_p", "split_sentences"):
-        description = SearchOptions.model_fields[name].description
-        assert description
+        description = SearchOptions.documentation()[name]
         assert f"--{name.replace('_', '-')} " in shown
         assert " ".join(description.split()) in shown
     assert "1<=x<=1000" in shown  # of the beam
+
+
+def test_only_the_command_that_is_called_is_built() -> None:
+    assert len(make_app(["translate", "--help"]).registered_commands) == 1
+    assert len(make_app(["translat"]).registered_commands) == len(COMMANDS)
+    code, _, err = run("translat")
+    assert code == 2
+    assert "Did you mean 'translate', " in " ".join(err.split())
 
 
 def test_version() -> None:

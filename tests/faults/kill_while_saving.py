@@ -19,7 +19,7 @@ import safetensors.torch
 import torch._dynamo  # noqa: F401  # the optimizer imports it
 
 import nmt.training.run  # noqa: F401  # the command imports it
-from nmt.cli import app
+from nmt.cli import make_app
 
 TRAIN = ["train", "tiny.yaml", "train.save_every=1", "train.keep_last=1", "train.keep_best=0"]
 
@@ -47,7 +47,7 @@ def train(run: str, max_steps: int, death: int = -1) -> str | None:
 
     def command() -> None:
         try:
-            app([*TRAIN, f"train.max_steps={max_steps}", "--run-dir", run], prog_name="nmt")
+            make_app()([*TRAIN, f"train.max_steps={max_steps}", "--run-dir", run], prog_name="nmt")
         except SystemExit as end:
             os._exit(int(end.code or 0))
 

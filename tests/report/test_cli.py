@@ -83,8 +83,8 @@ def test_output_to_stdout(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_curves_do_not_import_torch(run: Path) -> None:
     code = (
-        "import sys; from nmt.cli import app\n"
-        "try: app(sys.argv[1:])\n"
+        "import sys; from nmt.cli import make_app\n"
+        "try: make_app()(sys.argv[1:])\n"
         "except SystemExit as end: assert not end.code\n"
         "heavy = {'torch', 'sacrebleu', 'sentencepiece'} & sys.modules.keys()\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from nmt.cli import app, translation
+from nmt.cli import make_app, translation
 
 if TYPE_CHECKING:
     from nmt.translate.translator import Translator
@@ -24,4 +24,4 @@ def run_limited(translator: Translator, *args: Any, **options: Any) -> None:
 
 
 translation._run = run_limited
-app()
+make_app()()

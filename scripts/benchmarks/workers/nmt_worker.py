@@ -51,14 +51,14 @@ class _LoadedError(BaseException):
 
 def load_translator(arguments: list[str]) -> Translator:
     """Return the translator of `nmt translate ARGUMENTS`; all of its options work here."""
-    from nmt.cli import app, translation
+    from nmt.cli import make_app, translation
 
     def leave(translator: Translator, *args: Any, **options: Any) -> None:
         raise _LoadedError(translator)
 
     translation._run = leave
     try:
-        app(["translate", *arguments], standalone_mode=False)
+        make_app()(["translate", *arguments], standalone_mode=False)
     except _LoadedError as loaded:
         return loaded.translator
     raise AssertionError("nmt translate does not run its translator with _run")
