@@ -1,5 +1,6 @@
 """The program: the command `nmt`, and `python -m nmt` for where that is not on the path."""
 
+import gc
 import os
 import sys
 
@@ -11,6 +12,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 def main() -> None:
     """Run the command line."""
+    gc.set_threshold(50_000)  # imports create many objects, and few of them are garbage
     with quiet_interrupts():
         from nmt.cli import make_app
 
