@@ -98,11 +98,12 @@ def problems(directory: Path, names: Collection[str] | None = None) -> Iterator[
         yield str(error)
         return
     for name, expected in files.items():
-        if names is not None and name not in names:
+        is_elsewhere = Path(name).name != name
+        if names is not None and name not in names and not is_elsewhere:
             continue
         path = directory / name
         try:
-            if Path(name).name != name or path.is_symlink() or not path.is_file():
+            if is_elsewhere or path.is_symlink() or not path.is_file():
                 yield f"{path}: missing, or not a plain file of the model directory"
             elif measure(path) != expected:
                 yield (
