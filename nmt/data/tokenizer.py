@@ -35,6 +35,7 @@ an exception to end the work, for example after a signal."""
 _CACHE_VERSION = 2
 _MAX_TRAINING_LINE_BYTES = 1 << 16
 _POLL_SECONDS = 0.2
+_LINES_PER_THREAD = 64
 _PAIRS_PER_REPORT = 10_000
 
 
@@ -132,9 +133,9 @@ class Tokenizer:
 
         Args:
             lines: plain text.
-            num_threads: number of threads; by default one per core.
+            num_threads: largest number of threads; by default one per core.
         """
-        threads = num_threads or os.cpu_count() or 1
+        threads = _useful_threads(len(lines), num_threads)
         ids: list[list[int]] = self._processor.encode(
             list(lines), out_type=int, num_threads=threads
         )
@@ -186,7 +187,8 @@ class Tokenizer:
         pieces can spell, become spaces, so that a line stays one line.
         """
         rows = [[token for token in map(int, row) if token < self._pieces] for row in ids]
-        return [replace_controls(text)[0] for text in self._processor.decode(rows)]
+        texts = self._processor.decode(rows, num_threads=_useful_threads(len(rows)))
+        return [replace_controls(text)[0] for text in texts]
 
     def tokens(self, line: str) -> list[Token]:
         """Return the ids that `encode` returns, with the characters that each covers.
@@ -207,6 +209,11 @@ class Tokenizer:
         """Return the piece of each id as text."""
         names = iter(self._processor.id_to_piece([int(i) for i in ids if i < self._pieces]))
         return [next(names) if i < self._pieces else "<pad>" for i in ids]
+
+
+def _useful_threads(num_lines: int, most: int | None = None) -> int:
+    """Return how many threads SentencePiece should start, which takes as long as some lines."""
+    return min(most or os.cpu_count() or 1, 1 + num_lines // _LINES_PER_THREAD)
 
 
 def _tokens(text: str, message: bytes) -> list[Token]:

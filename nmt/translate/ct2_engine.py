@@ -79,7 +79,8 @@ class CTranslate2Engine:
         compute: a compute type of CTranslate2; `default` is what the model was exported for.
 
     Attributes:
-        num_parallel: 1; it distributes a batch over its threads itself.
+        num_parallel: one more than it searches at the same time, so that its threads have work
+            while results are detokenized.
         models: the one model.
         dtype: what CTranslate2 computes in.
         max_positions: tokens that the model has positions for.
@@ -88,8 +89,6 @@ class CTranslate2Engine:
         ConfigError: CTranslate2 is not installed, or cannot compute there.
         FileError: there is no exported model, or it is damaged.
     """
-
-    num_parallel = 1
 
     def __init__(
         self,
@@ -124,6 +123,7 @@ class CTranslate2Engine:
         # Threads of one search busy-wait for each other, which costs more than it gains when
         # anything else runs on the machine. Independent searches do not.
         searches = (parallel or threads) if kind == "cpu" else 1
+        self.num_parallel = searches + 1 if searches > 1 else 1
         try:
             self._translator = ctranslate2.Translator(
                 str(directory),

@@ -13,7 +13,7 @@ from nmt.data.tokenizer import Token, Tokenizer
 
 _QUEUE_LINES = 1024
 # A program that writes at full speed (cat, a decompressor) delivers its next line sooner than this.
-_GRACE_SECONDS = 0.01
+_GRACE_SECONDS = 0.0002
 
 # Where a line that is too long may be split: after sentences, clauses, words. Each pattern looks
 # back one character only, so that a megabyte of full stops does not take quadratic time.
