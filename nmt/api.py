@@ -487,7 +487,7 @@ def train(
 
     run, shown = Path(run_dir), console or Console(stderr=True)
     train_run(resolved, run, shown, inspect=before_training)
-    compare_int8(run, shown.say)
+    compare_int8(run, shown.print_line)
     return run
 
 

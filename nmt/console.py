@@ -25,7 +25,7 @@ class Console(rich.console.Console):
         """Return a string as Text; rich calls this for each string."""
         return super().render_str(escape(text), **options)
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Print one line without wrapping it; the terminal wraps it."""
         self.print(text, soft_wrap=True)
 

@@ -111,7 +111,7 @@ def check(config: Config, console: Console) -> Report:
 
 def _prepare(config: Config, console: Console) -> Subject:
     with StopFlag() as stop, preparing(console, stop) as progress:
-        tokenizers = train_tokenizers(config, progress, console.say)
+        tokenizers = train_tokenizers(config, progress, console.print_line)
         parts = {
             name: prepare(
                 config,
@@ -119,7 +119,7 @@ def _prepare(config: Config, console: Console) -> Subject:
                 listed,
                 filtered=name == "train",
                 progress=progress,
-                warn=console.say,
+                warn=console.print_line,
             )
             for name in ("train", "valid", "test")
             if (listed := getattr(config.data, name))
@@ -156,5 +156,5 @@ def _status(console: Console, activity: str) -> AbstractContextManager[object]:
     """Show an activity: on a terminal while the context lasts, otherwise as a line."""
     if console.is_terminal:
         return console.status(activity)
-    console.say(activity)
+    console.print_line(activity)
     return nullcontext()

@@ -28,7 +28,7 @@ class CommandGroup(TyperGroup):
         for place, arg in enumerate(args):
             old, equals, value = arg.partition("=")
             if new := _RENAMED.get(old):
-                say(f"warning: {old} is now called {new}")
+                log(f"warning: {old} is now called {new}")
                 args[place] = new + equals + value
         return super().parse_args(ctx, args)
 
@@ -52,13 +52,13 @@ class CommandGroup(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if isinstance(error, BrokenPipeError):  # as in `nmt translate … | head -1`
                 raise typer.Exit(141) from error  # 128 + SIGPIPE, as in a shell
-            say(f"nmt: standard output: cannot be written: {error.strerror}")
+            log(f"nmt: standard output: cannot be written: {error.strerror}")
             raise typer.Exit(FileError.exit_code) from error
         except MemoryError as error:
-            say("nmt: out of memory: give it less text at a time")
+            log("nmt: out of memory: give it less text at a time")
             raise typer.Exit(DataError.exit_code) from error
         except KeyboardInterrupt as error:
-            say("nmt: interrupted")
+            log("nmt: interrupted")
             raise typer.Exit(130) from error
 
 
@@ -129,7 +129,7 @@ def print_version(
     """Take the options of nmt itself."""
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Print one line for the user on the standard error; only results go to stdout."""
     _print(escape(text))
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nmt.cli.app import say
+from nmt.cli.app import log
 
 Prefix = Annotated[
     Path, typer.Argument(metavar="PREFIX", help="Path and prefix of the output files.")
@@ -53,7 +53,7 @@ def treebank(
     from nmt.parsing.trees import write_pairs
 
     number = write_pairs(files, prefix, leaves.value)
-    say(f"{prefix}: {number} trees")
+    log(f"{prefix}: {number} trees")
 
 
 def demo_text(

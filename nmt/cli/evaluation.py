@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmt.cli.app import say
+from nmt.cli.app import log
 from nmt.cli.options import (
     AsJson,
     Compute,
@@ -156,10 +156,10 @@ def _translate(
     from nmt.evaluation.testsets import read_test_data
 
     parallel = computing["threads"] or api.num_threads()
-    model = api.load(models[0], ensemble=models[1:], parallel=parallel, log=say, **computing)
+    model = api.load(models[0], ensemble=models[1:], parallel=parallel, log=log, **computing)
     data = read_test_data(model.config, **files)
     gold_trees(data.refs, options)  # their errors are reported before minutes of translating
-    return data, _translated(model.translator(search, warn=say), data.src)
+    return data, _translated(model.translator(search, warn=log), data.src)
 
 
 def _translated(translator: Translator, lines: list[str]) -> list[str]:
@@ -169,7 +169,7 @@ def _translated(translator: Translator, lines: list[str]) -> list[str]:
     with progress_bar("translating", len(lines)) as advance:
         texts = [translation.text for translation in translator.translate(lines, advance=advance)]
     if summary := translator.short.summary():
-        say(summary)
+        log(summary)
     return texts
 
 
@@ -192,7 +192,7 @@ def _print_scores(
     from nmt.files import write_lines
 
     if any(lines[:1] and lines[0].startswith(BOM) for lines in (hypotheses, *data.refs)):
-        say(
+        log(
             "warning: the byte-order mark at the start of the translations or references counts "
             "as text, as it does for sacreBLEU: remove it"
         )
@@ -201,7 +201,7 @@ def _print_scores(
     scores: list[Score] = evaluate(hypotheses, data.refs, replace(options, tgt_lang=data.tgt_lang))
     if output == Path("-"):  # the translations are on the standard output
         for line in "\n".join(render(scores, as_json)).split("\n"):
-            say(line)
+            log(line)
     else:
         write_lines(render(scores, as_json), None)
 
@@ -232,9 +232,9 @@ def score(
 
     computing: dict[str, Any] = {"device": device, "threads": threads}
     computing |= {"engine": engine.value, "compute": compute.value}
-    loaded = api.load(model, **computing, log=say)
+    loaded = api.load(model, **computing, log=log)
     totals = Totals()
     with file_bar("scoring", src) as advance:
         pairs = loaded.score_stream(read_lines(src), read_lines(tgt), **search, advance=advance)
         write_lines(render(pairs, totals, as_json), None)
-    say(str(totals))
+    log(str(totals))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nmt.cli.app import say
+from nmt.cli.app import log
 from nmt.cli.options import Model
 from nmt.errors import ConfigError
 
@@ -57,4 +57,4 @@ def export(
 
     [run] = api.load_runs([model], device="cpu", threads=None)
     export_ctranslate2(run, output, quantization.value if quantization else None)
-    say(f"{output}: nmt translate {output} runs it")
+    log(f"{output}: nmt translate {output} runs it")

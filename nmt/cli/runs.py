@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nmt.cli.app import say
+from nmt.cli.app import log
 from nmt.cli.options import (
     AsJson,
     Compute,
@@ -99,7 +99,7 @@ def report(
     contents = gather(runs, text, Console(stderr=True), device=device, threads=threads)
     write_lines([contents.to_json() if as_json else render(contents)], output)
     if not is_standard(output):
-        say(f"{output}: written")
+        log(f"{output}: written")
 
 
 def attend(

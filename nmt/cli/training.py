@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli.app import say
+from nmt.cli.app import log
 from nmt.cli.options import AsJson, require_one
 from nmt.limits import MAX_STEPS
 from nmt.signals import quiet_interrupts
@@ -152,5 +152,5 @@ def average(
 
     which = "best" if last is None else "last"
     steps = average_checkpoints(run, which, last or best or 0, Console(stderr=True))
-    say(f"{run}: averaged the checkpoints of steps {', '.join(map(str, steps))}")
-    api.compare_int8(run, say)
+    log(f"{run}: averaged the checkpoints of steps {', '.join(map(str, steps))}")
+    api.compare_int8(run, log)

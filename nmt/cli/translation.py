@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nmt.cli.app import say
+from nmt.cli.app import log
 from nmt.cli.options import (
     Compute,
     ComputeOption,
@@ -125,10 +125,10 @@ def translate(
         search,
         alignments=alignments,
         token_scores=layout is Format.jsonl and (scores or columns["nbest"]),
-        warn=say,
-        warn_short=say if warn_short else None,
+        warn=log,
+        warn_short=log if warn_short else None,
     )
-    say(f"engine: {translator.engine}")
+    log(f"engine: {translator.engine}")
     _run(translator, file, output, chosen, resume=resume, interactive=interactive)
 
 
@@ -143,7 +143,7 @@ def _load(model: Path, computing: dict[str, Any], interactive: bool) -> LoadedMo
 
     # A line that somebody waits for gets all threads.
     parallel = 1 if interactive else computing["threads"] or api.num_threads()
-    return api.load(model, parallel=parallel, log=say, **computing)
+    return api.load(model, parallel=parallel, log=log, **computing)
 
 
 def _is_finished(
@@ -159,7 +159,7 @@ def _is_finished(
 
     refuse_outputs([*journal.written_files(output)], [file], [model, *ensemble])
     if resume and journal.is_finished(output):
-        say(f"{output}: already there; leave out --resume to translate again")
+        log(f"{output}: already there; leave out --resume to translate again")
         return True
     return False
 
@@ -193,7 +193,7 @@ def _run(
             from nmt.translate.resume import translate_file
 
             translate_file(
-                translator, lines, layout, output, resume=resume, log=say, advance=advance
+                translator, lines, layout, output, resume=resume, log=log, advance=advance
             )
         else:
             windows = translate_windows(
@@ -201,7 +201,7 @@ def _run(
             )
             write_lines((text for window in windows for text in window), None)
     if summary := translator.short.summary():
-        say(
+        log(
             f"{summary}; --warn-short reports each, --split-sentences translates each sentence of "
             "a line separately"
         )

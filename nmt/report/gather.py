@@ -124,15 +124,15 @@ def gather(
     if text is not None:
         from nmt.device import choose_device
 
-        given = _read_given_data(text)
+        shared_data = _read_shared_data(text)
         choose_device(device)  # an error of the command, not of each run
         runs = [
-            _add_quality(run, path, text, given, console, device=device, threads=threads)
+            _add_quality(run, path, text, shared_data, console, device=device, threads=threads)
             for run, path in zip(runs, paths, strict=True)
         ]
     for run in runs:
         for note in run.notes:
-            console.say(f"{run.name}: {note}")
+            console.print_line(f"{run.name}: {note}")
     made = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return Report(nmt.__version__, made, runs)
 
@@ -215,7 +215,7 @@ def _count_parameters(path: Path, run: Path, config: Config) -> int | None:
 # ---------------------------------------------------------------- translations
 
 
-def _read_given_data(text: Text) -> EvaluationData | None:
+def _read_shared_data(text: Text) -> EvaluationData | None:
     """Read the files that all runs translate, if any were given."""
     if text.src is None and not text.refs:
         return None
@@ -230,7 +230,7 @@ def _add_quality(
     run: RunReport,
     path: Path,
     text: Text,
-    given: EvaluationData | None,
+    shared_data: EvaluationData | None,
     console: Console,
     *,
     device: str,
@@ -245,10 +245,10 @@ def _add_quality(
     quality = None
     try:
         model = api.load(path, compute="float32", device=device, threads=threads)
-        if given is None:
+        if shared_data is None:
             data, name = _read_own_data(model.config, text.part)
         else:
-            data = replace(given, tgt_lang=run.tgt_lang)
+            data = replace(shared_data, tgt_lang=run.tgt_lang)
             name = " + ".join(_printable(file.name) for file in (text.src, *text.refs) if file)
         quality = measure(model, data, name, track, notes.append)
     except NmtError as error:
@@ -286,7 +286,7 @@ class _ProgressTracker:
     def __call__(self, task: str, total: int) -> AbstractContextManager[Advance]:
         label = f"{self.name}: {task}"
         if not self.console.is_terminal:
-            self.console.say(f"{label}, {total:,} sentences")
+            self.console.print_line(f"{label}, {total:,} sentences")
         return progress_bar(label, total, self.console)
 
 

@@ -60,10 +60,10 @@ def average_checkpoints(run: Path, which: str, count: int, console: Console) -> 
                     f"average of steps {', '.join(map(str, steps))} cannot be ({error}). "
                     f"Delete {run / 'averaged'} to average without validation"
                 ) from error
-            console.say(f"{run}: the average is not validated: {error}")
+            console.print_line(f"{run}: the average is not validated: {error}")
         average.save_average(run, weights, steps, scores, signatures)
         if scores:
-            console.say(_comparison(run, scores, config.train.metric))
+            console.print_line(_comparison(run, scores, config.train.metric))
     return steps
 
 
@@ -88,13 +88,13 @@ def _validate(
             config.data.valid,
             filtered=False,
             progress=progress,
-            warn=console.say,
+            warn=console.print_line,
         )
     check_validation_data(run, data)
     # This machine may not have the GPU of the training run.
     device = choose_device("cpu" if config.train.device == "cpu" else "auto")
     network = network_with_weights(weights, "the average", config.model, *tokenizers.sizes)
-    validator = Validator(config, tokenizers, data, device, console.say)
+    validator = Validator(config, tokenizers, data, device, console.print_line)
     scores = validator(network.to(device), stop)
     if stop.signum is not None:
         raise Interrupted(f"stopped; {run} is unchanged", stop.signum)

@@ -39,7 +39,7 @@ def preparing(console: Console, stop: StopFlag) -> Iterator[Callable[[str, int],
         if status is not None:
             status.update(plain(text))
         elif activity != last[0] or time.monotonic() > last[1] + 5:
-            console.say(text)
+            console.print_line(text)
             last = (activity, time.monotonic())
 
     if console.is_terminal:
@@ -103,9 +103,9 @@ class Monitor:
         """Show an activity next to the bar; an empty one shows the latest figures again."""
         self._progress.update(self._task, description=activity or self._figures)
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Print a line of text."""
-        self._console.say(text)
+        self._console.print_line(text)
 
     def show(self, kind: str, step: int, figures: Mapping[str, float]) -> None:
         """Print figures as a line; on a terminal, only the most important ones that fit."""
@@ -115,7 +115,7 @@ class Monitor:
             if self._console.is_terminal and len(longer) > self._console.width:
                 break
             line = longer
-        self.say(line)
+        self.print_line(line)
 
     def log(self, kind: str, step: int, figures: Mapping[str, float]) -> None:
         """Print figures as a line, and append all of them to metrics.jsonl.

@@ -68,10 +68,10 @@ def train(
         changes = check_settings(config, run) if is_resumed else []
         if (step := layout.finished_step(run)) >= config.train.max_steps:
             of = f"step {step} of train.max_steps {config.train.max_steps}"
-            console.say(f"{run} is already trained: {of}; raise it to continue")
+            console.print_line(f"{run} is already trained: {of}; raise it to continue")
             return
         for line in (f"{run}: {_starting_point(run, config.train.max_steps)}", *changes):
-            console.say(line)
+            console.print_line(line)
         if not is_resumed:  # a failed start may have left files of another configuration
             layout.remove_failed_start(run)
         tokenizers = _tokenizers(config, run, console, stop)
@@ -85,7 +85,7 @@ def train(
         elif inspect:
             parts = {"train": train_data} | ({"valid": valid_data} if valid_data else {})
             for line in inspect(config, tokenizers, parts):
-                console.say(line)
+                console.print_line(line)
         trainer = Trainer(config, run, tokenizers, train_data, valid_data, console)
         # Only now: the trainer has checked that the checkpoints match.
         write_text(run / "config.yaml", dump_config(config))
@@ -98,7 +98,7 @@ def _finish(run: Path, config: Config, trainer: Trainer, console: Console) -> No
     """Mark a run as finished and say what it translates with."""
     write_text(run / "finished", f"{trainer.progress.step}\n")
     minutes, seconds = divmod(round(trainer.progress.seconds), 60)
-    console.say(
+    console.print_line(
         f"{run}: {trainer.progress.step} steps in {minutes}:{seconds:02d}; translation uses "
         f"{retention.choose_weights(run, config.train.metric)}",
     )
@@ -144,7 +144,7 @@ def _tokenizers(config: Config, run: Path, console: Console, stop: StopFlag) -> 
     directory = run / "tokenizer"
     if not directory.is_dir():
         with preparing(console, stop) as progress:
-            tokenizers = train_tokenizers(config, progress, console.say)
+            tokenizers = train_tokenizers(config, progress, console.print_line)
         with as_file_error(directory):
             manifest.save_directory(directory, tokenizers.save)
     return load_tokenizers(run)
@@ -165,7 +165,7 @@ def _prepared(
             corpora,
             filtered=filtered,
             progress=progress,
-            warn=console.say,
+            warn=console.print_line,
         )
 
 

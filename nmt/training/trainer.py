@@ -29,6 +29,7 @@ from nmt.training.monitor import Monitor
 from nmt.training.saving import BackgroundSaver, Tensors
 from nmt.training.schedule import learning_rate
 from nmt.training.validate import Validator
+from nmt.translate.score import perplexity
 
 # Steps after a start or resumption whose figures are printed, though not written to metrics.jsonl,
 # so that users see the loss fall before the first `train.log_every` steps are over.
@@ -95,9 +96,9 @@ class Trainer:
         self.config, self.run = config, run
         self.tokenizers, self.train_data = tokenizers, train_data
         self.device = choose_device(config.train.device)
-        self.learner = Learner(config, tokenizers, self.device, console.say)
+        self.learner = Learner(config, tokenizers, self.device, console.print_line)
         self.validator = (
-            Validator(config, tokenizers, valid_data, self.device, console.say)
+            Validator(config, tokenizers, valid_data, self.device, console.print_line)
             if valid_data
             else None
         )
@@ -155,7 +156,7 @@ class Trainer:
 
     def _finished(self) -> bool:
         if self._out_of_patience():
-            self.monitor.say(
+            self.monitor.print_line(
                 f"no better {self.config.train.metric} in {self.progress.stale} validations: "
                 "training ends"
             )
@@ -213,7 +214,7 @@ class Trainer:
         record = {
             "epoch": progress.epoch,
             "loss": window.loss / window.tokens,
-            "ppl": _exp(window.nll / window.tokens),
+            "ppl": perplexity(window.nll / window.tokens),
             "lr": rate,
             "grad_norm": figures.grad_norm,
             "tokens_per_s": window.tokens / window.seconds,
@@ -243,7 +244,7 @@ class Trainer:
             f"pairs, the first {origins}. "
         )
         if config.on_nonfinite == "skip" and skipped <= config.max_skipped:
-            self.console.say(
+            self.console.print_line(
                 f"{problem}It is skipped ({skipped} of at most {config.max_skipped} in a row)"
             )
             return
@@ -340,12 +341,14 @@ class Trainer:
         listing = ", ".join(map(str, steps))
         best = self.progress.best
         if scores and best is not None and not self._is_as_good(scores[config.metric], best):
-            self.monitor.say(f"the average of steps {listing} is worse than the best checkpoint")
+            self.monitor.print_line(
+                f"the average of steps {listing} is worse than the best checkpoint"
+            )
             average.delete_average(self.run)  # an older average would be preferred
             return
         signatures = self.validator.signatures if self.validator else {}
         average.save_average(self.run, weights, steps, scores, signatures)
-        self.monitor.say(f"averaged the checkpoints of steps {listing}")
+        self.monitor.print_line(f"averaged the checkpoints of steps {listing}")
 
     def _is_better(self, value: float, than: float) -> bool:
         return value < than if self.config.train.metric == "loss" else value > than
@@ -354,7 +357,7 @@ class Trainer:
         return math.isfinite(value) and not self._is_better(other, value)
 
     def _resume(self) -> None:
-        newest = checkpoint.newest_intact(self.run, self.console.say)
+        newest = checkpoint.newest_intact(self.run, self.console.print_line)
         if newest is None:
             return
         state = checkpoint.read_state(newest.path)
@@ -377,8 +380,4 @@ class Trainer:
         self._saved_only_to_resume = newest.only_to_resume
         # `train` has already announced the newest one.
         if newest != checkpoint.list_checkpoints(self.run)[-1]:
-            self.console.say(f"{self.run}: resuming from step {self.progress.step} instead")
-
-
-def _exp(value: float) -> float:
-    return math.exp(min(value, 700.0))
+            self.console.print_line(f"{self.run}: resuming from step {self.progress.step} instead")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from nmt.model.network import Network
 from nmt.runs.model import TrainedModel
 from nmt.signals import StopFlag
 from nmt.training.loss import batch_loss
+from nmt.translate.score import perplexity
 from nmt.translate.torch_engine import Networks
 from nmt.translate.translator import Translator
 
@@ -35,7 +35,7 @@ class Validator:
         tokenizers: of the run.
         data: validation pairs.
         device: device of the network.
-        say: called with messages for the user, once with each.
+        log: called with messages for the user, once with each.
 
     Raises:
         DataError: if a pair is longer than the model has positions.
@@ -50,7 +50,7 @@ class Validator:
         tokenizers: Tokenizers,
         data: Prepared,
         device: torch.device,
-        say: Callable[[str], object],
+        log: Callable[[str], object],
     ) -> None:
         _check_positions(config, data)
         # Validation uses the best segmentation.
@@ -58,7 +58,7 @@ class Validator:
         self.config = config.model_copy(update={"tokenizer": plain})
         self.tokenizers = tokenizers
         self.data, self.device = data, device
-        self.say = functools.cache(say)  # every validation translates the same sentences
+        self.log = functools.cache(log)  # every validation translates the same sentences
         self.signatures = {}
         self.scoring = EvaluateOptions(metrics=("bleu", "chrf"), tgt_lang=config.data.tgt_lang)
         self.order = BatchOrder(
@@ -79,7 +79,7 @@ class Validator:
         """
         network.eval()
         loss = self._loss(network, stop)
-        scores = {"loss": loss, "ppl": math.exp(min(loss, 700.0))}
+        scores = {"loss": loss, "ppl": perplexity(loss)}
         if self.config.train.valid_beam_size:
             scores |= self._translation_scores(network, stop)
         return {} if stop else scores
@@ -104,7 +104,7 @@ class Validator:
         sources, references = self.data.texts(range(count))
         options = search_options(decode, {"beam_size": train.valid_beam_size})
         model = TrainedModel(self.config, self.tokenizers, network, weights=Path())
-        translator = Translator(Networks([model]), options, self.say, poll=lambda: _raise_if(stop))
+        translator = Translator(Networks([model]), options, self.log, poll=lambda: _raise_if(stop))
         try:
             hypotheses = [translation.text for translation in translator.translate(sources)]
         except _Stopped:

@@ -54,7 +54,7 @@ def verify_resume(config: Config, steps: int, console: Console) -> str:
         straight, resumed = Path(folder) / "straight", Path(folder) / "resumed"
         for run, stops in ((straight, ()), (resumed, cuts)):
             for stop_after in (*stops, None):
-                console.say(f"training {run.name}, to step {stop_after or steps}")
+                console.print_line(f"training {run.name}, to step {stop_after or steps}")
                 _in_new_process(config, run, stop_after, stop)
         difference = _first_difference(straight, resumed, steps)
     if difference:

@@ -17,6 +17,11 @@ from nmt.translate.translator import length_batches
 _WINDOW_PAIRS = 2000
 
 
+def perplexity(loss: float) -> float:
+    """Return the perplexity for a loss in nats per token, limited to avoid overflow."""
+    return math.exp(min(loss, 700.0))
+
+
 @dataclass(frozen=True)
 class PairScore:
     """The probability of a target sentence given its source."""
@@ -89,7 +94,7 @@ class Totals:
     @property
     def perplexity(self) -> float:
         """Perplexity per target token; NaN without pairs."""
-        return math.exp(min(-self.log_prob / self.tokens, 700.0)) if self.tokens else math.nan
+        return perplexity(-self.log_prob / self.tokens) if self.tokens else math.nan
 
     def add(self, score: PairScore) -> None:
         """Add a pair."""
@@ -113,8 +118,8 @@ def render(scores: Iterable[PairScore], totals: Totals, as_json: bool) -> Iterat
         totals.add(score)
         yield json.dumps(asdict(score), ensure_ascii=False) if as_json else f"{score.log_prob:.6f}"
     if as_json:
-        perplexity = totals.perplexity if totals.tokens else None
-        yield json.dumps({**asdict(totals), "perplexity": perplexity}, allow_nan=False)
+        figures = {**asdict(totals), "perplexity": totals.perplexity if totals.tokens else None}
+        yield json.dumps(figures, allow_nan=False)
 
 
 def _paired(src_lines: Iterable[str], tgt_lines: Iterable[str]) -> Iterator[tuple[str, str]]:

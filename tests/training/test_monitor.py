@@ -91,7 +91,7 @@ def test_lines_outside_a_terminal_are_not_wrapped_or_styled(tmp_path: Path) -> N
         monitor.doing("validating")
         monitor.log("train", 7, FIGURES)
         monitor.log("valid", 7, {"loss": 0.5, "ppl": 1.649, "bleu": 25.0, "chrf": 0.002062})
-        monitor.say("[red]as it is[/red] " * 5)
+        monitor.print_line("[red]as it is[/red] " * 5)
     assert out.getvalue() == (
         "train step      7  loss 5.123  ppl 168.2  lr 0.000351  norm 0.598  13,655 tok/s  "
         "epoch 12  1:02:03\n"
