@@ -1,7 +1,7 @@
 """The Python API: load a model, translate, score, align; train and evaluate.
 
-This module is the one place where configuration, weights, engine and translator are put together.
-The command line, reports and scripts call it.
+Only this module combines configuration, weights, engine and translator. The command line, reports
+and scripts call it.
 
     import nmt
 
@@ -82,8 +82,8 @@ def load(
         log: called with a message before a model is converted, and when it cannot be.
 
     Raises:
-        ConfigError: a parameter is wrong, or the models do not go together.
-        FileError: there is no model, or it is damaged.
+        ConfigError: if a parameter is wrong, or the models do not go together.
+        FileError: if there is no model, or it is damaged.
     """
     _check_choice("engine", engine, ENGINES)
     _check_choice("compute", compute, COMPUTE)
@@ -110,7 +110,7 @@ def load(
 
 
 class _NotForCTranslate2(ConfigError):
-    """CTranslate2 is not meant to run it, which is nothing to report."""
+    """The model is not meant for CTranslate2; the user need not be told."""
 
 
 def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
@@ -129,7 +129,7 @@ def num_threads() -> int:
 
 
 def _is_cpu(device: str) -> bool:
-    """Return whether a device is the CPU, without importing torch if that is clear."""
+    """Return whether a device is the CPU, without importing torch unless necessary."""
     if device != "auto":
         return device == "cpu"
     try:
@@ -161,10 +161,10 @@ def _converted_engine(
     parallel: int | None,
     log: Log,
 ) -> Engine:
-    """Return CTranslate2's engine for a run, which is converted if necessary.
+    """Convert a run for CTranslate2 if necessary, and return CTranslate2's engine for it.
 
     Raises:
-        ConfigError: CTranslate2 cannot run it.
+        ConfigError: if CTranslate2 cannot run it.
     """
     if len(paths) > 1:
         raise _NotForCTranslate2("`ensemble` needs nmt's own engine: CTranslate2 runs one model")
@@ -195,15 +195,15 @@ def _converted_engine(
 def load_runs(
     paths: Sequence[Path], *, device: str = "auto", compute: str = "float32", threads: int | None
 ) -> list[TrainedModel]:
-    """Load the networks of runs, for what only nmt's own engine can do.
+    """Load the networks of runs, for tasks that only nmt's own engine can do.
 
     Args:
         paths: run directories, or checkpoints in them.
         device, compute, threads: as in `load`.
 
     Raises:
-        ConfigError: one is an exported model, or there is no such device.
-        FileError: there is no model, or it is damaged.
+        ConfigError: if one is an exported model, or there is no such device.
+        FileError: if there is no model, or it is damaged.
     """
     for path in paths:
         if is_exported(path):
@@ -256,13 +256,13 @@ class Model:
     """A model that is ready to use, or an ensemble; made by `nmt.load`.
 
     Args:
-        engine: what runs it.
-        own: nmt's own engine, for what the other lacks; None if there is no run or it was not
-            asked for.
+        engine: the engine that runs it.
+        own: nmt's own engine, for features that the other lacks; None if there is no run, or
+            another engine was requested.
 
     Attributes:
-        engine: what runs it.
-        config: the configuration that it was trained with (the first one's of an ensemble).
+        engine: the engine that runs it.
+        config: the configuration that it was trained with (of an ensemble, the first one's).
     """
 
     def __init__(self, engine: Engine, own: _OwnEngine | None = None) -> None:
@@ -272,7 +272,7 @@ class Model:
 
     @property
     def weights(self) -> Path:
-        """The directory that the weights came from (the first ones of an ensemble)."""
+        """The directory that the weights came from (of an ensemble, the first ones)."""
         return self.engine.models[0].weights
 
     def __repr__(self) -> str:
@@ -298,11 +298,11 @@ class Model:
                 are as in `decode` of the model's configuration.
 
         Returns:
-            A translation of the one line, or a list with one for each.
+            The translation of a single line, or a list with one per line.
 
         Raises:
-            ConfigError: an option is unknown, out of range, or not possible with this model.
-            DataError: a line does not fit into memory even alone.
+            ConfigError: if an option is unknown, out of range, or not possible with this model.
+            DataError: if a line does not fit into memory even alone.
         """
         if isinstance(lines, str):
             return next(self.translate_stream([lines], **options))
@@ -333,13 +333,13 @@ class Model:
         warn: Log = warnings.warn,
         warn_short: Log | None = None,
     ) -> Translator:
-        """Return what translates lines with these options.
+        """Return a translator with these options.
 
         Args:
             options: as in `translate`.
             alignments: align words.
             token_scores: add the log-probability of each token.
-            warn: called with what the user should know.
+            warn: called with warnings for the user.
             warn_short: called for each translation that is suspiciously short.
         """
         chosen = search_options(self.config.decode, options)
@@ -379,7 +379,7 @@ class Model:
         *,
         batch_tokens: int | None = None,
     ) -> PairScore | list[PairScore]:
-        """Return how probable the model finds given translations.
+        """Return the probabilities that the model assigns to given translations.
 
         Args:
             src: the source line, or several.
@@ -387,7 +387,7 @@ class Model:
             batch_tokens: size of a batch on either side, in tokens with padding.
 
         Raises:
-            DataError: one side has more lines, or a pair has more tokens than the model has
+            DataError: if one side has more lines, or a pair has more tokens than the model has
                 positions.
         """
         if isinstance(src, str) and isinstance(tgt, str):
@@ -422,7 +422,7 @@ class Model:
             For each pair the (source word, target word) numbers that belong together, from 0.
 
         Raises:
-            ConfigError: the model is not a Transformer of nmt's own engine, or `src` and `tgt`
+            ConfigError: if the model is not a Transformer of nmt's own engine, or `src` and `tgt`
                 differ in length.
         """
         if len(src) != len(tgt):
@@ -441,8 +441,8 @@ class Model:
             tgt: its translation; by default the model's own.
 
         Raises:
-            ConfigError: the model is an ensemble, exported, or not a Transformer.
-            DataError: a sentence has no text, or more tokens than the model has positions.
+            ConfigError: if the model is an ensemble, exported, or not a Transformer.
+            DataError: if a sentence has no text, or more tokens than the model has positions.
         """
         from nmt.translate.attend import pair_attention
 
@@ -463,18 +463,18 @@ def train(
     Args:
         config: a YAML file, or its content as a mapping or `Config`.
         overrides: changes to it, as `"train.max_steps=200"` or `{"train.max_steps": 200}`.
-        run_dir: where the model goes. By default `runs/` and the name of the file.
-        console: where progress is shown; by default the standard error.
+        run_dir: the directory of the model. By default `runs/` and the name of the file.
+        console: shows progress; by default on standard error.
 
     Returns:
         The run directory, for `nmt.load`.
 
     Raises:
-        ConfigError: the configuration is wrong, or the directory holds another run.
-        DataError: the corpora cannot be used.
-        FileError: something cannot be read or written.
-        TrainingError: the loss or the gradient is not finite.
-        Interrupted: a signal stopped training; the state has been saved.
+        ConfigError: if the configuration is wrong, or the directory holds another run.
+        DataError: if the corpora cannot be used.
+        FileError: if something cannot be read or written.
+        TrainingError: if the loss or the gradient is not finite.
+        Interrupted: if a signal stopped training; the state has been saved.
     """
     resolved = _resolve(config, overrides)
     if run_dir is None:
@@ -492,11 +492,11 @@ def train(
 
 
 def compare_int8(run: Path, log: Log) -> None:
-    """Measure what int8 costs on the validation set, unless it is known for these weights.
+    """Measure how much int8 lowers validation BLEU, unless it is known for these weights.
 
     Args:
-        run: a run that is trained.
-        log: called with the result, or why there is none.
+        run: a trained run.
+        log: called with the result, or the reason why there is none.
     """
     from nmt.convert.int8 import measure_int8
 
@@ -533,19 +533,19 @@ def evaluate(
 
     Args:
         hypotheses: detokenized translations.
-        references: one reference for each, or several such lists.
-        metrics: some of `bleu`, `chrf` and `ter`, or `bracket-f1` for parses.
+        references: a list with one reference per hypothesis, or several such lists.
+        metrics: any of `bleu`, `chrf` and `ter`, or `bracket-f1` for parses.
         lowercase: ignore case in BLEU and chrF.
         tokenize: BLEU's tokenizer; by default sacreBLEU's for `tgt_lang`.
-        tgt_lang: code of the target language; zh, ja and ko have tokenizers of their own.
+        tgt_lang: code of the target language; zh, ja and ko have their own tokenizers.
         confidence: estimate 95 % confidence intervals by bootstrap.
 
     Returns:
-        A score with its signature for each metric.
+        One score per metric, with its signature.
 
     Raises:
-        ConfigError: a metric or setting is unknown.
-        DataError: the numbers of lines differ.
+        ConfigError: if a metric or setting is unknown.
+        DataError: if the numbers of lines differ.
     """
     from nmt.evaluation import metrics as scoring
 

@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, the standard streams, and the names of flags."""
+"""Code that all commands share: exit codes, standard streams, and the names of flags."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class CommandGroup(TyperGroup):
         except OSError as error:
             if error.filename:  # the code that uses a file turns its errors into a FileError
                 raise
-            # What is left in the buffer has nowhere to go, and flushing it must not fail again.
+            # Flushing the rest of the buffer must not fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if isinstance(error, BrokenPipeError):  # as in `nmt translate … | head -1`
                 raise typer.Exit(141) from error  # 128 + SIGPIPE, as in a shell
@@ -73,10 +73,9 @@ def _flags_of(group: TyperGroup) -> dict[str, str]:
 
 
 class _LossyStderr:
-    """The standard error, whose loss must not end the work.
+    """Standard error that ignores failed writes, so that they do not end the work.
 
-    A closed terminal, a full disk or the end of a `tee` makes writing to it fail, and nobody is
-    left to be told.
+    Writing fails if the terminal is closed, the disk is full or a `tee` has ended.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -96,7 +95,7 @@ class _LossyStderr:
             self._give_up()
 
     def _give_up(self) -> None:
-        # What is left in the buffer must not fail again at the end of the process.
+        # Flushing the rest of the buffer at exit must not fail again.
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
@@ -126,11 +125,11 @@ def print_version(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Take the options of nmt itself."""
+    """Accept the options of nmt itself."""
 
 
 def log(text: str) -> None:
-    """Print one line for the user on the standard error; only results go to stdout."""
+    """Print one line for the user on standard error; only results go to standard output."""
     _print(escape(text))
 
 

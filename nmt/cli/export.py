@@ -42,7 +42,7 @@ def export(
         Quantization | None, typer.Option(help="Type of the stored weights. Default: float32.")
     ] = None,
 ) -> None:
-    """Write a model for another engine, as one directory with all that translation needs."""
+    """Write a model for another engine, as one directory with everything that translation needs."""
     from nmt.files import is_standard, refuse_inside
     from nmt.runs.layout import find_run
     from nmt.translate.ct2_engine import require_ctranslate2

@@ -47,7 +47,7 @@ def train(
     """Train a model, or continue a training run that was stopped."""
     from nmt.config.load import load_config
 
-    load_config(config, overrides)  # its mistakes do not wait for torch
+    load_config(config, overrides)  # report errors before importing torch
 
     with quiet_interrupts():
         import nmt.check.run

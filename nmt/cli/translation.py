@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Format(str, Enum):
-    """What a line of input and output is."""
+    """The format of a line of input and output."""
 
     text = "text"
     jsonl = "jsonl"
@@ -141,7 +141,7 @@ def _is_interactive(file: Path | None) -> bool:
 def _load(model: Path, computing: dict[str, Any], interactive: bool) -> LoadedModel:
     from nmt import api
 
-    # A line that somebody waits for gets all threads.
+    # In interactive use, each line gets all threads.
     parallel = 1 if interactive else computing["threads"] or api.num_threads()
     return api.load(model, parallel=parallel, log=log, **computing)
 

@@ -1,8 +1,8 @@
-"""Conversions to CTranslate2 that nobody asked for: made once, kept in the user's cache.
+"""Automatic conversion to CTranslate2, once per model, into the user's cache.
 
-They are keyed by the checksums of weights and tokenizers, so changed weights are converted again.
-Their place is never the model's directory, which may be read-only, nor one that the model's own
-configuration names, since a model may come from anywhere.
+The cache key includes the checksums of weights and tokenizers, so changed weights are converted
+again. The cache is never in the model's directory, which may be read-only, nor in one that the
+model's configuration names, since a model may come from anywhere.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def converted(
         config: its configuration.
         weights: the weights to convert, verified.
         quantization: `float32` or `int8`.
-        log: called with a message if the model has to be converted.
+        log: called with a message before a conversion.
 
     Raises:
         ConfigError: if CTranslate2 cannot represent the model.

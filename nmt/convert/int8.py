@@ -1,4 +1,4 @@
-"""Measure what int8 costs in BLEU; `nmt.runs.int8` is about the result."""
+"""Measure the loss of BLEU in int8; `nmt.runs.int8` reads the result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nmt.translate.translator import Translator
 def measure_int8(
     run: Path, config: Config, weights: Path, threads: int, log: Callable[[str], object]
 ) -> Int8Scores | None:
-    """Translate the validation set in float32 and in int8, and write down both scores.
+    """Translate the validation set in float32 and in int8, and save both scores.
 
     Args:
         run: run directory.
@@ -33,7 +33,7 @@ def measure_int8(
         The scores; None without a validation set, or if CTranslate2 cannot run the model.
 
     Raises:
-        ConfigError: if CTranslate2 is not installed, or cannot compute here.
+        ConfigError: if CTranslate2 is not installed, or cannot run on this machine.
         DataError: if the validation set cannot be read.
         FileError: if something cannot be read or written.
     """

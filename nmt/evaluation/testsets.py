@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nmt.config.schema import Config
+from nmt.config.corpora import AnyCorpus
+from nmt.config.schema import Config, DataConfig
 from nmt.data.corpus import read_pairs
 from nmt.data.lines import read_lines
 from nmt.errors import ConfigError, DataError, FileError
@@ -76,8 +77,19 @@ def read_test_data(
         raise ConfigError("no references: give `ref` or `test_set`")
     if not config.data.test:
         raise ConfigError("the model's configuration has no data.test: give `src` and `ref`")
-    pairs = [pair for corpus in config.data.test for pair in read_pairs(corpus, config.data)]
-    return EvaluationData([pair.src for pair in pairs], [[pair.tgt for pair in pairs]], tgt_lang)
+    return read_corpora(config.data.test, config.data)
+
+
+def read_corpora(corpora: Sequence[AnyCorpus], data: DataConfig) -> EvaluationData:
+    """Read corpora as test data with one reference.
+
+    Raises:
+        DataError, FileError: as in `nmt.data.corpus.read_pairs`.
+    """
+    pairs = [pair for corpus in corpora for pair in read_pairs(corpus, data)]
+    return EvaluationData(
+        [pair.src for pair in pairs], [[pair.tgt for pair in pairs]], data.tgt_lang
+    )
 
 
 def read_test_set(name: str, langs: str) -> tuple[list[str], list[list[str]]]:

@@ -44,8 +44,8 @@ class RecurrentEncoder(nn.Module):
     ) -> None:
         super().__init__()
         widths = [width] + [2 * d_hidden] * (num_layers - 1)
-        self.forth = nn.ModuleList(_recurrence(each, d_hidden, cell) for each in widths)
-        self.back = nn.ModuleList(_recurrence(each, d_hidden, cell) for each in widths)
+        self.forth = nn.ModuleList(_recurrence(size, d_hidden, cell) for size in widths)
+        self.back = nn.ModuleList(_recurrence(size, d_hidden, cell) for size in widths)
         self.dropout = Dropout(dropout_p)
 
     def forward(self, x_BSD: Tensor, src_mask_BS: Tensor) -> Tensor:

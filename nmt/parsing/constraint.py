@@ -19,9 +19,8 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.errors import ConfigError
 from nmt.parsing.trees import escaped
 
-_MAX_OPENING = (
-    6  # brackets opened before a word; treebanks have no more, but a poor model might never stop
-)
+# Brackets opened before a word. Treebanks have no more, but a poor model might never stop.
+_MAX_OPENING = 6
 _SPACE = "\u2581"  # begins the first piece of a word in SentencePiece
 
 

@@ -138,7 +138,7 @@ def gather(
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Name each run by the end of its path, as short as it can be with all names distinct."""
+    """Return the shortest ends of the paths that are distinct, as names of the runs."""
     places = [path.resolve().parts for path in paths]
     runs = [layout.find_run(path).resolve().parts for path in paths]
     names: list[str] = []
@@ -262,18 +262,16 @@ def _read_own_data(config: Config, part: str | None) -> tuple[EvaluationData, st
     Raises:
         ConfigError: if the configuration has no such part.
     """
-    from nmt.data.corpus import corpus_name, read_pairs
-    from nmt.evaluation.testsets import EvaluationData
+    from nmt.data.corpus import corpus_name
+    from nmt.evaluation.testsets import read_corpora
 
     part = part or ("test" if config.data.test else "valid")
     corpora = config.data.test if part == "test" else config.data.valid
     if not corpora:
         raise ConfigError(f"the configuration has no data.{part}: give `src` and `ref`")
-    pairs = [pair for corpus in corpora for pair in read_pairs(corpus, config.data)]
-    data = EvaluationData(
-        [pair.src for pair in pairs], [[pair.tgt for pair in pairs]], config.data.tgt_lang
-    )
-    return data, f"data.{part}: {', '.join(map(corpus_name, corpora))}"
+    return read_corpora(
+        corpora, config.data
+    ), f"data.{part}: {', '.join(map(corpus_name, corpora))}"
 
 
 @dataclass(frozen=True)

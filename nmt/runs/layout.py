@@ -187,7 +187,7 @@ def removed_on_early_error(run: Path) -> Iterator[None]:
 
 
 def clean_up(run: Path) -> None:
-    """Undo or complete what a process that died while saving has left; the caller has the lock.
+    """Undo or complete the unfinished save of a process that died; the caller holds the lock.
 
     Raises:
         FileError: if something cannot be renamed or deleted.

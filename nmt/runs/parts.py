@@ -14,14 +14,14 @@ from nmt.runs.retention import choose_weights, choosing_advice
 
 
 def find_weights(path: Path) -> tuple[Path, Config, Path]:
-    """Return the run, its configuration, and the weights that a model directory stands for.
+    """Return the run, its configuration, and the weights of a model directory.
 
     Args:
         path: a run directory, or one directory of weights in it (`RUN/checkpoints/step-N`).
 
     Raises:
-        FileError: there are none, or they are damaged. The error says how to choose others, since
-            none replace them silently.
+        FileError: if there are none, or they are damaged. The message explains how to choose
+            others: damaged weights are never replaced silently.
     """
     run = find_run(path)
     config = load_run_config(run)
@@ -47,8 +47,8 @@ def read_lengths(directory: Path) -> LengthModel | None:
     """Read from a model's data.json how long its translations should be.
 
     Returns:
-        None if it does not say, or is missing or damaged: no translation depends on it, and
-        `nmt info` names the damage.
+        None if it is missing or damaged, or has no lengths: no translation depends on them, and
+        `nmt info` reports the damage.
     """
     path = directory / "data.json"
     if path.is_symlink() or not path.is_file():

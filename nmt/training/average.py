@@ -11,7 +11,6 @@ from torch import Tensor
 
 from nmt.config.schema import Config
 from nmt.console import Console
-from nmt.data.prepare import prepare
 from nmt.device import choose_device
 from nmt.errors import ConfigError, DataError, FileError, Interrupted
 from nmt.limits import useful_threads
@@ -20,7 +19,7 @@ from nmt.runs import average, checkpoint, layout, retention
 from nmt.runs.parts import load_tokenizers
 from nmt.signals import StopFlag
 from nmt.training.continuing import check_validation_data
-from nmt.training.monitor import preparing
+from nmt.training.run import prepare_corpora
 from nmt.training.validate import Validator
 
 
@@ -81,15 +80,7 @@ def _validate(
     if config.train.threads:
         torch.set_num_threads(useful_threads(config.train.threads))
     tokenizers = load_tokenizers(run)
-    with preparing(console, stop) as progress:
-        data = prepare(
-            config,
-            tokenizers,
-            config.data.valid,
-            filtered=False,
-            progress=progress,
-            warn=console.print_line,
-        )
+    data = prepare_corpora(config, tokenizers, config.data.valid, False, console, stop)
     check_validation_data(run, data)
     # This machine may not have the GPU of the training run.
     device = choose_device("cpu" if config.train.device == "cpu" else "auto")

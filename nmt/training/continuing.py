@@ -58,9 +58,9 @@ def check_settings(config: Config, run: Path) -> list[str]:
     before = layout.load_run_config(run)
     checkpoints = checkpoint.list_checkpoints(run)
     step = checkpoints[-1].step if checkpoints else 0
-    values = [_flatten(each.model_dump(mode="json")) for each in (before, config)]
+    values = [_flatten(one.model_dump(mode="json")) for one in (before, config)]
     changes = {
-        key: [each.get(key) for each in values]
+        key: [flat.get(key) for flat in values]
         for key in {**values[0], **values[1]}
         if values[0].get(key) != values[1].get(key)
         # Files may move: their content is compared instead. Validation ignores corpus weights.
@@ -110,7 +110,7 @@ def check_validation_data(run: Path, valid: Prepared | None) -> None:
 
 
 def _fixed(before: Config, now: Config, step: int, *, is_validated: bool) -> dict[str, str]:
-    """Return the changeable keys that the run so far has fixed, with the reason."""
+    """Return the changeable keys that can no longer change in this run, with the reason."""
     fixed = {}
     if step >= min(before.train.warmup_steps, now.train.warmup_steps):
         fixed["train.warmup_steps"] = f", but the warm-up is over at step {step}"
@@ -125,7 +125,7 @@ def _rate_change(before: Config, now: Config, step: int) -> list[str]:
         return []
     width = now.model.d_model
     last = learning_rate(step, before.train, width)
-    planned, following = (learning_rate(step + 1, each.train, width) for each in (before, now))
+    planned, following = (learning_rate(step + 1, one.train, width) for one in (before, now))
     if math.isclose(planned, following):
         return []
     return [

@@ -67,19 +67,21 @@ def train(
         is_resumed = bool(checkpoint.list_checkpoints(run)) or (run / "averaged").is_dir()
         changes = check_settings(config, run) if is_resumed else []
         if (step := layout.finished_step(run)) >= config.train.max_steps:
-            of = f"step {step} of train.max_steps {config.train.max_steps}"
-            console.print_line(f"{run} is already trained: {of}; raise it to continue")
+            reached = f"step {step} of train.max_steps {config.train.max_steps}"
+            console.print_line(f"{run} is already trained: {reached}; raise it to continue")
             return
         for line in (f"{run}: {_starting_point(run, config.train.max_steps)}", *changes):
             console.print_line(line)
         if not is_resumed:  # a failed start may have left files of another configuration
             layout.remove_failed_start(run)
         tokenizers = _tokenizers(config, run, console, stop)
-        train_data = _prepared(config, tokenizers, config.data.train, True, console, stop)
+        train_data = prepare_corpora(config, tokenizers, config.data.train, True, console, stop)
         console.print(train_data.report.table())
         valid_data = None
         if config.data.valid:
-            valid_data = _prepared(config, tokenizers, config.data.valid, False, console, stop)
+            valid_data = prepare_corpora(
+                config, tokenizers, config.data.valid, False, console, stop
+            )
         if is_resumed:
             check_validation_data(run, valid_data)
         elif inspect:
@@ -95,7 +97,7 @@ def train(
 
 
 def _finish(run: Path, config: Config, trainer: Trainer, console: Console) -> None:
-    """Mark a run as finished and say what it translates with."""
+    """Mark a run as finished, and print which weights it translates with."""
     write_text(run / "finished", f"{trainer.progress.step}\n")
     minutes, seconds = divmod(round(trainer.progress.seconds), 60)
     console.print_line(
@@ -150,7 +152,7 @@ def _tokenizers(config: Config, run: Path, console: Console, stop: StopFlag) -> 
     return load_tokenizers(run)
 
 
-def _prepared(
+def prepare_corpora(
     config: Config,
     tokenizers: Tokenizers,
     corpora: list[AnyCorpus],
@@ -158,6 +160,12 @@ def _prepared(
     console: Console,
     stop: StopFlag,
 ) -> Prepared:
+    """Prepare corpora and show the progress; see `nmt.data.prepare.prepare`.
+
+    Raises:
+        DataError, FileError: as in `prepare`.
+        Interrupted: if a signal arrives.
+    """
     with preparing(console, stop) as progress:
         return prepare(
             config,

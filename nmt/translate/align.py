@@ -54,8 +54,7 @@ class Aligner:
             targets: target ids, EOS excluded, one row per source.
 
         Returns:
-            The weights of each pair. Row t belongs to
-            the position that predicts token t.
+            The weights of each pair. Row t belongs to the position that predicts token t.
         """
         src, tgt = self._tokenizers
         device = next(self._networks[0].parameters()).device

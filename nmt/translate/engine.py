@@ -1,4 +1,4 @@
-"""What a translator needs of an engine, and what all engines share."""
+"""The interface between a translator and an engine, and code that all engines share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nmt.search.hypothesis import Hypothesis
 
 
 class Model(Protocol):
-    """A model, whatever runs it."""
+    """A model, regardless of its engine."""
 
     @property
     def config(self) -> Config:
@@ -57,7 +57,7 @@ class Engine(Protocol):
         """How many batches it can search in parallel, when called from as many threads."""
 
     def cannot(self, options: SearchOptions) -> str | None:
-        """Return which of the options it cannot follow, as a noun; None if it can follow all."""
+        """Return a noun for an option that it does not support; None if it supports all."""
 
     def search(
         self,
@@ -72,7 +72,7 @@ class Engine(Protocol):
         Args:
             sources: source ids, each with its EOS.
             keys: one per source; with the seed, they determine what is sampled.
-            options: of the search.
+            options: search options.
             token_scores: whether the log-probability of each token is needed, which some engines
                 compute in a second pass.
 
@@ -80,9 +80,9 @@ class Engine(Protocol):
             At least one hypothesis for each source, best first.
 
         Raises:
-            ConfigError: the engine does not support the options.
-            FileError: the model's probabilities are not finite.
-            MemoryError: the batch does not fit into memory.
+            ConfigError: if the engine does not support the options.
+            FileError: if the model's probabilities are not finite.
+            MemoryError: if the batch does not fit into memory.
         """
 
     def score(
@@ -95,7 +95,7 @@ class Engine(Protocol):
             targets: target ids, each with its EOS.
 
         Raises:
-            FileError: the model's probabilities are not finite.
+            FileError: if the model's probabilities are not finite.
         """
 
 
@@ -111,8 +111,8 @@ def output_limits(
 
     Args:
         sources: source ids, each with its EOS.
-        options: of the search.
-        max_positions: of the engine.
+        options: search options.
+        max_positions: the engine's.
     """
     return [min(len(ids) + options.max_extra_len, max_positions) for ids in sources]
 

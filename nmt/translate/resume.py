@@ -64,7 +64,7 @@ class _Journal(BaseModel):
     """Results of batches of the current window."""
 
     def progress(self) -> str:
-        """Describe what is translated; empty if nothing is."""
+        """Return which lines are translated; empty if none are."""
         num_more = sum(map(len, self.searched.values()))
         if not self.lines and not num_more:
             return ""

@@ -53,7 +53,7 @@ class Networks:
         models: with the same tokenizers and on the same device.
 
     Raises:
-        ConfigError: the models' tokenizers differ.
+        ConfigError: if the models' tokenizers differ.
     """
 
     num_parallel = 1
@@ -72,7 +72,7 @@ class Networks:
         return f"nmt {self.dtype.removeprefix('torch.')} on {self._device}"
 
     def cannot(self, options: SearchOptions) -> str | None:
-        """Return None: it can follow all options."""
+        """Return None: it supports all options."""
         return None
 
     def search(
@@ -105,7 +105,7 @@ class Networks:
         if options.trees:
             sentences = self._src.decode([ids[:-1] for ids in sources])
             constraints.append(TreeConstraint(TreeGrammar(self._tgt), sentences))
-            forbidden.remove(self._tgt.unk_id)  # it stands for words only
+            forbidden.remove(self._tgt.unk_id)  # it represents words only
         constraints.append(Forbidden(forbidden, self._device))
         max_lengths = output_limits(sources, options, self.max_positions)
         settings: dict[str, Any] = {
@@ -116,12 +116,12 @@ class Networks:
             "device": self._device,
         }
         if options.samples:
-            found = sample_search(stepper, max_lengths, keys, _sampling(options), **settings)
+            hypotheses = sample_search(stepper, max_lengths, keys, _sampling(options), **settings)
         else:
-            found = beam_search(stepper, max_lengths, beam_size=options.beam_size, **settings)
-        if not all(found):
+            hypotheses = beam_search(stepper, max_lengths, beam_size=options.beam_size, **settings)
+        if not all(hypotheses):
             raise not_finite(self.models[0])
-        return found
+        return hypotheses
 
     @torch.inference_mode()
     def score(
@@ -134,12 +134,14 @@ class Networks:
         src_BS = padded(sources, self._src.pad_id).to(self._device)
         tgt_in_BT = padded([[self._tgt.bos_id, *ids[:-1]] for ids in targets], self._tgt.pad_id)
         tgt_out_BT = padded(targets, self._tgt.pad_id).to(self._device)
-        of_models = []
+        log_probs_of_models = []
         for model in self.models:
             logits_BTV = model.network(src_BS, tgt_in_BT.to(self._device)).float()
             chosen_BT = logits_BTV.gather(2, tgt_out_BT[:, :, None])[:, :, 0]
-            of_models.append(chosen_BT - logits_BTV.logsumexp(2))
-        log_probs_BT = torch.stack(of_models).logsumexp(0) - math.log(len(of_models))
+            log_probs_of_models.append(chosen_BT - logits_BTV.logsumexp(2))
+        log_probs_BT = torch.stack(log_probs_of_models).logsumexp(0) - math.log(
+            len(log_probs_of_models)
+        )
         rows = zip(targets, log_probs_BT.tolist(), strict=True)
         scores: list[list[float]] = [row[: len(ids)] for ids, row in rows]
         if not all(math.isfinite(sum(row)) for row in scores):

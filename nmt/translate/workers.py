@@ -24,7 +24,7 @@ from nmt.search.hypothesis import Hypothesis
 from nmt.signals import exit_with_parent, hangup_signals
 from nmt.translate.engine import Engine, Model
 
-# macOS libraries do not survive a fork, and Windows has none.
+# macOS libraries do not survive a fork, and Windows cannot fork.
 CAN_FORK = sys.platform == "linux" and hasattr(os, "fork")
 
 
@@ -59,7 +59,7 @@ class Workers:
         return f"{self.engine}, {self.num_parallel} processes"
 
     def cannot(self, options: SearchOptions) -> str | None:
-        """Return which of the options the engine cannot follow."""
+        """Return a noun for an option that the engine does not support."""
         return self.engine.cannot(options)
 
     def search(
