@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import os
@@ -253,6 +254,25 @@ def test_both_systems_translate(trained_run: Path) -> None:
     peak = machine["matmul_GFLOPs"]["fp32"] * 1e9
     assert ours["flop_utilisation"] == pytest.approx(rate / peak)
     assert theirs["flop_utilisation"] is None  # the speed of int8 products is not measured
+
+
+def test_the_figures_of_all_benchmarks_are_tables_in_markdown(
+    modules: Callable[[str], Any],
+    trained_run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    everything = modules("everything")
+    options = [*("--systems", "nmt", "--repeats", "1", "--sentences", "8", "--threads", "1")]
+    files = ["--src", trained_run.parent / "test.src", "--ref", trained_run.parent / "test.tgt"]
+    command = ["translate", "--model", trained_run, *files, *options, "--nmt-options=--engine auto"]
+    monkeypatch.setattr(everything, "_benchmarks", lambda options: [("Bulk", command)])
+    everything.run(argparse.Namespace(output=None))
+    title, _, names, dashes, row, *_ = capsys.readouterr().out.split("\n")
+    assert title == "### Bulk"
+    assert names == "| system | setting | sentences_per_s | bleu |"
+    assert dashes == "| --- | --- | --- | --- |"
+    assert row.startswith("| nmt | --engine auto | ")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 import complexity
+import everything
 import latency
 import translation
 
@@ -23,6 +24,7 @@ def main() -> None:
         "translate": translation,
         "latency": latency,
         "complexity": complexity,
+        "all": everything,
     }
     for name, module in modules.items():
         command = commands.add_parser(name, description=module.__doc__)
