@@ -19,7 +19,7 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, Literal
 
 from nmt.errors import ConfigError, FileError
 
@@ -86,13 +86,7 @@ def open_plain(path: Path) -> BinaryIO:
         OSError: if it is missing or cannot be opened.
     """
     _refuse_special(path, path.lstat())
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | _SAFE_FLAGS)
-    try:
-        _refuse_special(path, os.fstat(descriptor))  # it may have been replaced meanwhile
-        return os.fdopen(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
+    return _open_checked(path, os.O_RDONLY | getattr(os, "O_BINARY", 0), "rb")
 
 
 def open_lock(path: Path) -> BinaryIO:
@@ -102,10 +96,14 @@ def open_lock(path: Path) -> BinaryIO:
         FileError: if it is not a plain file.
         OSError: if it cannot be opened.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | _SAFE_FLAGS, 0o666)
+    return _open_checked(path, os.O_WRONLY | os.O_CREAT, "wb")
+
+
+def _open_checked(path: Path, flags: int, mode: Literal["rb", "wb"]) -> BinaryIO:
+    descriptor = os.open(path, flags | _SAFE_FLAGS, 0o666)
     try:
-        _refuse_special(path, os.fstat(descriptor))
-        return os.fdopen(descriptor, "wb")
+        _refuse_special(path, os.fstat(descriptor))  # it may have been replaced meanwhile
+        return os.fdopen(descriptor, mode)
     except BaseException:
         os.close(descriptor)
         raise
@@ -284,11 +282,9 @@ def open_own(path: Path) -> io.FileIO:
     """
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0) | _SAFE_FLAGS
     if not path.is_symlink():
-
-        def opened(name: str, _: int) -> int:
-            return os.open(name, flags, 0o666)
-
-        file = open(path, "ab", buffering=0, opener=opened)  # noqa: SIM115
+        file = open(  # noqa: SIM115
+            path, "ab", buffering=0, opener=lambda name, _: os.open(name, flags, 0o666)
+        )
         status = os.fstat(file.fileno())
         if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
             return file

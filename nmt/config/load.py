@@ -1,4 +1,4 @@
-"""Read and write configuration files; `nmt.config.explain` words the validation errors."""
+"""Read and write configuration files; `nmt.config.explain` describes the validation errors."""
 
 from __future__ import annotations
 

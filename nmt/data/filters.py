@@ -63,11 +63,11 @@ class FilterReport:
 
     @classmethod
     def from_json(cls, text: str) -> FilterReport:
-        """Parse what `to_json` returned."""
+        """Parse the JSON of `to_json`."""
         corpora = [CorpusReport(**values) for values in json.loads(text)["corpora"]]
         for corpus in corpora:
             tallies: dict[str, Any] = corpus.tallies
-            corpus.tallies = Tallies({name: Tally(**each) for name, each in tallies.items()})
+            corpus.tallies = Tallies({name: Tally(**fields) for name, fields in tallies.items()})
         return cls(corpora)
 
     def table(self) -> Table:

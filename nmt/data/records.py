@@ -119,7 +119,7 @@ def dataset_name(corpus: DatasetCorpus) -> str:
 
 
 def _saved_split(saved: datasets.Dataset | datasets.DatasetDict, split: str) -> datasets.Dataset:
-    """Select a split, or a slice such as `train[:10%]`, from what `save_to_disk` wrote."""
+    """Select a split, or a slice such as `train[:10%]`, of a dataset that `save_to_disk` wrote."""
     import datasets
 
     name = split.partition("[")[0]

@@ -121,7 +121,7 @@ class Tokenizer:
         return cls(read_bounded(path, MAX_TOKENIZER_BYTES), str(path))
 
     def save(self, path: str | Path) -> None:
-        """Write the model file, identical byte for byte to what was loaded or trained."""
+        """Write the model file, identical byte for byte to the model loaded or trained."""
         Path(path).write_bytes(self._model)
 
     def serialized(self) -> bytes:
@@ -212,12 +212,12 @@ class Tokenizer:
 
 
 def _useful_threads(num_lines: int, most: int | None = None) -> int:
-    """Return how many threads SentencePiece should start, which takes as long as some lines."""
+    """Return how many threads are worth starting: each costs as much as encoding some lines."""
     return min(most or os.cpu_count() or 1, 1 + num_lines // _LINES_PER_THREAD)
 
 
 def _tokens(text: str, message: bytes) -> list[Token]:
-    """Return the tokens in a SentencePieceText message, with byte offsets made characters."""
+    """Return the tokens in a SentencePieceText message, with offsets in characters, not bytes."""
     characters = [0]  # number of characters before each byte
     for character in text:
         size = len(character.encode("utf-8"))
@@ -251,7 +251,7 @@ class Tokenizers(NamedTuple):
 
     @classmethod
     def load(cls, directory: str | Path) -> Tokenizers:
-        """Load what `save` wrote.
+        """Load the tokenizers that `save` wrote.
 
         Raises:
             FileError: if the files are missing or are not usable models.
@@ -389,7 +389,7 @@ def _training_failure(settings: TokenizerConfig, reason: str) -> str:
 
 
 def _in_thread(function: Callable[[], None], poll: Callable[[], None]) -> None:
-    """Run a function in a new thread, calling `poll` meanwhile, and raise what it raises."""
+    """Run a function in a new thread, calling `poll` meanwhile, and pass on its exception."""
     errors: list[BaseException] = []
 
     def run() -> None:

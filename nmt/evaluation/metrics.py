@@ -139,7 +139,7 @@ def evaluate(
                 f"{len(hypotheses)} translations, but {len(lines)} lines in reference {number}: "
                 "they must correspond line by line"
             )
-    # As the sacrebleu command does.
+    # The sacrebleu command strips lines, too.
     hypotheses = [line.rstrip() for line in hypotheses]
     references = [[line.rstrip() for line in lines] for lines in references]
     gold = gold_trees(references, options)

@@ -89,7 +89,7 @@ class MultiHeadAttention(nn.Module):
         Args:
             x_BLD: the sequence; with `past`, its newest positions.
             mask: bool, broadcastable to [B, H, L, M]; None allows everything.
-            memory: what `keys_values` returns for the sequence to attend to.
+            memory: keys and values of the sequence to attend to, from `keys_values`.
             past: cache of earlier positions; the keys and values of x_BLD are written to it.
             start: first slot of `past` to write.
 

@@ -95,7 +95,7 @@ class DecoderState:
 
 
 def is_all(indices_N: Tensor, size: int) -> bool:
-    """Return whether the indices select everything in its present order."""
+    """Return whether the indices select all `size` items in their present order."""
     return len(indices_N) == size and torch.equal(
         indices_N, torch.arange(size, device=indices_N.device)
     )

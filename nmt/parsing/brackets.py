@@ -209,7 +209,7 @@ def _keep_quotes(
         gold_kept: whether each of them is kept; changed in place.
         parsed: leaves of the parse.
         parsed_kept: whether each of them is kept; changed in place.
-        parameters: give the tags that may be confused.
+        parameters: the tags that may be confused.
     """
 
     def quotes(leaves: Sequence[Leaf]) -> list[int]:

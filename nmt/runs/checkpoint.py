@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,12 +129,8 @@ def load_tensors(directory: Path, name: str) -> dict[str, Tensor]:
     """
     from safetensors.torch import load_file
 
-    path = directory / f"{name}.safetensors"
-    try:
-        open_plain(path).close()
+    with _checked(directory, name) as path:
         return load_file(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise FileError(f"{path}: cannot be loaded: {reason(error)}") from error
 
 
 def read_shapes(directory: Path, name: str) -> dict[str, list[int]]:
@@ -142,10 +139,16 @@ def read_shapes(directory: Path, name: str) -> dict[str, list[int]]:
     Raises:
         FileError: if it is missing or not safetensors.
     """
+    with _checked(directory, name) as path, safetensors.safe_open(path, "np") as file:
+        return {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+
+
+@contextmanager
+def _checked(directory: Path, name: str) -> Iterator[Path]:
+    """Yield the path of a file of tensors; turn errors in reading it into a FileError."""
     path = directory / f"{name}.safetensors"
     try:
         open_plain(path).close()
-        with safetensors.safe_open(path, "np") as file:
-            return {key: file.get_slice(key).get_shape() for key in file.keys()}  # noqa: SIM118
+        yield path
     except (OSError, safetensors.SafetensorError) as error:
         raise FileError(f"{path}: cannot be loaded: {reason(error)}") from error

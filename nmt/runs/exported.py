@@ -26,7 +26,7 @@ def num_positions(config: Config) -> int:
 def cannot_represent(config: Config) -> str | None:
     """Return why CTranslate2 cannot represent a model of this configuration; None if it can.
 
-    What shows only in the weights or the tokenizers is found when they are exported.
+    The export checks the weights and the tokenizers.
     """
     model = config.model
     if model.kind != "transformer":

@@ -1,4 +1,4 @@
-"""What int8 costs in BLEU, which decides whether a run translates in int8 by default."""
+"""The loss of BLEU in int8, which decides whether a run translates in int8 by default."""
 
 from __future__ import annotations
 
