@@ -17,7 +17,7 @@ from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.data.filters import CorpusReport
 from nmt.data.prepare import prepare
-from nmt.data.tokenizer import train_tokenizers
+from nmt.data.tokenizer_training import train_tokenizers
 from nmt.errors import Interrupted
 from nmt.signals import StopFlag
 from nmt.training.monitor import preparing

@@ -25,7 +25,8 @@ from nmt.data import cache
 from nmt.data.corpus import INVALID_UTF8, Pair, content_key, corpus_name, origin, read_pairs
 from nmt.data.filters import CorpusReport, FilterReport, Filters
 from nmt.data.prefetch import prefetch
-from nmt.data.tokenizer import Progress, Tokenizers
+from nmt.data.tokenizer import Tokenizers
+from nmt.data.tokenizer_training import Progress
 from nmt.errors import DataError, FileError
 
 Int32s = npt.NDArray[np.int32]

@@ -16,7 +16,8 @@ from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.data.lengths import LengthModel
 from nmt.data.prepare import Prepared, prepare
-from nmt.data.tokenizer import Tokenizers, train_tokenizers
+from nmt.data.tokenizer import Tokenizers
+from nmt.data.tokenizer_training import train_tokenizers
 from nmt.device import choose_device, memory_bytes
 from nmt.errors import ConfigError
 from nmt.files import as_file_error, write_text

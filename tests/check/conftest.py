@@ -11,7 +11,7 @@ import pytest
 from nmt.check.subject import Subject
 from nmt.config.load import load_config
 from nmt.data.prepare import prepare
-from nmt.data.tokenizer import train_tokenizers
+from nmt.data.tokenizer_training import train_tokenizers
 
 Rows = list[tuple[str, str]]
 

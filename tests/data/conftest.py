@@ -14,7 +14,8 @@ from nmt.config.corpora import AnyCorpus
 from nmt.config.schema import Config, DataConfig
 from nmt.data.corpus import read_pairs
 from nmt.data.prepare import Prepared, prepare
-from nmt.data.tokenizer import Tokenizers, train_tokenizers
+from nmt.data.tokenizer import Tokenizers
+from nmt.data.tokenizer_training import train_tokenizers
 from nmt.errors import DataError
 
 PAIRS = [("a", "x"), ("b", "y")]

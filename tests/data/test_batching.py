@@ -15,7 +15,8 @@ from nmt.config.schema import Config
 from nmt.data.batching import Batch, BatchOrder, batches, collate
 from nmt.data.prefetch import prefetch
 from nmt.data.prepare import Prepared, prepare
-from nmt.data.tokenizer import Tokenizers, train_tokenizers
+from nmt.data.tokenizer import Tokenizers
+from nmt.data.tokenizer_training import train_tokenizers
 
 RNG = np.random.default_rng(0)
 SRC_LENGTHS = RNG.integers(1, 60, 2000)

@@ -15,7 +15,7 @@ import pytest
 from nmt.config.schema import Config
 from nmt.data import prepare as module
 from nmt.data.prepare import Prepared, prepare
-from nmt.data.tokenizer import train_tokenizers
+from nmt.data.tokenizer_training import train_tokenizers
 from nmt.errors import DataError, FileError
 
 from .conftest import SRC, TGT, MakeData, prepared, write_lines

@@ -13,8 +13,9 @@ import pytest
 import sentencepiece
 
 from nmt.config.schema import Config
-from nmt.data import tokenizer as module
-from nmt.data.tokenizer import Tokenizer, Tokenizers, train_tokenizers
+from nmt.data import tokenizer_training as module
+from nmt.data.tokenizer import Tokenizer, Tokenizers
+from nmt.data.tokenizer_training import train_tokenizers
 from nmt.errors import ConfigError, DataError, FileError
 
 _STEMS = ["house", "garden", "window", "summer", "winter", "little", "running", "mountain"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from nmt.config.load import load_config
 from nmt.data.corpus import read_pairs
 from nmt.data.lines import read_lines
-from nmt.data.tokenizer import train_tokenizers
+from nmt.data.tokenizer_training import train_tokenizers
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.parsing.trees import (
     Leaf,

@@ -13,7 +13,7 @@ from torch import Tensor
 from nmt.config.schema import Config
 from nmt.data.batching import Batch, BatchOrder, batches
 from nmt.data.prepare import prepare
-from nmt.data.tokenizer import train_tokenizers
+from nmt.data.tokenizer_training import train_tokenizers
 from nmt.errors import TrainingError
 from nmt.training import learner as learner_module
 from nmt.training.learner import Learner

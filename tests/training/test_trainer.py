@@ -21,7 +21,7 @@ from nmt.config.models import AnyModel
 from nmt.config.schema import Config
 from nmt.data.batching import Batch
 from nmt.data.prepare import prepare
-from nmt.data.tokenizer import train_tokenizers
+from nmt.data.tokenizer_training import train_tokenizers
 from nmt.errors import ConfigError, FileError, Interrupted, TrainingError
 from nmt.model.build import make_network
 from nmt.model.convolutional import ConvolutionalNetwork
