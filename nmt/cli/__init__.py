@@ -12,40 +12,42 @@ import typer
 from nmt.cli.app import CommandGroup, print_version
 
 _COMMANDS = {
-    "Train": {
-        "training:train": "train configs/demo.yaml train.max_steps=200 --run-dir runs/short",
-        "training:check": "check configs/demo.yaml",
-        "training:config": "config configs/demo.yaml model.d_model=256",
-        "training:average": "average runs/demo --best 3",
-    },
-    "Translate and evaluate": {
-        "translation:translate": "translate runs/demo test.en --output test.de --beam-size 5",
-        "evaluation:evaluate": "evaluate runs/demo --src test.en --ref test.de --confidence",
-        "evaluation:score": "score runs/demo --src test.en --tgt test.de",
-    },
-    "Look into runs": {
-        "runs:info": "info runs/demo",
-        "runs:report": "report runs/demo runs/other -o report.html",
-        "runs:attend": 'attend runs/demo --src "The boys are six." -o attention.html',
-        "runs:alignment_error": "alignment-error runs/demo",
-    },
-    "Prepare text": {
-        "corpora:treebank": "treebank --leaves words gum/train train.ptb.gz",
-        "corpora:demo_text": "demo-text test runs/demo/test",
-    },
-    "Use elsewhere": {
-        "export:export": "export runs/demo --to ctranslate2 --quantization int8 -o demo-ct2",
-    },
+    "train": ("Train", "training", "configs/demo.yaml train.max_steps=200 --run-dir runs/short"),
+    "check": ("Train", "training", "configs/demo.yaml"),
+    "config": ("Train", "training", "configs/demo.yaml model.d_model=256"),
+    "average": ("Train", "training", "runs/demo --best 3"),
+    "translate": (
+        "Translate and evaluate",
+        "translation",
+        "runs/demo test.en --output test.de --beam-size 5",
+    ),
+    "evaluate": (
+        "Translate and evaluate",
+        "evaluation",
+        "runs/demo --src test.en --ref test.de --confidence",
+    ),
+    "score": ("Translate and evaluate", "evaluation", "runs/demo --src test.en --tgt test.de"),
+    "info": ("Look into runs", "runs", "runs/demo"),
+    "report": ("Look into runs", "runs", "runs/demo runs/other -o report.html"),
+    "attend": ("Look into runs", "runs", 'runs/demo --src "The boys are six." -o attention.html'),
+    "alignment-error": ("Look into runs", "runs", "runs/demo"),
+    "treebank": ("Prepare text", "corpora", "--leaves words gum/train train.ptb.gz"),
+    "demo-text": ("Prepare text", "corpora", "test runs/demo/test"),
+    "export": (
+        "Use elsewhere",
+        "export",
+        "runs/demo --to ctranslate2 --quantization int8 -o demo-ct2",
+    ),
 }
-"""An example of each command, which is a `module:function`, by panel of the help."""
+"""The panel of the help, the module and example arguments of each command."""
 
 
 def make_app(arguments: Sequence[str] = ()) -> typer.Typer:
     """Return the program.
 
     Args:
-        arguments: those it will be called with. If the first is a command, only that one is built,
-            which is faster.
+        arguments: the arguments that it will be called with. If the first is a command, only that
+            command is built, which is faster.
     """
     app = typer.Typer(
         name="nmt",
@@ -56,15 +58,8 @@ def make_app(arguments: Sequence[str] = ()) -> typer.Typer:
         rich_markup_mode="markdown",
     )
     app.callback()(print_version)
-    commands = [
-        (command, panel, example)
-        for panel, examples in _COMMANDS.items()
-        for command, example in examples.items()
-    ]
-    chosen = [each for each in commands if [each[2].split()[0]] == [*arguments[:1]]]
-    for command, panel, example in chosen or commands:
-        module, _, function = command.partition(":")
-        app.command(rich_help_panel=panel, epilog=f"Example: nmt {example}")(
-            getattr(import_module(f"nmt.cli.{module}"), function)
-        )
+    for name in [name for name in arguments[:1] if name in _COMMANDS] or _COMMANDS:
+        panel, module, example = _COMMANDS[name]
+        function = getattr(import_module(f"nmt.cli.{module}"), name.replace("-", "_"))
+        app.command(rich_help_panel=panel, epilog=f"Example: nmt {name} {example}")(function)
     return app

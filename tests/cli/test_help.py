@@ -11,11 +11,7 @@ from command import start_nmt
 from nmt.cli import _COMMANDS, make_app
 from nmt.config.search import SearchOptions
 
-COMMANDS = [
-    command.partition(":")[2].replace("_", "-")
-    for commands in _COMMANDS.values()
-    for command in commands
-]
+COMMANDS = [*_COMMANDS]
 
 
 def run(*arguments: object, **variables: str) -> tuple[int, str, str]:
