@@ -269,9 +269,8 @@ def _read_own_data(config: Config, part: str | None) -> tuple[EvaluationData, st
     corpora = config.data.test if part == "test" else config.data.valid
     if not corpora:
         raise ConfigError(f"the configuration has no data.{part}: give `src` and `ref`")
-    return read_corpora(
-        corpora, config.data
-    ), f"data.{part}: {', '.join(map(corpus_name, corpora))}"
+    name = f"data.{part}: {', '.join(map(corpus_name, corpora))}"
+    return read_corpora(corpora, config.data), name
 
 
 @dataclass(frozen=True)

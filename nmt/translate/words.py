@@ -78,13 +78,13 @@ def link_words(weights_TS: Weights, src_words: Sequence[int], tgt_words: Sequenc
     Returns:
         One link per target word, sorted. With equal weights, the first source word is chosen.
     """
+    import numpy as np  # here, because translation without links does not need it
+
     sources, targets = ([n for n in numbers if n != NO_WORD] for numbers in (src_words, tgt_words))
     if not sources or not targets:
         return []
     in_word_S = [place for place, number in enumerate(src_words) if number != NO_WORD]
     in_word_T = [place for place, number in enumerate(tgt_words) if number != NO_WORD]
-    import numpy as np  # here, because translation without links does not need it
-
     # Sums over the tokens of a target word have the same maximum as means.
     summed_VW = np.zeros((max(targets) + 1, max(sources) + 1), np.float32)
     np.add.at(summed_VW, np.ix_(targets, sources), weights_TS[np.ix_(in_word_T, in_word_S)])

@@ -174,6 +174,11 @@ def test_any_override(text: str, start: str) -> None:
     only_documented_errors(lambda: load_config(DEMO, [start + text]))
 
 
+def test_an_override_that_is_valid_is_accepted() -> None:
+    """Without this, `test_any_override` would also pass if every override were refused."""
+    assert only_documented_errors(lambda: load_config(DEMO, ["train.max_steps=3"]))
+
+
 DEMO = Path(__file__).parents[2] / "configs" / "demo.yaml"
 
 
