@@ -135,7 +135,7 @@ def _plan(options: argparse.Namespace, size: str, folder: Path) -> Plan:
     from nmt.config.load import dump_config
     from nmt.data.batching import BatchOrder, batches
     from nmt.data.prepare import prepare
-    from nmt.data.tokenizer import train_tokenizers
+    from nmt.data.tokenizer_training import train_tokenizers
     from nmt.model.build import make_network
     from nmt.training.schedule import learning_rate
 

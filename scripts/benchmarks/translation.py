@@ -333,7 +333,7 @@ def _make_random_run(options: argparse.Namespace, folder: Path) -> Path:
     import torch
 
     from nmt.config.load import dump_config
-    from nmt.data.tokenizer import train_tokenizers
+    from nmt.data.tokenizer_training import train_tokenizers
     from nmt.model.build import make_network
     from nmt.runs.average import save_average
     from nmt.runs.manifest import save_directory
