@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import pytest
 import nmt
 from nmt.api import compare_int8
 from nmt.convert.int8 import measure_int8
+from nmt.errors import FileError
 from nmt.runs import int8
 from nmt.runs.int8 import Int8Scores, read_int8_scores
 from nmt.runs.parts import find_weights
@@ -58,6 +60,22 @@ def test_a_model_is_converted_once(trained_run: Path, cache: Path) -> None:
         (True, False),
         (False, True),
     ]
+
+
+@pytest.mark.parametrize("damage", ["link", "changed"])
+def test_a_damaged_tokenizer_is_refused_although_the_conversion_has_a_copy(
+    trained_run: Path, cache: Path, tmp_path: Path, damage: str
+) -> None:
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    nmt.load(run)  # converts it
+    model = run / "tokenizer" / "spm.model"
+    if damage == "link":
+        model.rename(tmp_path / "elsewhere")
+        model.symlink_to(tmp_path / "elsewhere")
+    else:
+        model.write_bytes(model.read_bytes()[:-1])
+    with pytest.raises(FileError, match=r"spm\.model: "):
+        nmt.load(run)
 
 
 def test_two_may_convert_at_the_same_time(trained_run: Path, cache: Path) -> None:
