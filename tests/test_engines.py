@@ -18,6 +18,7 @@ from nmt.errors import FileError
 from nmt.runs import int8
 from nmt.runs.int8 import Int8Scores, read_int8_scores
 from nmt.runs.parts import find_weights
+from nmt.translate.translator import Translation
 
 TEXT = ["the cat sat.", "", "a dog ran home on a mat.", "café über naïve."]
 
@@ -108,6 +109,64 @@ def test_what_ctranslate2_lacks_runs_in_nmts_own(
     assert fast.translate(TEXT, **options) == own.translate(TEXT, **options)
     with pytest.raises(nmt.api.ConfigError, match="CTranslate2 lacks"):
         nmt.load(trained_run, engine="ctranslate2").translate(TEXT, **options)
+
+
+RESHAPING: list[dict[str, object]] = [
+    {"min_length": 12},
+    {"no_repeat_ngram_size": 1},
+    {"no_repeat_ngram_size": 2, "beam_size": 1},
+    {"repetition_penalty": 1.7},
+    {"repetition_penalty": 0.8, "length_penalty": 0.0},
+    {"min_length": 6, "no_repeat_ngram_size": 2, "repetition_penalty": 1.3, "nbest": 4},
+    {"min_length": 70, "max_extra_len": 0},  # beyond the usual limit
+]
+
+
+@pytest.mark.parametrize("options", RESHAPING, ids=str)
+def test_options_that_change_probabilities_do_the_same_in_both_engines(
+    trained_run: Path, options: dict[str, object]
+) -> None:
+    fast, own = nmt.load(trained_run, threads=1), nmt.load(trained_run, engine="nmt", threads=1)
+    lines = [*TEXT, "the cat sat on the mat on the mat. café", "dog ☃ ran.", "home"]
+    theirs, ours = (model.translate(lines, token_scores=True, **options) for model in (fast, own))
+    assert_same(ours, theirs)
+    assert_same(ours, [own.translate(line, token_scores=True, **options) for line in lines])
+    assert_same(ours, [fast.translate(line, token_scores=True, **options) for line in lines])
+    assert [t.text for t in ours] != [t.text for t in own.translate(lines)]
+    quick = fast.translate(lines, **options)
+    assert [t.text for t in quick] == [t.text for t in ours]
+    assert [t.score for t in quick] == pytest.approx([t.score for t in ours], abs=1e-4)
+
+
+def assert_same(ours: list[Translation], theirs: list[Translation]) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        assert [h.text for h in one.hypotheses] == [h.text for h in other.hypotheses]
+        for a, b in zip(one.hypotheses, other.hypotheses, strict=True):
+            assert a.num_tokens == b.num_tokens
+            assert (a.score, a.log_prob) == pytest.approx((b.score, b.log_prob), abs=1e-4)
+            assert a.token_log_probs == pytest.approx(b.token_log_probs, abs=1e-4)
+
+
+@pytest.mark.parametrize("engine", ["ctranslate2", "nmt"])
+def test_what_the_options_promise(trained_run: Path, engine: str) -> None:
+    model = nmt.load(trained_run, engine=engine, threads=1)
+    found = model.translate(TEXT, min_length=15, no_repeat_ngram_size=1, nbest=4)
+    for hypothesis in [
+        h for translation in found if translation.text for h in translation.hypotheses
+    ]:
+        assert hypothesis.num_tokens >= 15
+        words = hypothesis.text.split()
+        assert len(words) == len(set(words))
+    with pytest.raises(nmt.api.ConfigError, match=r"`min_length` 100 with .* only 96 tokens"):
+        model.translate(TEXT, min_length=100, no_repeat_ngram_size=2)
+
+
+@pytest.mark.parametrize("engine", ["ctranslate2", "nmt"])
+def test_a_minimum_length_beyond_the_positions_is_refused(trained_run: Path, engine: str) -> None:
+    model = nmt.load(trained_run, engine=engine, threads=1)
+    model.engine.max_positions = 40
+    with pytest.raises(nmt.api.ConfigError, match=r"`min_length` is 40, but .* for 40 tokens"):
+        model.translate(TEXT, min_length=40)
 
 
 def test_without_a_cache_nmts_own_engine_runs(

@@ -83,7 +83,8 @@ EvalbParams = Annotated[
 
 
 @with_search_options(
-    *("beam_size", "length_penalty", "max_extra_len", "batch_tokens", "split_sentences")
+    *("beam_size", "length_penalty", "max_extra_len", "batch_tokens", "split_sentences"),
+    *("min_length", "no_repeat_ngram_size", "repetition_penalty"),
 )
 def evaluate(
     search: dict[str, Any],

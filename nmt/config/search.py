@@ -39,6 +39,7 @@ class SearchOptions(DecodeConfig):
         return (self.temperature, self.top_k, self.top_p) != (None, None, None)
 
     def _conflicts(self) -> Iterator[str]:
+        yield from super()._conflicts()
         if self.seed is not None and not self.samples:
             yield "`seed` needs sampling: `temperature`, `top_k` or `top_p`"
         if self.nbest > 1 and self.samples:

@@ -18,7 +18,8 @@ class Hypothesis:
     num_tokens: int
     """Number of tokens, with EOS unless the maximum length cut the hypothesis off."""
     token_log_probs: list[float]
-    """One per token, EOS included; they sum to log_prob. Empty if they were not asked for."""
+    """One per token, EOS included; empty if they were not asked for. They sum to log_prob, unless
+    options of the search changed the model's probabilities."""
 
     @classmethod
     def from_tokens(

@@ -66,6 +66,10 @@ class CTranslate2Engine:
     such a token in its hypotheses is searched again without them. The scores of tokens come from a
     second pass.
 
+    With options that change the probabilities (`SearchOptions.reshapes`), those tokens are
+    forbidden from the start, and log_prob and score are those of the changed probabilities, here as
+    in nmt's own engine. The scores of tokens remain the model's own.
+
     Args:
         directory: the exported model.
         device: `cpu`, `cuda` or `cuda:1`.
@@ -226,6 +230,9 @@ class CTranslate2Engine:
         self, pieces: list[list[str]], limit: int, options: SearchOptions
     ) -> list[list[_Found]]:
         """Return the hypotheses of each sentence, best first."""
+        without = [[piece] for piece in sorted(self._forbidden)]
+        if options.reshapes:  # probabilities are redistributed in any case
+            return self._unchecked_beams(pieces, limit, options, without)
         beams = self._unchecked_beams(pieces, limit, options, forbidden=[])
         again = [
             place
@@ -233,7 +240,6 @@ class CTranslate2Engine:
             if any(not self._forbidden.isdisjoint(found.pieces) for found in beam)
         ]
         if again:
-            without = [[piece] for piece in sorted(self._forbidden)]
             sources = [pieces[i] for i in again]
             others = self._unchecked_beams(sources, limit, options, without)
             rescored = self._with_token_scores(sources, others, options)
@@ -263,7 +269,9 @@ class CTranslate2Engine:
             return_end_token=True,
             max_input_length=0,
             max_decoding_length=limit,
-            min_decoding_length=0,
+            min_decoding_length=options.min_length,
+            no_repeat_ngram_size=options.no_repeat_ngram_size,
+            repetition_penalty=options.repetition_penalty,
         )
 
         beams = []
@@ -280,16 +288,22 @@ class CTranslate2Engine:
     def _with_token_scores(
         self, pieces: list[list[str]], beams: list[list[_Found]], options: SearchOptions
     ) -> list[list[_Found]]:
-        """Return hypotheses with the scores that the model gives to each token."""
+        """Return hypotheses with the scores that the model gives to each token.
+
+        They replace those of the search, unless the options change what it ranks by.
+        """
         sources = [src for src, beam in zip(pieces, beams, strict=True) for _ in beam]
         targets = [self._without_eos(found.pieces) for beam in beams for found in beam]
         rows = iter(self._log_probs(sources, targets))
         # It also scores an EOS after hypotheses that the limit cut off.
-        scored = (
-            [(found.pieces, next(rows)[: len(found.pieces)]) for found in beam] for beam in beams
-        )
+        scored = [
+            [found._replace(log_probs=next(rows)[: len(found.pieces)]) for found in beam]
+            for beam in beams
+        ]
+        if options.reshapes:
+            return scored
         return [
-            _best_first([_Found(pieces, sum(row), row) for pieces, row in beam], options)
+            _best_first([each._replace(log_prob=sum(each.log_probs)) for each in beam], options)
             for beam in scored
         ]
 

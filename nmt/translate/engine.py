@@ -10,7 +10,7 @@ from nmt.config.schema import Config
 from nmt.config.search import SearchOptions
 from nmt.data.lengths import LengthModel
 from nmt.data.tokenizer import Tokenizer, Tokenizers
-from nmt.errors import FileError
+from nmt.errors import ConfigError, FileError
 from nmt.search.hypothesis import Hypothesis
 
 
@@ -114,7 +114,28 @@ def output_limits(
         options: search options.
         max_positions: the engine's.
     """
-    return [min(len(ids) + options.max_extra_len, max_positions) for ids in sources]
+    shortest = options.min_length + 1
+    return [min(max(len(ids) + options.max_extra_len, shortest), max_positions) for ids in sources]
+
+
+def check_lengths(options: SearchOptions, engine: Engine) -> None:
+    """Check that translations can be as long as `min_length` requires.
+
+    Raises:
+        ConfigError: if they cannot.
+    """
+    if options.min_length >= engine.max_positions:
+        raise ConfigError(
+            f"`min_length` is {options.min_length}, but the model has positions for "
+            f"{engine.max_positions} tokens, EOS included"
+        )
+    tokenizer = engine.models[0].tokenizers.tgt
+    num_tokens = tokenizer.vocab_size - len({*never_output(tokenizer), tokenizer.eos_id})
+    if options.no_repeat_ngram_size and options.min_length > num_tokens:
+        raise ConfigError(
+            f"`min_length` {options.min_length} with `no_repeat_ngram_size`: the vocabulary has "
+            f"only {num_tokens} tokens, and a translation might run out of those it may repeat"
+        )
 
 
 def not_finite(model: Model) -> FileError:

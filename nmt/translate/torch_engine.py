@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,7 +18,14 @@ from nmt.model.network import Network
 from nmt.parsing.constraint import TreeConstraint, TreeGrammar
 from nmt.runs.model import TrainedModel
 from nmt.search.beam import beam_search
-from nmt.search.constraints import Constraint, Forbidden
+from nmt.search.constraints import (
+    ConstrainedStepper,
+    Constraint,
+    Forbidden,
+    MinLength,
+    NoRepeatedNgrams,
+    RepetitionPenalty,
+)
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.sample import Sampling, sample_search
 from nmt.search.stepper import EnsembleStepper, Stepper
@@ -29,17 +37,27 @@ _ROWS = 512
 
 
 class ModelStepper:
-    """A network as a `Stepper` for the search."""
+    """A network as a `Stepper` for the search.
 
-    def __init__(self, network: Network[Any], src_BS: Tensor) -> None:
-        self._network = network
+    Args:
+        network: the network.
+        src_BS: source ids.
+        logits: yield logits instead of log-probabilities.
+    """
+
+    def __init__(self, network: Network[Any], src_BS: Tensor, *, logits: bool = False) -> None:
+        self._network, self._logits = network, logits
         self._state = network.start_decoding(src_BS)
 
     def step(self, tokens_BW: Tensor) -> Iterator[Tensor]:
         """Yield log-probabilities, in float32 whatever the network computes in."""
         hidden_BWD = self._network.decode_step(tokens_BW, self._state)
         for hidden_CD in torch.split(hidden_BWD.flatten(0, 1), _ROWS):
-            yield self._network.project(hidden_CD).log_softmax(-1, dtype=torch.float32)
+            logits_CV = self._network.project(hidden_CD)
+            if self._logits:
+                yield logits_CV.float()
+            else:
+                yield logits_CV.log_softmax(-1, dtype=torch.float32)
 
     def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
         """Keep these sentences and hypotheses in the state."""
@@ -83,9 +101,13 @@ class Networks:
         *,
         token_scores: bool = True,
     ) -> list[list[Hypothesis]]:
-        """Search a batch, or sample from it. The scores of tokens cost nothing extra."""
+        """Search a batch, or sample from it.
+
+        The scores of tokens cost nothing extra, unless the options change the probabilities.
+        """
         try:
-            return self._search(sources, keys, options)
+            found = self._search(sources, keys, options)
+            return self._with_token_scores(sources, found, options, token_scores)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -98,7 +120,7 @@ class Networks:
         self, sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions
     ) -> list[list[Hypothesis]]:
         src_BS = padded(sources, self._src.pad_id).to(self._device)
-        steppers = [ModelStepper(model.network, src_BS) for model in self.models]
+        steppers = [self._stepper(model.network, src_BS, options) for model in self.models]
         stepper: Stepper = steppers[0] if len(steppers) == 1 else EnsembleStepper(steppers)
         forbidden = never_output(self._tgt)
         constraints: list[Constraint] = []
@@ -122,6 +144,44 @@ class Networks:
         if not all(hypotheses):
             raise not_finite(self.models[0])
         return hypotheses
+
+    def _stepper(self, network: Network[Any], src_BS: Tensor, options: SearchOptions) -> Stepper:
+        """Return a stepper of one model, with the options that change its probabilities."""
+        if not options.reshapes:
+            return ModelStepper(network, src_BS)
+        constraints: list[Constraint] = [
+            RepetitionPenalty(options.repetition_penalty),
+            MinLength(options.min_length, self._tgt.eos_id),
+            Forbidden(never_output(self._tgt), self._device),
+        ]
+        if options.no_repeat_ngram_size:
+            constraints.append(NoRepeatedNgrams(options.no_repeat_ngram_size))
+        stepper = ModelStepper(network, src_BS, logits=True)
+        return ConstrainedStepper(stepper, constraints, normalize=True)
+
+    def _with_token_scores(
+        self,
+        sources: Sequence[list[int]],
+        found: list[list[Hypothesis]],
+        options: SearchOptions,
+        token_scores: bool,
+    ) -> list[list[Hypothesis]]:
+        """Return hypotheses whose tokens have the model's own log-probabilities."""
+        if not options.reshapes:
+            return found
+        found = [hypotheses[: options.nbest] for hypotheses in found]
+        pairs = [(src, best) for src, group in zip(sources, found, strict=True) for best in group]
+        rows: list[list[float]] = []
+        if token_scores:
+            for start in range(0, len(pairs), len(sources)):
+                some = pairs[start : start + len(sources)]
+                targets = [[*best.ids, self._tgt.eos_id] for _, best in some]
+                rows += self.score([src for src, _ in some], targets)
+        scores = iter(rows or [[]] * len(pairs))
+        return [
+            [replace(best, token_log_probs=next(scores)[: best.num_tokens]) for best in group]
+            for group in found
+        ]
 
     @torch.inference_mode()
     def score(

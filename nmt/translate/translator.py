@@ -17,7 +17,7 @@ from nmt.data.lines import replace_controls
 from nmt.errors import DataError
 from nmt.progress import Advance
 from nmt.search.hypothesis import Hypothesis, normalized_score
-from nmt.translate.engine import Engine
+from nmt.translate.engine import Engine, check_lengths
 from nmt.translate.memo import Memo
 from nmt.translate.short import ShortLines
 from nmt.translate.split import full_windows, prompt_windows, sentence_starts, split_line
@@ -147,6 +147,7 @@ class Translator:
         models = engine.models
         self.config = models[0].config
         self.options = options or search_options(self.config.decode)
+        check_lengths(self.options, engine)
         self._src, self._tgt = models[0].tokenizers
         self._warn, self._poll, self._aligner = warn, poll, aligner
         self._lengths, self._token_scores = models[0].lengths, token_scores

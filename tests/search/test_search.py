@@ -12,7 +12,14 @@ from torch import Tensor
 
 from nmt.errors import ConfigError
 from nmt.search.beam import beam_search
-from nmt.search.constraints import Forbidden
+from nmt.search.constraints import (
+    ConstrainedStepper,
+    Constraint,
+    Forbidden,
+    MinLength,
+    NoRepeatedNgrams,
+    RepetitionPenalty,
+)
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.sample import Sampling, sample_search
 
@@ -281,6 +288,78 @@ def test_ties_are_ordered_by_token() -> None:
 
 def test_an_empty_batch() -> None:
     assert beam_search(None, [], bos_id=0, eos_id=1, beam_size=4, length_penalty=0.6) == []  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- changed probabilities
+
+
+def changed(tables: list[Tensor], max_lengths: list[int], *rules: Constraint, beam_size: int = 1):
+    """Search with rules on the tables, which need not be normalized."""
+    stepper = ConstrainedStepper(TableStepper(tables), [Forbidden([BOS]), *rules], normalize=True)
+    options = {"bos_id": BOS, "eos_id": EOS, "beam_size": beam_size, "length_penalty": 0.0}
+    return beam_search(stepper, max_lengths, **options)
+
+
+def test_a_minimum_length_forbids_eos() -> None:
+    table = markov(bos={EOS: 0.6, A: 0.3, B: 0.1}, a={EOS: 0.9, B: 0.1}, b={EOS: 0.5, A: 0.5})
+    [[best]] = changed([table], [9], MinLength(1, EOS))
+    assert best.ids == [A]
+    assert best.log_prob == pytest.approx(math.log(0.3 / 0.4 * 0.9))
+    [[best]] = changed([table], [9], MinLength(2, EOS))
+    assert best.ids == [A, B]  # a is followed by b with certainty
+    assert best.log_prob == pytest.approx(math.log(0.3 / 0.4 * 1.0 * 0.5))
+    assert changed([table], [9], MinLength(0, EOS))[0][0].ids == []
+    assert changed([table], [2], MinLength(5, EOS))[0][0].ids == [A, B]  # the limit comes first
+
+
+@pytest.mark.parametrize(
+    ("size", "ids", "probability"),
+    [(1, [A, B], 0.9), (2, [A, B, A], 0.9 * 0.8), (3, [A, B, A, B], 0.9 * 0.8 * 0.9)],
+)
+def test_ngrams_are_not_repeated(size: int, ids: list[int], probability: float) -> None:
+    """Where the only other token is forbidden, EOS is certain."""
+    table = markov(bos={A: 1.0}, a={B: 0.9, EOS: 0.1}, b={A: 0.8, EOS: 0.2})
+    [[best]] = changed([table], [9], NoRepeatedNgrams(size))
+    assert best.ids == ids
+    assert best.log_prob == pytest.approx(math.log(probability))
+
+
+def test_a_repetition_penalty_divides_positive_logits_and_multiplies_negative_ones() -> None:
+    table = torch.full((4, 4), -9.0)
+    table[BOS, A] = 2.0
+    table[A] = torch.tensor([0.0, 0.9, 2.0, 1.2])  # a: 2 / 2 < 1.2
+    table[B] = torch.tensor([0.0, -0.8, -0.5, -9.0])  # a: -0.5 * 2 < -0.8
+    [[best]] = changed([table], [9], RepetitionPenalty(2.0))
+    assert best.ids == [A, B]
+    rows = torch.tensor([[-9.0, 2.0, -9.0], [0.9, 1.0, 1.2], [-0.8, -1.0, -18.0]]).log_softmax(-1)
+    chosen = rows[[0, 1, 2], [1, 2, 0]].tolist()
+    assert best.token_log_probs == pytest.approx(chosen, abs=1e-6)
+    assert changed([table], [4], RepetitionPenalty(1.0))[0][0].ids == [A, A, A, A]
+
+
+def test_all_rules_together_follow_an_independent_loop() -> None:
+    generator = torch.Generator().manual_seed(1)
+    tables = list(2 * torch.randn(40, 7, 7, generator=generator))
+
+    def rules() -> list[Constraint]:
+        return [RepetitionPenalty(1.5), MinLength(4, EOS), NoRepeatedNgrams(2)]
+
+    for table, [best] in zip(tables, changed(tables, [12] * 40, *rules()), strict=True):
+        ids, log_probs = [], []
+        while len(ids) < 12 and EOS not in ids:
+            row = table[ids[-1] if ids else BOS].clone()
+            for token in set(ids):
+                row[token] = row[token] * 1.5 if row[token] < 0 else row[token] / 1.5
+            pairs = set(itertools.pairwise(ids))
+            forbidden = [token for token in range(7) if ids and (ids[-1], token) in pairs]
+            row[[BOS, *forbidden, *([EOS] if len(ids) < 4 else [])]] = -math.inf
+            row = row.log_softmax(-1)
+            ids.append(int(row.argmax()))
+            log_probs.append(float(row[ids[-1]]))
+        assert best.ids == [token for token in ids if token != EOS]
+        assert best.token_log_probs == pytest.approx(log_probs, abs=1e-5)
+    together = changed(tables, [12] * 40, *rules(), beam_size=3)
+    assert together == [changed([table], [12], *rules(), beam_size=3)[0] for table in tables]
 
 
 # ---------------------------------------------------------------- sampling
