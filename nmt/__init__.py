@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from nmt.version import __version__
 
 if TYPE_CHECKING:
-    from nmt.api import Model, evaluate, load, train
+    from nmt.api import Model, distill, evaluate, load, train
     from nmt.translate.translator import Translation
 
-__all__ = ["Model", "Translation", "__version__", "evaluate", "load", "train"]
+__all__ = ["Model", "Translation", "__version__", "distill", "evaluate", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -477,18 +477,76 @@ def train(
         Interrupted: if a signal stopped training; the state has been saved.
     """
     resolved = _resolve(config, overrides)
-    if run_dir is None:
-        if not isinstance(config, str | Path):
-            raise ConfigError("`run_dir` is needed where the configuration is not a file")
-        run_dir = Path("runs") / Path(config).stem
+    run = _run_directory(config, run_dir)
     from nmt.check.checks import before_training
     from nmt.console import Console
     from nmt.training.run import train as train_run
 
-    run, shown = Path(run_dir), console or Console(stderr=True)
+    shown = console or Console(stderr=True)
     train_run(resolved, run, shown, inspect=before_training)
     compare_int8(run, shown.print_line)
     return run
+
+
+def distill(
+    teacher: str | Path,
+    config: str | Path | Config | Mapping[str, Any],
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+    *,
+    run_dir: str | Path | None = None,
+    text: str | Path | None = None,
+    candidates: int = 4,
+    beam_size: int | None = None,
+    only_distilled: bool = False,
+    console: Console | None = None,
+    **computing: Any,
+) -> Path:
+    """Train a student on the translations of a teacher, or continue where this was stopped.
+
+    The teacher translates the sources of `data.train`; the student then learns from its
+    translations and from the original pairs (Kim and Rush 2016).
+
+    Args:
+        teacher: its run directory, an exported model, or a YAML configuration, from which it is
+            trained first, with those overrides that change `data`.
+        config, overrides, run_dir: of the student, as in `train`.
+        text: where the translations go, a .jsonl file. By default, next to the run directory with
+            `.distilled.jsonl` added to its name.
+        candidates: how many translations of each source to choose from, by sentence BLEU with the
+            reference; 1 takes the most probable.
+        beam_size: of the teacher's search; by default as in its `decode`, or `candidates` if that
+            is more.
+        only_distilled: train on the translations alone.
+        console: shows progress; by default on standard error.
+        computing: `engine`, `compute`, `device` and `threads` of the teacher, as in `load`.
+
+    Returns:
+        The run directory of the student, for `load`.
+
+    Raises:
+        ConfigError, DataError, FileError, TrainingError, Interrupted: as in `train`.
+    """
+    overrides = _as_strings(overrides)
+    resolved = _resolve(config, overrides)
+    run = _run_directory(config, run_dir)
+    from nmt.console import Console
+    from nmt.training.distillation import distill_corpora, student_config
+
+    shown = console or Console(stderr=True)
+    if Path(teacher).is_file():
+        of_data = [change for change in overrides if change.startswith("data.")]
+        teacher = train(teacher, of_data, console=shown)
+    output = Path(text) if text else run.with_name(f"{run.name}.distilled.jsonl")
+
+    def load_teacher() -> Translator:
+        model = load(teacher, log=shown.print_line, **computing)
+        width = beam_size or max(model.config.decode.beam_size, candidates)
+        search = {"nbest": candidates, "beam_size": width}
+        return model.translator(search, warn=shown.print_line)
+
+    distill_corpora(load_teacher, resolved, output, shown.print_line)
+    student = student_config(resolved, output, only_distilled=only_distilled)
+    return train(student, run_dir=run, console=shown)
 
 
 def compare_int8(run: Path, log: Log) -> None:
@@ -508,11 +566,26 @@ def compare_int8(run: Path, log: Log) -> None:
         log(f"int8 was not measured: {error}")
 
 
+def _run_directory(
+    config: str | Path | Config | Mapping[str, Any], run_dir: str | Path | None
+) -> Path:
+    if run_dir is not None:
+        return Path(run_dir)
+    if isinstance(config, str | Path):
+        return Path("runs") / Path(config).stem
+    raise ConfigError("`run_dir` is needed where the configuration is not a file")
+
+
+def _as_strings(overrides: Sequence[str] | Mapping[str, Any]) -> Sequence[str]:
+    if isinstance(overrides, Mapping):
+        return [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
+    return overrides
+
+
 def _resolve(
     config: str | Path | Config | Mapping[str, Any], overrides: Sequence[str] | Mapping[str, Any]
 ) -> Config:
-    if isinstance(overrides, Mapping):
-        overrides = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
+    overrides = _as_strings(overrides)
     if isinstance(config, str | Path):
         return load_config(config, overrides)
     values = config.model_dump() if isinstance(config, Config) else config

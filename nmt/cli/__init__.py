@@ -15,6 +15,7 @@ _COMMANDS = {
     "train": ("Train", "training", "configs/demo.yaml train.max_steps=200 --run-dir runs/short"),
     "check": ("Train", "training", "configs/demo.yaml"),
     "config": ("Train", "training", "configs/demo.yaml model.d_model=256"),
+    "distill": ("Train", "training", "runs/demo configs/demo-student.yaml"),
     "average": ("Train", "training", "runs/demo --best 3"),
     "translate": (
         "Translate and evaluate",

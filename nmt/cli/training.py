@@ -1,4 +1,4 @@
-"""nmt train, check, config and average."""
+"""nmt train, distill, check, config and average."""
 
 from __future__ import annotations
 
@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt.cli.app import log
-from nmt.cli.options import AsJson, require_one
-from nmt.limits import MAX_STEPS
+from nmt.cli.options import (
+    AsJson,
+    Compute,
+    ComputeOption,
+    Device,
+    Engine,
+    EngineName,
+    Threads,
+    require_one,
+)
+from nmt.limits import MAX_BEAM_SIZE, MAX_STEPS
 from nmt.signals import quiet_interrupts
 
 if TYPE_CHECKING:
@@ -26,15 +35,20 @@ Overrides = Annotated[
 ]
 
 
+RunDirectory = Annotated[
+    Path | None,
+    typer.Option(
+        "--run-dir",
+        metavar="DIR",
+        help="Where the model goes. Default: runs/ and the name of CONFIG.",
+    ),
+]
+
+
 def train(
     config: ConfigFile,
     overrides: Overrides = None,
-    run_dir: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Where the model goes. Default: runs/ and the name of CONFIG."
-        ),
-    ] = None,
+    run_dir: RunDirectory = None,
     verify_resume: Annotated[
         int | None,
         typer.Option(
@@ -63,6 +77,86 @@ def train(
 
     resolved = load_config(config, overrides)
     typer.echo(prove(resolved, verify_resume, Console(stderr=True)))
+
+
+Teacher = Annotated[
+    Path,
+    typer.Argument(
+        metavar="TEACHER",
+        help="The model to learn from, or the YAML configuration to train it with.",
+    ),
+]
+DistilledText = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Where the teacher's translations go. Default: DIR.distilled.jsonl.",
+        dir_okay=False,
+    ),
+]
+Candidates = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=MAX_BEAM_SIZE,
+        metavar="N",
+        help="Of the N best translations, learn the one most similar to the reference.",
+    ),
+]
+TeacherBeam = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=MAX_BEAM_SIZE,
+        metavar="N",
+        help="Beam size of the teacher. Default: as in its configuration.",
+    ),
+]
+OnlyDistilled = Annotated[
+    bool, typer.Option("--only-distilled", help="Leave out the original pairs.")
+]
+
+
+def distill(
+    teacher: Teacher,
+    config: ConfigFile,
+    overrides: Overrides = None,
+    run_dir: RunDirectory = None,
+    text: DistilledText = None,
+    candidates: Candidates = 4,
+    beam_size: TeacherBeam = None,
+    only_distilled: OnlyDistilled = False,
+    device: Device = "auto",
+    engine: Engine = EngineName.auto,
+    compute: ComputeOption = Compute.auto,
+    threads: Threads = None,
+) -> None:
+    """Train a small model on the translations of a larger one, its teacher.
+
+    CONFIG describes the small model, the student. The teacher translates the sources of its
+    training data; the student learns from these translations and from the original pairs. Repeat
+    the command to continue after an interruption.
+    """
+    from nmt.config.load import load_config
+
+    load_config(config, overrides)  # report errors before the teacher works for hours
+
+    from nmt import api
+
+    api.distill(
+        teacher,
+        config,
+        overrides or [],
+        run_dir=run_dir,
+        text=text,
+        candidates=candidates,
+        beam_size=beam_size,
+        only_distilled=only_distilled,
+        device=device,
+        engine=engine.value,
+        compute=compute.value,
+        threads=threads,
+    )
 
 
 def check(config: ConfigFile, overrides: Overrides = None, as_json: AsJson = False) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -207,6 +207,21 @@ def _score(
         float(result._mean) if options.confidence else None,
         float(result._ci) if options.confidence else None,
     )
+
+
+def sentence_bleu(tgt_lang: str) -> Callable[[str, str], float]:
+    """Return a function that computes sacreBLEU's BLEU of one translation and its reference.
+
+    Args:
+        tgt_lang: code of the target language, as in `EvaluateOptions`.
+
+    Raises:
+        ConfigError: if the tokenizer needs a package that is not installed.
+        FileError: if the tokenizer cannot be downloaded.
+    """
+    metric = _metric("bleu", EvaluateOptions(tgt_lang=tgt_lang))
+    metric.effective_order = True  # short sentences have no 4-grams
+    return lambda hypothesis, reference: float(metric.sentence_score(hypothesis, [reference]).score)
 
 
 def _metric(name: str, options: EvaluateOptions) -> Any:

@@ -1,0 +1,127 @@
+"""The text of sequence-level knowledge distillation: sources with a teacher's translations.
+
+A student learns from the translations that its teacher's beam search finds, instead of from the
+references, or along with them (Kim and Rush 2016, section 3.2). They are more regular, so a smaller
+model can learn them. With several candidates per sentence, the one most similar to the reference is
+chosen (section 3.3, "sequence-level interpolation").
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nmt.config.corpora import JsonlCorpus
+from nmt.config.schema import Config
+from nmt.data.corpus import read_pairs
+from nmt.evaluation.metrics import sentence_bleu
+from nmt.progress import progress_bar
+from nmt.translate.formats import Item
+from nmt.translate.resume import is_finished, translate_file
+from nmt.translate.translator import ScoredText, Translation, Translator
+
+
+def distill_corpora(
+    load_teacher: Callable[[], Translator],
+    config: Config,
+    output: Path,
+    log: Callable[[str], object],
+) -> None:
+    """Translate the sources of `data.train` with a teacher, into a corpus for a student.
+
+    Each line of the output is a JSON object with the keys `src`, `ref`, `candidates` and `tgt`, the
+    candidate to learn. An interrupted call is continued, and a complete output is left alone.
+
+    Args:
+        load_teacher: returns the teacher, unless the output is complete. The option `nbest` of its
+            search is the number of candidates.
+        config: configuration of the student.
+        output: a .jsonl file.
+        log: called with messages for the user.
+
+    Raises:
+        ConfigError: if the output was begun with another teacher or other options.
+        DataError: if a corpus cannot be read.
+        FileError: if the output cannot be written.
+        Interrupted: by a signal; what has been translated is kept.
+    """
+    if is_finished(output):
+        log(f"{output}: already there; delete it to translate the training data again")
+        return
+    teacher = load_teacher()
+    log(
+        f"{output}: translating the training data with {teacher.engine}; after an interruption, "
+        "repeat the command to continue"
+    )
+    layout = DistilledLayout(config.data.tgt_lang)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with progress_bar("translating the training data", None) as advance:
+        translate_file(
+            teacher,
+            _records(config),
+            layout,
+            output,
+            resume=True,
+            log=lambda message: None,  # it would name an option of `nmt translate`
+            advance=advance,
+        )
+
+
+def student_config(config: Config, distilled: Path, *, only_distilled: bool) -> Config:
+    """Return the configuration of a student that also, or only, learns from distilled text.
+
+    Args:
+        config: the configuration with the original corpora.
+        distilled: what `distill_corpora` wrote.
+        only_distilled: leave out the original corpora.
+    """
+    corpus = JsonlCorpus(jsonl=str(distilled), src_key="src", tgt_key="tgt")
+    originals = [] if only_distilled else config.data.train
+    data = config.data.model_copy(update={"train": [*originals, corpus]})
+    return config.model_copy(update={"data": data})
+
+
+def _records(config: Config) -> Iterator[str]:
+    for corpus in config.data.train:
+        for pair in read_pairs(corpus, config.data):
+            yield json.dumps({"src": pair.src, "ref": pair.tgt}, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class DistilledLayout:
+    """Reads objects with `src` and `ref`; adds `candidates`, and as `tgt` the one to learn.
+
+    Attributes:
+        tgt_lang: code of the target language.
+    """
+
+    tgt_lang: str
+
+    @cached_property
+    def _similarity(self) -> Callable[[str, str], float]:
+        return sentence_bleu(self.tgt_lang)
+
+    def read(self, line: str, number: int) -> Item:
+        """Return the source of a pair."""
+        record: dict[str, Any] = json.loads(line)
+        return Item(record["src"], record)
+
+    def write(self, number: int, item: Item, translation: Translation) -> str:
+        """Return the pair with its candidates, and the one that is most similar to `ref`."""
+        record = item.record or {}
+        candidates = [best.text for best in translation.hypotheses]
+        chosen = candidates[0]
+        if len(candidates) > 1:  # of equally similar ones, the most probable
+            chosen = max(candidates, key=lambda text: self._similarity(text, record["ref"]))
+        record = record | {"candidates": candidates, "tgt": chosen}
+        return json.dumps(record, ensure_ascii=False)
+
+    def read_output(self, lines: Iterable[str]) -> Iterator[Translation]:
+        """Read the candidates back from output lines."""
+        for line in lines:
+            texts: list[str] = json.loads(line)["candidates"]
+            yield Translation([ScoredText(text, 0.0) for text in texts])
