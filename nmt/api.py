@@ -530,7 +530,9 @@ def distill(
     resolved = _resolve(config, overrides)
     run = _run_directory(config, run_dir)
     from nmt.console import Console
+    from nmt.training.continuing import check_settings
     from nmt.training.distillation import distill_corpora, student_config
+    from nmt.training.run import is_begun
 
     shown = console or Console(stderr=True)
     if Path(teacher).is_file():
@@ -544,8 +546,10 @@ def distill(
         search = {"nbest": candidates, "beam_size": width}
         return model.translator(search, warn=shown.print_line)
 
-    distill_corpora(load_teacher, resolved, output, shown.print_line)
     student = student_config(resolved, output, only_distilled=only_distilled)
+    if is_begun(run):
+        check_settings(student, run)  # now rather than after hours of translation
+    distill_corpora(load_teacher, resolved, output, shown.print_line)
     return train(student, run_dir=run, console=shown)
 
 

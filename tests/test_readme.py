@@ -42,10 +42,11 @@ def runnable(command: str) -> str:
     command = re.sub(r"\bDIR\b", "exported", command)
     if "nmt translate" in command and "|" not in command:
         return f"{command} < val.en"
-    if "CONFIG" in command:
-        return command.replace("CONFIG", f"configs/demo.yaml {TINY} {LOCAL}")
     if "nmt distill" in command:  # the overrides would not make the teacher tiny
         command = command.replace("configs/multi30k-en-de.yaml", "runs/multi30k-en-de")
+        command = command.replace("CONFIG", "configs/demo-student.yaml")
+    if "CONFIG" in command:
+        return command.replace("CONFIG", f"configs/demo.yaml {TINY} {LOCAL}")
     if re.search("nmt (train|distill)", command):
         return f"{command} {LOCAL} {TINY}"
     return command

@@ -65,7 +65,7 @@ def train(
     with StopFlag() as stop, layout.removed_on_early_error(run), layout.locked(run):
         layout.refuse_links(run)
         layout.clean_up(run)
-        is_resumed = bool(checkpoint.list_checkpoints(run)) or (run / "averaged").is_dir()
+        is_resumed = is_begun(run)
         changes = check_settings(config, run) if is_resumed else []
         if (step := layout.finished_step(run)) >= config.train.max_steps:
             reached = f"step {step} of train.max_steps {config.train.max_steps}"
@@ -95,6 +95,11 @@ def train(
         write_text(run / "data.json", _describe_data(train_data, valid_data))
         trainer.train(stop, stop_after)
         _finish(run, config, trainer, console)
+
+
+def is_begun(run: Path) -> bool:
+    """Return whether a run directory has been trained in, if only for some steps."""
+    return bool(checkpoint.list_checkpoints(run)) or (run / "averaged").is_dir()
 
 
 def _finish(run: Path, config: Config, trainer: Trainer, console: Console) -> None:

@@ -11,7 +11,7 @@ import pytest
 import nmt
 from nmt.config.load import dump_config
 from nmt.config.schema import Config
-from nmt.errors import DataError
+from nmt.errors import ConfigError, DataError
 from nmt.runs.layout import load_run_config
 from nmt.training.distillation import DistilledLayout, distill_corpora, student_config
 from nmt.translate.formats import Item
@@ -124,3 +124,7 @@ def test_one_call_from_configurations_to_a_student(
     assert [corpus.kind for corpus in student.data.train] == ["files", "jsonl"]
     assert len(records(Path("runs/student.distilled.jsonl"))) == 600
     assert nmt.load(run).translate("the cat").text is not None
+    Path("runs/student.distilled.jsonl").unlink()
+    with pytest.raises(ConfigError, match="another configuration"):  # before translating again
+        nmt.distill("runs/teacher", "student.yaml", [*overrides, "train.batch_tokens=300"])
+    assert not Path("runs/student.distilled.jsonl").exists()
