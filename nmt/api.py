@@ -280,18 +280,27 @@ class Model:
         return f"<nmt.Model {names}>"
 
     @overload
-    def translate(self, lines: str, **options: Any) -> Translation: ...
+    def translate(
+        self, lines: str, prefixes: str | Iterable[str] | None = None, **options: Any
+    ) -> Translation: ...
 
     @overload
-    def translate(self, lines: Iterable[str], **options: Any) -> list[Translation]: ...
+    def translate(
+        self, lines: Iterable[str], prefixes: Iterable[str] | None = None, **options: Any
+    ) -> list[Translation]: ...
 
     def translate(
-        self, lines: str | Iterable[str], **options: Any
+        self,
+        lines: str | Iterable[str],
+        prefixes: str | Iterable[str] | None = None,
+        **options: Any,
     ) -> Translation | list[Translation]:
         """Translate text.
 
         Args:
             lines: one line, or several; blank ones stay blank.
+            prefixes: the beginning of the translation of each line, or of the only line. Their
+                tokens are forced; scores cover the tokens after them.
             options: `alignments=True` aligns the words of each translation with those of its
                 source, `token_scores=True` adds the log-probability of each token. Others are the
                 fields of `nmt.config.search.SearchOptions`, such as `beam_size`; those not given
@@ -302,15 +311,18 @@ class Model:
 
         Raises:
             ConfigError: if an option is unknown, out of range, or not possible with this model.
-            DataError: if a line does not fit into memory even alone.
+            DataError: if a line does not fit into memory even alone, or prefixes cannot be used.
         """
+        if isinstance(prefixes, str):
+            prefixes = [prefixes]
         if isinstance(lines, str):
-            return next(self.translate_stream([lines], **options))
-        return list(self.translate_stream(lines, **options))
+            return next(self.translate_stream([lines], prefixes, **options))
+        return list(self.translate_stream(lines, prefixes, **options))
 
     def translate_stream(
         self,
         lines: Iterable[str],
+        prefixes: Iterable[str] | None = None,
         *,
         alignments: bool = False,
         token_scores: bool = False,
@@ -319,10 +331,10 @@ class Model:
         """Translate lines lazily, in order, reading ahead by a bounded number of them.
 
         Args:
-            lines, alignments, token_scores, options: as in `translate`.
+            lines, prefixes, alignments, token_scores, options: as in `translate`.
         """
         translator = self.translator(options, alignments=alignments, token_scores=token_scores)
-        return translator.translate(lines)
+        return translator.translate(lines, prefixes)
 
     def translator(
         self,

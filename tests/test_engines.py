@@ -169,6 +169,53 @@ def test_a_minimum_length_beyond_the_positions_is_refused(trained_run: Path, eng
         model.translate(TEXT, min_length=40)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"nbest": 2},
+        {"beam_size": 1},
+        {"beam_size": 8, "nbest": 8, "length_penalty": 0.0},
+        {"max_extra_len": 0},
+        {"min_length": 6, "no_repeat_ngram_size": 2, "repetition_penalty": 1.3, "nbest": 3},
+    ],
+    ids=str,
+)
+def test_prefixes_do_the_same_in_both_engines(
+    trained_run: Path, options: dict[str, object]
+) -> None:
+    fast, own = nmt.load(trained_run, threads=1), nmt.load(trained_run, engine="nmt", threads=1)
+    lines, prefixes = prefixed(own)
+    theirs, ours = (
+        model.translate(lines, prefixes, token_scores=True, **options) for model in (fast, own)
+    )
+    assert_same(ours, theirs)
+    for model in (fast, own):
+        one_by_one = zip(lines, prefixes, strict=True)
+        alone = [model.translate(*pair, token_scores=True, **options) for pair in one_by_one]
+        assert_same(ours, alone)
+    encode = own.engine.models[0].tokenizers.tgt.encode
+    for translation, prefix, ids in zip(ours, prefixes, encode(prefixes), strict=True):
+        for hypothesis in translation.hypotheses if translation.text else []:
+            assert hypothesis.text.startswith(prefix)
+            assert hypothesis.num_tokens >= len(ids)
+            assert hypothesis.token_log_probs[: len(ids)] == [0.0] * len(ids)
+    assert [t.text for t in fast.translate(lines, prefixes, **options)] == [t.text for t in ours]
+    assert sum(len(translation.hypotheses) for translation in ours) > len(ours) * 0.9
+
+
+def prefixed(model: nmt.Model) -> tuple[list[str], list[str]]:
+    """Return lines and beginnings of their translations: none, half, all, more, and others."""
+    lines = ["the cat sat on a mat.", "a dog ran home on the mat.", "café über naïve."]
+    pairs = [(line, model.translate(line).text) for line in lines]
+    found = [("", "HOME"), ("home", "DOG " * 60)]
+    for line, text in pairs:
+        words = text.split()
+        beginnings = [words[: len(words) * share // 4] for share in range(5)]
+        found += [(line, " ".join(beginning)) for beginning in beginnings]
+        found += [(line, text + " CAT"), (line, "CA"), (line, "MAT MAT MAT")]
+    return [line for line, _ in found], [prefix.strip() for _, prefix in found]
+
+
 def test_without_a_cache_nmts_own_engine_runs(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

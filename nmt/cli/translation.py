@@ -59,6 +59,14 @@ Key = Annotated[
     str | None,
     typer.Option(help="Key of the source text in JSON objects; others pass through. Default: src."),
 ]
+PrefixFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The beginning of each translation, line by line; lines may be empty. JSON objects "
+        "have it under the key prefix.",
+    ),
+]
 Scores = Annotated[
     bool,
     typer.Option(
@@ -100,6 +108,7 @@ def translate(
     resume: Resume = False,
     layout: FormatOption = Format.text,
     key: Key = None,
+    prefix_file: PrefixFile = None,
     scores: Scores = False,
     alignments: Alignments = False,
     warn_short: WarnShort = False,
@@ -115,10 +124,10 @@ def translate(
     OUTPUT.partial, and OUTPUT.journal records how far they are.
     """
     output = None if output == Path("-") else output
-    if _is_finished(model, file, output, resume, ensemble or []):
+    if _is_finished([file, prefix_file], [model, *(ensemble or [])], output, resume):
         return
     columns = {"nbest": "nbest" in search, "scores": scores, "alignments": alignments}
-    chosen = _layout(layout, key, columns, short=warn_short)
+    chosen = _layout(layout, key, file, prefix_file, columns, short=warn_short)
     computing: dict[str, Any] = {"device": device, "compute": compute.value, "threads": threads}
     computing |= {"ensemble": ensemble or [], "engine": engine.value}
     interactive = output is None and _is_interactive(file)
@@ -130,7 +139,7 @@ def translate(
         warn_short=log if warn_short else None,
     )
     log(f"engine: {translator.engine}")
-    _run(translator, file, output, chosen, resume=resume, interactive=interactive)
+    _run(translator, file, prefix_file, output, chosen, resume=resume, interactive=interactive)
 
 
 def _is_interactive(file: Path | None) -> bool:
@@ -148,36 +157,49 @@ def _load(model: Path, computing: dict[str, Any], interactive: bool) -> LoadedMo
 
 
 def _is_finished(
-    model: Path, file: Path | None, output: Path | None, resume: bool, ensemble: list[Path]
+    inputs: list[Path | None], models: list[Path], output: Path | None, resume: bool
 ) -> bool:
     """Check the files of a job, and whether an earlier one has completed its output."""
     if output is None:
         if resume:
             raise ConfigError("--resume continues a file: name it with --output")
-        refuse_outputs([None], [file], [model, *ensemble])
+        refuse_outputs([None], inputs, models)
         return False
     from nmt.translate import resume as journal
 
-    refuse_outputs([*journal.written_files(output)], [file], [model, *ensemble])
+    refuse_outputs([*journal.written_files(output)], inputs, models)
     if resume and journal.is_finished(output):
         log(f"{output}: already there; leave out --resume to translate again")
         return True
     return False
 
 
-def _layout(layout: Format, key: str | None, columns: dict[str, bool], *, short: bool) -> Layout:
+def _layout(
+    layout: Format,
+    key: str | None,
+    file: Path | None,
+    prefix_file: Path | None,
+    columns: dict[str, bool],
+    *,
+    short: bool,
+) -> Layout:
     from nmt.translate.formats import JsonLayout, TextLayout
 
     if key is not None and layout is not Format.jsonl:
         raise ConfigError("--key names a key of JSON objects: it needs --format jsonl")
+    if prefix_file is not None and layout is Format.jsonl:
+        raise ConfigError("--prefix-file is for text: JSON objects have the key prefix")
+    if prefix_file == Path("-") and file in (None, Path("-")):
+        raise ConfigError("--prefix-file and the text cannot both be the standard input")
     if layout is Format.text:
-        return TextLayout(**columns)
+        return TextLayout(**columns, prefixes=prefix_file is not None)
     return JsonLayout(key or "src", **columns, short=short)
 
 
 def _run(
     translator: Translator,
     file: Path | None,
+    prefix_file: Path | None,
     output: Path | None,
     layout: Layout,
     *,
@@ -186,9 +208,12 @@ def _run(
 ) -> None:
     from nmt.data.lines import read_lines
     from nmt.files import write_lines
+    from nmt.translate.formats import prefixed_lines
     from nmt.translate.streams import translate_windows
 
     lines = read_lines(file)
+    if prefix_file is not None:
+        lines = prefixed_lines(lines, read_lines(prefix_file))
     with file_bar("translating", file, shown=output is not None) as advance:
         if output:
             from nmt.translate.resume import translate_file

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from nmt.search.constraints import ConstrainedStepper, Constraint
 from nmt.search.hypothesis import Hypothesis
+from nmt.search.prefix import Prefixes
 from nmt.search.slots import Beams, Candidates, advance, collect_finished
 from nmt.search.stepper import Stepper
 from nmt.search.topk import most_probable, top
@@ -38,6 +39,7 @@ def beam_search(
     beam_size: int,
     length_penalty: float,
     constraints: Sequence[Constraint] = (),
+    prefixes: Prefixes | None = None,
     device: torch.device | str = "cpu",
 ) -> list[list[Hypothesis]]:
     """Return the best token sequences found by beam search for a batch of sentences.
@@ -60,6 +62,7 @@ def beam_search(
         beam_size: hypotheses kept per sentence; 1 is greedy search.
         length_penalty: alpha of the formula above; 0 ranks by log_prob.
         constraints: rules on the tokens of a hypothesis.
+        prefixes: what the hypotheses of each sentence begin with.
         device: device of the tensors passed to and from the stepper.
 
     Returns:
@@ -76,6 +79,8 @@ def beam_search(
         length += 1
         following = most_probable(stepper.step(beams.next_tokens(bos_id)), 2 * beam_size)
         best = _candidates(beams.scores_BW, *following, 2 * beam_size)
+        if prefixes:
+            best = prefixes.force(best, beams.sentence_B, length, beam_size)
         ends_BK = best.tokens_BK == eos_id
         at_limit_B = max_lengths_B[beams.sentence_B] <= length
         # Continuations with a score of -inf belong to sentences that have ended, or fill up a beam

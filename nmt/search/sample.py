@@ -13,6 +13,7 @@ from torch import Tensor
 from nmt.errors import ConfigError
 from nmt.search.constraints import ConstrainedStepper, Constraint
 from nmt.search.hypothesis import Hypothesis
+from nmt.search.prefix import Prefixes
 from nmt.search.slots import Beams, Candidates, advance, collect_finished
 from nmt.search.stepper import Stepper
 from nmt.search.topk import most_probable
@@ -56,6 +57,7 @@ def sample_search(
     eos_id: int,
     length_penalty: float,
     constraints: Sequence[Constraint] = (),
+    prefixes: Prefixes | None = None,
     device: torch.device | str = "cpu",
 ) -> list[list[Hypothesis]]:
     """Draw one token sequence for each sentence of a batch.
@@ -66,8 +68,8 @@ def sample_search(
     Args:
         sentence_keys: one per sentence, such as its line number.
         sampling: settings of the distribution to draw from.
-        stepper, max_lengths, bos_id, eos_id, length_penalty, constraints, device: as in
-            `beam_search`; the length penalty does not change what is drawn.
+        stepper, max_lengths, bos_id, eos_id, length_penalty, constraints, prefixes, device: as
+            in `beam_search`; the length penalty does not change what is drawn.
 
     Returns:
         One hypothesis per sentence, or none if its probabilities are not finite. Its
@@ -94,7 +96,9 @@ def sample_search(
         drawn = Candidates(
             beams.scores_BW + log_probs_B1, torch.zeros_like(tokens_B1), tokens_B1, log_probs_B1
         )
-        ends_B1 = (tokens_B1 == eos_id) | (max_lengths_B[beams.sentence_B] <= length)[:, None]
+        if prefixes:
+            drawn = prefixes.force(drawn, beams.sentence_B, length, 1)
+        ends_B1 = (drawn.tokens_BK == eos_id) | (max_lengths_B[beams.sentence_B] <= length)[:, None]
         finite_B1 = drawn.scores_BK.isfinite()
         collect_finished(results, beams, drawn, ends_B1 & finite_B1, eos_id, length_penalty)
         stay_N = (~ends_B1 & finite_B1)[:, 0].nonzero()[:, 0]

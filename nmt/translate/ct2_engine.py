@@ -19,7 +19,7 @@ from nmt.runs.layout import load_run_config
 from nmt.runs.manifest import problems
 from nmt.runs.parts import read_lengths
 from nmt.search.hypothesis import Hypothesis, normalized_score
-from nmt.translate.engine import never_output, not_finite, output_limits
+from nmt.translate.engine import free_scores, never_output, not_finite, output_limits
 
 # Larger batches are divided, so that every thread has work. On two cores, 16 to 64 sentences were
 # about as fast in float32, and 16 or 32 in int8.
@@ -172,6 +172,7 @@ class CTranslate2Engine:
         keys: Sequence[str],
         options: SearchOptions,
         *,
+        prefixes: Sequence[list[int]] = (),
         token_scores: bool = True,
     ) -> list[list[Hypothesis]]:
         """Search translations.
@@ -180,6 +181,7 @@ class CTranslate2Engine:
             sources: source ids, each with its EOS.
             keys: unused, since it does not sample.
             options: of the search.
+            prefixes: target ids that the translations of each source begin with.
             token_scores: compute the log-probability of each token.
 
         Returns:
@@ -191,18 +193,22 @@ class CTranslate2Engine:
         """
         if lacking := self.cannot(options):
             raise ConfigError(f"CTranslate2 lacks {lacking}: use nmt's own engine on a run")
-        pieces = [self._src.pieces(ids[:-1]) for ids in sources]  # it adds EOS itself
-        limits = output_limits(sources, options, self.max_positions)
+        prefixes = prefixes or [[]] * len(sources)
+        inputs = [
+            _Input(self._src.pieces(ids[:-1]), self._tgt.pieces(prefix))  # it adds EOS itself
+            for ids, prefix in zip(sources, prefixes, strict=True)
+        ]
+        limits = output_limits(sources, prefixes, options, self.max_positions)
         highest = max(limits)
-        beams = self._beams(pieces, highest, options)
+        beams = self._beams(inputs, highest, options)
         for place, limit in enumerate(limits):
             # A batch has one limit. It was too high for a sentence only if the longest hypothesis
             # reached the sentence's own limit.
             if limit < highest and max(len(found.pieces) for found in beams[place]) >= limit:
-                [beams[place]] = self._beams([pieces[place]], limit, options)
+                [beams[place]] = self._beams([inputs[place]], limit, options)
         best = [beam[: options.nbest] for beam in beams]
         if token_scores:
-            best = self._with_token_scores(pieces, best, options)
+            best = self._with_token_scores(inputs, best, options)
         return [[self._hypothesis(*found, options) for found in beam] for beam in best]
 
     def score(
@@ -227,29 +233,46 @@ class CTranslate2Engine:
         return [result.log_probs for result in results]
 
     def _beams(
-        self, pieces: list[list[str]], limit: int, options: SearchOptions
+        self, inputs: list[_Input], limit: int, options: SearchOptions
     ) -> list[list[_Found]]:
         """Return the hypotheses of each sentence, best first."""
         without = [[piece] for piece in sorted(self._forbidden)]
         if options.reshapes:  # probabilities are redistributed in any case
-            return self._unchecked_beams(pieces, limit, options, without)
-        beams = self._unchecked_beams(pieces, limit, options, forbidden=[])
+            return self._unchecked_beams(inputs, limit, options, without)
+        beams = self._unchecked_beams(inputs, limit, options, forbidden=[])
         again = [
             place
             for place, beam in enumerate(beams)
             if any(not self._forbidden.isdisjoint(found.pieces) for found in beam)
         ]
         if again:
-            sources = [pieces[i] for i in again]
-            others = self._unchecked_beams(sources, limit, options, without)
-            rescored = self._with_token_scores(sources, others, options)
+            some = [inputs[i] for i in again]
+            others = self._unchecked_beams(some, limit, options, without)
+            rescored = self._with_token_scores(some, others, options)
             for place, beam in zip(again, rescored, strict=True):
                 beams[place] = beam
         return beams
 
     def _unchecked_beams(
         self,
-        pieces: list[list[str]],
+        inputs: list[_Input],
+        limit: int,
+        options: SearchOptions,
+        forbidden: list[list[str]],
+    ) -> list[list[_Found]]:
+        # Where one sentence of a batch has a prefix, it searches differently for all of them.
+        beams: dict[int, list[_Found]] = {}
+        for has_prefix in (False, True):
+            places = [i for i, each in enumerate(inputs) if bool(each.prefix) is has_prefix]
+            if places:
+                some = [inputs[i] for i in places]
+                found = self._translate(some, limit, options, forbidden)
+                beams |= zip(places, found, strict=True)
+        return [beams[place] for place in range(len(inputs))]
+
+    def _translate(
+        self,
+        inputs: list[_Input],
         limit: int,
         options: SearchOptions,
         forbidden: list[list[str]],
@@ -258,8 +281,10 @@ class CTranslate2Engine:
         # its last step. At a length of 15 this penalty grows as ours does, so that what it drops
         # we would as well. With 0 it would stop as soon as the best hypothesis has finished.
         penalty = 0.75 * options.length_penalty or 1e-6
+        sources, prefixes = zip(*inputs, strict=True)
         results = self._translator.translate_batch(
-            pieces,
+            sources,
+            prefixes,
             max_batch_size=_MAX_BATCH_SENTENCES,
             beam_size=options.beam_size,
             num_hypotheses=options.beam_size,
@@ -282,23 +307,28 @@ class CTranslate2Engine:
                 _Found(pieces, score * len(pieces) ** penalty)
                 for pieces, score in zip(result.hypotheses, result.scores, strict=True)
             ]
+            # While it forces a prefix, it gives a score of -1e10 to the beam's empty places.
+            beam = [found for found in beam if found.log_prob > -1e9]
             beams.append(_best_first(beam, options))
         return beams
 
     def _with_token_scores(
-        self, pieces: list[list[str]], beams: list[list[_Found]], options: SearchOptions
+        self, inputs: list[_Input], beams: list[list[_Found]], options: SearchOptions
     ) -> list[list[_Found]]:
         """Return hypotheses with the scores that the model gives to each token.
 
         They replace those of the search, unless the options change what it ranks by.
         """
-        sources = [src for src, beam in zip(pieces, beams, strict=True) for _ in beam]
+        sources = [each.src for each, beam in zip(inputs, beams, strict=True) for _ in beam]
         targets = [self._without_eos(found.pieces) for beam in beams for found in beam]
         rows = iter(self._log_probs(sources, targets))
         # It also scores an EOS after hypotheses that the limit cut off.
         scored = [
-            [found._replace(log_probs=next(rows)[: len(found.pieces)]) for found in beam]
-            for beam in beams
+            [
+                found._replace(log_probs=free_scores(next(rows), prefix, len(found.pieces)))
+                for found in beam
+            ]
+            for (_, prefix), beam in zip(inputs, beams, strict=True)
         ]
         if options.reshapes:
             return scored
@@ -316,6 +346,14 @@ class CTranslate2Engine:
         ids = [self._ids[piece] for piece in self._without_eos(pieces)]
         score = normalized_score(log_prob, len(pieces), options.length_penalty)
         return Hypothesis(ids, score, log_prob, len(pieces), list(log_probs))
+
+
+class _Input(NamedTuple):
+    """What CTranslate2 gets for a sentence: pieces."""
+
+    src: list[str]
+    """Without EOS."""
+    prefix: list[str]
 
 
 class _Found(NamedTuple):

@@ -65,6 +65,7 @@ class Engine(Protocol):
         keys: Sequence[str],
         options: SearchOptions,
         *,
+        prefixes: Sequence[list[int]] = (),
         token_scores: bool = True,
     ) -> list[list[Hypothesis]]:
         """Search a batch.
@@ -73,6 +74,8 @@ class Engine(Protocol):
             sources: source ids, each with its EOS.
             keys: one per source; with the seed, they determine what is sampled.
             options: search options.
+            prefixes: target ids that the translations of each source begin with, fewer than
+                `max_positions`; by default none. Their log-probabilities count as 0.
             token_scores: whether the log-probability of each token is needed, which some engines
                 compute in a second pass.
 
@@ -105,17 +108,24 @@ def never_output(tokenizer: Tokenizer) -> list[int]:
 
 
 def output_limits(
-    sources: Sequence[list[int]], options: SearchOptions, max_positions: int
+    sources: Sequence[list[int]],
+    prefixes: Sequence[list[int]],
+    options: SearchOptions,
+    max_positions: int,
 ) -> list[int]:
     """Return the largest number of tokens of each translation, EOS included.
 
     Args:
         sources: source ids, each with its EOS.
+        prefixes: target ids of each; a limit leaves room for them and EOS.
         options: search options.
         max_positions: the engine's.
     """
-    shortest = options.min_length + 1
-    return [min(max(len(ids) + options.max_extra_len, shortest), max_positions) for ids in sources]
+    limits = []
+    for ids, prefix in zip(sources, prefixes, strict=True):
+        shortest = 1 + max(options.min_length, len(prefix))
+        limits.append(min(max(len(ids) + options.max_extra_len, shortest), max_positions))
+    return limits
 
 
 def check_lengths(options: SearchOptions, engine: Engine) -> None:
@@ -136,6 +146,17 @@ def check_lengths(options: SearchOptions, engine: Engine) -> None:
             f"`min_length` {options.min_length} with `no_repeat_ngram_size`: the vocabulary has "
             f"only {num_tokens} tokens, and a translation might run out of those it may repeat"
         )
+
+
+def free_scores(scores: list[float], prefix: Sequence[object], num_tokens: int) -> list[float]:
+    """Return the scores of the tokens of a hypothesis, where those of its prefix count as 0.
+
+    Args:
+        scores: of the hypothesis with EOS.
+        prefix: the tokens that were forced.
+        num_tokens: tokens of the hypothesis, which the limit may have cut off before EOS.
+    """
+    return [0.0] * len(prefix) + scores[len(prefix) : num_tokens]
 
 
 def not_finite(model: Model) -> FileError:

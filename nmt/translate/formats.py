@@ -11,8 +11,11 @@ from typing import Any, NamedTuple, Protocol
 
 from nmt.data.lines import replace_controls
 from nmt.errors import DataError
+from nmt.translate.source import with_prefixes
 from nmt.translate.translator import ScoredText, Translation
 from nmt.translate.words import format_pharaoh, parse_pharaoh, split_words
+
+_PREFIX_KEY = "prefix"
 
 
 class Item(NamedTuple):
@@ -22,6 +25,8 @@ class Item(NamedTuple):
     """The text to translate."""
     record: dict[str, Any] | None = None
     """The JSON object to copy to the output."""
+    prefix: str = ""
+    """The beginning of the translation."""
 
 
 class Layout(Protocol):
@@ -56,15 +61,20 @@ class TextLayout:
         nbest: write all hypotheses, each as `line number TAB score TAB text`.
         scores: write `score TAB text`.
         alignments: append a tab and the alignment to each line.
+        prefixes: lines of input are those of `prefixed_lines`.
     """
 
     nbest: bool = False
     scores: bool = False
     alignments: bool = False
+    prefixes: bool = False
 
     def read(self, line: str, number: int) -> Item:
         """Return the line as the text to translate."""
-        return Item(line)
+        if not self.prefixes:
+            return Item(line)
+        prefix, text = line.split("\n")
+        return Item(text, prefix=prefix)
 
     def write(self, number: int, item: Item, translation: Translation) -> str:
         """Return the text, with score and alignment if they are wanted."""
@@ -95,6 +105,16 @@ class TextLayout:
         return ScoredText(text, score, alignment=links)
 
 
+def prefixed_lines(lines: Iterable[str], prefixes: Iterable[str]) -> Iterator[str]:
+    r"""Yield each line after its prefix and a \n, which neither of them contains.
+
+    Raises:
+        DataError: if there are more lines than prefixes, or fewer.
+    """
+    for source in with_prefixes(lines, prefixes):
+        yield f"{source.prefix}\n{source.text}"
+
+
 def _finite(number: str) -> float:
     """Parse a number, and reject NaN and infinity (1e999): JSON cannot represent them."""
     value = float(number)
@@ -107,7 +127,8 @@ def _finite(number: str) -> float:
 class JsonLayout:
     """JSON objects, one per line; blank lines stay blank.
 
-    The output has all keys of the input, and `translation`.
+    The output has all keys of the input, and `translation`. The key `prefix`, if present, is the
+    beginning of the translation.
 
     Attributes:
         key: key of the source text.
@@ -128,8 +149,8 @@ class JsonLayout:
         """Read a JSON object.
 
         Raises:
-            DataError: if the line is not an object with a string under `key`, or contains a
-                number that is not finite.
+            DataError: if the line is not an object with a string under `key`, has something else
+                than a string under `prefix`, or contains a number that is not finite.
         """
         if not line.strip():
             return Item("")
@@ -142,14 +163,20 @@ class JsonLayout:
                 f"line {number}: not an object with a string under {self.key!r}; "
                 "set `key` to the key of the source text"
             )
-        text = record[self.key]
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
+        prefix = record.get(_PREFIX_KEY, "") if self.key != _PREFIX_KEY else ""
+        if not isinstance(prefix, str):
             raise DataError(
-                f"line {number}: {self.key!r} is not valid text: {error.reason}"
-            ) from error
-        return Item(text, record)
+                f"line {number}: {_PREFIX_KEY!r} is the beginning of the translation and must be "
+                "a string: rename other keys of this name"
+            )
+        for key, text in ((self.key, record[self.key]), (_PREFIX_KEY, prefix)):
+            try:
+                text.encode("utf-8")
+            except UnicodeEncodeError as error:
+                raise DataError(
+                    f"line {number}: {key!r} is not valid text: {error.reason}"
+                ) from error
+        return Item(record[self.key], record, prefix)
 
     def write(self, number: int, item: Item, translation: Translation) -> str:
         """Return the input object with the translation added."""

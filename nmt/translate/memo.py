@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar
 
+from nmt.translate.source import Source
+
 T = TypeVar("T")
 
 
@@ -20,13 +22,13 @@ class Memo(Generic[T]):
 
     def __init__(self, max_characters: int) -> None:
         self._characters_left = max_characters
-        self._values: OrderedDict[str, T] = OrderedDict()
+        self._values: OrderedDict[Source, T] = OrderedDict()
 
-    def find(self, lines: Iterable[str]) -> dict[str, T]:
+    def find(self, lines: Iterable[Source]) -> dict[Source, T]:
         """Return the values of the lines that are cached."""
         return {line: self._values[line] for line in lines if line in self._values}
 
-    def use(self, values: Mapping[str, T]) -> None:
+    def use(self, values: Mapping[Source, T]) -> None:
         """Cache the values, the last one as the newest, and drop the least recently used lines."""
         for line, value in values.items():
             if line not in self._values:

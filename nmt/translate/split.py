@@ -7,9 +7,12 @@ import queue
 import re
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
+from typing import TypeVar
 
 from nmt.data.tokenizer import Token, Tokenizer
+
+T = TypeVar("T", bound=Sized)
 
 _QUEUE_LINES = 1024
 # A program that writes at full speed (cat, a decompressor) delivers its next line sooner than this.
@@ -31,9 +34,9 @@ _ABBREVIATION = re.compile(
 _MAX_ABBREVIATION_LENGTH = 8
 
 
-def full_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
+def full_windows(lines: Iterable[T], size: int) -> Iterator[list[T]]:
     """Group lines into windows of at least `size` characters."""
-    window: list[str] = []
+    window: list[T] = []
     room = size
     for line in lines:
         window.append(line)
@@ -52,13 +55,13 @@ class _EndOfInput:
         self.error = error
 
 
-def prompt_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
+def prompt_windows(lines: Iterable[T], size: int) -> Iterator[list[T]]:
     """Group the lines that have arrived so far, at most about `size` characters per window.
 
     A background thread reads the lines. If the consumer stops early, the thread blocks forever,
     but it does not keep the process from exiting.
     """
-    arrived: queue.Queue[str | _EndOfInput] = queue.Queue(_QUEUE_LINES)
+    arrived: queue.Queue[T | _EndOfInput] = queue.Queue(_QUEUE_LINES)
 
     def read() -> None:
         # If the process exits while this thread waits for a line, Python closes sys.stdin, cannot
@@ -74,7 +77,7 @@ def prompt_windows(lines: Iterable[str], size: int) -> Iterator[list[str]]:
     threading.Thread(target=read, daemon=True).start()
     end: _EndOfInput | None = None
     while end is None:
-        window: list[str] = []
+        window: list[T] = []
         room = size
         while room > 0 and end is None:
             try:

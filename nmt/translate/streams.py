@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nmt.progress import Advance
 from nmt.translate.formats import Item, Layout
+from nmt.translate.source import Source
 from nmt.translate.translator import Searched, Translation, Translator
 
 
@@ -41,15 +42,15 @@ def translate_windows(
     """
     pending: collections.deque[Item] = collections.deque()
 
-    def texts() -> Iterator[str]:
+    def sources() -> Iterator[Source]:
         for number, line in enumerate(lines, 1):
             item = layout.read(line, number)
             pending.append(item)
-            yield item.text
+            yield Source(item.text, item.prefix)
 
     numbers = itertools.count(1)
     windows = translator.windows(
-        texts(), interactive=interactive, known=known, searched=searched, advance=advance
+        sources(), interactive=interactive, known=known, searched=searched, advance=advance
     )
     for window in windows:
         yield [

@@ -27,9 +27,10 @@ from nmt.search.constraints import (
     RepetitionPenalty,
 )
 from nmt.search.hypothesis import Hypothesis
+from nmt.search.prefix import Prefixes
 from nmt.search.sample import Sampling, sample_search
 from nmt.search.stepper import EnsembleStepper, Stepper
-from nmt.translate.engine import never_output, not_finite, output_limits
+from nmt.translate.engine import free_scores, never_output, not_finite, output_limits
 
 # Log-probabilities are computed for this many rows at a time. With more, as many megabytes would be
 # taken from the system and given back in every step.
@@ -99,6 +100,7 @@ class Networks:
         keys: Sequence[str],
         options: SearchOptions,
         *,
+        prefixes: Sequence[list[int]] = (),
         token_scores: bool = True,
     ) -> list[list[Hypothesis]]:
         """Search a batch, or sample from it.
@@ -106,8 +108,12 @@ class Networks:
         The scores of tokens cost nothing extra, unless the options change the probabilities.
         """
         try:
-            found = self._search(sources, keys, options)
-            return self._with_token_scores(sources, found, options, token_scores)
+            prefixes = prefixes or [[]] * len(sources)
+            found = self._search(sources, keys, options, prefixes)
+            if not options.reshapes:
+                return found
+            found = [hypotheses[: options.nbest] for hypotheses in found]
+            return self._with_token_scores(sources, prefixes, found, token_scores)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -117,7 +123,11 @@ class Networks:
 
     @torch.inference_mode()
     def _search(
-        self, sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions
+        self,
+        sources: Sequence[list[int]],
+        keys: Sequence[str],
+        options: SearchOptions,
+        prefixes: Sequence[list[int]],
     ) -> list[list[Hypothesis]]:
         src_BS = padded(sources, self._src.pad_id).to(self._device)
         steppers = [self._stepper(model.network, src_BS, options) for model in self.models]
@@ -129,12 +139,13 @@ class Networks:
             constraints.append(TreeConstraint(TreeGrammar(self._tgt), sentences))
             forbidden.remove(self._tgt.unk_id)  # it represents words only
         constraints.append(Forbidden(forbidden, self._device))
-        max_lengths = output_limits(sources, options, self.max_positions)
+        max_lengths = output_limits(sources, prefixes, options, self.max_positions)
         settings: dict[str, Any] = {
             "bos_id": self._tgt.bos_id,
             "eos_id": self._tgt.eos_id,
             "length_penalty": options.length_penalty,
             "constraints": constraints,
+            "prefixes": self._forced(prefixes),
             "device": self._device,
         }
         if options.samples:
@@ -144,6 +155,9 @@ class Networks:
         if not all(hypotheses):
             raise not_finite(self.models[0])
         return hypotheses
+
+    def _forced(self, prefixes: Sequence[list[int]]) -> Prefixes | None:
+        return Prefixes(prefixes, self._tgt.eos_id, self._device) if any(prefixes) else None
 
     def _stepper(self, network: Network[Any], src_BS: Tensor, options: SearchOptions) -> Stepper:
         """Return a stepper of one model, with the options that change its probabilities."""
@@ -162,25 +176,26 @@ class Networks:
     def _with_token_scores(
         self,
         sources: Sequence[list[int]],
+        prefixes: Sequence[list[int]],
         found: list[list[Hypothesis]],
-        options: SearchOptions,
         token_scores: bool,
     ) -> list[list[Hypothesis]]:
-        """Return hypotheses whose tokens have the model's own log-probabilities."""
-        if not options.reshapes:
-            return found
-        found = [hypotheses[: options.nbest] for hypotheses in found]
+        """Return hypotheses with the model's own log-probabilities of tokens, if wanted."""
+        if not token_scores:
+            return [[replace(best, token_log_probs=[]) for best in group] for group in found]
         pairs = [(src, best) for src, group in zip(sources, found, strict=True) for best in group]
         rows: list[list[float]] = []
-        if token_scores:
-            for start in range(0, len(pairs), len(sources)):
-                some = pairs[start : start + len(sources)]
-                targets = [[*best.ids, self._tgt.eos_id] for _, best in some]
-                rows += self.score([src for src, _ in some], targets)
-        scores = iter(rows or [[]] * len(pairs))
+        for start in range(0, len(pairs), len(sources)):
+            some = pairs[start : start + len(sources)]
+            targets = [[*best.ids, self._tgt.eos_id] for _, best in some]
+            rows += self.score([src for src, _ in some], targets)
+        remaining = iter(rows)
         return [
-            [replace(best, token_log_probs=next(scores)[: best.num_tokens]) for best in group]
-            for group in found
+            [
+                replace(best, token_log_probs=free_scores(next(remaining), prefix, best.num_tokens))
+                for best in group
+            ]
+            for group, prefix in zip(found, prefixes, strict=True)
         ]
 
     @torch.inference_mode()

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from nmt.config.search import SearchOptions, search_options
 from nmt.data.lines import replace_controls
-from nmt.errors import DataError
+from nmt.errors import ConfigError, DataError
 from nmt.progress import Advance
 from nmt.search.hypothesis import Hypothesis, normalized_score
 from nmt.translate.engine import Engine, check_lengths
 from nmt.translate.memo import Memo
 from nmt.translate.short import ShortLines
+from nmt.translate.source import Source, with_prefixes
 from nmt.translate.split import full_windows, prompt_windows, sentence_starts, split_line
 from nmt.translate.words import Links, link_words, split_words, word_numbers
 
@@ -92,6 +93,8 @@ class _Part(NamedTuple):
     """With EOS."""
     words: list[int]
     """For each token the number of its word in the line; empty without an aligner."""
+    prefix: list[int]
+    """Target ids that its translations begin with."""
 
     @property
     def key(self) -> str:
@@ -160,6 +163,7 @@ class Translator:
     def translate(
         self,
         lines: Iterable[str],
+        prefixes: Iterable[str] | None = None,
         *,
         interactive: bool = False,
         advance: Advance = lambda lines: None,
@@ -172,6 +176,9 @@ class Translator:
 
         Args:
             lines: text without line ends; read lazily.
+            prefixes: the beginning of each translation, which may be empty. They are forced as
+                tokens, to which the first word after them may add. The translation of a line that
+                is split begins with the prefix; that of a blank line is blank.
             interactive: read `lines` in a background thread and translate those that have
                 arrived, instead of waiting for more: somebody may be typing them.
             advance: called with the number of lines done since the last call, before they are
@@ -181,14 +188,17 @@ class Translator:
             One translation per line, in order.
 
         Raises:
-            DataError: a line does not fit into memory even alone.
+            ConfigError: there are prefixes, and the options include `trees`.
+            DataError: a line does not fit into memory even alone; or the prefixes are fewer or
+                more than the lines, too long, or contain unknown characters.
         """
-        windows = self.windows(lines, interactive=interactive, advance=advance)
+        sources = map(Source, lines) if prefixes is None else with_prefixes(lines, prefixes)
+        windows = self.windows(sources, interactive=interactive, advance=advance)
         return itertools.chain.from_iterable(windows)
 
     def windows(
         self,
-        lines: Iterable[str],
+        sources: Iterable[Source],
         *,
         interactive: bool = False,
         known: Iterable[Translation] = (),
@@ -198,7 +208,8 @@ class Translator:
         """Translate like `translate`, a window of lines at a time.
 
         Args:
-            lines, interactive: as in `translate`.
+            sources: lines and their prefixes; read lazily.
+            interactive: as in `translate`.
             known: translations of the first lines, from an earlier process. If they end with a
                 window, the others are translated exactly as in that process: batches, and with
                 them rounding, depend on the preceding lines.
@@ -212,10 +223,13 @@ class Translator:
         memo: Memo[Translation] = Memo(_CHARACTERS_REMEMBERED // self.options.nbest)
         known = iter(known)
         number = 1
-        for window in (prompt_windows if interactive else full_windows)(lines, window_size):
-            texts = [replace_controls(line)[0] for line in window]
-            numbered = list(enumerate(texts, number))
-            found = list(itertools.islice(known, len(texts)))
+        for window in (prompt_windows if interactive else full_windows)(sources, window_size):
+            lines = [
+                Source(*(replace_controls(text)[0] for text in (source.text, source.prefix)))
+                for source in window
+            ]
+            numbered = list(enumerate(lines, number))
+            found = list(itertools.islice(known, len(lines)))
             if self.options.samples:  # every line draws its own
                 advance(len(found))
                 translations = found + self._translate_lines(
@@ -226,40 +240,41 @@ class Translator:
             for place, translation in enumerate(translations, number):
                 self.short.add(place, translation.is_short)
             yield translations
-            number += len(texts)
+            number += len(lines)
 
     def _translate_new(
         self,
-        lines: list[tuple[int, str]],
+        lines: list[tuple[int, Source]],
         known: list[Translation],
         memo: Memo[Translation],
         searched: Searched | None,
         advance: Advance,
     ) -> list[Translation]:
         """Translate lines, reusing what is known or repeated."""
-        texts = [text for _, text in lines]
-        found = memo.find(texts) | dict(zip(texts, known, strict=False))
-        new: dict[str, int] = {}
-        for number, text in lines:
-            if text not in found:
-                new.setdefault(text, number)
+        sources = [source for _, source in lines]
+        found = memo.find(sources) | dict(zip(sources, known, strict=False))
+        new: dict[Source, int] = {}
+        for number, source in lines:
+            if source not in found:
+                new.setdefault(source, number)
         advance(len(lines) - len(new))
         translations = self._translate_lines(
-            [(number, text) for text, number in new.items()], searched, advance
+            [(number, source) for source, number in new.items()], searched, advance
         )
         found |= zip(new, translations, strict=True)
-        memo.use({text: found[text] for text in texts})
-        return [found[text] for text in texts]
+        memo.use({source: found[source] for source in sources})
+        return [found[source] for source in sources]
 
     def _translate_lines(
-        self, lines: list[tuple[int, str]], searched: Searched | None, advance: Advance
+        self, lines: list[tuple[int, Source]], searched: Searched | None, advance: Advance
     ) -> list[Translation]:
         """Translate numbered lines in batches of similar length."""
-        encoded = self._src.encode([text for _, text in lines])
+        encoded = self._src.encode([source.text for _, source in lines])
+        prefixes = self._prefixes(lines)
         parts = [
-            _Part(number, part, [*ids, self._src.eos_id], words)
-            for (number, text), ids_of_line in zip(lines, encoded, strict=True)
-            for part, (ids, words) in enumerate(self._divided(text, ids_of_line, number))
+            _Part(number, part, [*ids, self._src.eos_id], words, [] if part else prefix)
+            for (number, source), ids_of_line, prefix in zip(lines, encoded, prefixes, strict=True)
+            for part, (ids, words) in enumerate(self._divided(source.text, ids_of_line, number))
         ]
         found: list[list[ScoredText]] = [[] for _ in parts]
         lengths = [len(part.src_ids) for part in parts]
@@ -336,6 +351,7 @@ class Translator:
             sources,
             [part.key for part in parts],
             self.options,
+            prefixes=[part.prefix for part in parts],
             token_scores=self._token_scores,
         )
         best = [hypotheses[: self.options.nbest] for hypotheses in found]
@@ -363,6 +379,24 @@ class Translator:
             for (part, h, text), of_row in zip(rows, weights, strict=True)
         )
         return [[replace(text, alignment=next(links)) for text in row] for row in texts]
+
+    def _prefixes(self, lines: list[tuple[int, Source]]) -> list[list[int]]:
+        """Return the target ids of the prefixes of numbered lines."""
+        found = self._tgt.encode([source.prefix for _, source in lines])
+        for (number, source), ids in zip(lines, found, strict=True):
+            if ids and self.options.trees:
+                raise ConfigError(f"line {number}: a prefix cannot be combined with decode.trees")
+            if self._tgt.unk_id in ids:
+                raise DataError(
+                    f"line {number}: the prefix {source.prefix!r} contains characters that the "
+                    "model's vocabulary lacks"
+                )
+            if len(ids) >= self.engine.max_positions:
+                raise DataError(
+                    f"line {number}: the prefix has {len(ids)} tokens, but the model has positions "
+                    f"for {self.engine.max_positions}, EOS included"
+                )
+        return found
 
     def _divided(self, line: str, ids: list[int], number: int) -> list[tuple[list[int], list[int]]]:
         """Return the ids and words of each part of a line; none if it is blank."""

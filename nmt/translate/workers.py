@@ -15,6 +15,8 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from typing import Any
 
 import torch
 
@@ -68,6 +70,7 @@ class Workers:
         keys: Sequence[str],
         options: SearchOptions,
         *,
+        prefixes: Sequence[list[int]] = (),
         token_scores: bool = True,
     ) -> list[list[Hypothesis]]:
         """Search a batch in the next free process. Several threads may call this at once.
@@ -76,7 +79,10 @@ class Workers:
             DataError: if a process was killed.
         """
         try:
-            return self._pool.submit(_search, sources, keys, options, token_scores).result()
+            call = partial(
+                _search, sources, keys, options, prefixes=prefixes, token_scores=token_scores
+            )
+            return self._pool.submit(call).result()
         except BrokenProcessPool as error:
             raise DataError(
                 f"one of {self.num_parallel} translation processes was killed, probably because "
@@ -105,6 +111,6 @@ def _start(engine: Engine) -> None:
 
 
 def _search(
-    sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions, token_scores: bool
+    sources: Sequence[list[int]], keys: Sequence[str], options: SearchOptions, **more: Any
 ) -> list[list[Hypothesis]]:
-    return _engine.search(sources, keys, options, token_scores=token_scores)
+    return _engine.search(sources, keys, options, **more)

@@ -526,3 +526,58 @@ def test_a_terminal_shows_a_progress_bar(
     assert re.search(rf"\d+/{total}\b", shown)
     assert "left" in shown
     assert b"left" not in (tmp_path / "stdout").read_bytes()
+
+
+@pytest.mark.parametrize("engine", ["auto", "nmt"])
+def test_prefixes(trained_run: Path, tmp_path: Path, engine: str) -> None:
+    prefixes = ["CAT", "DOG", "", "", "MAT ON"]
+    (tmp_path / "prefixes").write_text("".join(f"{prefix}\n" for prefix in prefixes))
+    options = ("--prefix-file", str(tmp_path / "prefixes"), "--engine", engine)
+    rows = lines_of(translate(trained_run, *options))
+    free = lines_of(translate(trained_run, "--engine", engine))
+    assert [row.split(" ")[0].strip(".") for row in rows][::4] == ["CAT", "MAT"]
+    assert rows[4].startswith("MAT ON")
+    assert rows[1:4] == free[1:4]  # blank lines stay blank
+    texts = TEXT.split("\n")[:-1]
+    objects = [
+        {"src": text, "prefix": prefix} for text, prefix in zip(texts, prefixes, strict=True)
+    ]
+    del objects[2]["prefix"]
+    text = "".join(json.dumps(each) + "\n" for each in objects)
+    found = lines_of(translate(trained_run, "--format", "jsonl", "--engine", engine, text=text))
+    assert [json.loads(line)["translation"] for line in found] == rows
+    found = lines_of(translate(trained_run, "--format", "jsonl", "--key", "prefix", text=text[:40]))
+    assert len(found) == 1  # it is the source text here
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "code", "message"),
+    [
+        ("A\nB\n", 3, "the prefixes end after line 2, but the input continues"),
+        ("A\n" * 6, 3, "the input ends after line 5, but the prefixes continue"),
+        ("A\n\n\n\nA☃\n", 3, "line 5: the prefix 'A☃' contains characters that"),
+    ],
+)
+def test_prefixes_that_cannot_be_used(
+    trained_run: Path, tmp_path: Path, prefixes: str, code: int, message: str
+) -> None:
+    (tmp_path / "prefixes").write_text(prefixes, "utf-8")
+    result = translate(trained_run, "--prefix-file", str(tmp_path / "prefixes"))
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert message in result.stderr
+
+
+def test_options_that_prefixes_exclude(trained_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "prefixes").write_text("A\n" * 5, "utf-8")
+    option = ("--prefix-file", str(tmp_path / "prefixes"))
+    result = translate(trained_run, *option, "--format", "jsonl")
+    assert result.exit_code == 2
+    assert "--prefix-file is for text" in result.stderr
+    result = run_nmt("translate", trained_run, "--prefix-file", "-")
+    assert result.exit_code == 2
+    assert "cannot both be the standard input" in result.stderr
+    result = translate(trained_run, *option, "--output", str(tmp_path / "prefixes"))
+    assert result.exit_code == 2
+    result = translate(trained_run, "--format", "jsonl", text='{"src": "a", "prefix": 3}\n')
+    assert result.exit_code == 3
+    assert "line 1: 'prefix' is the beginning of the translation" in result.stderr

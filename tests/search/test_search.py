@@ -21,6 +21,7 @@ from nmt.search.constraints import (
     RepetitionPenalty,
 )
 from nmt.search.hypothesis import Hypothesis
+from nmt.search.prefix import Prefixes
 from nmt.search.sample import Sampling, sample_search
 
 BOS, EOS, A, B = 0, 1, 2, 3
@@ -288,6 +289,65 @@ def test_ties_are_ordered_by_token() -> None:
 
 def test_an_empty_batch() -> None:
     assert beam_search(None, [], bos_id=0, eos_id=1, beam_size=4, length_penalty=0.6) == []  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- prefixes
+
+
+def test_a_prefix_is_forced_and_costs_nothing() -> None:
+    for beam_size in (1, 2):
+        [[best, *_]] = search(
+            [GARDEN_PATH], [5], beam_size=beam_size, prefixes=Prefixes([[B]], EOS)
+        )
+        assert best.ids == [B]
+        assert best.token_log_probs == pytest.approx([0.0, math.log(0.9)])
+    [[best]] = search([GARDEN_PATH], [5], prefixes=Prefixes([[EOS + 2, A]], EOS))
+    assert best.ids == [B, A]  # b eos is more probable
+    assert best.log_prob == pytest.approx(math.log(0.4))
+
+
+def test_eos_directly_after_a_prefix_must_be_the_best_candidate() -> None:
+    prefixes = Prefixes([[A]], EOS)
+    best_ends = markov(a={EOS: 0.5, B: 0.4, A: 0.1}, b={EOS: 1.0})
+    [hypotheses] = search([best_ends], [5], beam_size=2, prefixes=prefixes)
+    assert [h.ids for h in hypotheses] == [[A], [A, B]]
+    # b .5, eos .4, a .1: eos does not count, and a does not take its place.
+    second_ends = markov(a={B: 0.5, EOS: 0.4, A: 0.1}, b={EOS: 0.9, A: 0.1})
+    [hypotheses] = search([second_ends], [4], beam_size=2, prefixes=prefixes)
+    assert [h.ids for h in hypotheses] == [[A, B], [A, B, A, B]]
+
+
+@pytest.mark.parametrize("beam_size", [1, 2, 4])
+def test_prefixes_of_a_batch_are_independent(beam_size: int) -> None:
+    tables = random_tables(30, 9)
+    forced = [[2 + (number + place) % 7 for place in range(number % 5)] for number in range(30)]
+    limits = [5 + number % 9 for number in range(30)]
+    options = {"beam_size": beam_size, "length_penalty": 0.6}
+    together = search(tables, limits, prefixes=Prefixes(forced, EOS), **options)
+    for table, limit, prefix, found in zip(tables, limits, forced, together, strict=True):
+        chosen = {"prefixes": Prefixes([prefix], EOS)} if prefix else {}
+        assert search([table], [limit], **options, **chosen) == [found]
+        assert all(h.ids[: len(prefix)] == prefix for h in found)
+        assert all(h.token_log_probs[: len(prefix)] == [0.0] * len(prefix) for h in found)
+
+
+def test_samples_begin_with_prefixes() -> None:
+    tables = random_tables(12, 9)
+    forced = [[2 + number % 7] * (number % 3) for number in range(12)]
+    stepper = ConstrainedStepper(TableStepper(tables), [Forbidden([BOS])])
+    samples = sample_search(
+        stepper,
+        [9] * 12,
+        [str(number) for number in range(12)],
+        Sampling(),
+        bos_id=BOS,
+        eos_id=EOS,
+        length_penalty=0.0,
+        prefixes=Prefixes(forced, EOS),
+    )
+    for prefix, [sample] in zip(forced, samples, strict=True):
+        assert sample.ids[: len(prefix)] == prefix
+        assert sample.token_log_probs[: len(prefix)] == [0.0] * len(prefix)
 
 
 # ---------------------------------------------------------------- changed probabilities

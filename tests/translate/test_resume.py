@@ -22,7 +22,7 @@ from nmt.config.search import SearchOptions
 from nmt.errors import ConfigError, DataError, FileError, Interrupted, NmtError
 from nmt.runs.model import TrainedModel, load_model
 from nmt.translate import resume as resume_module
-from nmt.translate.formats import JsonLayout, Layout, TextLayout
+from nmt.translate.formats import JsonLayout, Layout, TextLayout, prefixed_lines
 from nmt.translate.resume import is_finished, translate_file
 from nmt.translate.torch_engine import Networks
 from nmt.translate.translator import Translator
@@ -147,6 +147,20 @@ def test_resumed_output_equals_uninterrupted_output(
     assert job.journal()["lines"] > done
     assert job.run(lines, layout, nbest=nbest) == whole
     assert job.files() == ["out"]
+
+
+def test_prefixes_belong_to_the_input(job: Job, text: list[str]) -> None:
+    layout = TextLayout(prefixes=True)
+    prefixes = [["", "CAT", "DOG RAN"][number % 3] for number in range(len(text))]
+    lines = list(prefixed_lines(text, prefixes))
+    expected = job.run(lines, layout, resume=False)
+    for row, line, prefix in zip(expected.decode().split("\n"), text, prefixes, strict=False):
+        assert row.startswith(prefix) or not line.strip()
+    done = job.interrupt(lines, layout)
+    assert 0 < done < len(lines)
+    with pytest.raises(DataError, match="the input has changed"):
+        job.run(list(prefixed_lines(text, ["HOME", *prefixes[1:]])), layout)
+    assert job.run(lines, layout) == expected
 
 
 def test_resumed_samples_equal_uninterrupted_samples(job: Job, text: list[str]) -> None:

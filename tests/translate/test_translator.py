@@ -22,6 +22,7 @@ from nmt.runs.model import TrainedModel
 from nmt.search.beam import beam_search
 from nmt.search.hypothesis import normalized_score
 from nmt.search.stepper import Stepper
+from nmt.translate.source import Source
 from nmt.translate.split import sentence_starts, split_line
 from nmt.translate.torch_engine import Networks
 from nmt.translate.translator import ScoredText, Translation, Translator, length_batches
@@ -226,16 +227,21 @@ def test_known_windows_are_not_searched(
 ) -> None:
     monkeypatch.setattr("nmt.translate.translator._BATCHES_AHEAD", 1)
     options = SearchOptions(batch_tokens=30)
-    windows = list(Translator(Networks([model]), options).windows(lines))
+    windows = list(Translator(Networks([model]), options).windows(map(Source, lines)))
     assert len(windows) > 3
     assert len(windows[0]) > 2
     searched = count_searched(monkeypatch)
     known = [*windows[0], *windows[1]]
     # Scores are equal bit for bit, because the remaining lines are searched in the same batches.
-    assert list(Translator(Networks([model]), options).windows(lines, known=known)) == windows
+    assert (
+        list(Translator(Networks([model]), options).windows(map(Source, lines), known=known))
+        == windows
+    )
     assert sum(searched) == len(lines) - len(known)
     # The known lines may end inside a window.
-    resumed = list(Translator(Networks([model]), options).windows(lines, known=known[:-1]))
+    resumed = list(
+        Translator(Networks([model]), options).windows(map(Source, lines), known=known[:-1])
+    )
     assert [len(window) for window in resumed] == [len(window) for window in windows]
     flat = itertools.chain.from_iterable
     assert_same(list(flat(resumed)), list(flat(windows)))
@@ -497,7 +503,7 @@ def test_progress_counts_every_line_once(model: TrainedModel, lines: list[str]) 
         known = list(Translator(Networks([model]), options).translate(mixed))[:20]
         done.clear()
         windows = Translator(Networks([model]), options).windows(
-            mixed, known=known, advance=done.append
+            map(Source, mixed), known=known, advance=done.append
         )
         list(windows)
         assert sum(done) == len(mixed)
@@ -631,3 +637,41 @@ def test_length_batches_respect_the_budget() -> None:
     assert all(max(lengths[i] for i in b) * len(b) <= 24 for b in batches[1:])
     assert len(batches) == 5
     assert list(length_batches([], 24)) == []
+
+
+def test_the_same_line_with_another_prefix_is_another_line(model: TrainedModel) -> None:
+    translator = Translator(Networks([model]))
+    lines, prefixes = ["the cat."] * 5, ["", "dog", "", "mat", "dog"]
+    first, dog, again, mat, dog_again = translator.translate(lines, prefixes)
+    assert (first, dog) == (again, dog_again)
+    assert len({first.text, dog.text, mat.text}) == 3
+    assert (dog.text[:3], mat.text[:3]) == ("dog", "mat")
+
+
+def test_a_prefix_begins_the_first_part_of_a_line(model: TrainedModel) -> None:
+    translator = Translator(Networks([model]), SearchOptions(split_sentences=True))
+    line = "the cat sat on a mat. the dog ran home."
+    [free], [found] = translator.translate([line]), translator.translate([line], ["dog"])
+    second = next(translator.translate(["the dog ran home."])).text
+    assert found.text.startswith("dog")
+    assert free.text.endswith(second)
+    assert found.text.endswith(second)
+
+
+def test_a_prefix_may_be_longer_than_the_usual_limit(model: TrainedModel) -> None:
+    options = SearchOptions(max_extra_len=0, min_length=9)
+    [found] = Translator(Networks([model]), options).translate(["a"], ["the cat sat on a mat."])
+    assert found.text.startswith("the cat sat on a mat.")
+    assert found.hypotheses[0].num_tokens >= 9
+
+
+def test_prefixes_that_are_refused(model: TrainedModel) -> None:
+    translator = Translator(Networks([model]))
+    translator.engine.max_positions = 12  # type: ignore[misc]
+    with pytest.raises(DataError, match=r"line 2: the prefix has \d+ tokens, but .* for 12, EOS"):
+        list(translator.translate(["a", "a"], ["", "the cat " * 6]))
+    trees = Translator(Networks([model]), SearchOptions(trees=True))
+    with pytest.raises(
+        ConfigError, match=r"line 1: a prefix cannot be combined with decode\.trees"
+    ):
+        list(trees.translate(["a"], ["the"]))
