@@ -70,7 +70,7 @@ def load(
         engine: `nmt`, `ctranslate2`, or `auto`: on a CPU CTranslate2, which is faster, for all that
             it can do, and nmt's own for the rest. A run is converted for CTranslate2 once, in
             seconds, into the cache.
-        compute: `float32`, `bfloat16`, `int8` (CTranslate2 only), or `auto`: what an exported model
+        compute: `float32`, `bfloat16`, `int8` (on a CPU), or `auto`: what an exported model
             was exported for; int8 for a run whose validation showed that it costs at most 0.1 BLEU;
             otherwise float32.
         device: `cpu`, `cuda`, `cuda:1`, or `auto`: a GPU if there is one.
@@ -211,8 +211,6 @@ def load_runs(
                 f"{path}: a model exported to CTranslate2, which can translate and score only; "
                 "name the run that it was exported from"
             )
-    if compute == "int8":
-        raise ConfigError("`compute` int8 needs CTranslate2: nmt's own engine has no int8")
     import torch
 
     from nmt.runs.model import load_model
@@ -221,7 +219,15 @@ def load_runs(
         torch.set_num_threads(useful_threads(threads))
     chosen = _torch_device(device)
     dtype = torch.bfloat16 if compute == "bfloat16" else torch.float32
-    return [load_model(path, chosen, dtype) for path in paths]
+    models = [load_model(path, chosen, dtype) for path in paths]
+    if compute == "int8":
+        from nmt.model.int8 import quantise
+
+        if chosen.type != "cpu":
+            raise ConfigError("`compute` int8 is for CPUs: choose bfloat16 on a GPU")
+        for model in models:
+            quantise(model.transformer("`compute` int8"))
+    return models
 
 
 @dataclass
@@ -515,8 +521,7 @@ def distill(
 ) -> Path:
     """Train a student on the translations of a teacher, or continue where this was stopped.
 
-    The teacher translates the sources of `data.train`; the student then learns from its
-    translations and from the original pairs (Kim and Rush 2016).
+    The student learns from the original pairs and the teacher's translations of their sources.
 
     Args:
         teacher: its run directory, an exported model, or a YAML configuration, from which it is
@@ -526,10 +531,9 @@ def distill(
             `.distilled.jsonl` added to its name.
         candidates: how many translations of each source to choose from, by sentence BLEU with the
             reference; 1 takes the most probable.
-        beam_size: of the teacher's search; by default as in its `decode`, or `candidates` if that
-            is more.
+        beam_size: of the teacher; by default as in its `decode`, or `candidates` if that is more.
         only_distilled: train on the translations alone.
-        console: shows progress; by default on standard error.
+        console: as in `train`.
         computing: `engine`, `compute`, `device` and `threads` of the teacher, as in `load`.
 
     Returns:
@@ -555,8 +559,7 @@ def distill(
     def load_teacher() -> Translator:
         model = load(teacher, log=shown.print_line, **computing)
         width = beam_size or max(model.config.decode.beam_size, candidates)
-        search = {"nbest": candidates, "beam_size": width}
-        return model.translator(search, warn=shown.print_line)
+        return model.translator({"nbest": candidates, "beam_size": width}, warn=shown.print_line)
 
     student = student_config(resolved, output, only_distilled=only_distilled)
     if is_begun(run):

@@ -107,7 +107,7 @@ class MultiHeadAttention(nn.Module):
             mask,
             self.dropout_p if self.training else 0.0,
         )
-        return F.linear(heads_BHLK.transpose(1, 2).flatten(2), self.out_weight)
+        return self.project_out(heads_BHLK.transpose(1, 2).flatten(2))
 
     def weights(
         self, x_BLD: Tensor, mask: Tensor | None, *, memory: KeyValues | None = None
@@ -130,14 +130,32 @@ class MultiHeadAttention(nn.Module):
 
     def keys_values(self, memory_BMD: Tensor) -> KeyValues:
         """Return the keys and values of a memory, for `forward` to attend to."""
-        kv_BMX = F.linear(memory_BMD, self.qkv_weight[self.widths[0] :])
+        kv_BMX = self.project_memory(memory_BMD)
         return KeyValues(*map(self._split_heads, torch.split(kv_BMX, self.widths[1:], dim=-1)))
+
+    # The four products, which `nmt.model.int8` replaces.
+
+    def project_queries(self, x_BLD: Tensor) -> Tensor:
+        """Return the queries of all heads, [B, L, h * d_k]."""
+        return F.linear(x_BLD, self.qkv_weight[: self.widths[0]])
+
+    def project_memory(self, x_BMD: Tensor) -> Tensor:
+        """Return the keys and values of all heads, [B, M, h * (d_k + d_v)]."""
+        return F.linear(x_BMD, self.qkv_weight[self.widths[0] :])
+
+    def project_all(self, x_BLD: Tensor) -> Tensor:
+        """Return queries, keys and values of all heads, [B, L, h * (2 * d_k + d_v)]."""
+        return F.linear(x_BLD, self.qkv_weight)
+
+    def project_out(self, heads_BLX: Tensor) -> Tensor:
+        """Combine the heads, [B, L, h * d_v] to [B, L, d_model]."""
+        return F.linear(heads_BLX, self.out_weight)
 
     def _project(self, x_BLD: Tensor, memory: KeyValues | None) -> tuple[Tensor, KeyValues]:
         """Return the queries of a sequence, and the keys and values they attend to."""
         if memory is not None:
-            return self._split_heads(F.linear(x_BLD, self.qkv_weight[: self.widths[0]])), memory
-        qkv_BLX = F.linear(x_BLD, self.qkv_weight)
+            return self._split_heads(self.project_queries(x_BLD)), memory
+        qkv_BLX = self.project_all(x_BLD)
         q_BHLK, k_BHLK, v_BHLK = map(self._split_heads, torch.split(qkv_BLX, self.widths, dim=-1))
         return q_BHLK, KeyValues(k_BHLK, v_BHLK)
 

@@ -32,11 +32,13 @@ class Network(nn.Module, ABC, Generic[StateT]):
         src_pad_id: padding id of the source vocabulary.
         max_length: largest number of tokens it has positions for; None means no limit.
         projection: maps decoder outputs to logits over the target vocabulary; no bias.
+        arithmetic: the type of its products, if it is not that of its weights.
     """
 
     src_pad_id: int
     max_length: int | None
     projection: nn.Linear
+    arithmetic: str | None = None
 
     def forward(self, src_BS: Tensor, tgt_in_BT: Tensor) -> Tensor:
         """Compute the logits of each next target token from the source and the tokens before it.

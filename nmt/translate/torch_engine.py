@@ -84,7 +84,8 @@ class Networks:
         self.models = models
         self._src, self._tgt = first.tokenizers
         weights = next(first.network.parameters())
-        self._device, self.dtype = weights.device, str(weights.dtype)
+        self._device = weights.device
+        self.dtype = first.network.arithmetic or str(weights.dtype)
         self.max_positions = min(model.network.max_length or sys.maxsize for model in models)
 
     def __str__(self) -> str:

@@ -119,7 +119,6 @@ def test_errors(trained_run: Path, exported: Path, tmp_path: Path) -> None:
             2,
             "--ensemble needs runs",
         ),
-        (["translate", trained_run, file, "--engine=nmt", "--compute=int8"], 2, "no int8"),
         (["export", trained_run, "--to=ctranslate2", "-o", exported], 4, "already exists"),
         (["export", trained_run, "--to=ctranslate2", "--quantization=int3", "-o", "x"], 2, "int3"),
         (["export", tmp_path, "--to=ctranslate2", "-o", tmp_path / "x"], 4, "not a model"),
