@@ -33,7 +33,7 @@ from nmt.runs.int8 import read_int8_scores
 from nmt.runs.manifest import verify_tokenizer
 from nmt.runs.parts import find_weights
 from nmt.translate.ct2_engine import CTranslate2Engine, require_ctranslate2
-from nmt.translate.engine import Engine
+from nmt.translate.engine import Engine, WordAligner
 from nmt.translate.score import PairScore, score_pairs
 from nmt.translate.translator import Translation, Translator
 from nmt.translate.words import Links
@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # these need torch, which takes a second to import
     from nmt.console import Console
     from nmt.evaluation.metrics import Score
     from nmt.runs.model import TrainedModel
+    from nmt.translate.align import Aligner
     from nmt.translate.attend import PairAttention
 
 Log = Callable[[str], object]
@@ -361,16 +362,17 @@ class Model:
             warn_short: called for each translation that is suspiciously short.
         """
         chosen = search_options(self.config.decode, options)
-        engine, aligner = self.engine, None
-        lacking = "`alignments`" if alignments else engine.cannot(chosen)
+        engine = self.engine
+        aligner: WordAligner | None = None
+        lacking = engine.cannot(chosen)
+        if alignments and isinstance(engine, CTranslate2Engine) and not engine.aligns:
+            lacking = "`alignments` for exported models"
         if lacking and not self._own:
             raise ConfigError(f"CTranslate2 lacks {lacking}: name a run, for nmt's own engine")
         if lacking and self._own:
             engine = self._own.engine
-        if alignments and self._own:
-            from nmt.translate.align import Aligner
-
-            aligner = Aligner(self._own.models)
+        if alignments:
+            aligner = engine if isinstance(engine, CTranslate2Engine) else self._own_aligner()
         return Translator(
             engine,
             chosen,
@@ -445,11 +447,14 @@ class Model:
         """
         if len(src) != len(tgt):
             raise ConfigError(f"`src` has {len(src)} lines, but `tgt` has {len(tgt)}")
+        return list(self._own_aligner().align(list(zip(src, tgt, strict=True))))
+
+    def _own_aligner(self) -> Aligner:
         if not self._own:
             raise ConfigError("alignment needs a run: it comes from nmt's own engine")
         from nmt.translate.align import Aligner
 
-        return list(Aligner(self._own.models).align(list(zip(src, tgt, strict=True))))
+        return Aligner(self._own.models)
 
     def attend(self, src: str, tgt: str | None = None) -> PairAttention:
         """Return the attention weights of every layer and head for a sentence pair.

@@ -49,7 +49,7 @@ def test_a_stream_is_read_lazily(model: nmt.Model) -> None:
 
 
 def test_forced_scores_equal_search_scores(model: nmt.Model) -> None:
-    best = model.translate("the cat sat.", alignments=True)
+    best = model.translate("the cat sat.", alignments=True, token_scores=True)
     score = model.score("the cat sat.", best.text)
     assert score.log_prob == pytest.approx(sum(best.token_log_probs), abs=1e-3)
     assert model.score(["the cat sat."], [best.text]) == [score]

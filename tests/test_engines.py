@@ -25,7 +25,8 @@ TEXT = ["the cat sat.", "", "a dog ran home on a mat.", "café über naïve."]
 _TRANSLATE = """
 import sys
 from nmt.cli import make_app
-make_app(["translate"])(["translate", sys.argv[1], "--threads", "1"], standalone_mode=False)
+arguments = ["translate", *sys.argv[1:], "--threads", "1"]
+make_app(["translate"])(arguments, standalone_mode=False)
 print("torch" in sys.modules, file=sys.stderr)
 """
 
@@ -86,10 +87,13 @@ def test_two_may_convert_at_the_same_time(trained_run: Path, cache: Path) -> Non
     assert len(list(cache.iterdir())) == 1
 
 
-def test_translation_needs_no_torch(trained_run: Path, cache: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--alignments", "--scores"), ("--min-length", "3")])
+def test_translation_needs_no_torch(
+    trained_run: Path, cache: Path, options: tuple[str, ...]
+) -> None:
     nmt.load(trained_run)  # converts it, which does
     done = subprocess.run(
-        [sys.executable, "-c", _TRANSLATE, str(trained_run)],
+        [sys.executable, "-c", _TRANSLATE, str(trained_run), *options],
         input="the cat sat.\n",
         capture_output=True,
         text=True,
@@ -100,7 +104,8 @@ def test_translation_needs_no_torch(trained_run: Path, cache: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"temperature": 1.0, "seed": 3}, {"alignments": True}, {"top_k": 2}]
+    "options",
+    [{"temperature": 1.0, "seed": 3}, {"temperature": 1.0, "alignments": True}, {"top_k": 2}],
 )
 def test_what_ctranslate2_lacks_runs_in_nmts_own(
     trained_run: Path, options: dict[str, object]
@@ -201,6 +206,46 @@ def test_prefixes_do_the_same_in_both_engines(
             assert hypothesis.token_log_probs[: len(ids)] == [0.0] * len(ids)
     assert [t.text for t in fast.translate(lines, prefixes, **options)] == [t.text for t in ours]
     assert sum(len(translation.hypotheses) for translation in ours) > len(ours) * 0.9
+
+
+@pytest.mark.filterwarnings("ignore:line .* translated in")
+def test_alignments_are_the_same_in_both_engines(trained_run: Path) -> None:
+    fast, own = nmt.load(trained_run, threads=1), nmt.load(trained_run, engine="nmt", threads=1)
+    lines = [*TEXT, *(trained_run.parent / "test.src").read_text("utf-8").split("\n")[:-1]]
+    lines.append("the cat sat. " * 30)  # is split
+    options = {"alignments": True, "nbest": 3}
+    for prefixes in (None, ["CAT ON", ""] * (len(lines) // 2) + ["DOG"] * (len(lines) % 2)):
+        ours, theirs = (model.translate(lines, prefixes, **options) for model in (own, fast))
+        assert_same_links(ours, theirs)
+    assert all(t.alignment for t in ours if t.text)
+    assert sum(len(translation.alignment) for translation in ours) > 60
+    only = nmt.load(trained_run, engine="ctranslate2", threads=1)
+    [line] = own.translate(lines[:1], alignments=True)
+    assert only.translate(lines[0], alignments=True).alignment == line.alignment
+
+
+def assert_same_links(ours: list[Translation], theirs: list[Translation]) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        links = {h.text: h.alignment for h in other.hypotheses}
+        for hypothesis in one.hypotheses:
+            assert links[hypothesis.text] == hypothesis.alignment
+
+
+def test_weights_are_those_of_nmts_own_engine(trained_run: Path) -> None:
+    """Of targets of any length in one batch, and with source padding."""
+    from nmt.runs.model import load_model
+    from nmt.translate.align import Aligner
+
+    own = load_model(trained_run)
+    fast = nmt.load(trained_run, threads=1).engine
+    src, tgt = own.tokenizers
+    lines = ["the cat sat on a mat.", "home", "café über naïve.", "dog ran", "the the the a on"]
+    texts = ["HOME", "THE CAT SAT ON A MAT. " * 4, "", "CAFÉ", "DOG RAN HOME."]
+    sources = [[*ids, src.eos_id] for ids in src.encode(lines)]
+    targets = tgt.encode(texts)
+    ours = Aligner([own]).weights(sources, targets)
+    for mine, its in zip(ours, fast.weights(sources, targets), strict=True):
+        assert its == pytest.approx(mine[:, :-1], abs=1e-5)
 
 
 def prefixed(model: nmt.Model) -> tuple[list[str], list[str]]:

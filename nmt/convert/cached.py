@@ -16,6 +16,9 @@ from nmt.data import cache
 from nmt.runs.manifest import read_manifest
 from nmt.version import __version__
 
+# To be raised when `make_spec` changes what it writes.
+_FORMAT = 2
+
 
 def converted(
     run: Path,
@@ -58,4 +61,5 @@ def _key(run: Path, config: Config, weights: Path) -> str:
         tokenizer=read_manifest(run / "tokenizer")["files"],
         config=config.model_dump(mode="json"),
         nmt=__version__,
+        format=_FORMAT,
     )

@@ -94,6 +94,10 @@ def make_spec(model: TrainedModel) -> Any:
         pre_norm=config.norm == "pre",
         activation=activations[config.activation],
         ffn_glu=config.activation == "swiglu",
+        # The attention that it returns is that of nmt.translate.align: the last layer's, averaged
+        # over all heads.
+        alignment_layer=-1,
+        alignment_heads=0,
     )
     _set_sides(spec, network, num_positions(model.config))
     for side, layers in (

@@ -47,12 +47,12 @@ def beam_search(
     Each step considers the 2 * beam_size best continuations of a sentence. Those among the
     beam_size best that end with EOS are finished hypotheses; the beam_size best of the others stay
     alive. The search for a sentence stops once beam_size hypotheses have finished, or at its
-    maximum length, where unfinished hypotheses are accepted; the sentence then leaves the batch.
-    Finished hypotheses are ranked by log_prob / ((5 + length) / 6) ** length_penalty, where the
-    length includes EOS (Wu et al. 2016, eq. 14, without the coverage penalty).
+    maximum length, where unfinished hypotheses are accepted. Finished hypotheses are ranked by
+    log_prob / ((5 + length) / 6) ** length_penalty, where the length includes EOS (Wu et al. 2016,
+    eq. 14, without the coverage penalty).
 
-    Ties are broken by hypothesis, then by token id. Sentences are independent: a batch gives the
-    same results as its sentences alone, provided the stepper does.
+    Ties are broken by hypothesis, then by token id. A batch gives the same results as its sentences
+    alone, provided the stepper does.
 
     Args:
         stepper: the model, with one hypothesis per sentence.
@@ -66,8 +66,7 @@ def beam_search(
         device: device of the tensors passed to and from the stepper.
 
     Returns:
-        The finished hypotheses of each sentence, best first: beam_size of them, or fewer if the
-        vocabulary is too small for that many.
+        The finished hypotheses of each sentence, best first; at most beam_size.
     """
     max_lengths_B = torch.tensor(max_lengths, dtype=torch.int64, device=device)
     finished: list[list[Hypothesis]] = [[] for _ in max_lengths]
@@ -79,14 +78,11 @@ def beam_search(
         length += 1
         following = most_probable(stepper.step(beams.next_tokens(bos_id)), 2 * beam_size)
         best = _candidates(beams.scores_BW, *following, 2 * beam_size)
-        if prefixes:
-            best = prefixes.force(best, beams.sentence_B, length, beam_size)
+        best = prefixes.force(best, beams.sentence_B, length, beam_size) if prefixes else best
         ends_BK = best.tokens_BK == eos_id
         at_limit_B = max_lengths_B[beams.sentence_B] <= length
-        # Continuations with a score of -inf belong to sentences that have ended, or fill up a beam
-        # larger than the vocabulary.
-        done_BW = (ends_BK | at_limit_B[:, None]) & best.scores_BK.isfinite()
-        done_BW = done_BW[:, :beam_size]
+        # A score of -inf only fills up the beam, or belongs to a sentence that has ended.
+        done_BW = ((ends_BK | at_limit_B[:, None]) & best.scores_BK.isfinite())[:, :beam_size]
         if done_BW.any():
             collect_finished(finished, beams, best, done_BW, eos_id, length_penalty)
             num_finished_B[beams.sentence_B] += done_BW.sum(dim=1)

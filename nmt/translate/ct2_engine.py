@@ -20,6 +20,7 @@ from nmt.runs.manifest import problems
 from nmt.runs.parts import read_lengths
 from nmt.search.hypothesis import Hypothesis, normalized_score
 from nmt.translate.engine import free_scores, never_output, not_finite, output_limits
+from nmt.translate.words import Weights
 
 # Larger batches are divided, so that every thread has work. On two cores, 16 to 64 sentences were
 # about as fast in float32, and 16 or 32 in int8.
@@ -88,6 +89,8 @@ class CTranslate2Engine:
         models: the one model.
         dtype: what CTranslate2 computes in.
         max_positions: tokens that the model has positions for.
+        aligns: whether `weights` averages the attention over the heads: earlier versions exported
+            models that do not, but a conversion of the run is by this version.
 
     Raises:
         ConfigError: CTranslate2 is not installed, or cannot compute there.
@@ -122,6 +125,7 @@ class CTranslate2Engine:
             lengths=read_lengths(run or directory),
         )
         self.models = [model]
+        self.aligns = run is not None
         self.max_positions = num_positions(model.config)
         kind, _, index = device.partition(":")
         # Threads of one search busy-wait for each other, which costs more than it gains when
@@ -222,6 +226,33 @@ class CTranslate2Engine:
         if not all(math.isfinite(sum(row)) for row in scores):
             raise not_finite(self.models[0])
         return scores
+
+    def weights(self, sources: Sequence[list[int]], targets: Sequence[list[int]]) -> list[Weights]:
+        """Return the attention of given target tokens to source tokens; see `WordAligner`.
+
+        Args:
+            sources: source ids, each with its EOS; the weights do not include it.
+            targets: target ids, each without its EOS.
+        """
+        import numpy as np  # here, because translation without links does not need it
+
+        # The attention that a beam search returns is wrong for all but the longest source of a
+        # batch. Greedy search with the targets as prefixes returns what nmt's own engine computes.
+        results = self._translator.translate_batch(
+            [self._src.pieces(ids[:-1]) for ids in sources],
+            [self._tgt.pieces(ids) for ids in targets],
+            max_batch_size=_MAX_BATCH_SENTENCES,
+            beam_size=1,
+            return_attention=True,
+            return_end_token=True,
+            max_input_length=0,
+            max_decoding_length=max(1, *map(len, targets)),
+            min_decoding_length=0,
+        )
+        return [
+            np.array(result.attention[0][: len(ids)], np.float32).reshape(len(ids), len(src) - 1)
+            for result, src, ids in zip(results, sources, targets, strict=True)
+        ]
 
     def _log_probs(
         self, sources: Sequence[list[str]], targets: Sequence[list[str]]

@@ -12,6 +12,7 @@ from nmt.data.lengths import LengthModel
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.errors import ConfigError, FileError
 from nmt.search.hypothesis import Hypothesis
+from nmt.translate.words import Weights
 
 
 class Model(Protocol):
@@ -32,6 +33,21 @@ class Model(Protocol):
     @property
     def lengths(self) -> LengthModel | None:
         """Expected lengths of its translations, if known."""
+
+
+class WordAligner(Protocol):
+    """Finds out which source tokens the tokens of given translations attend to."""
+
+    def weights(self, sources: Sequence[list[int]], targets: Sequence[list[int]]) -> list[Weights]:
+        """Return the attention of target tokens to source tokens.
+
+        Args:
+            sources: source ids, each with its EOS.
+            targets: target ids, each without its EOS.
+
+        Returns:
+            The weights of each pair. Row t belongs to the position that predicts token t.
+        """
 
 
 class Engine(Protocol):

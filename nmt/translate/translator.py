@@ -10,22 +10,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from nmt.config.search import SearchOptions, search_options
 from nmt.data.lines import replace_controls
 from nmt.errors import ConfigError, DataError
 from nmt.progress import Advance
 from nmt.search.hypothesis import Hypothesis, normalized_score
-from nmt.translate.engine import Engine, check_lengths
+from nmt.translate.engine import Engine, WordAligner, check_lengths
 from nmt.translate.memo import Memo
 from nmt.translate.short import ShortLines
 from nmt.translate.source import Source, with_prefixes
 from nmt.translate.split import full_windows, prompt_windows, sentence_starts, split_line
 from nmt.translate.words import Links, link_words, split_words, word_numbers
-
-if TYPE_CHECKING:
-    from nmt.translate.align import Aligner  # needs torch, which not every engine does
 
 _BATCHES_AHEAD = 16
 _CHARACTERS_PER_TOKEN = 4
@@ -142,7 +139,7 @@ class Translator:
         options: SearchOptions | None = None,
         warn: Callable[[str], object] = warnings.warn,
         poll: Callable[[], None] = lambda: None,
-        aligner: Aligner | None = None,
+        aligner: WordAligner | None = None,
         say_short: Callable[[str], object] | None = None,
         token_scores: bool = False,
     ) -> None:
@@ -360,7 +357,7 @@ class Translator:
 
     def _aligned(
         self,
-        aligner: Aligner,
+        aligner: WordAligner,
         parts: list[_Part],
         best: list[list[Hypothesis]],
         texts: list[list[ScoredText]],
