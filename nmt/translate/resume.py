@@ -282,7 +282,7 @@ class _PartialOutput:
                 "repeat the command with `resume` to finish"
             )
             return
-        if self.journal.searched:
+        if self.journal.progress() != self._saved_progress:
             # If the disk is full, the journal written last remains.
             with contextlib.suppress(FileError):
                 self._write_journal()

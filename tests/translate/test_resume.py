@@ -313,6 +313,24 @@ def test_a_failed_journal_write_is_not_reported_as_kept(
     job.run(text)
 
 
+def test_an_interruption_right_after_a_journal_write_reports_all_lines(
+    job: Job, text: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, interrupted = files.write_text, []
+
+    def write_and_interrupt(path: Path, content: str) -> None:
+        write(path, content)
+        if json.loads(content)["lines"] and not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "write_text", write_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        job.run(text, resume=False)
+    assert job.journal()["lines"] > 0
+    assert f"up to line {job.journal()['lines']} are kept" in job.logged[0]
+
+
 def test_log_messages(job: Job, text: list[str]) -> None:
     done = job.interrupt(text, after=4)
     num_more = sum(map(len, job.journal()["searched"].values()))
