@@ -30,6 +30,7 @@ from nmt.limits import useful_threads
 from nmt.progress import Advance
 from nmt.runs.exported import cannot_represent, is_exported
 from nmt.runs.int8 import read_int8_scores
+from nmt.runs.layout import find_run
 from nmt.runs.manifest import verify_tokenizer
 from nmt.runs.parts import find_weights
 from nmt.translate.ct2_engine import CTranslate2Engine, require_ctranslate2
@@ -371,6 +372,10 @@ class Model:
             raise ConfigError(f"CTranslate2 lacks {lacking}: name a run, for nmt's own engine")
         if lacking and self._own:
             engine = self._own.engine
+        if chosen.shortlist and self._own:  # fail now rather than in the first batch
+            from nmt.runs.shortlist import load_shortlist
+
+            load_shortlist(find_run(self.weights), self.engine.models[0].tokenizers)
         if alignments:
             aligner = engine if isinstance(engine, CTranslate2Engine) else self._own_aligner()
         return Translator(

@@ -17,6 +17,7 @@ _COMMANDS = {
     "config": ("Train", "training", "configs/demo.yaml model.d_model=256"),
     "distill": ("Train", "training", "runs/demo configs/demo-student.yaml"),
     "average": ("Train", "training", "runs/demo --best 3"),
+    "shortlist": ("Train", "training", "runs/demo --best 100 --frequent 100"),
     "translate": (
         "Translate and evaluate",
         "translation",

@@ -84,7 +84,7 @@ EvalbParams = Annotated[
 
 @with_search_options(
     *("beam_size", "length_penalty", "max_extra_len", "batch_tokens", "split_sentences"),
-    *("min_length", "no_repeat_ngram_size", "repetition_penalty"),
+    *("min_length", "no_repeat_ngram_size", "repetition_penalty", "shortlist"),
 )
 def evaluate(
     search: dict[str, Any],

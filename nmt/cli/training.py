@@ -18,7 +18,7 @@ from nmt.cli.options import (
     Threads,
     require_one,
 )
-from nmt.limits import MAX_BEAM_SIZE, MAX_STEPS
+from nmt.limits import MAX_BEAM_SIZE, MAX_STEPS, MAX_VOCAB_SIZE
 from nmt.signals import quiet_interrupts
 
 if TYPE_CHECKING:
@@ -248,3 +248,35 @@ def average(
     steps = average_checkpoints(run, which, last or best or 0, Console(stderr=True))
     log(f"{run}: averaged the checkpoints of steps {', '.join(map(str, steps))}")
     api.compare_int8(run, log)
+
+
+def shortlist(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    best: Annotated[
+        int,
+        typer.Option(min=1, max=10_000, help="Target pieces for each source piece."),
+    ] = 100,
+    frequent: Annotated[
+        int,
+        typer.Option(min=0, max=MAX_VOCAB_SIZE, help="Frequent target pieces that are for all."),
+    ] = 100,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Learn which target pieces translate each source piece, for `nmt translate --shortlist`.
+
+    Learns from the run's training data (500,000 pairs of it at most) and the model's attention,
+    and keeps the result in RUN/shortlist. Then shows what share of the validation data it covers.
+    """
+    from nmt import api
+    from nmt.console import Console
+    from nmt.training.shortlist import learn_run
+
+    [model] = api.load_runs([run], device=device, threads=threads)
+    coverage = learn_run(run, model, best, frequent, Console(stderr=True))
+    if coverage:
+        typer.echo(
+            f"{100 * coverage.covered:.2f} % of the tokens of the validation references are in the "
+            f"shortlist of their sentence, which has {coverage.mean_size:,.0f} tokens on average"
+        )
+    log(f"{run}: nmt translate --shortlist uses the shortlist")

@@ -32,6 +32,9 @@ class SearchOptions(DecodeConfig):
     max_input_length: int | None = Field(None, ge=1, le=MAX_LENGTH)
     """Maximum length of the input in tokens, EOS included; longer input is split at sentence ends.
     Default: the maximum length in training."""
+    shortlist: bool = False
+    """Choose from the likely target tokens of each sentence only, as learned by `nmt shortlist`.
+    Faster with a large vocabulary; scores are of the probabilities within the shortlist."""
 
     @property
     def samples(self) -> bool:
@@ -46,6 +49,8 @@ class SearchOptions(DecodeConfig):
             yield "`nbest` cannot be combined with sampling, which draws one translation"
         if self.nbest > self.beam_size:
             yield f"`nbest` {self.nbest} is greater than `beam_size` {self.beam_size}"
+        if self.shortlist and self.trees:
+            yield "`shortlist` cannot be combined with decode.trees: a tree has all source words"
         if self.split_sentences and self.trees:
             yield "`split_sentences` cannot be combined with decode.trees: a line has one tree"
 

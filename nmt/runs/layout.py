@@ -7,6 +7,7 @@ A run directory is the model, and can be moved or copied as a whole:
     tokenizer/                 SentencePiece models
     checkpoints/step-N/        weights, optimizer, random state, state.json
     averaged/                  averaged weights, if any
+    shortlist/                 likely target tokens of each source token, if `nmt shortlist` ran
     metrics.jsonl              training and validation metrics
     finished                   the step at which training ended, averaging included
 
@@ -36,8 +37,8 @@ from nmt.runs.manifest import read_manifest
 _MAX_LISTED_RUNS = 20
 _BEFORE_TRAINING = {"lock", "tokenizer", "config.yaml", "data.json"}
 _TEMPORARY = re.compile(
-    r"(?:tokenizer|averaged|step-\d+)(?:\.old)?\.tmp|"
-    r"\.(?:tokenizer|averaged|step-\d+|config\.yaml|data\.json|finished|metrics\.jsonl)"
+    r"(?:tokenizer|averaged|shortlist|step-\d+)(?:\.old)?\.tmp|"
+    r"\.(?:tokenizer|averaged|shortlist|step-\d+|config\.yaml|data\.json|finished|metrics\.jsonl)"
     r"\.[0-9a-f]{8}\.tmp"
 )
 
@@ -113,7 +114,8 @@ def files_of(model: Path) -> list[Path]:
     except FileError:
         return []
     files = [run / name for name in ("config.yaml", "data.json", "metrics.jsonl", "finished")]
-    folders = [run / "tokenizer", run / "averaged", *(run / "checkpoints").glob("*")]
+    folders = [run / "tokenizer", run / "averaged", run / "shortlist"]
+    folders += [*(run / "checkpoints").glob("*")]
     files += [path for folder in folders for path in folder.glob("*")]
     with suppress(FileError):  # only an exported model has a manifest next to its configuration
         files += [run / "manifest.json", *(run / name for name in read_manifest(run)["files"])]
@@ -130,7 +132,7 @@ def refuse_links(run: Path) -> None:
     Raises:
         FileError: if one is.
     """
-    for name in ("tokenizer", "averaged", "checkpoints"):
+    for name in ("tokenizer", "averaged", "shortlist", "checkpoints"):
         refuse_link(run / name)
     for path in (run / "checkpoints").glob("step-*"):
         if not path.name.endswith(".tmp"):  # temporary ones are deleted, not followed

@@ -168,6 +168,8 @@ class CTranslate2Engine:
         """
         if options.samples:
             return "sampling"
+        if options.shortlist:
+            return "`shortlist`"
         return "decode.trees" if options.trees else None
 
     def search(

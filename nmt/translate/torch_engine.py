@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from nmt.config.search import SearchOptions
 from nmt.device import is_out_of_memory
 from nmt.errors import ConfigError
 from nmt.model.network import Network
 from nmt.parsing.constraint import TreeConstraint, TreeGrammar
+from nmt.runs.layout import find_run
 from nmt.runs.model import TrainedModel
+from nmt.runs.shortlist import Shortlist, load_shortlist
 from nmt.search.beam import beam_search
 from nmt.search.constraints import (
     ConstrainedStepper,
@@ -44,25 +48,82 @@ class ModelStepper:
         network: the network.
         src_BS: source ids.
         logits: yield logits instead of log-probabilities.
+        allowed: what translations of the sentences may contain; by default all tokens.
     """
 
-    def __init__(self, network: Network[Any], src_BS: Tensor, *, logits: bool = False) -> None:
-        self._network, self._logits = network, logits
+    def __init__(
+        self,
+        network: Network[Any],
+        src_BS: Tensor,
+        *,
+        logits: bool = False,
+        allowed: AllowedTokens | None = None,
+    ) -> None:
+        self._network, self._logits, self._allowed = network, logits, allowed
+        self._project = _projection(network, allowed.ids_U) if allowed else network.project
         self._state = network.start_decoding(src_BS)
 
     def step(self, tokens_BW: Tensor) -> Iterator[Tensor]:
         """Yield log-probabilities, in float32 whatever the network computes in."""
         hidden_BWD = self._network.decode_step(tokens_BW, self._state)
+        first, width = 0, hidden_BWD.shape[1]
         for hidden_CD in torch.split(hidden_BWD.flatten(0, 1), _ROWS):
-            logits_CV = self._network.project(hidden_CD)
-            if self._logits:
-                yield logits_CV.float()
-            else:
-                yield logits_CV.log_softmax(-1, dtype=torch.float32)
+            scores_CV = self._project(hidden_CD).float()
+            rows = torch.arange(first, first + len(hidden_CD), device=hidden_CD.device) // width
+            if self._allowed:
+                scores_CV = scores_CV.masked_fill(self._allowed.not_BU[rows], -torch.inf)
+            if not self._logits:
+                scores_CV = scores_CV.log_softmax(-1)
+            yield self._allowed.spread(scores_CV) if self._allowed else scores_CV
+            first += len(hidden_CD)
 
     def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
         """Keep these sentences and hypotheses in the state."""
         self._state.select(sentences_N, beams_NW)
+        if self._allowed:
+            self._allowed = self._allowed.select(sentences_N)
+
+
+@dataclass(frozen=True)
+class AllowedTokens:
+    """The tokens that translations of the sentences of a batch may contain.
+
+    Attributes:
+        ids_U: the union over the sentences, int64.
+        not_BU: whether a sentence may not contain a token of the union.
+        vocab_size: size of the target vocabulary.
+    """
+
+    ids_U: Tensor
+    not_BU: Tensor
+    vocab_size: int
+
+    @classmethod
+    def of(
+        cls, ids_of_sentences: Sequence[Sequence[int]], vocab_size: int, device: torch.device
+    ) -> AllowedTokens:
+        """Return the tokens of a batch from the ids of each sentence."""
+        not_BV = torch.ones(len(ids_of_sentences), vocab_size, dtype=torch.bool)
+        for row, ids in zip(not_BV, ids_of_sentences, strict=True):
+            row[torch.tensor(ids)] = False
+        ids_U = (~not_BV).any(0).nonzero()[:, 0]
+        return cls(ids_U.to(device), not_BV[:, ids_U].to(device), vocab_size)
+
+    def select(self, sentences_N: Tensor) -> AllowedTokens:
+        """Return the tokens of some of the sentences."""
+        return replace(self, not_BU=self.not_BU[sentences_N])
+
+    def spread(self, scores_CU: Tensor) -> Tensor:
+        """Return scores of all tokens [C, V], -inf for those outside the union."""
+        scores_CV = scores_CU.new_full((len(scores_CU), self.vocab_size), -torch.inf)
+        return scores_CV.index_copy_(1, self.ids_U, scores_CU)
+
+
+def _projection(network: Network[Any], ids_U: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return the projection to the logits of some tokens."""
+    if isinstance(network.projection, nn.Linear):
+        return partial(functional.linear, weight=network.projection.weight[ids_U])
+    return lambda x_CD: network.project(x_CD)[:, ids_U]  # rows of int8 are packed
 
 
 class Networks:
@@ -131,7 +192,8 @@ class Networks:
         prefixes: Sequence[list[int]],
     ) -> list[list[Hypothesis]]:
         src_BS = padded(sources, self._src.pad_id).to(self._device)
-        steppers = [self._stepper(model.network, src_BS, options) for model in self.models]
+        allowed = self._allowed(sources, prefixes) if options.shortlist else None
+        steppers = [self._stepper(model.network, src_BS, options, allowed) for model in self.models]
         stepper: Stepper = steppers[0] if len(steppers) == 1 else EnsembleStepper(steppers)
         forbidden = never_output(self._tgt)
         constraints: list[Constraint] = []
@@ -160,10 +222,26 @@ class Networks:
     def _forced(self, prefixes: Sequence[list[int]]) -> Prefixes | None:
         return Prefixes(prefixes, self._tgt.eos_id, self._device) if any(prefixes) else None
 
-    def _stepper(self, network: Network[Any], src_BS: Tensor, options: SearchOptions) -> Stepper:
+    @cached_property
+    def _shortlist(self) -> Shortlist:
+        return load_shortlist(find_run(self.models[0].weights), self.models[0].tokenizers)
+
+    def _allowed(
+        self, sources: Sequence[list[int]], prefixes: Sequence[list[int]]
+    ) -> AllowedTokens:
+        ids = [self._shortlist.of(*pair).tolist() for pair in zip(sources, prefixes, strict=True)]
+        return AllowedTokens.of(ids, self._tgt.vocab_size, self._device)
+
+    def _stepper(
+        self,
+        network: Network[Any],
+        src_BS: Tensor,
+        options: SearchOptions,
+        allowed: AllowedTokens | None,
+    ) -> Stepper:
         """Return a stepper of one model, with the options that change its probabilities."""
         if not options.reshapes:
-            return ModelStepper(network, src_BS)
+            return ModelStepper(network, src_BS, allowed=allowed)
         constraints: list[Constraint] = [
             RepetitionPenalty(options.repetition_penalty),
             MinLength(options.min_length, self._tgt.eos_id),
@@ -171,7 +249,7 @@ class Networks:
         ]
         if options.no_repeat_ngram_size:
             constraints.append(NoRepeatedNgrams(options.no_repeat_ngram_size))
-        stepper = ModelStepper(network, src_BS, logits=True)
+        stepper = ModelStepper(network, src_BS, logits=True, allowed=allowed)
         return ConstrainedStepper(stepper, constraints, normalize=True)
 
     def _with_token_scores(
