@@ -14,6 +14,7 @@ from typing import Any
 from nmt.config.schema import Config
 from nmt.data import cache
 from nmt.runs.manifest import read_manifest
+from nmt.runs.shortlist import has_shortlist
 from nmt.version import __version__
 
 # To be raised when `make_spec` changes what it writes.
@@ -62,4 +63,5 @@ def _key(run: Path, config: Config, weights: Path) -> str:
         config=config.model_dump(mode="json"),
         nmt=__version__,
         format=_FORMAT,
+        shortlist=read_manifest(run / "shortlist")["files"] if has_shortlist(run) else None,
     )

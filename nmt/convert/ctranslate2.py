@@ -8,6 +8,7 @@ The exported directory is self-contained:
     spm.model                  the SentencePiece model (src.model and tgt.model)
     config.yaml                the configuration of the training run
     data.json                  length statistics of the training pairs, if known
+    vmap.txt                   the shortlist, if the run has one
     manifest.json              sizes and checksums
 """
 
@@ -27,8 +28,10 @@ from nmt.errors import ConfigError, FileError
 from nmt.model.attention import MultiHeadAttention
 from nmt.model.transformer import DecoderLayer, EncoderLayer, FeedForward, Residual, Transformer
 from nmt.runs.exported import cannot_represent, num_positions, vocabulary
+from nmt.runs.layout import find_run
 from nmt.runs.manifest import save_directory
 from nmt.runs.model import TrainedModel
+from nmt.runs.shortlist import has_shortlist, load_shortlist
 from nmt.translate.ct2_engine import require_ctranslate2
 
 
@@ -49,6 +52,9 @@ def export_ctranslate2(model: TrainedModel, output: Path, quantization: str | No
     spec.validate()
     spec.optimize(quantization=quantization)
 
+    run = find_run(model.weights)
+    shortlist = load_shortlist(run, model.tokenizers) if has_shortlist(run) else None
+
     def fill(folder: Path) -> None:
         spec.save(str(folder))
         model.tokenizers.save(folder)
@@ -56,6 +62,9 @@ def export_ctranslate2(model: TrainedModel, output: Path, quantization: str | No
         if model.lengths:
             described = json.dumps({"lengths": asdict(model.lengths)})
             (folder / "data.json").write_text(described, encoding="utf-8")
+        if shortlist:
+            vmap = shortlist.vmap(model.tokenizers)
+            (folder / "vmap.txt").write_bytes(vmap.encode("utf-8"))
 
     try:
         if output.exists() and (not output.is_dir() or any(output.iterdir())):

@@ -153,6 +153,7 @@ class CTranslate2Engine:
         except (RuntimeError, ValueError) as error:
             raise ConfigError(f"{directory}: CTranslate2 cannot run it here: {error}") from error
         self.dtype = f"ctranslate2 {self._translator.compute_type}"
+        self._has_shortlist = (directory / "vmap.txt").is_file()
         self._src, self._tgt = model.tokenizers
         [self._eos] = self._tgt.pieces([self._tgt.eos_id])
         self._forbidden = frozenset(self._tgt.pieces(never_output(self._tgt)))
@@ -168,8 +169,8 @@ class CTranslate2Engine:
         """
         if options.samples:
             return "sampling"
-        if options.shortlist:
-            return "`shortlist`"
+        if options.shortlist and not self._has_shortlist:
+            return "`shortlist`: the model was exported without one"
         return "decode.trees" if options.trees else None
 
     def search(
@@ -330,6 +331,7 @@ class CTranslate2Engine:
             min_decoding_length=options.min_length,
             no_repeat_ngram_size=options.no_repeat_ngram_size,
             repetition_penalty=options.repetition_penalty,
+            use_vmap=options.shortlist,
         )
 
         beams = []

@@ -31,10 +31,13 @@ def save_full(run: Path) -> None:
     save_shortlist(Shortlist(everything, np.full((src_size, 1), -1, np.int32)), run)
 
 
-def test_a_full_shortlist_changes_nothing(run: Path) -> None:
+@pytest.mark.parametrize("engine", ["nmt", "ctranslate2"])
+def test_a_full_shortlist_changes_nothing(run: Path, engine: str) -> None:
+    plain = nmt.load(run, engine=engine).translate(LINES)
     save_full(run)
-    plain = nmt.load(run, engine="nmt").translate(LINES)
-    listed = nmt.load(run, engine="nmt").translate(LINES, shortlist=True)
+    model = nmt.load(run, engine=engine)
+    listed = model.translate(LINES, shortlist=True)
+    assert [t.text for t in model.translate(LINES)] == [t.text for t in plain]
     assert [t.text for t in listed] == [t.text for t in plain]
     assert [t.score for t in listed] == pytest.approx([t.score for t in plain], abs=1e-5)
 
@@ -108,3 +111,17 @@ def test_a_checkpoint_has_no_shortlist_of_its_own(run: Path) -> None:
     [checkpoint, *_] = sorted((run / "checkpoints").iterdir())
     with pytest.raises(ConfigError, match="name the run directory"):
         learn_run(checkpoint, load_model(checkpoint), 2, 3, Console(stderr=True))
+
+
+def test_ctranslate2_stays_within_the_list_of_a_sentence(run: Path) -> None:
+    learn_run(run, load_model(run), 1, 1, Console(stderr=True))
+    model = nmt.load(run, engine="ctranslate2")
+    tokenizers = model.engine.models[0].tokenizers
+    shortlist = load_shortlist(run, tokenizers)
+    translator = model.translator({"shortlist": True})
+    assert translator.engine is model.engine
+    for [ids] in map(tokenizers.src.encode, [[line] for line in LINES]):
+        source = [*ids, tokenizers.src.eos_id]
+        [hypotheses] = translator.engine.search([source], ["1.0"], translator.options)
+        allowed = set(shortlist.of(source).tolist())
+        assert all(allowed.issuperset(hypothesis.ids) for hypothesis in hypotheses)
