@@ -44,17 +44,20 @@ def export(
 ) -> None:
     """Write a model for another engine, as one directory with everything that translation needs."""
     from nmt.files import is_standard, refuse_inside
-    from nmt.runs.layout import find_run
+    from nmt.runs.layout import find_run, has_shortlist
     from nmt.translate.ct2_engine import require_ctranslate2
 
     if is_standard(output):
         raise ConfigError("--output names a new directory: it cannot be the standard output")
-    refuse_inside(output, find_run(model))
+    run = find_run(model)
+    refuse_inside(output, run)
     require_ctranslate2()  # before the model is loaded; --to has no other value yet
 
     from nmt import api
     from nmt.convert.ctranslate2 import export_ctranslate2
+    from nmt.runs.shortlist import load_shortlist
 
-    [run] = api.load_runs([model], device="cpu", threads=None)
-    export_ctranslate2(run, output, quantization.value if quantization else None)
+    [trained] = api.load_runs([model], device="cpu", threads=None)
+    shortlist = load_shortlist(run, trained.tokenizers) if has_shortlist(run) else None
+    export_ctranslate2(trained, output, quantization.value if quantization else None, shortlist)
     log(f"{output}: nmt translate {output} runs it")

@@ -13,8 +13,8 @@ from typing import Any
 
 from nmt.config.schema import Config
 from nmt.data import cache
+from nmt.runs.layout import has_shortlist
 from nmt.runs.manifest import read_manifest
-from nmt.runs.shortlist import has_shortlist
 from nmt.version import __version__
 
 # To be raised when `make_spec` changes what it writes.
@@ -47,9 +47,12 @@ def converted(
     def build(folder: Path) -> None:
         from nmt.convert.ctranslate2 import export_ctranslate2
         from nmt.runs.model import load_model
+        from nmt.runs.shortlist import load_shortlist
 
         log(f"{weights}: converting to CTranslate2 {quantization}, once")
-        export_ctranslate2(load_model(weights), folder, quantization)
+        model = load_model(weights)
+        shortlist = load_shortlist(run, model.tokenizers) if has_shortlist(run) else None
+        export_ctranslate2(model, folder, quantization, shortlist)
 
     name = f"ctranslate2-{quantization}-{_key(run, config, weights)}"
     return cache.entry(None, name, build, log)

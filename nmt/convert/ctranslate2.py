@@ -28,20 +28,25 @@ from nmt.errors import ConfigError, FileError
 from nmt.model.attention import MultiHeadAttention
 from nmt.model.transformer import DecoderLayer, EncoderLayer, FeedForward, Residual, Transformer
 from nmt.runs.exported import cannot_represent, num_positions, vocabulary
-from nmt.runs.layout import find_run
 from nmt.runs.manifest import save_directory
 from nmt.runs.model import TrainedModel
-from nmt.runs.shortlist import has_shortlist, load_shortlist
+from nmt.runs.shortlist import Shortlist
 from nmt.translate.ct2_engine import require_ctranslate2
 
 
-def export_ctranslate2(model: TrainedModel, output: Path, quantization: str | None) -> None:
+def export_ctranslate2(
+    model: TrainedModel,
+    output: Path,
+    quantization: str | None,
+    shortlist: Shortlist | None = None,
+) -> None:
     """Export a model to CTranslate2. On failure no output is left behind.
 
     Args:
         model: model on the CPU, in float32.
         output: directory to create; may exist if it is empty.
         quantization: CTranslate2 type in which to store the weights; None keeps float32.
+        shortlist: the run's, if it has one.
 
     Raises:
         ConfigError: if CTranslate2 is not installed or cannot represent the model.
@@ -51,9 +56,6 @@ def export_ctranslate2(model: TrainedModel, output: Path, quantization: str | No
     spec = make_spec(model)
     spec.validate()
     spec.optimize(quantization=quantization)
-
-    run = find_run(model.weights)
-    shortlist = load_shortlist(run, model.tokenizers) if has_shortlist(run) else None
 
     def fill(folder: Path) -> None:
         spec.save(str(folder))

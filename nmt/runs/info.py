@@ -16,7 +16,6 @@ from nmt.errors import FileError, escape
 from nmt.runs import checkpoint, layout, manifest, retention
 from nmt.runs.ctranslate2_file import read_variables
 from nmt.runs.int8 import Int8Scores, read_int8_scores
-from nmt.runs.shortlist import has_shortlist
 
 _EMBEDDINGS = ("src_embedding", "tgt_embedding", "projection", "src_positions", "tgt_positions")
 _COUNTS = ("pairs_read", "pairs_kept", "src_tokens", "tgt_tokens")
@@ -269,7 +268,7 @@ def _verify(info: ModelInfo, run: Path, path: Path) -> None:
     tokenizer = run / "tokenizer"
     weights = [one.path for one in checkpoint.list_checkpoints(run)]
     weights += [folder for folder in (run / "averaged",) if folder.is_dir()]
-    if has_shortlist(run):
+    if layout.has_shortlist(run):
         faults = list(manifest.problems(run / "shortlist"))
         info.faults += faults
         info.verified += [] if faults else ["shortlist"]

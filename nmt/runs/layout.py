@@ -48,6 +48,11 @@ def checkpoint_path(run: Path, step: int) -> Path:
     return run / "checkpoints" / f"step-{step:08d}"
 
 
+def has_shortlist(run: Path) -> bool:
+    """Return whether a run has a shortlist."""
+    return (run / "shortlist").is_dir()
+
+
 def find_run(path: Path) -> Path:
     """Return the run directory of a model.
 

@@ -19,6 +19,7 @@ from safetensors.numpy import load, save
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import FileError
 from nmt.files import as_file_error, read_bounded
+from nmt.runs.layout import has_shortlist
 from nmt.runs.manifest import problems, save_directory
 
 MAX_BYTES = 1 << 30
@@ -82,11 +83,6 @@ def save_shortlist(shortlist: Shortlist, run: Path) -> None:
         save_directory(directory, lambda folder: (folder / _FILE).write_bytes(content))
 
 
-def has_shortlist(run: Path) -> bool:
-    """Return whether a run has a shortlist."""
-    return (run / "shortlist").is_dir()
-
-
 def load_shortlist(run: Path, tokenizers: Tokenizers) -> Shortlist:
     """Load a run's shortlist.
 
@@ -94,7 +90,7 @@ def load_shortlist(run: Path, tokenizers: Tokenizers) -> Shortlist:
         FileError: if there is none, it is damaged, or it does not fit the tokenizers.
     """
     directory = run / "shortlist"
-    if not directory.is_dir():
+    if not has_shortlist(run):
         raise FileError(f"{run}: has no shortlist: `nmt shortlist {run}` learns one")
     damaged = partial(_damaged, run)
     for problem in problems(directory):

@@ -57,6 +57,18 @@ def require_ctranslate2() -> ModuleType:
     return module
 
 
+def _verify(directory: Path) -> None:
+    """Raise a FileError if a directory is not an exported model, or is damaged."""
+    if not directory.is_dir():
+        raise FileError(f"{directory}: no such model directory")
+    if not is_exported(directory):
+        raise FileError(
+            f"{directory}: not a model for CTranslate2; `nmt export` makes one from a run"
+        )
+    for problem in problems(directory):
+        raise FileError(problem)
+
+
 class CTranslate2Engine:
     """Runs what `export_ctranslate2` wrote, as the engine of a `Translator`.
 
@@ -110,14 +122,7 @@ class CTranslate2Engine:
         compute: str = "default",
     ) -> None:
         ctranslate2 = require_ctranslate2()
-        if not directory.is_dir():
-            raise FileError(f"{directory}: no such model directory")
-        if not is_exported(directory):
-            raise FileError(
-                f"{directory}: not a model for CTranslate2; `nmt export` makes one from a run"
-            )
-        for problem in problems(directory):
-            raise FileError(problem)
+        _verify(directory)
         model = ExportedModel(
             config or load_run_config(directory),
             Tokenizers.load(directory),
