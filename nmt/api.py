@@ -531,16 +531,15 @@ def distill(
 ) -> Path:
     """Train a student on the translations of a teacher, or continue where this was stopped.
 
-    The student learns from the original pairs and the teacher's translations of their sources.
+    The student learns from the original pairs and the teacher's translations of their sources. It
+    starts from the teacher's weights if only the number of layers and the dropout differ.
 
     Args:
         teacher: its run directory, an exported model, or a YAML configuration, from which it is
             trained first, with those overrides that change `data`.
         config, overrides, run_dir: of the student, as in `train`.
-        text: where the translations go, a .jsonl file. By default, next to the run directory with
-            `.distilled.jsonl` added to its name.
-        candidates: how many translations of each source to choose from, by sentence BLEU with the
-            reference; 1 takes the most probable.
+        text: where the translations go; by default to `RUN.distilled.jsonl`.
+        candidates: translations of each source to choose from, by sentence BLEU.
         beam_size: of the teacher; by default as in its `decode`, or `candidates` if that is more.
         only_distilled: train on the translations alone.
         console: as in `train`.
@@ -557,7 +556,7 @@ def distill(
     run = _run_directory(config, run_dir)
     from nmt.console import Console
     from nmt.training.continuing import check_settings
-    from nmt.training.distillation import distill_corpora, student_config
+    from nmt.training.distillation import distill_corpora, start_from_teacher, student_config
     from nmt.training.run import is_begun
 
     shown = console or Console(stderr=True)
@@ -572,6 +571,7 @@ def distill(
         return model.translator({"nbest": candidates, "beam_size": width}, warn=shown.print_line)
 
     student = student_config(resolved, output, only_distilled=only_distilled)
+    student = start_from_teacher(student, Path(teacher), shown.print_line)
     if is_begun(run):
         check_settings(student, run)  # now rather than after hours of translation
     distill_corpora(load_teacher, resolved, output, shown.print_line)

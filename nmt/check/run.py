@@ -17,9 +17,9 @@ from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.data.filters import CorpusReport
 from nmt.data.prepare import prepare
-from nmt.data.tokenizer_training import train_tokenizers
 from nmt.errors import Interrupted
 from nmt.signals import StopFlag
+from nmt.training.initial import initial_tokenizers
 from nmt.training.monitor import preparing
 from nmt.training.run import set_up_device
 
@@ -111,7 +111,7 @@ def check(config: Config, console: Console) -> Report:
 
 def _prepare(config: Config, console: Console) -> Subject:
     with StopFlag() as stop, preparing(console, stop) as progress:
-        tokenizers = train_tokenizers(config, progress, console.print_line)
+        tokenizers = initial_tokenizers(config, progress, console.print_line)
         parts = {
             name: prepare(
                 config,

@@ -95,6 +95,9 @@ class TokenizerConfig(Section):
 class TrainConfig(Section):
     """Training (paper, section 5)."""
 
+    init_from: str | None = None
+    """Start from the weights of this run, with its tokenizer, instead of random weights. The model
+    may have another number of layers, which are then copied evenly, or another dropout."""
     max_steps: Steps = 100_000
     """Optimizer steps."""
     batch_tokens: BatchTokens = 25_000

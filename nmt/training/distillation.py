@@ -20,6 +20,8 @@ from nmt.config.schema import Config
 from nmt.data.corpus import read_pairs
 from nmt.evaluation.metrics import sentence_bleu
 from nmt.progress import progress_bar
+from nmt.runs.exported import is_exported
+from nmt.training.initial import differences
 from nmt.translate.formats import Item
 from nmt.translate.resume import is_finished, translate_file
 from nmt.translate.translator import ScoredText, Translation, Translator
@@ -83,6 +85,27 @@ def student_config(config: Config, distilled: Path, *, only_distilled: bool) -> 
     originals = [] if only_distilled else config.data.train
     data = config.data.model_copy(update={"train": [*originals, corpus]})
     return config.model_copy(update={"data": data})
+
+
+def start_from_teacher(config: Config, teacher: Path, log: Callable[[str], object]) -> Config:
+    """Return the configuration of a student that starts from its teacher's weights, if they fit.
+
+    Args:
+        config: of the student; nothing changes if it has `train.init_from`.
+        teacher: a model directory.
+        log: called with a message that says where the student starts.
+    """
+    if config.train.init_from:
+        return config
+    if is_exported(teacher):
+        log(f"the student starts from random weights: {teacher} is an exported model")
+        return config
+    if different := differences(teacher, config):
+        log(f"the student starts from random weights: {'; '.join(different)}")
+        return config
+    log(f"the student starts from the weights of {teacher}")
+    settings = config.train.model_copy(update={"init_from": str(teacher)})
+    return config.model_copy(update={"train": settings})
 
 
 def _records(config: Config) -> Iterator[str]:

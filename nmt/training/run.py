@@ -17,7 +17,6 @@ from nmt.console import Console
 from nmt.data.lengths import LengthModel
 from nmt.data.prepare import Prepared, prepare
 from nmt.data.tokenizer import Tokenizers
-from nmt.data.tokenizer_training import train_tokenizers
 from nmt.device import choose_device, memory_bytes
 from nmt.errors import ConfigError
 from nmt.files import as_file_error, write_text
@@ -27,6 +26,7 @@ from nmt.runs import checkpoint, layout, manifest, retention
 from nmt.runs.parts import load_tokenizers
 from nmt.signals import StopFlag
 from nmt.training.continuing import check_settings, check_validation_data
+from nmt.training.initial import check_initial_model, initial_tokenizers
 from nmt.training.monitor import preparing
 from nmt.training.trainer import Trainer
 
@@ -61,7 +61,7 @@ def train(
         TrainingError: if the loss or the gradient is not finite.
         Interrupted: if a signal arrives; the state has been saved.
     """
-    set_up_device(config)  # fail now rather than after hours of preparation
+    _fail_early(config, run)
     with StopFlag() as stop, layout.removed_on_early_error(run), layout.locked(run):
         layout.refuse_links(run)
         layout.clean_up(run)
@@ -95,6 +95,13 @@ def train(
         write_text(run / "data.json", _describe_data(train_data, valid_data))
         trainer.train(stop, stop_after)
         _finish(run, config, trainer, console)
+
+
+def _fail_early(config: Config, run: Path) -> None:
+    """Set up the device and check `train.init_from`, before hours of preparation."""
+    set_up_device(config)
+    if not is_begun(run):
+        check_initial_model(config)
 
 
 def is_begun(run: Path) -> bool:
@@ -148,11 +155,11 @@ def _starting_point(run: Path, max_steps: int) -> str:
 
 
 def _tokenizers(config: Config, run: Path, console: Console, stop: StopFlag) -> Tokenizers:
-    """Load the tokenizers of the run; train and save them first if it has none."""
+    """Load the tokenizers of the run; make and save them first if it has none."""
     directory = run / "tokenizer"
     if not directory.is_dir():
         with preparing(console, stop) as progress:
-            tokenizers = train_tokenizers(config, progress, console.print_line)
+            tokenizers = initial_tokenizers(config, progress, console.print_line)
         with as_file_error(directory):
             manifest.save_directory(directory, tokenizers.save)
     return load_tokenizers(run)

@@ -21,9 +21,10 @@ from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import choose_device
 from nmt.errors import ConfigError, FileError, Interrupted, TrainingError
-from nmt.model.build import network_with_weights
+from nmt.model.build import copy_weights, network_with_weights
 from nmt.runs import average, checkpoint, layout, retention
 from nmt.signals import StopFlag
+from nmt.training.initial import initial_weights
 from nmt.training.learner import Learner, StepStats
 from nmt.training.monitor import Monitor
 from nmt.training.saving import BackgroundSaver, Tensors
@@ -74,6 +75,8 @@ class _Window:
 
 class Trainer:
     """Trains the network of a run directory, starting from its newest checkpoint if it has one.
+
+    Otherwise it starts from the weights of `train.init_from`, or from random ones.
 
     Args:
         config: configuration of the run.
@@ -359,6 +362,9 @@ class Trainer:
     def _resume(self) -> None:
         newest = checkpoint.newest_intact(self.run, self.console.print_line)
         if newest is None:
+            if source := self.config.train.init_from:
+                network = self.learner.network
+                copy_weights(network, initial_weights(self.config, network), source)
             return
         state = checkpoint.read_state(newest.path)
         if state.get("data") != self.train_data.key:

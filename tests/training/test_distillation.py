@@ -13,7 +13,12 @@ from nmt.config.load import dump_config
 from nmt.config.schema import Config
 from nmt.errors import ConfigError, DataError
 from nmt.runs.layout import load_run_config
-from nmt.training.distillation import DistilledLayout, distill_corpora, student_config
+from nmt.training.distillation import (
+    DistilledLayout,
+    distill_corpora,
+    start_from_teacher,
+    student_config,
+)
 from nmt.translate.formats import Item
 from nmt.translate.translator import ScoredText, Translation, Translator
 
@@ -107,6 +112,17 @@ def test_a_student_learns_from_both_texts_or_one(config: Config, tmp_path: Path)
     assert both.model_dump(exclude={"data"}) == config.model_dump(exclude={"data"})
 
 
+def test_a_student_starts_from_its_teacher_if_it_can(trained_run: Path, config: Config) -> None:
+    messages: list[str] = []
+    student = start_from_teacher(config, trained_run, messages.append)
+    assert student.train.init_from == str(trained_run)
+    assert start_from_teacher(student, Path("other"), messages.append) == student
+    wide = config.model_copy(update={"model": config.model.model_copy(update={"d_ff": 65})})
+    assert start_from_teacher(wide, trained_run, messages.append) == wide
+    assert "starts from the weights of" in messages[0]
+    assert "random weights: model.d_ff: 64 there, 65 here" in messages[1]
+
+
 def test_one_call_from_configurations_to_a_student(
     trained_run: Path, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,7 +136,7 @@ def test_one_call_from_configurations_to_a_student(
     trained = load_run_config(Path("runs/teacher"))
     assert (trained.train.max_steps, trained.data.max_length) == (3, 50)
     student = load_run_config(run)
-    assert student.train.max_steps == 2
+    assert (student.train.max_steps, student.train.init_from) == (2, "runs/teacher")
     assert [corpus.kind for corpus in student.data.train] == ["files", "jsonl"]
     assert len(records(Path("runs/student.distilled.jsonl"))) == 600
     assert nmt.load(run).translate("the cat").text is not None

@@ -1,0 +1,124 @@
+"""What a new training run starts with: its tokenizers, and the weights of `train.init_from`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from nmt.config.models import TransformerConfig
+from nmt.config.schema import Config
+from nmt.data.tokenizer import Tokenizers
+from nmt.data.tokenizer_training import Progress, train_tokenizers
+from nmt.errors import ConfigError
+from nmt.model.network import Network
+from nmt.runs.checkpoint import load_tensors
+from nmt.runs.layout import find_run
+from nmt.runs.parts import find_weights, load_tokenizers
+
+_LAYER = re.compile(r"(encoder|decoder)_layers\.(\d+)\.(.+)")
+
+
+def initial_tokenizers(
+    config: Config,
+    progress: Progress | None = None,
+    warn: Callable[[str], object] | None = None,
+) -> Tokenizers:
+    """Return the tokenizers of `train.init_from`, or else load or train them as configured.
+
+    Args:
+        config: of the new run.
+        progress, warn: as in `train_tokenizers`.
+
+    Raises:
+        ConfigError, DataError, FileError: as in `train_tokenizers`.
+        FileError: if those of `train.init_from` are missing or damaged.
+    """
+    if config.train.init_from:
+        return load_tokenizers(find_run(Path(config.train.init_from)))
+    return train_tokenizers(config, progress, warn)
+
+
+def check_initial_model(config: Config) -> None:
+    """Check whether `train.init_from` fits the configuration, before hours of preparation.
+
+    Raises:
+        ConfigError: if it does not; the message lists all settings that differ.
+        FileError: if it is missing or damaged.
+    """
+    if not config.train.init_from:
+        return
+    if problems := differences(Path(config.train.init_from), config):
+        raise ConfigError(
+            f"train.init_from: {config.train.init_from} does not fit the configuration; of the "
+            "model, only the number of layers and the dropout may differ",
+            *problems,
+        )
+
+
+def differences(path: Path, config: Config) -> list[str]:
+    """Describe the settings of a run that rule out starting from its weights; empty if none do.
+
+    Raises:
+        FileError: if there is no intact model.
+    """
+    _, source, _ = find_weights(path)
+    return list(_differences(source, config))
+
+
+def initial_weights(config: Config, network: Network[Any]) -> dict[str, Tensor]:
+    """Return the weights of `train.init_from`, for a network that may have another depth.
+
+    If it has M layers and the network has N, layer i is copied from layer floor(i M / N). Evenly
+    spaced layers are a good start for a shallower network (Shleifer and Rush 2020).
+
+    Args:
+        config: of the new run, with `train.init_from`.
+        network: the network to be initialised.
+
+    Raises:
+        FileError: if the model is missing or damaged.
+    """
+    _, source, directory = find_weights(Path(config.train.init_from or ""))
+    available = load_tensors(directory, "weights")
+    origin = _origins(source.model, config.model)
+    names = [name for name, _ in network.named_parameters()]
+    return {name: available[origin(name)] for name in names if origin(name) in available}
+
+
+def _differences(source: Config, config: Config) -> Iterator[str]:
+    """Describe the differences in settings on which the weights depend."""
+    if source.tokenizer.joint != config.tokenizer.joint:
+        yield _difference("tokenizer.joint", source.tokenizer.joint, config.tokenizer.joint)
+    before, now = (one.model.model_dump() for one in (source, config))
+    free = {"encoder_layers", "decoder_layers"} if source.model.kind == "transformer" else set()
+    for key in [*before, *(now.keys() - before.keys())]:
+        if before.get(key) != now.get(key) and key not in free and not key.endswith("dropout"):
+            yield _difference(f"model.{key}", before.get(key), now.get(key))
+
+
+def _difference(key: str, there: Any, here: Any) -> str:
+    return f"{key}: {there} there, {here} here"
+
+
+def _origins(source: Any, model: Any) -> Callable[[str], str]:
+    """Return a function from the name of a parameter to the one it is copied from."""
+    if not isinstance(source, TransformerConfig) or not isinstance(model, TransformerConfig):
+        return lambda name: name
+
+    depths = {
+        "encoder": (source.encoder_layers, model.encoder_layers),
+        "decoder": (source.decoder_layers, model.decoder_layers),
+    }
+
+    def rename(name: str) -> str:
+        if not (match := _LAYER.fullmatch(name)):
+            return name
+        side, layer, rest = match.groups()
+        there, here = depths[side]
+        return f"{side}_layers.{int(layer) * there // here}.{rest}"
+
+    return rename
