@@ -151,6 +151,7 @@ def _set_sides(spec: Any, network: Transformer, length: int) -> None:
 def _set_layer(spec: Any, layer: nn.Module) -> None:
     assert isinstance(layer, EncoderLayer | DecoderLayer)
     parts = [spec.self_attention, spec.ffn]
+    assert layer.self_attention is not None  # `cannot_represent` refuses recurrent decoders
     _set_self_attention(spec.self_attention, layer.self_attention)
     if isinstance(layer, DecoderLayer):
         parts.insert(1, spec.attention)

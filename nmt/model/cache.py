@@ -34,6 +34,11 @@ class Past(KeyValues):
     mask must exclude unfilled slots.
     """
 
+    def reorder(self, sentences_N: Tensor | None, beams_NW: Tensor) -> None:
+        """Keep these sentences, or all if None; the hypotheses of a sentence share its buffers."""
+        if sentences_N is not None:
+            self.select(sentences_N)
+
     def make_room(self, size: int) -> None:
         """Grow to at least `size` slots; new slots are zero."""
         more = size - self.k_BHMK.shape[2]
@@ -49,17 +54,35 @@ class Past(KeyValues):
 
 
 @dataclass
+class Cell:
+    """The state of a recurrent sub-layer.
+
+    Attributes:
+        c_BWD: one vector per hypothesis.
+    """
+
+    c_BWD: Tensor
+
+    def reorder(self, sentences_N: Tensor | None, beams_NW: Tensor) -> None:
+        """Keep these sentences, or all if None, and for each these hypotheses."""
+        rows_N = torch.arange(len(beams_NW), device=beams_NW.device)
+        rows_N = rows_N if sentences_N is None else sentences_N
+        self.c_BWD = self.c_BWD[rows_N[:, None], beams_NW]
+
+
+@dataclass
 class DecoderState:
     """The state of a Transformer's decoder: W hypotheses for each of B sentences.
 
-    All hypotheses of a sentence keep the tokens they have read in one row of the cache, in reading
-    order. A mask marks which tokens belong to the history of which hypothesis. Reordering the beam
-    therefore moves no keys or values, and the hypotheses share the source.
+    In attention, all hypotheses of a sentence keep the tokens they have read in one row of the
+    cache, in reading order. A mask marks which tokens belong to the history of which hypothesis.
+    Reordering the beam therefore moves no keys or values, and the hypotheses share the source.
 
     Attributes:
         position: index of the next position.
         used: number of filled slots in the cache.
-        past: keys and values of the tokens read so far, one per decoder layer.
+        past: what each decoder layer keeps of the tokens read so far: keys and values, or the cell
+            of a recurrent sub-layer.
         history_BWM: bool, whether a cached token is in the history of a hypothesis.
         memory: keys and values of the source, one per decoder layer.
         src_mask: bool [B, 1, 1, S].
@@ -67,27 +90,33 @@ class DecoderState:
 
     position: int
     used: int
-    past: list[Past]
+    past: list[Past | Cell]
     history_BWM: Tensor
     memory: list[KeyValues]
     src_mask: Tensor
 
     def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
         """Keep sentences and hypotheses; see `nmt.model.network.State`."""
-        if not is_all(sentences_N, len(self.history_BWM)):
-            for keys_values in [*self.past, *self.memory]:
+        kept_N = None if is_all(sentences_N, len(self.history_BWM)) else sentences_N
+        for past in self.past:
+            past.reorder(kept_N, beams_NW)
+        if kept_N is not None:
+            for keys_values in self.memory:
                 keys_values.select(sentences_N)
             self.src_mask = self.src_mask.index_select(0, sentences_N)
         self.history_BWM = self.history_BWM[sentences_N[:, None], beams_NW]
 
     def make_room(self) -> None:
         """Add a slot to the history of each hypothesis; the caller advances `used`."""
+        buffers = [past for past in self.past if isinstance(past, Past)]
+        if not buffers:
+            return
         width, size = self.history_BWM.shape[1:]
         end = self.used + width
         if end > size:
             # Grow by eight positions at a time: kernels are built for each new size.
             size = self.used + 8 * width
-            for past in self.past:
+            for past in buffers:
                 past.make_room(size)
             self.history_BWM = F.pad(self.history_BWM, (0, size - self.history_BWM.shape[2]))
         eye_WW = torch.eye(width, dtype=torch.bool, device=self.history_BWM.device)

@@ -45,7 +45,8 @@ class Attention:
 
     Attributes:
         encoder: [B, H, S, S].
-        decoder: [B, H, T, T]; position t reads target token t and predicts the next one.
+        decoder: [B, H, T, T]; position t reads target token t and predicts the next one. There is
+            none if the decoder is recurrent.
         cross: [B, H, T, S], encoder-decoder attention.
     """
 
@@ -61,10 +62,11 @@ def forced_attention(network: Transformer, src_BS: Tensor, tgt_in_BT: Tensor) ->
         network: in evaluation mode.
         src_BS, tgt_in_BT: as for `Transformer.forward`.
     """
+    decoding = [one.self_attention for one in network.decoder_layers if one.self_attention]
     encoder_layers = cast("list[EncoderLayer]", network.encoder_layers)  # ModuleList is untyped
     with (
         recorded_weights(layer.self_attention for layer in encoder_layers) as encoder,
-        recorded_weights(layer.self_attention for layer in network.decoder_layers) as decoder,
+        recorded_weights(decoding) as decoder,
         recorded_weights(layer.cross_attention for layer in network.decoder_layers) as cross,
     ):
         network.decode(tgt_in_BT, *network.encode(src_BS))

@@ -45,7 +45,8 @@ def _transformer(config: TransformerConfig) -> int:
     feed_forward = _feed_forward(config)
     norm = 2 * config.d_model
     encoder_layer = attention + feed_forward + 2 * norm
-    decoder_layer = 2 * attention + feed_forward + 3 * norm
+    reading = config.d_model * (2 * config.d_model + 1) if config.decoder == "ssru" else attention
+    decoder_layer = reading + attention + feed_forward + 3 * norm
     last_norms = 2 * norm if config.norm == "pre" else 0
     return (
         positions

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from nmt.config.models import TransformerConfig
 from nmt.model.attention import MultiHeadAttention
-from nmt.model.cache import DecoderState, KeyValues, Past
+from nmt.model.cache import Cell, DecoderState, KeyValues, Past
 from nmt.model.dropout import Dropout
 from nmt.model.network import Network
 from nmt.model.positions import make_positions, with_positions
+from nmt.model.ssru import SSRU
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -113,11 +114,16 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Masked self-attention, attention to the encoder, feed-forward (paper, Figure 1, right)."""
+    """Masked self-attention, attention to the encoder, feed-forward (paper, Figure 1, right).
+
+    With `decoder: ssru`, a recurrent unit takes the place of the self-attention.
+    """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.self_attention = _attention(config)
+        recurrent = config.decoder == "ssru"
+        self.self_attention = None if recurrent else _attention(config)
+        self.ssru = SSRU(config.d_model) if recurrent else None
         self.cross_attention = _attention(config)
         self.feed_forward = FeedForward(config)
         self.residuals = nn.ModuleList(Residual(config) for _ in range(3))
@@ -128,7 +134,7 @@ class DecoderLayer(nn.Module):
         tgt_mask: Tensor,
         memory: KeyValues,
         src_mask: Tensor,
-        past: Past | None = None,
+        past: Past | Cell | None = None,
         start: int = 0,
     ) -> Tensor:
         """Apply the layer, [B, T, D] to [B, T, D].
@@ -138,13 +144,30 @@ class DecoderLayer(nn.Module):
             tgt_mask: bool, broadcastable to [B, H, T, T]; with `past`, to [B, H, T, size of past].
             memory: keys and values of the encoder's output, from `cross_attention.keys_values`.
             src_mask: bool [B, 1, 1, S], True at tokens, False at padding.
-            past, start: as in `MultiHeadAttention.forward`.
+            past, start: as in `MultiHeadAttention.forward` or `SSRU.forward`.
         """
         attend, cross, feed = self.residuals
-        x_BTD = attend(x_BTD, lambda x: self.self_attention(x, tgt_mask, past=past, start=start))
+        x_BTD = attend(x_BTD, lambda x: self._read(x, tgt_mask, past, start))
         x_BTD = cross(x_BTD, lambda x: self.cross_attention(x, src_mask, memory=memory))
         x_BTD = feed(x_BTD, self.feed_forward)
         return x_BTD
+
+    def empty_past(self, batch_size: int) -> Past | Cell:
+        """Return what the layer keeps of the tokens read so far, before the first."""
+        sublayer = self.self_attention or self.ssru
+        assert sublayer is not None
+        return sublayer.empty_past(batch_size)
+
+    def _read(
+        self, x_BTD: Tensor, tgt_mask: Tensor, past: Past | Cell | None, start: int
+    ) -> Tensor:
+        """Apply the sub-layer that reads the target tokens before each position."""
+        if self.ssru is not None:
+            out_BTD: Tensor = self.ssru(x_BTD, past)
+        else:
+            assert self.self_attention is not None
+            out_BTD = self.self_attention(x_BTD, tgt_mask, past=past, start=start)
+        return out_BTD
 
 
 class Transformer(Network[DecoderState]):
@@ -232,7 +255,7 @@ class Transformer(Network[DecoderState]):
         return DecoderState(
             position=0,
             used=0,
-            past=[layer.self_attention.empty_past(size) for layer in self.decoder_layers],
+            past=[layer.empty_past(size) for layer in self.decoder_layers],
             history_BWM=src_mask.new_empty(size, 1, 0),
             memory=[layer.cross_attention.keys_values(memory_BSD) for layer in self.decoder_layers],
             src_mask=src_mask,

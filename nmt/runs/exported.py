@@ -31,6 +31,8 @@ def cannot_represent(config: Config) -> str | None:
     model = config.model
     if model.kind != "transformer":
         return f"model.kind {model.kind}, only the Transformer"
+    if model.decoder == "ssru":
+        return "model.decoder ssru, only attention"
     d_k, d_v = (width or model.d_model // model.num_heads for width in (model.d_k, model.d_v))
     if d_k != d_v:
         return (

@@ -32,6 +32,7 @@ SIZES: dict[str, dict[str, Any]] = {
 NETWORKS = {
     "transformer-post": {"kind": "transformer"},
     "transformer-pre": {"kind": "transformer", "norm": "pre"},
+    "transformer-ssru": {"kind": "transformer", "decoder": "ssru"},
     "rnn-gru": {"kind": "rnn"},
     "rnn-lstm": {"kind": "rnn", "cell": "lstm", "encoder_layers": 2},
     "conv-3": {"kind": "conv"},

@@ -33,6 +33,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         {"tie_embeddings": "decoder"},
         {"tie_embeddings": "none"},
         {"norm": "pre"},
+        {"decoder": "ssru"},
         {"activation": "gelu"},
         {"activation": "swiglu"},
         {"d_k": 3},

@@ -17,6 +17,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
+import nmt
 from nmt.config.models import AnyModel
 from nmt.config.schema import Config
 from nmt.data.batching import Batch
@@ -98,6 +99,23 @@ def test_the_seed_determines_the_losses(make_config: MakeConfig, tiny_run: MakeR
     assert not set(one) & set(other)
 
 
+# ---------------------------------------------------------------- recurrent decoders
+
+
+def test_a_model_with_a_recurrent_decoder(make_config: MakeConfig, tiny_run: MakeRun) -> None:
+    run = tiny_run().train(make_config(model={"decoder": "ssru", "norm": "pre"}))
+    model = nmt.load(run.path)
+    lines = ["a b c", "d", "e f g h i"]
+    together = model.translate(lines, beam_size=3)
+    assert [one.text for one in together] == [model.translate(x, beam_size=3).text for x in lines]
+    assert len(nmt.load(run.path, compute="int8").translate(lines)) == 3
+    attention = model.attend("a b c")
+    assert attention.decoder == []
+    assert len(attention.cross) == 1
+    with pytest.raises(ConfigError, match="decoder ssru"):
+        nmt.load(run.path, engine="ctranslate2")
+
+
 # ---------------------------------------------------------------- resuming
 
 
@@ -109,8 +127,9 @@ def test_the_seed_determines_the_losses(make_config: MakeConfig, tiny_run: MakeR
         {"tokenizer": {"type": "bpe", "vocab_size": 40, "sampling_alpha": 0.3}},
         {"model": {"kind": "rnn", "encoder_layers": 2, "dropout": 0.3}, "precision": "bf16"},
         {"model": {"kind": "conv", "dropout": 0.3}, "precision": "bf16"},
+        {"model": {"decoder": "ssru", "dropout": 0.3}},
     ],
-    ids=["accumulate", "validate", "sampling", "rnn", "conv"],
+    ids=["accumulate", "validate", "sampling", "rnn", "conv", "ssru"],
 )
 @pytest.mark.parametrize("cuts", [(3, 4, 7, 8)])
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(

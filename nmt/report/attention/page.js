@@ -551,6 +551,9 @@ function save(id) {
 
 byId("src").textContent = pair.src;
 byId("tgt").textContent = pair.tgt;
+for (const option of [...byId("kind").options]) {
+  if (!KINDS[option.value].layers.length) option.remove(); // a recurrent decoder
+}
 byId("kind").addEventListener("change", (event) => {
   choice.kind = event.target.value;
   restart();

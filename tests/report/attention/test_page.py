@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -30,6 +31,15 @@ PAIR = PairAttention(
     decoder=[[SELF, SELF]] * 2,
     cross=[[HEAD_2, HEAD_2], [HEAD_1, HEAD_2]],
 )
+
+
+def test_a_recurrent_decoder_has_no_self_attention(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "attention.html"
+    path.write_text(render_page(replace(PAIR, decoder=[])), "utf-8")
+    browser.open(path)
+    kinds = browser.run("[...document.getElementById('kind').options].map((one) => one.value)")
+    assert kinds == ["cross", "encoder"]
+    assert browser.errors == []
 
 
 @pytest.fixture
