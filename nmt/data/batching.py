@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -38,16 +38,18 @@ class Batch:
     """Target tokens, including EOS, excluding padding."""
     rows: Int64s
     """Row of each pair in the prepared data, (B,)."""
+    epoch: int = 0
+    """The epoch that it belongs to."""
+    number: int = 0
+    """Its number in the epoch."""
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch with its tensors on a device."""
-        return Batch(
-            self.src_BS.to(device),
-            self.tgt_in_BT.to(device),
-            self.tgt_out_BT.to(device),
-            self.num_src_tokens,
-            self.num_tgt_tokens,
-            self.rows,
+        return replace(
+            self,
+            src_BS=self.src_BS.to(device),
+            tgt_in_BT=self.tgt_in_BT.to(device),
+            tgt_out_BT=self.tgt_out_BT.to(device),
         )
 
     def halves(self, src_pad_id: int, tgt_pad_id: int) -> tuple[Batch, Batch]:
@@ -62,13 +64,14 @@ class Batch:
         src_lengths = (self.src_BS[pairs] != src_pad_id).sum(dim=1)
         tgt_lengths = (self.tgt_out_BT[pairs] != tgt_pad_id).sum(dim=1)
         src_width, tgt_width = int(src_lengths.max()), int(tgt_lengths.max())
-        return Batch(
-            self.src_BS[pairs, :src_width],
-            self.tgt_in_BT[pairs, :tgt_width],
-            self.tgt_out_BT[pairs, :tgt_width],
-            int(src_lengths.sum()),
-            int(tgt_lengths.sum()),
-            self.rows[pairs],
+        return replace(
+            self,
+            src_BS=self.src_BS[pairs, :src_width],
+            tgt_in_BT=self.tgt_in_BT[pairs, :tgt_width],
+            tgt_out_BT=self.tgt_out_BT[pairs, :tgt_width],
+            num_src_tokens=int(src_lengths.sum()),
+            num_tgt_tokens=int(tgt_lengths.sum()),
+            rows=self.rows[pairs],
         )
 
 
@@ -189,11 +192,16 @@ def batches(
         ahead: number of batches to make ahead; it does not change them.
     """
     plan = order.epoch(epoch)
+    made: Iterator[Batch]
     if config.tokenizer.sampling_alpha:
         sampled = _sampled_batches(prepared, tokenizers, config, plan, epoch)
-        return prefetch(itertools.islice(sampled, start, None), ahead)
-    made = (collate(*prepared.rows(rows), tokenizers, rows) for rows in plan[start:])
-    return prefetch(made, ahead)
+        made = itertools.islice(sampled, start, None)
+    else:
+        made = (collate(*prepared.rows(rows), tokenizers, rows) for rows in plan[start:])
+    numbered = (
+        replace(batch, epoch=epoch, number=number) for number, batch in enumerate(made, start)
+    )
+    return prefetch(numbered, ahead)
 
 
 def collate(

@@ -5,7 +5,7 @@ A run directory is the model, and can be moved or copied as a whole:
     config.yaml                the resolved configuration
     data.json                  the corpora: hashes, numbers of pairs, pairs dropped
     tokenizer/                 SentencePiece models
-    checkpoints/step-N/        weights, optimizer, random state, state.json
+    checkpoints/step-N/        weights, optimizer, state.json
     averaged/                  averaged weights, if any
     shortlist/                 likely target tokens of each source token, if `nmt shortlist` ran
     metrics.jsonl              training and validation metrics

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -116,6 +117,7 @@ class Learner:
             parts[too_large : too_large + 1] = self._halves(parts[too_large])
 
     def _backward(self, batch: Batch, tokens: int) -> Tensor:
+        _seed(self._config.seed, batch.epoch, batch.number)
         with autocast(self._config.precision, self._device):
             loss, nll = batch_loss(
                 self.network,
@@ -146,7 +148,7 @@ class Learner:
     # The contents of a checkpoint
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
-        """Return weights, optimizer and random state, which determine the next steps; no copies."""
+        """Return weights and optimizer state, which determine the next steps; no copies."""
         named = dict(self.network.named_parameters())
         return {
             "weights": {name: parameter.detach() for name, parameter in named.items()},
@@ -155,7 +157,6 @@ class Learner:
                 for name, parameter in named.items()
                 for key, value in self.optimizer.state[parameter].items()
             },
-            "random": _random_state(self._device),
         }
 
     def restore(self, tensors: Mapping[str, Mapping[str, Tensor]], origin: str) -> None:
@@ -172,7 +173,12 @@ class Learner:
                 )
                 for key in ("step", "exp_avg", "exp_avg_sq")
             }
-        _restore_random_state(tensors["random"], self._device)
+
+
+def _seed(*key: int) -> None:
+    """Let the random numbers that follow depend on a key alone."""
+    [seed] = np.random.SeedSequence(key).generate_state(1, np.uint64)
+    torch.manual_seed(int(seed))
 
 
 def _make_optimizer(network: torch.nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -185,16 +191,3 @@ def _make_optimizer(network: torch.nn.Module, config: TrainConfig) -> torch.opti
         {"params": vectors, "weight_decay": 0.0},
     ]
     return kind(groups, lr=1.0, betas=config.betas, eps=config.eps, fused=True)
-
-
-def _random_state(device: torch.device) -> dict[str, Tensor]:
-    state = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
-
-
-def _restore_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
-    torch.set_rng_state(state["cpu"])
-    if device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"], device)

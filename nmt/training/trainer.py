@@ -1,8 +1,8 @@
 """The training loop (paper, section 5).
 
-A checkpoint holds the complete state of a run: weights, optimizer, random state and the position
-in the data, whose order is a function of seed and epoch. A resumed run therefore continues exactly
-as if it had not been stopped.
+A checkpoint holds the complete state of a run: weights, optimizer and the position in the data. The
+order of the data is a function of seed and epoch, and the random numbers of a batch of seed, epoch
+and its number. A resumed run therefore continues exactly as if it had not been stopped.
 """
 
 from __future__ import annotations
@@ -172,23 +172,23 @@ class Trainer:
 
     # Steps
 
-    def _batch_groups(self) -> Iterator[list[tuple[int, int, Batch]]]:
-        """Yield the batches of each step with epoch and number, from the saved position on."""
+    def _batch_groups(self) -> Iterator[list[Batch]]:
+        """Yield the batches of each step, from the saved position on."""
         epoch, start = self.progress.epoch, self.progress.batch
         order = BatchOrder.of(
             self.train_data, self.config.train.batch_tokens, self.config.train.seed
         )
-        group: list[tuple[int, int, Batch]] = []
+        group: list[Batch] = []
         while True:
             stream = batches(self.train_data, self.tokenizers, order, self.config, epoch, start)
-            for number, batch in enumerate(stream, start):
-                group.append((epoch, number, batch))
+            for batch in stream:
+                group.append(batch)
                 if len(group) == self.config.train.accumulate:
                     yield group
                     group = []
             epoch, start = epoch + 1, 0
 
-    def _step(self, groups: Iterator[list[tuple[int, int, Batch]]]) -> None:
+    def _step(self, groups: Iterator[list[Batch]]) -> None:
         """Update the weights once; skip batches without a finite gradient, if configured."""
         start = time.monotonic()
         progress = self.progress
@@ -197,13 +197,13 @@ class Trainer:
         while True:
             self.saver.check()
             group = next(groups)
-            figures = self.learner.step([batch for _, _, batch in group], rate)
+            figures = self.learner.step(group, rate)
             if figures.is_finite:
                 break
             skipped += 1
             self._not_finite(group, figures, skipped)
         progress.step += 1
-        progress.epoch, progress.batch = group[-1][0], group[-1][1] + 1
+        progress.epoch, progress.batch = group[-1].epoch, group[-1].number + 1
         progress.scores, progress.signatures = {}, {}
         self._count(figures, time.monotonic() - start, rate)
 
@@ -230,16 +230,14 @@ class Trainer:
         elif progress.step - self._first_step in _EARLY_STEPS:
             self.monitor.show("train", progress.step, record)
 
-    def _not_finite(
-        self, group: list[tuple[int, int, Batch]], figures: StepStats, skipped: int
-    ) -> None:
+    def _not_finite(self, group: list[Batch], figures: StepStats, skipped: int) -> None:
         """Report that a batch is skipped, or end training.
 
         Raises:
             TrainingError: if configured, or if too many in a row were skipped.
         """
         config = self.config.train
-        rows = [row for _, _, batch in group for row in batch.rows]
+        rows = [row for batch in group for row in batch.rows]
         origins = ", ".join(self.train_data.origin(int(row)) for row in rows[:3])
         problem = (
             f"step {self.progress.step + 1}: the loss is {figures.loss / figures.tokens:.4g} and "
@@ -372,7 +370,7 @@ class Trainer:
                 f"data.train: its text has changed since {newest.path} was trained on it; "
                 "restore it, or use another `run_dir`"
             )
-        files = ("weights", "optimizer", "random")
+        files = ("weights", "optimizer")
         tensors = {name: checkpoint.load_tensors(newest.path, name) for name in files}
         try:
             self.progress = Progress(**{name: state[name] for name in asdict(self.progress)})

@@ -20,7 +20,7 @@ from nmt.signals import StopFlag, exit_with_parent
 from nmt.training.run import train
 
 _POLL_SECONDS = 0.1
-_FILES = ("weights", "optimizer", "random")
+_FILES = ("weights", "optimizer")
 
 
 def verify_resume(config: Config, steps: int, console: Console) -> str:
@@ -64,7 +64,7 @@ def verify_resume(config: Config, steps: int, console: Console) -> str:
         )
     return (
         f"identical: {steps} uninterrupted steps, and {steps} stopped after steps {cuts[0]} and "
-        f"{cuts[1]} and continued in new processes: every loss, all weights, optimizer and random "
+        f"{cuts[1]} and continued in new processes: every loss, all weights and the optimizer "
         "state, the checkpoints kept, and the weights used for translation"
     )
 

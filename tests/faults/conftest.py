@@ -123,12 +123,12 @@ class Folder:
         return [(r["step"], r["loss"]) for r in self.metrics(run) if r["kind"] == "train"]
 
     def tensors(self, step: int, run: str = "run") -> dict[str, Tensor]:
-        """Return all tensors of a checkpoint: weights, optimizer and random state."""
+        """Return all tensors of a checkpoint: weights and optimizer state."""
         path = layout.checkpoint_path(self.path / run, step)
         manifest.verify(path)
         return {
             f"{name}/{key}": tensor
-            for name in ("weights", "optimizer", "random")
+            for name in ("weights", "optimizer")
             for key, tensor in checkpoint.load_tensors(path, name).items()
         }
 

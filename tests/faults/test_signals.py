@@ -170,7 +170,7 @@ def test_fault_17_a_non_finite_loss_ends_training(
 
 
 def test_fault_17_a_non_finite_loss_is_skipped(folder: Folder) -> None:
-    """The batch is skipped, the random state advances, and training continues."""
+    """The batch is skipped, and training continues."""
     skip = ["train.on_nonfinite=skip", "train.max_skipped=2"]
     fault = before_call(2, "nmt.training.learner:batch_loss", INFINITE_ONCE)
     end = folder.train(*skip, fault=fault).succeeded()

@@ -46,11 +46,11 @@ MakeRun = Callable[..., TinyRun]
 
 
 def all_tensors(run: TinyRun, step: int) -> dict[str, Tensor]:
-    """Return all tensors of a checkpoint: weights, optimizer and random state."""
+    """Return all tensors of a checkpoint: weights and optimizer state."""
     path = layout.checkpoint_path(run.path, step)
     return {
         f"{name}/{key}": tensor
-        for name in ("weights", "optimizer", "random")
+        for name in ("weights", "optimizer")
         for key, tensor in checkpoint.load_tensors(path, name).items()
     }
 
@@ -83,8 +83,8 @@ def signal_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 # Copied from a run of this test with torch 2.13 on an x86-64 CPU, one thread. They depend on data,
 # tokenizer, initialisation and dropout: after an intended change to one of these, copy the losses
 # again and say so in the commit.
-GOLDEN = [3.26594, 3.27451, 3.1229, 2.94779, 2.88465, 2.83679]
-GOLDEN += [2.74941, 2.57664, 2.53986, 2.49937, 2.4116, 2.24741]
+GOLDEN = [3.22258, 3.24299, 3.14387, 2.9822, 2.90215, 2.83321]
+GOLDEN += [2.80351, 2.55775, 2.54663, 2.48199, 2.39601, 2.20676]
 
 
 def test_the_first_losses_have_not_changed(make_config: MakeConfig, tiny_run: MakeRun) -> None:
@@ -164,12 +164,12 @@ def test_an_epoch_has_eight_batches(make_config: MakeConfig, tiny_run: MakeRun) 
     assert [record["epoch"] for record in run.metrics("train")] == [0] * 8 + [1]
 
 
-def test_without_the_random_state_resuming_is_not_exact(
+def test_with_other_random_numbers_resuming_is_not_exact(
     make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = tiny_run("whole").train(make_config(max_steps=6))
     cut = tiny_run("cut").train(make_config(max_steps=3))
-    monkeypatch.setattr(learner_module, "_restore_random_state", lambda state, device: None)
+    monkeypatch.setattr(learner_module, "_seed", lambda *key: None)
     cut.train(make_config(max_steps=6))
     assert differing(all_tensors(whole, 6), all_tensors(cut, 6))
 
@@ -476,7 +476,7 @@ def test_a_checkpoint_with_an_incomplete_state_is_refused(
     del state["stale"]
     tensors = {
         name: {key: value.clone() for key, value in checkpoint.load_tensors(path, name).items()}
-        for name in ("weights", "optimizer", "random")
+        for name in ("weights", "optimizer")
     }
     checkpoint.save_checkpoint(path, tensors, state)
     with pytest.raises(FileError, match="cannot be resumed: stale is missing"):
