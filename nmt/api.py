@@ -488,6 +488,8 @@ def train(
 ) -> Path:
     """Train a model, or continue a training run that was stopped.
 
+    Under torchrun, all processes train one model together.
+
     Args:
         config: a YAML file, or its content as a mapping or `Config`.
         overrides: changes to it, as `"train.max_steps=200"` or `{"train.max_steps": 200}`.
@@ -502,17 +504,23 @@ def train(
         DataError: if the corpora cannot be used.
         FileError: if something cannot be read or written.
         TrainingError: if the loss or the gradient is not finite.
+        PeerError: under torchrun, if another process has failed.
         Interrupted: if a signal stopped training; the state has been saved.
     """
     resolved = _resolve(config, overrides)
     run = _run_directory(config, run_dir)
     from nmt.check.checks import before_training
     from nmt.console import Console
+    from nmt.distributed import World
     from nmt.training.run import train as train_run
 
     shown = console or Console(stderr=True)
-    train_run(resolved, run, shown, inspect=before_training)
-    compare_int8(run, shown.print_line)
+    with World.join(resolved.train.device, resolved.train.peer_timeout) as world:
+        if not world.leads:
+            shown = Console(quiet=True)
+        train_run(resolved, run, shown, inspect=before_training, world=world)
+    if world.leads:
+        compare_int8(run, shown.print_line)
     return run
 
 

@@ -15,9 +15,14 @@ class NmtError(Exception):
     Args:
         message: the first line.
         details: further lines, which are indented.
+
+    Attributes:
+        shared: whether the processes of a training run raise it together, so that the message of
+            one of them is enough.
     """
 
     exit_code = 1
+    shared = False
 
     def __init__(self, message: str, *details: str) -> None:
         super().__init__(message, *details)
@@ -41,6 +46,7 @@ class ConfigError(NmtError):
     """An invalid configuration or command line."""
 
     exit_code = 2
+    shared = True
 
 
 class DataError(NmtError):
@@ -59,6 +65,7 @@ class TrainingError(NmtError):
     """A failure of training, for example a loss that is not finite."""
 
     exit_code = 5
+    shared = True
 
 
 class Interrupted(NmtError):
@@ -68,6 +75,8 @@ class Interrupted(NmtError):
         message: what was saved, and how to continue.
         signum: the signal; the exit code is `128 + signum`, as in shells.
     """
+
+    shared = True
 
     def __init__(self, message: str, signum: int) -> None:
         super().__init__(message)

@@ -20,7 +20,7 @@ PACKAGE = Path(nmt.__file__).parent
 LAYERS: list[set[str]] = [
     {"version"},
     {"errors", "limits", "signals"},
-    {"console", "device", "files"},
+    {"console", "device", "distributed", "files"},
     {"progress"},
     {"config"},
     {"data", "model"},

@@ -40,7 +40,8 @@ class CommandGroup(TyperGroup):
             with redirect_stderr(cast(TextIO, _LossyStderr(sys.stderr))):
                 return super().invoke(ctx)
         except NmtError as error:
-            _print(f"nmt: {error}")
+            if not (error.shared and int(os.environ.get("RANK", 0))):  # see nmt.distributed
+                _print(f"nmt: {error}")
             raise typer.Exit(error.exit_code) from error
         except _UsageError as error:  # names a file that does not fit, for example
             error.message = escape(error.message)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -18,7 +19,8 @@ from nmt.cli.options import (
     Threads,
     require_one,
 )
-from nmt.limits import MAX_BEAM_SIZE, MAX_STEPS, MAX_VOCAB_SIZE
+from nmt.errors import ConfigError
+from nmt.limits import MAX_BEAM_SIZE, MAX_STEPS, MAX_THREADS, MAX_VOCAB_SIZE
 from nmt.signals import quiet_interrupts
 
 if TYPE_CHECKING:
@@ -45,6 +47,32 @@ RunDirectory = Annotated[
 ]
 
 
+Processes = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=MAX_THREADS,
+        metavar="N",
+        help="Processes on this machine that share the work: one for each GPU.",
+    ),
+]
+
+
+def launch(processes: int) -> NoReturn:
+    """Run this command again in several processes, and exit as they do."""
+    from nmt import distributed
+
+    if distributed.under_torchrun():
+        raise ConfigError("`processes`: torchrun has started this process with others already")
+    arguments = sys.argv[1:]
+    for place, argument in enumerate(arguments):
+        if argument == "--processes":
+            del arguments[place : place + 2]
+        elif argument.startswith("--processes="):
+            del arguments[place]
+    raise typer.Exit(distributed.launch(processes, arguments))
+
+
 def train(
     config: ConfigFile,
     overrides: Overrides = None,
@@ -57,11 +85,17 @@ def train(
             "stops and new processes are identical to the bit.",
         ),
     ] = None,
+    processes: Processes = 1,
 ) -> None:
-    """Train a model, or continue a training run that was stopped."""
+    """Train a model, or continue a training run that was stopped.
+
+    Under torchrun, all processes train one model together, also those of several machines.
+    """
     from nmt.config.load import load_config
 
     load_config(config, overrides)  # report errors before importing torch
+    if processes > 1:
+        launch(processes)
 
     with quiet_interrupts():
         import nmt.check.run

@@ -103,7 +103,7 @@ class TrainConfig(Section):
     batch_tokens: BatchTokens = 25_000
     """Maximum size of a batch in tokens, per side, padding included."""
     accumulate: Annotated[int, Field(gt=0, le=10**6)] = 1
-    """Batches whose gradients are accumulated for each optimizer step."""
+    """Batches whose gradients are summed for each optimizer step, over all processes."""
     optimizer: Literal["adam", "adamw"] = "adam"
     """Adam (Kingma and Ba 2015), or with decoupled weight decay (Loshchilov and Hutter 2019)."""
     betas: tuple[Probability, Probability] = (0.9, 0.98)
@@ -161,6 +161,8 @@ class TrainConfig(Section):
     """`cpu`, `cuda`, `cuda:1`, or `auto`, which is a GPU if there is one."""
     threads: Annotated[int, Field(gt=0, le=MAX_THREADS)] | None = None
     """CPU threads. Default: one per core, as torch chooses."""
+    peer_timeout: Annotated[float, Field(gt=0, le=86400)] = 600.0
+    """Seconds after which a process gives up waiting for the other processes."""
 
     def _conflicts(self) -> Iterator[str]:
         kept = {"none": self.average_count, "last": self.keep_last, "best": self.keep_best}

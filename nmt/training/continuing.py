@@ -35,6 +35,7 @@ CHANGEABLE = {
     "train.average",
     "train.average_count",
     "train.device",
+    "train.peer_timeout",
     "train.threads",
 }
 """Keys that may change when a run resumes; changing any other key makes it another run."""

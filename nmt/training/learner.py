@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +15,12 @@ from nmt.config.schema import Config, TrainConfig
 from nmt.data.batching import Batch
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import autocast, is_out_of_memory
+from nmt.distributed import World
 from nmt.errors import TrainingError
 from nmt.model.build import copy_weights, make_network
 from nmt.training.loss import batch_loss
+
+_EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,14 @@ class StepStats:
         nll: negative log-likelihood in nats, summed over target tokens.
         tokens: number of target tokens without padding.
         grad_norm: norm of the gradient of the loss per token, before clipping.
+        stop: whether any of the processes has been asked to stop.
     """
 
     loss: float
     nll: float
     tokens: int
     grad_norm: float
+    stop: bool = False
 
     @property
     def is_finite(self) -> bool:
@@ -49,6 +55,7 @@ class Learner:
         tokenizers: tokenizers of the training run.
         device: device of the network.
         warn: called with warnings for the user.
+        world: the processes that train together; by default, this one.
 
     Attributes:
         network: newly initialised, or restored by `restore`.
@@ -61,6 +68,7 @@ class Learner:
         tokenizers: Tokenizers,
         device: torch.device,
         warn: Callable[[str], object],
+        world: World | None = None,
     ) -> None:
         torch.manual_seed(config.train.seed)
         self.network = make_network(config.model, *tokenizers.sizes).to(device)
@@ -68,42 +76,82 @@ class Learner:
         self._config, self._device, self._warn = config.train, device, warn
         self._src_pad_id, self._tgt_pad_id = tokenizers.src.pad_id, tokenizers.tgt.pad_id
         self._has_split = False
+        self._world = world or World()
 
-    def step(self, batches: Sequence[Batch], rate: float) -> StepStats:
+    def step(self, batches: Sequence[Batch], rate: float, *, stop: bool = False) -> StepStats:
         """Take one step on batches, with the same gradient as one large batch.
 
-        If memory runs out, the batch is divided and the step starts again. The objective stays the
-        same, since the loss is always divided by the number of tokens in all batches.
+        Each process of the world brings its own batches, and all take the same step. If memory runs
+        out, the batch is divided and tried again. The objective stays the same, since the gradient
+        of the summed loss is divided by the number of tokens in all batches at the end.
 
         Args:
             batches: batches on the CPU.
             rate: learning rate.
+            stop: whether this process has been asked to stop; see `StepStats.stop`.
 
         Raises:
-            TrainingError: if memory runs out even for a single pair.
+            TrainingError: if memory runs out even for a single pair, in any of the processes.
+            PeerError: if another process has failed.
         """
-        # Counted over all batches first, so that the objective is that of one large batch.
-        tokens = sum(batch.num_tgt_tokens for batch in batches)
         self.network.train()
-        loss, nll = self._accumulate(list(batches), tokens)
-        limit = self._config.clip_norm or math.inf
-        grad_norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), limit)
-        stats = StepStats(float(loss), float(nll), tokens, float(grad_norm))
+        failure = None
+        try:
+            loss, nll = self._accumulate(list(batches))
+        except TrainingError as error:
+            if self._world.size == 1:
+                raise
+            failure, (loss, nll) = error, torch.zeros(2, device=self._device)
+            failure.shared = False  # memory ran out in this process
+        counts = torch.tensor(
+            [sum(batch.num_tgt_tokens for batch in batches), failure is not None, stop],
+            dtype=torch.float32,
+            device=self._device,
+        )
+        sums = self._sum_over_processes(torch.cat([torch.stack([loss, nll]), counts]))
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        # The only time that the program waits for a GPU.
+        figures = torch.cat([sums, norm[None]]).tolist()
+        loss_sum, nll_sum, tokens, failed, stopped, norm_sum = figures
+        if failed:
+            self.optimizer.zero_grad(set_to_none=True)
+            raise failure or TrainingError("out of memory in another process; see its message")
+        grad_norm = norm_sum / tokens
+        stats = StepStats(loss_sum, nll_sum, round(tokens), grad_norm, stop=stopped > 0)
         if stats.is_finite:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
+            limit = self._config.clip_norm or math.inf
+            # Adam divides the gradients by this, in the same pass that updates the weights.
+            divisor = tokens * max(1.0, (grad_norm + _EPSILON) / limit)
+            scaled: Any = self.optimizer
+            scaled.grad_scale = torch.tensor(divisor, device=self._device)
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return stats
 
-    def _accumulate(self, parts: list[Batch], tokens: int) -> tuple[Tensor, Tensor]:
+    def _sum_over_processes(self, sums: Tensor) -> Tensor:
+        """Sum up gradients and figures over all processes, in one call; return the figures."""
+        if self._world.size == 1:
+            return sums
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        flat = torch.cat([*(gradient.flatten() for gradient in gradients), sums])
+        self._world.sum_(flat)
+        *parts, sums = torch.split(flat, [*(p.numel() for p in parameters), len(sums)])
+        for parameter, part in zip(parameters, parts, strict=True):
+            parameter.grad = part.view_as(parameter)
+        return sums
+
+    def _accumulate(self, parts: list[Batch]) -> tuple[Tensor, Tensor]:
         """Accumulate gradients and return loss and negative log-likelihood."""
         while True:
             sums = torch.zeros(2, device=self._device)
             too_large = None
             for index, batch in enumerate(parts):
                 try:
-                    sums += self._backward(batch, tokens)
+                    sums += self._backward(batch)
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
@@ -116,7 +164,7 @@ class Learner:
             self.optimizer.zero_grad(set_to_none=True)
             parts[too_large : too_large + 1] = self._halves(parts[too_large])
 
-    def _backward(self, batch: Batch, tokens: int) -> Tensor:
+    def _backward(self, batch: Batch) -> Tensor:
         _seed(self._config.seed, batch.epoch, batch.number)
         with autocast(self._config.precision, self._device):
             loss, nll = batch_loss(
@@ -125,7 +173,7 @@ class Learner:
                 self._tgt_pad_id,
                 self._config.label_smoothing,
             )
-        (loss / tokens).backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         return torch.stack([loss.detach(), nll])
 
     def _halves(self, batch: Batch) -> tuple[Batch, Batch]:

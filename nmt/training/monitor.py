@@ -57,16 +57,17 @@ class Monitor:
     Otherwise the output is plain lines only.
 
     Args:
-        run: run directory; lines are appended to its metrics.jsonl.
+        run: run directory; lines are appended to its metrics.jsonl. None writes none.
         console: standard error.
         step: number of steps taken; metrics of later steps, lost in a crash, are removed.
         max_steps: total of the bar.
     """
 
-    def __init__(self, run: Path, console: Console, step: int, max_steps: int) -> None:
+    def __init__(self, run: Path | None, console: Console, step: int, max_steps: int) -> None:
         self._console = console
-        self._path = run / "metrics.jsonl"
-        self._remove_after(step)
+        self._path = run / "metrics.jsonl" if run else None
+        if self._path:
+            _remove_after(self._path, step)
         self._figures = ""
         self._progress = Progress(
             TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
@@ -120,18 +121,17 @@ class Monitor:
         """
         self.show(kind, step, figures)
         record = {"kind": kind, "step": step, **figures}
-        with as_file_error(self._path), self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        if self._path:
+            with as_file_error(self._path), self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
 
-    def _remove_after(self, step: int) -> None:
-        if not os.path.lexists(self._path):
-            return
-        lines = (
-            read_bounded(self._path, MAX_METRICS_BYTES)
-            .decode("utf-8", errors="replace")
-            .split("\n")
-        )
-        write_text(self._path, "".join(line + "\n" for line in lines if _is_current(line, step)))
+
+def _remove_after(path: Path, step: int) -> None:
+    """Remove the metrics of later steps, which were lost in a crash."""
+    if not os.path.lexists(path):
+        return
+    lines = read_bounded(path, MAX_METRICS_BYTES).decode("utf-8", errors="replace").split("\n")
+    write_text(path, "".join(line + "\n" for line in lines if _is_current(line, step)))
 
 
 def _is_current(line: str, step: int) -> bool:

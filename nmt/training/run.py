@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -18,7 +19,8 @@ from nmt.data.lengths import LengthModel
 from nmt.data.prepare import Prepared, prepare
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import choose_device, memory_bytes
-from nmt.errors import ConfigError
+from nmt.distributed import World, local_device
+from nmt.errors import ConfigError, DataError
 from nmt.files import as_file_error, write_text
 from nmt.limits import useful_threads
 from nmt.model.size import num_parameters
@@ -36,6 +38,15 @@ BYTES_PER_PARAMETER = 16
 Inspect = Callable[[Config, Tokenizers, Mapping[str, Prepared]], Iterable[str]]
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """What training starts or continues with."""
+
+    tokenizers: Tokenizers
+    train: Prepared
+    valid: Prepared | None
+
+
 def train(
     config: Config,
     run: Path,
@@ -43,65 +54,110 @@ def train(
     *,
     stop_after: int | None = None,
     inspect: Inspect | None = None,
+    world: World | None = None,
 ) -> None:
     """Prepare the data, then train in a run directory; resume if it has checkpoints.
 
     Args:
         config: configuration of the run.
-        run: run directory, created if missing.
+        run: run directory, created if missing; on a file system that all processes see.
         console: standard error, for messages.
         stop_after: step after which to stop as if by SIGTERM.
         inspect: receives the configuration and the prepared data before the first step of a new
             run, and returns lines to print.
+        world: the processes that train together; by default, this one. Process 0 prepares the
+            data, holds the lock and writes everything.
 
     Raises:
         ConfigError: if the directory holds a run with another configuration.
         DataError: if the corpora cannot be used.
         FileError: if a file cannot be read or written.
         TrainingError: if the loss or the gradient is not finite.
+        PeerError: if another process has failed.
         Interrupted: if a signal arrives; the state has been saved.
     """
-    _fail_early(config, run)
-    with StopFlag() as stop, layout.removed_on_early_error(run), layout.locked(run):
-        layout.refuse_links(run)
-        layout.clean_up(run)
-        is_resumed = is_begun(run)
-        changes = check_settings(config, run) if is_resumed else []
-        if (step := layout.finished_step(run)) >= config.train.max_steps:
-            reached = f"step {step} of train.max_steps {config.train.max_steps}"
-            console.print_line(f"{run} is already trained: {reached}; raise it to continue")
+    world = world or World()
+    _fail_early(config, run, world)
+    with StopFlag() as stop, _owned(run) if world.leads else nullcontext():
+        opened = world.once(lambda: _open(config, run, console, stop, inspect))
+        if layout.finished_step(run) >= config.train.max_steps:
             return
-        for line in (f"{run}: {_starting_point(run, config.train.max_steps)}", *changes):
-            console.print_line(line)
-        if not is_resumed:  # a failed start may have left files of another configuration
-            layout.remove_failed_start(run)
-        tokenizers = _tokenizers(config, run, console, stop)
-        train_data = prepare_corpora(config, tokenizers, config.data.train, True, console, stop)
-        console.print(train_data.report.table())
-        valid_data = None
-        if config.data.valid:
-            valid_data = prepare_corpora(
-                config, tokenizers, config.data.valid, False, console, stop
-            )
-        if is_resumed:
-            check_validation_data(run, valid_data)
-        elif inspect:
-            parts = {"train": train_data} | ({"valid": valid_data} if valid_data else {})
-            for line in inspect(config, tokenizers, parts):
-                console.print_line(line)
-        trainer = Trainer(config, run, tokenizers, train_data, valid_data, console)
-        # Only now: the trainer has checked that the checkpoints match.
-        write_text(run / "config.yaml", dump_config(config))
-        write_text(run / "data.json", _describe_data(train_data, valid_data))
+        if not world.leads:
+            opened = _load(config, run, console, stop)
+        assert opened is not None
+        _check_same_data(opened, world)
+        trainer = Trainer(
+            config, run, opened.tokenizers, opened.train, opened.valid, console, world
+        )
+        if world.leads:
+            # Only now: the trainer has checked that the checkpoints match.
+            write_text(run / "config.yaml", dump_config(config))
+            write_text(run / "data.json", _describe_data(opened.train, opened.valid))
         trainer.train(stop, stop_after)
-        _finish(run, config, trainer, console)
+        if world.leads:
+            _finish(run, config, trainer, console)
 
 
-def _fail_early(config: Config, run: Path) -> None:
-    """Set up the device and check `train.init_from`, before hours of preparation."""
+@contextmanager
+def _owned(run: Path) -> Iterator[None]:
+    with layout.removed_on_early_error(run), layout.locked(run):
+        yield
+
+
+def _open(
+    config: Config, run: Path, console: Console, stop: StopFlag, inspect: Inspect | None
+) -> _Opened | None:
+    """Check and clean up a run, and prepare its data; None if it is already trained."""
+    layout.refuse_links(run)
+    layout.clean_up(run)
+    is_resumed = is_begun(run)
+    changes = check_settings(config, run) if is_resumed else []
+    if (step := layout.finished_step(run)) >= config.train.max_steps:
+        reached = f"step {step} of train.max_steps {config.train.max_steps}"
+        console.print_line(f"{run} is already trained: {reached}; raise it to continue")
+        return None
+    for line in (f"{run}: {_starting_point(run, config.train.max_steps)}", *changes):
+        console.print_line(line)
+    if not is_resumed:  # a failed start may have left files of another configuration
+        layout.remove_failed_start(run)
+    opened = _load(config, run, console, stop)
+    if is_resumed:
+        check_validation_data(run, opened.valid)
+    elif inspect:
+        parts = {"train": opened.train} | ({"valid": opened.valid} if opened.valid else {})
+        for line in inspect(config, opened.tokenizers, parts):
+            console.print_line(line)
+    return opened
+
+
+def _load(config: Config, run: Path, console: Console, stop: StopFlag) -> _Opened:
+    """Return tokenizers and data; what another process of this machine has prepared is reused."""
+    tokenizers = _tokenizers(config, run, console, stop)
+    train_data = prepare_corpora(config, tokenizers, config.data.train, True, console, stop)
+    console.print(train_data.report.table())
+    valid_data = None
+    if config.data.valid:
+        valid_data = prepare_corpora(config, tokenizers, config.data.valid, False, console, stop)
+    return _Opened(tokenizers, train_data, valid_data)
+
+
+def _fail_early(config: Config, run: Path, world: World) -> None:
+    """Set up the device and check what needs no data, before hours of preparation."""
+    _check_accumulation(config, world)
     set_up_device(config)
     if not is_begun(run):
         check_initial_model(config)
+
+
+def _check_accumulation(config: Config, world: World) -> None:
+    """Raise a ConfigError if the processes cannot share the batches of a step evenly."""
+    count = config.train.accumulate
+    if count % world.size:
+        raise ConfigError(
+            f"train.accumulate {count}: it counts the batches of a step over all processes, so it "
+            f"must be a multiple of their number, {world.size}; train.accumulate="
+            f"{-(-count // world.size) * world.size} is the next one, or use {count} processes"
+        )
 
 
 def is_begun(run: Path) -> bool:
@@ -130,7 +186,7 @@ def set_up_device(config: Config) -> torch.device:
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     if config.train.threads:
         torch.set_num_threads(useful_threads(config.train.threads))
-    device = choose_device(config.train.device)
+    device = choose_device(local_device(config.train.device))
     _check_memory(config, device)
     return device
 
@@ -187,6 +243,17 @@ def prepare_corpora(
             filtered=filtered,
             progress=progress,
             warn=console.print_line,
+        )
+
+
+def _check_same_data(opened: _Opened, world: World) -> None:
+    """Raise a DataError if processes of different machines have read different text."""
+    keys = [data.key for data in (opened.train, opened.valid) if data]
+    different = [rank for rank, other in enumerate(world.gather(keys)) if other != keys]
+    if different:
+        raise DataError(
+            f"data: processes {', '.join(map(str, different))} have other text than process "
+            f"{world.rank}: all machines need the same files"
         )
 
 

@@ -20,6 +20,7 @@ from nmt.data.batching import Batch, BatchOrder, batches
 from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import choose_device
+from nmt.distributed import World, local_device
 from nmt.errors import ConfigError, FileError, Interrupted, TrainingError
 from nmt.model.build import copy_weights, network_with_weights
 from nmt.runs import average, checkpoint, layout, retention
@@ -85,6 +86,7 @@ class Trainer:
         train_data: prepared training pairs.
         valid_data: prepared validation pairs, or None.
         console: standard error.
+        world: the processes that train together; by default, this one.
     """
 
     def __init__(
@@ -95,13 +97,15 @@ class Trainer:
         train_data: Prepared,
         valid_data: Prepared | None,
         console: Console,
+        world: World | None = None,
     ) -> None:
+        self.world = world or World()
         self.config, self.run = config, run
         self.tokenizers, self.train_data = tokenizers, train_data
-        self.device = choose_device(config.train.device)
-        self.learner = Learner(config, tokenizers, self.device, console.print_line)
+        self.device = choose_device(local_device(config.train.device))
+        self.learner = Learner(config, tokenizers, self.device, console.print_line, self.world)
         self.validator = (
-            Validator(config, tokenizers, valid_data, self.device, console.print_line)
+            Validator(config, tokenizers, valid_data, self.device, console.print_line, self.world)
             if valid_data
             else None
         )
@@ -126,12 +130,18 @@ class Trainer:
         """
         with (
             Monitor(
-                self.run, self.console, self.progress.step, self.config.train.max_steps
+                self.run if self.world.leads else None,
+                self.console,
+                self.progress.step,
+                self.config.train.max_steps,
             ) as monitor,
             self.saver,
         ):
             self.monitor = monitor
-            stop.notice = "saving …; Ctrl-C again to abandon"
+            self._asked = stop
+            if self.world.size > 1:
+                stop = StopFlag()  # set at the same step in all processes
+            self._asked.notice = "saving …; Ctrl-C again to abandon"
             groups = self._batch_groups()
             self._window = _Window()
             self._first_step = self.progress.step
@@ -142,9 +152,13 @@ class Trainer:
                 self._end_if(stop)
                 if self._finished():
                     break
-                self._step(groups)
+                self._step(groups, stop)
             self.saver.wait()
             self._average(stop)
+
+    def _stop_all(self, stop: StopFlag) -> None:
+        """Set the flag of all processes, after one of them was asked to stop."""
+        stop.signum = stop.signum or self._asked.signum or signal.SIGTERM
 
     def _end_if(self, stop: StopFlag) -> None:
         if stop.signum is not None:
@@ -188,7 +202,7 @@ class Trainer:
                     group = []
             epoch, start = epoch + 1, 0
 
-    def _step(self, groups: Iterator[list[Batch]]) -> None:
+    def _step(self, groups: Iterator[list[Batch]], stop: StopFlag) -> None:
         """Update the weights once; skip batches without a finite gradient, if configured."""
         start = time.monotonic()
         progress = self.progress
@@ -197,7 +211,10 @@ class Trainer:
         while True:
             self.saver.check()
             group = next(groups)
-            figures = self.learner.step(group, rate)
+            own = group[self.world.rank :: self.world.size]
+            figures = self.learner.step(own, rate, stop=bool(self._asked))
+            if figures.stop:
+                self._stop_all(stop)
             if figures.is_finite:
                 break
             skipped += 1
@@ -269,10 +286,12 @@ class Trainer:
         validate = last or progress.step % config.validate_every == 0
         if self.validator and validate and not progress.scores and not stop:
             self.monitor.doing("validating")
-            progress.scores = self.validator(self.learner.network, stop)
+            progress.scores = self.validator(self.learner.network, self._asked)
             progress.signatures = self.validator.signatures if progress.scores else {}
             self.monitor.doing("")
-            if progress.scores:
+            if not progress.scores:
+                self._stop_all(stop)
+            else:
                 self.monitor.log("valid", progress.step, progress.scores)
                 self._note_best()
         due = last or self._out_of_patience() or progress.step % config.save_every == 0
@@ -295,6 +314,10 @@ class Trainer:
         config = self.config.train
         if not self.progress.scores or not config.keep_best:
             return False
+        return self.world.decide(self._ranks_among_best)
+
+    def _ranks_among_best(self) -> bool:
+        config = self.config.train
         self.saver.wait()
         here = checkpoint.Checkpoint(Path(), self.progress.step, self.progress.scores)
         others = retention.regular(checkpoint.list_checkpoints(self.run))
@@ -304,6 +327,10 @@ class Trainer:
 
     def _save(self, *, only_to_resume: bool) -> None:
         if self._saved == self.progress and (only_to_resume or not self._saved_only_to_resume):
+            return
+        self._saved = replace(self.progress)
+        self._saved_only_to_resume = only_to_resume
+        if not self.world.leads:
             return
         path = layout.checkpoint_path(self.run, self.progress.step)
         state = asdict(self.progress) | {"data": self.train_data.key}
@@ -315,30 +342,29 @@ class Trainer:
             retention.prune(self.run, config.keep_last, config.keep_best, config.metric)
 
         self.saver.start(write, self.learner.tensors())
-        self._saved = replace(self.progress)
-        self._saved_only_to_resume = only_to_resume
 
     def _average(self, stop: StopFlag) -> None:
         """Average the configured checkpoints; keep the average unless the best one is better."""
         config = self.config.train
         if config.average == "none":
             return
-        chosen = retention.choose_to_average(
-            self.run, config.average, config.average_count, config.metric
-        )
-        if len(chosen) < 2:
+        steps = self.world.decide(self._steps_to_average)
+        if len(steps) < 2:
             return
-        weights = average.average_weights([one.path for one in chosen])
+        weights = average.average_weights([layout.checkpoint_path(self.run, s) for s in steps])
         scores: dict[str, float] = {}
         if self.validator:
             self.monitor.doing("validating the average")
             network = network_with_weights(
                 weights, "the average", self.config.model, *self.tokenizers.sizes
             ).to(self.device)
-            scores = self.validator(network, stop)
+            scores = self.validator(network, self._asked)
+            if not scores:
+                self._stop_all(stop)
             self._end_if(stop)
             self.monitor.log("average", self.progress.step, scores)
-        steps = [one.step for one in chosen]
+        if not self.world.leads:
+            return
         listing = ", ".join(map(str, steps))
         best = self.progress.best
         if scores and best is not None and not self._is_as_good(scores[config.metric], best):
@@ -350,6 +376,13 @@ class Trainer:
         signatures = self.validator.signatures if self.validator else {}
         average.save_average(self.run, weights, steps, scores, signatures)
         self.monitor.print_line(f"averaged the checkpoints of steps {listing}")
+
+    def _steps_to_average(self) -> list[int]:
+        config = self.config.train
+        chosen = retention.choose_to_average(
+            self.run, config.average, config.average_count, config.metric
+        )
+        return [one.step for one in chosen]
 
     def _is_better(self, value: float, than: float) -> bool:
         return value < than if self.config.train.metric == "loss" else value > than

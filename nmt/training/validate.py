@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from nmt.data.batching import BatchOrder, batches
 from nmt.data.prepare import Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import autocast
+from nmt.distributed import World
 from nmt.errors import DataError
 from nmt.evaluation.metrics import EvaluateOptions, evaluate
 from nmt.model.network import Network
@@ -36,6 +37,7 @@ class Validator:
         data: validation pairs.
         device: device of the network.
         log: called with messages for the user, once with each.
+        world: processes that share the work; by default, this one does it all.
 
     Raises:
         DataError: if a pair is longer than the model has positions.
@@ -51,7 +53,9 @@ class Validator:
         data: Prepared,
         device: torch.device,
         log: Callable[[str], object],
+        world: World | None = None,
     ) -> None:
+        self.world = world or World()
         _check_positions(config, data)
         # Validation uses the best segmentation.
         plain = config.tokenizer.model_copy(update={"sampling_alpha": 0.0})
@@ -75,43 +79,61 @@ class Validator:
 
         Returns:
             `loss` (nats per token, not smoothed), `ppl` (its exponential) and, unless
-            `train.valid_beam_size` is 0, `bleu` and `chrf`. Empty if `stop` is set meanwhile.
+            `train.valid_beam_size` is 0, `bleu` and `chrf`. Empty if `stop` is set meanwhile, in
+            any of the processes.
         """
         network.eval()
         loss = self._loss(network, stop)
-        scores = {"loss": loss, "ppl": perplexity(loss)}
-        if self.config.train.valid_beam_size:
-            scores |= self._translation_scores(network, stop)
-        return {} if stop else scores
+        texts = self._translations(network, stop) if self.config.train.valid_beam_size else []
+        losses, stopped, parts = zip(*self.world.gather((loss, bool(stop), texts)), strict=True)
+        if any(stopped):
+            return {}
+        nll, tokens = map(sum, zip(*losses, strict=True))
+        scores = {"loss": nll / max(tokens, 1), "ppl": perplexity(nll / max(tokens, 1))}
+        return scores | (self._translation_scores(parts) if any(parts) else {})
 
     @torch.inference_mode()
-    def _loss(self, network: Network[Any], stop: StopFlag) -> float:
+    def _loss(self, network: Network[Any], stop: StopFlag) -> tuple[float, int]:
+        """Return the negative log-likelihood of this process's batches, and their tokens."""
         nll_sum, tokens = 0.0, 0
         for batch in batches(self.data, self.tokenizers, self.order, self.config, epoch=0):
             if stop:
                 break
+            if batch.number % self.world.size != self.world.rank:
+                continue
             with autocast(self.config.train.precision, self.device):
                 _, nll = batch_loss(
                     network, batch.to(self.device), self.tokenizers.tgt.pad_id, smoothing=0.0
                 )
             nll_sum += float(nll)
             tokens += batch.num_tgt_tokens
-        return nll_sum / max(tokens, 1)
+        return nll_sum, tokens
 
-    def _translation_scores(self, network: Network[Any], stop: StopFlag) -> dict[str, float]:
+    def _translations(self, network: Network[Any], stop: StopFlag) -> list[str]:
+        """Return the translations of this process's share of the sentences."""
         train, decode = self.config.train, self.config.decode
-        count = min(len(self.data), train.valid_sentences or len(self.data))
-        sources, references = self.data.texts(range(count))
+        sources, _ = self._pairs()
+        share = sources[self.world.rank :: self.world.size]
         options = search_options(decode, {"beam_size": train.valid_beam_size})
         model = TrainedModel(self.config, self.tokenizers, network, weights=Path())
         translator = Translator(Networks([model]), options, self.log, poll=lambda: _raise_if(stop))
         try:
-            hypotheses = [translation.text for translation in translator.translate(sources)]
+            return [translation.text for translation in translator.translate(share)]
         except _Stopped:
-            return {}
+            return []
+
+    def _translation_scores(self, parts: Sequence[list[str]]) -> dict[str, float]:
+        _, references = self._pairs()
+        hypotheses = [""] * len(references)
+        for rank, texts in enumerate(parts):
+            hypotheses[rank :: len(parts)] = texts
         scores = evaluate(hypotheses, [references], self.scoring)
         self.signatures = {score.metric: score.signature for score in scores}
         return {score.metric: score.score for score in scores}
+
+    def _pairs(self) -> tuple[list[str], list[str]]:
+        count = min(len(self.data), self.config.train.valid_sentences or len(self.data))
+        return self.data.texts(range(count))
 
 
 class _Stopped(Exception):

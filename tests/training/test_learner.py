@@ -46,9 +46,10 @@ def gradients_of(learner: Learner) -> dict[str, Tensor]:
     gradients: dict[str, Tensor] = {}
 
     def record(*args: Any, **kwargs: Any) -> None:
+        divisor: Tensor = learner.optimizer.grad_scale  # type: ignore[attr-defined]
         for name, parameter in learner.network.named_parameters():
             assert parameter.grad is not None
-            gradients[name] = parameter.grad.clone()
+            gradients[name] = parameter.grad / divisor
 
     learner.optimizer.step = record  # type: ignore[method-assign,assignment]
     return gradients

@@ -1,0 +1,290 @@
+"""The processes that train one model together, as torchrun starts them.
+
+Tensors are summed by torch.distributed, with NCCL on GPUs and gloo on CPUs. All else goes through
+the key-value store of the processes, as JSON: decisions, texts, and the news that one has failed.
+A store needs no collective, so a process may wait for hours while another prepares data, and still
+notices within seconds if that one has died.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+from torch.distributed.rendezvous import rendezvous
+
+from nmt.errors import NmtError
+
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.02
+_BEAT_SECONDS = 2.0
+
+
+class PeerError(NmtError):
+    """Another process of the training run has failed or does not answer."""
+
+
+class World:
+    """The processes of a training run; without arguments, this process alone.
+
+    Use it as a context manager: if an error ends the context, the other processes learn of it.
+
+    Args:
+        rank: number of this process, from 0.
+        size: number of processes.
+        local_rank: number of this process on its machine.
+        store: shared by the processes.
+        timeout: seconds to wait for another process.
+    """
+
+    def __init__(
+        self,
+        rank: int = 0,
+        size: int = 1,
+        local_rank: int = 0,
+        store: Any = None,
+        timeout: float = 0.0,
+    ) -> None:
+        self.rank, self.size, self.local_rank = rank, size, local_rank
+        self._store, self._timeout = store, timeout
+        self._calls = 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process prints and writes files for all."""
+        return self.rank == 0
+
+    @classmethod
+    def join(cls, device: str, timeout: float) -> World:
+        """Meet the other processes that torchrun has started, if it has.
+
+        Args:
+            device: name of the device of the tensors to be summed, as in `train.device`.
+            timeout: seconds to wait for another process.
+
+        Raises:
+            PeerError: if they do not come.
+        """
+        if not under_torchrun():
+            return cls()
+        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        waiting = timedelta(seconds=timeout)
+        try:
+            store, _, _ = next(rendezvous("env://", timeout=waiting))
+            store = PrefixStore("nmt", store)
+            dist.init_process_group(
+                "nccl" if local_device(device).startswith("cuda") else "gloo",
+                store=PrefixStore("group", store),
+                rank=rank,
+                world_size=size,
+                timeout=waiting,
+            )
+        except RuntimeError as error:
+            raise PeerError(f"process {rank}: the {size} processes did not meet: {error}") from None
+        return cls(rank, size, int(os.environ.get("LOCAL_RANK", 0)), store, timeout)
+
+    def sum_(self, tensor: Tensor) -> None:
+        """Replace a tensor by the sum over all processes, in place.
+
+        Raises:
+            PeerError: if the connection to another process is lost.
+        """
+        if self.size == 1:
+            return
+        try:
+            dist.all_reduce(tensor)
+        except RuntimeError as error:
+            raise PeerError(
+                f"process {self.rank} has lost the connection to another process: "
+                f"{str(error).partition('[')[0].strip() or 'it has ended'}"
+            ) from error
+
+    def decide(self, choose: Callable[[], T]) -> T:
+        """Return what process 0 chooses, in all processes; it must be a value of JSON.
+
+        Raises:
+            PeerError: if process 0 has failed.
+        """
+        if self.size == 1:
+            return choose()
+        key = self._next_key()
+        if not self.leads:
+            chosen: T = json.loads(self._wait_for(f"{key}/0"))
+            return chosen
+        value = choose()
+        self._store.set(f"{key}/0", json.dumps(value))
+        return value
+
+    def gather(self, value: T) -> list[T]:
+        """Return the values of all processes by rank, in all processes; they are values of JSON.
+
+        Raises:
+            PeerError: if another process has failed.
+        """
+        if self.size == 1:
+            return [value]
+        key = self._next_key()
+        self._store.set(f"{key}/{self.rank}", json.dumps(value))
+        values = [json.loads(self._wait_for(f"{key}/{rank}")) for rank in range(self.size)]
+        if self._store.add(f"{key}/read", 1) == self.size:  # the last one tidies up
+            for name in (*range(self.size), "read"):
+                self._store.delete_key(f"{key}/{name}")
+        return values
+
+    def once(self, work: Callable[[], T]) -> T | None:
+        """Let process 0 do work that may take hours, while the others wait.
+
+        Returns:
+            Its result; None in the other processes.
+
+        Raises:
+            PeerError: if process 0 has failed.
+        """
+        if self.size == 1:
+            return work()
+        key = self._next_key()
+        if self.leads:
+            with self._heartbeat(key):
+                result = work()
+            self._store.set(f"{key}/0", "null")
+            return result
+        self._wait_for(f"{key}/0", beat=f"{key}/beat")
+        return None
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if self.size == 1:
+            return
+        if error is None:
+            self.gather(None)  # process 0 may hold the store, which the others still need
+            dist.destroy_process_group()
+        elif not isinstance(error, PeerError):
+            with suppress(RuntimeError):  # the store may be gone
+                self._store.set("failed", str(self.rank))
+
+    def _next_key(self) -> str:
+        """Return a new key; all processes make the same calls in the same order."""
+        self._calls += 1
+        return f"call-{self._calls}"
+
+    def _wait_for(self, key: str, beat: str | None = None) -> str:
+        """Wait for a key and return its value.
+
+        Args:
+            key: of the store.
+            beat: a key that changes while the other process works; without it, the time to wait is
+                limited.
+        """
+        last, since, polled = "", time.monotonic(), _POLL_SECONDS
+        try:
+            while not self._store.check([key]):
+                if self._store.check(["failed"]):
+                    failed = self._store.get("failed").decode()
+                    raise PeerError(f"process {self.rank} ends: process {failed} has failed")
+                if beat and self._store.check([beat]):
+                    now = self._store.get(beat).decode()
+                    last, since = now, since if now == last else time.monotonic()
+                if time.monotonic() - since > self._timeout:
+                    raise PeerError(
+                        f"process {self.rank} has waited {self._timeout:g} seconds for another "
+                        "process (train.peer_timeout)"
+                    )
+                time.sleep(polled)
+                polled = min(2 * polled, 0.5)
+            value: bytes = self._store.get(key)
+        except RuntimeError as error:
+            raise PeerError(
+                f"process {self.rank} has lost the connection to the store: {error}"
+            ) from error
+        return value.decode()
+
+    def _heartbeat(self, key: str) -> _Heartbeat:
+        return _Heartbeat(lambda number: self._store.set(f"{key}/beat", str(number)))
+
+
+class _Heartbeat:
+    """Calls a function with 1, 2, … every few seconds, in a thread, within the context."""
+
+    def __init__(self, beat: Callable[[int], object]) -> None:
+        self._beat = beat
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        number = 0
+        with suppress(RuntimeError):  # the main thread will notice
+            while not self._done.wait(_BEAT_SECONDS):
+                number += 1
+                self._beat(number)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+
+def launch(count: int, arguments: Sequence[str]) -> int:
+    """Run the program in several processes of this machine, as torchrun does.
+
+    Args:
+        count: number of processes.
+        arguments: of the command line.
+
+    Returns:
+        The exit code of the first process that failed, or 0.
+    """
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+    )
+    try:
+        elastic_launch(config, sys.executable)("-m", "nmt", *arguments)
+    except ChildFailedError as error:
+        code: int = error.get_first_failure()[1].exitcode
+        return 128 - code if code < 0 else code
+    except SignalException as error:
+        return 128 + int(error.sigval)
+    return 0
+
+
+def under_torchrun() -> bool:
+    """Return whether torchrun, or a launcher like it, has started this process with others."""
+    return int(os.environ.get("WORLD_SIZE", 1)) > 1 and "RANK" in os.environ
+
+
+def local_device(name: str) -> str:
+    """Return the device of this process on a machine with several GPUs: one for each process."""
+    if name in ("auto", "cuda") and under_torchrun() and torch.cuda.is_available():
+        return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
+    return name
