@@ -89,7 +89,8 @@ class World:
         waiting = timedelta(seconds=timeout)
         try:
             store, _, _ = next(rendezvous("env://", timeout=waiting))
-            store = PrefixStore("nmt", store)
+            # After a restart, torchrun's store may still have the keys of the first attempt.
+            store = PrefixStore(f"nmt/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
             dist.init_process_group(
                 "nccl" if local_device(device).startswith("cuda") else "gloo",
                 store=PrefixStore("group", store),

@@ -78,7 +78,13 @@ class Learner:
         self._has_split = False
         self._world = world or World()
 
-    def step(self, batches: Sequence[Batch], rate: float, *, stop: bool = False) -> StepStats:
+    def step(
+        self,
+        batches: Sequence[Batch],
+        rate: float,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> StepStats:
         """Take one step on batches, with the same gradient as one large batch.
 
         Each process of the world brings its own batches, and all take the same step. If memory runs
@@ -88,7 +94,7 @@ class Learner:
         Args:
             batches: batches on the CPU.
             rate: learning rate.
-            stop: whether this process has been asked to stop; see `StepStats.stop`.
+            stop: returns whether this process has been asked to stop; see `StepStats.stop`.
 
         Raises:
             TrainingError: if memory runs out even for a single pair, in any of the processes.
@@ -104,7 +110,7 @@ class Learner:
             failure, (loss, nll) = error, torch.zeros(2, device=self._device)
             failure.shared = False  # memory ran out in this process
         counts = torch.tensor(
-            [sum(batch.num_tgt_tokens for batch in batches), failure is not None, stop],
+            [sum(batch.num_tgt_tokens for batch in batches), failure is not None, stop()],
             dtype=torch.float32,
             device=self._device,
         )

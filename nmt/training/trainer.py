@@ -212,7 +212,7 @@ class Trainer:
             self.saver.check()
             group = next(groups)
             own = group[self.world.rank :: self.world.size]
-            figures = self.learner.step(own, rate, stop=bool(self._asked))
+            figures = self.learner.step(own, rate, stop=lambda: bool(self._asked))
             if figures.stop:
                 self._stop_all(stop)
             if figures.is_finite:

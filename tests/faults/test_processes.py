@@ -1,0 +1,230 @@
+"""Training in several processes: the same model, and nobody hangs."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from .conftest import TIMEOUT_SECONDS, Folder, Outcome, before_call, make_folder, same, send
+
+SETTINGS = ["train.accumulate=2", "model.dropout=0.3", "train.batch_tokens=300"]
+VALID = ["data.valid={src: train.src, tgt: train.tgt}", "train.valid_sentences=21"]
+STEP = "nmt.training.learner:batch_loss"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def train_together(
+    folder: Folder,
+    size: int,
+    *overrides: str,
+    run: str = "run",
+    faults: dict[int, str] | None = None,
+) -> list[Outcome]:
+    """Run `nmt train tiny.yaml` in several processes, as torchrun does, and wait for all.
+
+    Args:
+        folder: their directory.
+        size: number of processes.
+        overrides: further arguments.
+        run: run directory.
+        faults: Python code that some of the processes run first.
+    """
+    shared = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    arguments = ["train", "tiny.yaml", *SETTINGS, "train.peer_timeout=20", *overrides]
+    started = time.monotonic()
+    processes = [
+        folder.start(
+            *(*arguments, "--run-dir", run),
+            fault=(faults or {}).get(rank, ""),
+            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in range(size)
+    ]
+    outcomes = []
+    try:
+        for process in processes:
+            out, err = process.communicate(timeout=TIMEOUT_SECONDS)
+            outcomes.append(Outcome(process.returncode, out, err.decode("utf-8")))
+    finally:
+        for process in processes:
+            process.kill()
+    assert time.monotonic() - started < 60
+    return outcomes
+
+
+def succeeded(outcomes: list[Outcome]) -> None:
+    for outcome in outcomes:
+        outcome.succeeded()
+    assert [outcome.err for outcome in outcomes[1:]] == [""] * (len(outcomes) - 1)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """Return a folder with the run `whole`: 12 steps of one process without interruption."""
+    folder = make_folder(tmp_path_factory.mktemp("processes"))
+    folder.train("train.max_steps=12", *SETTINGS, *VALID, run="whole").succeeded()
+    return folder
+
+
+@pytest.mark.parametrize("sizes", [(2, 2), (2, 1), (1, 2)])
+def test_fault_04_any_number_of_processes_goes_on(whole: Folder, sizes: tuple[int, int]) -> None:
+    """With two batches per step the sum has only one order: all is identical to the bit."""
+    run = f"{sizes[0]}-{sizes[1]}"
+    for size, step in zip(sizes, (5, 12), strict=True):
+        outcomes = train_together(whole, size, *VALID, f"train.max_steps={step}", run=run)
+        succeeded(outcomes)
+    assert whole.losses(run) == whole.losses("whole")
+    assert same(whole.tensors(12, run), whole.tensors(12, "whole"))
+    expected, found = (whole.state(12, each)["scores"] for each in ("whole", run))
+    assert found == pytest.approx(expected, rel=1e-9)
+    assert set(found) == {"loss", "ppl", "bleu", "chrf"}
+
+
+def test_fault_04_four_processes(whole: Folder) -> None:
+    """The sum of four batches may round differently."""
+    four = ["train.accumulate=4", "train.max_steps=6"]
+    succeeded(train_together(whole, 1, *four, run="alone"))
+    succeeded(train_together(whole, 4, *four, run="four"))
+    for (step, one), (other_step, other) in zip(
+        whole.losses("alone"), whole.losses("four"), strict=True
+    ):
+        assert step == other_step
+        assert one == pytest.approx(other, rel=1e-5)
+    before, after = (whole.state(6, run) for run in ("alone", "four"))
+    assert (before["epoch"], before["batch"]) == (after["epoch"], after["batch"])
+
+
+def test_batches_that_cannot_be_shared_are_refused(folder: Folder) -> None:
+    outcomes = train_together(folder, 3)
+    outcomes[0].refused(2, "train.accumulate 2", "a multiple of their number, 3", "accumulate=3")
+    assert [(one.code, one.err) for one in outcomes[1:]] == [(2, "")] * 2
+    assert not (folder.path / "run").exists()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_fault_15_sigterm_to_one_of_two(whole: Folder, rank: int) -> None:
+    run = f"terminated-{rank}"
+    fault = before_call(3, STEP, send(signal.SIGTERM))
+    outcomes = train_together(whole, 2, "train.max_steps=12", *VALID, run=run, faults={rank: fault})
+    outcomes[0].refused(143, f"stopped at step 3, saved in {run}")
+    outcomes[1].refused(143)
+    assert outcomes[1].err == ""
+    assert whole.steps(run) == [3]
+    succeeded(train_together(whole, 2, "train.max_steps=12", *VALID, run=run))
+    assert whole.losses(run) == whole.losses("whole")
+    assert same(whole.tensors(12, run), whole.tensors(12, "whole"))
+
+
+def test_fault_15_sigterm_during_validation(folder: Folder) -> None:
+    fault = before_call(1, "nmt.training.validate:evaluate", send(signal.SIGTERM))
+    fault += before_call(2, "nmt.training.validate:batch_loss", send(signal.SIGTERM))
+    settings = [*VALID, "train.validate_every=2", "train.max_steps=9"]
+    outcomes = train_together(folder, 2, *settings, faults={1: fault})
+    outcomes[0].refused(143, "stopped at step 2, saved in run")
+    outcomes[1].refused(143)
+
+
+INFINITE = "next(args[0].parameters()).register_hook(lambda grad: grad * float('inf'))"
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_fault_17_an_infinite_gradient_in_one_process(folder: Folder, rank: int) -> None:
+    fault = before_call(3, STEP, INFINITE)
+    outcomes = train_together(folder, 2, "train.save_every=1", faults={rank: fault})
+    outcomes[0].refused(5, "step 3: the loss is", "train.src:", "weights were not changed")
+    assert (outcomes[1].code, outcomes[1].err) == (5, "")
+    assert all(bool(torch.isfinite(value).all()) for value in folder.tensors(2).values())
+
+
+TOO_LARGE = """
+import torch
+import nmt.training.learner as l
+_loss = l.batch_loss
+def _limited(network, batch, *args):
+    if len(batch.rows) > {limit}:
+        raise torch.OutOfMemoryError("simulated")
+    return _loss(network, batch, *args)
+l.batch_loss = _limited
+"""
+
+
+def test_fault_18_out_of_memory_in_one_process(folder: Folder) -> None:
+    plain = ["model.dropout=0.0"]
+    succeeded(train_together(folder, 2, *plain, run="whole"))
+    faults = {1: TOO_LARGE.format(limit=8)}
+    first, second = train_together(folder, 2, *plain, run="split", faults=faults)
+    first.succeeded()
+    assert second.succeeded().err == ""
+    losses = [[loss for _, loss in folder.losses(run)] for run in ("whole", "split")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_fault_18_a_single_pair_does_not_fit_into_one_process(folder: Folder) -> None:
+    first, second = train_together(folder, 2, faults={1: TOO_LARGE.format(limit=0)})
+    first.refused(5, "out of memory in another process")
+    second.refused(5, "out of memory: a pair of")
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_fault_19_kill_9_of_one_of_two(folder: Folder, rank: int) -> None:
+    fault = before_call(3, STEP, send(signal.SIGKILL))
+    outcomes = train_together(folder, 2, "train.save_every=1", faults={rank: fault})
+    assert outcomes[rank].code == -signal.SIGKILL
+    outcomes[1 - rank].refused(1, "process", "has lost the connection")
+    assert folder.steps()[-1] in (1, 2)
+    assert rank == 0 or folder.leftovers() == []  # process 0 may die while it saves
+
+
+def test_fault_19_a_failure_before_the_first_step(folder: Folder) -> None:
+    """The others wait for process 0 to prepare the data."""
+    first, second = train_together(folder, 2, "data.train.src=missing")
+    first.refused(4, "missing: cannot be read")
+    second.refused(1, "process 1")
+
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+KILL_ONCE = """
+import os, signal
+if os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+    import nmt.training.learner as l
+    _loss, _calls = l.batch_loss, []
+    def _deadly(*args):
+        _calls.append(1)
+        if len(_calls) == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return _loss(*args)
+    l.batch_loss = _deadly
+"""
+
+
+def test_fault_19_torchrun_goes_on_from_the_last_checkpoint(whole: Folder) -> None:
+    script = whole.write("deadly.py", f"{KILL_ONCE}\nfrom nmt.__main__ import main\nmain()\n")
+    arguments = ["train", "tiny.yaml", *SETTINGS, *VALID, "train.save_every=2"]
+    command = [*TORCHRUN, "--standalone", "--max-restarts", "1", script.name, *arguments]
+    ended = subprocess.run(
+        [*command, "train.max_steps=12", "--run-dir", "restarted"],
+        cwd=whole.path,
+        capture_output=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert b"resuming from step 2 of 12" in ended.stderr
+    assert whole.losses("restarted") == whole.losses("whole")
+    assert same(whole.tensors(12, "restarted"), whole.tensors(12, "whole"))
+
+
+def test_processes_are_started_by_the_command_itself(whole: Folder) -> None:
+    arguments = ["tiny.yaml", *SETTINGS, *VALID, "train.max_steps=12", "--run-dir", "launched"]
+    whole.nmt("train", *arguments, "--processes", "2").succeeded()
+    assert same(whole.tensors(12, "launched"), whole.tensors(12, "whole"))
