@@ -74,7 +74,7 @@ def load(
             seconds, into the cache.
         compute: `float32`, `bfloat16`, `int8` (on a CPU), or `auto`: what an exported model
             was exported for; int8 for a run whose validation showed that it costs at most 0.1 BLEU;
-            otherwise float32.
+            bfloat16 on a GPU that has it; otherwise float32.
         device: `cpu`, `cuda`, `cuda:1`, or `auto`: a GPU if there is one.
         threads: CPU threads; by default one per core.
         parallel: how many batches to search at the same time, dividing the threads among them,
@@ -215,11 +215,14 @@ def load_runs(
             )
     import torch
 
+    from nmt.device import has_bf16
     from nmt.runs.model import load_model
 
     if threads:
         torch.set_num_threads(useful_threads(threads))
     chosen = _torch_device(device)
+    if compute == "auto" and chosen.type == "cuda" and has_bf16(chosen):
+        compute = "bfloat16"
     dtype = torch.bfloat16 if compute == "bfloat16" else torch.float32
     models = [load_model(path, chosen, dtype) for path in paths]
     if compute == "int8":

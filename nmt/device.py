@@ -21,6 +21,8 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)  # kernels of libraries use the current one
         torch.empty(0, device=device).tolist()  # fails on torch's meta device, which has no memory
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device {name!r}: {_missing_device(name)}") from error
@@ -76,6 +78,8 @@ def has_bf16(device: torch.device) -> bool:
     """Return whether a device has bf16 instructions; without them bf16 is slower than fp32."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu":
+        return device.type == "xpu"
     # AMX on Intel, AVX-512 BF16 on Intel and AMD; torch has no public function for this.
     return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
 
@@ -88,5 +92,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    phrases = ("DefaultCPUAllocator", "not enough memory", "out of memory")
+    phrases = (
+        *("DefaultCPUAllocator", "not enough memory", "out of memory"),
+        *("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
+    )
     return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in phrases)

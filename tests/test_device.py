@@ -44,6 +44,8 @@ def test_out_of_memory_errors_and_others() -> None:
     assert device.is_out_of_memory(MemoryError())
     # The form in which CTranslate2 raises it.
     assert device.is_out_of_memory(RuntimeError("CUDA failed with error out of memory"))
+    cublas = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+    assert device.is_out_of_memory(RuntimeError(cublas))
     assert not device.is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not device.is_out_of_memory(ValueError("not enough memory"))
 

@@ -133,9 +133,27 @@ class Learner:
             divisor = tokens * max(1.0, (grad_norm + _EPSILON) / limit)
             scaled: Any = self.optimizer
             scaled.grad_scale = torch.tensor(divisor, device=self._device)
-            self.optimizer.step()
+            self._update()
         self.optimizer.zero_grad(set_to_none=True)
         return stats
+
+    def _update(self) -> None:
+        """Update the weights.
+
+        Raises:
+            TrainingError: if memory runs out, as it may in the first step.
+        """
+        try:
+            self.optimizer.step()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            failure = TrainingError(
+                "out of memory: the state of the optimizer, 8 bytes per parameter, does not fit "
+                "next to the model; use a smaller model"
+            )
+            failure.shared = False
+            raise failure from error
 
     def _sum_over_processes(self, sums: Tensor) -> Tensor:
         """Sum up gradients and figures over all processes, in one call; return the figures."""
@@ -222,9 +240,7 @@ class Learner:
         copy_weights(self.network, tensors["weights"], origin)
         for name, parameter in self.network.named_parameters():
             self.optimizer.state[parameter] = {
-                key: tensors["optimizer"][f"{key}.{name}"].to(
-                    "cpu" if key == "step" else self._device
-                )
+                key: tensors["optimizer"][f"{key}.{name}"].to(self._device)
                 for key in ("step", "exp_avg", "exp_avg_sq")
             }
 

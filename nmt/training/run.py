@@ -23,6 +23,7 @@ from nmt.distributed import World, local_device
 from nmt.errors import ConfigError, DataError
 from nmt.files import as_file_error, write_text
 from nmt.limits import useful_threads
+from nmt.model.kernels.cuda import tune_for_training
 from nmt.model.size import num_parameters
 from nmt.runs import checkpoint, layout, manifest, retention
 from nmt.runs.parts import load_tokenizers
@@ -184,9 +185,13 @@ def set_up_device(config: Config) -> torch.device:
     # oneDNN caches 1,024 kernels by default, each for one shape. Batches keep having new shapes, so
     # the cache would take gigabytes without hits. It reads this when it makes the first kernel.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+    # cuBLAS needs this for results that are the same in every run.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if config.train.threads:
         torch.set_num_threads(useful_threads(config.train.threads))
     device = choose_device(local_device(config.train.device))
+    if device.type == "cuda":
+        tune_for_training()
     _check_memory(config, device)
     return device
 

@@ -197,3 +197,14 @@ def test_other_errors_are_not_mistaken_for_out_of_memory(
     monkeypatch.setattr(learner_module, "batch_loss", broken)
     with pytest.raises(RuntimeError, match="multiplied"):
         learner.step(epoch[:1], 0.1)
+
+
+def test_no_memory_for_the_state_of_the_optimizer(make_learner: MakeLearner) -> None:
+    learner, epoch, _ = make_learner()
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise torch.OutOfMemoryError("simulated")
+
+    learner.optimizer.step = fail  # type: ignore[method-assign,assignment]
+    with pytest.raises(TrainingError, match="the state of the optimizer, 8 bytes per parameter"):
+        learner.step(epoch[:1], 0.1)

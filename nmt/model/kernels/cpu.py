@@ -57,7 +57,8 @@ def softmax(scores_BHLM: Tensor) -> Tensor:
 
 def tune_process() -> None:
     """Choose the library for float32 matrix products and keep freed memory, once per process."""
-    prefer_onednn()
+    if not torch.cuda.is_available():  # the setting is global, and confuses compilers for GPUs
+        prefer_onednn()
     keep_freed_memory()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -18,3 +19,14 @@ def attention(
     return F.scaled_dot_product_attention(
         q_BHLK, k_BHMK, v_BHMK, attn_mask=mask, dropout_p=dropout_p
     )
+
+
+def tune_for_training() -> None:
+    """Make training on a GPU reproducible, as far as torch can, and avoid a faulty kernel.
+
+    A resumed run is to equal an uninterrupted one, so slower deterministic kernels are used where
+    there is a choice; torch warns where there is none. cuDNN's attention is turned off: with a mask
+    its gradients may be NaN (pytorch issue 196678), and it compiles a kernel for each length.
+    """
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cuda.enable_cudnn_sdp(False)
