@@ -21,11 +21,11 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        if device.type == "cuda" and device.index is not None:
-            torch.cuda.set_device(device)  # kernels of libraries use the current one
         torch.empty(0, device=device).tolist()  # fails on torch's meta device, which has no memory
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device {name!r}: {_missing_device(name)}") from error
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # kernels of libraries use the current one
     return device
 
 
