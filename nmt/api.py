@@ -18,7 +18,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
 
@@ -90,6 +90,26 @@ def load(
     _check_choice("engine", engine, ENGINES)
     _check_choice("compute", compute, COMPUTE)
     paths = [Path(path), *map(Path, ensemble)]
+    model = _load(paths, engine, compute, device, threads, parallel, log)
+    # For `pickle`; other machines may have other numbers of cores.
+    model._arguments = {
+        "path": paths[0].absolute(),
+        "ensemble": tuple(each.absolute() for each in paths[1:]),
+        **{"engine": engine, "compute": compute, "device": device},
+        **{"threads": threads, "parallel": parallel},
+    }
+    return model
+
+
+def _load(
+    paths: list[Path],
+    engine: str,
+    compute: str,
+    device: str,
+    threads: int | None,
+    parallel: int | None,
+    log: Log,
+) -> Model:
     threads = useful_threads(threads or num_threads())
     parallel = useful_threads(parallel) if parallel else None
     if is_exported(paths[0]) and engine != "nmt":
@@ -280,6 +300,11 @@ class Model:
         self.engine = engine
         self.config: Config = engine.models[0].config
         self._own = own
+        self._arguments: dict[str, Any] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the arguments of `load`, not the weights: another process loads them itself."""
+        return _loaded_once, (tuple(sorted(self._arguments.items())),)
 
     @property
     def weights(self) -> Path:
@@ -289,6 +314,28 @@ class Model:
     def __repr__(self) -> str:
         names = ", ".join(str(model.weights) for model in self.engine.models)
         return f"<nmt.Model {names}>"
+
+    def __call__(
+        self, batch: Mapping[str, Sequence[Any]], key: str = "src", **options: Any
+    ) -> dict[str, Any]:
+        """Translate a column of a batch, for `map_batches` of Ray Data and `map` of `datasets`.
+
+        Args:
+            batch: columns by name.
+            key: the column to translate.
+            options: as in `translate`.
+
+        Returns:
+            The batch with a new column `translation`.
+
+        Raises:
+            DataError: if there is no such column.
+            ConfigError, DataError: as in `translate`.
+        """
+        if key not in batch:
+            raise DataError(f"`key`: no column {key!r}, only {', '.join(map(repr, batch))}")
+        translations = self.translate(map(str, batch[key]), **options)
+        return {**batch, "translation": [each.text for each in translations]}
 
     @overload
     def translate(
@@ -480,6 +527,12 @@ class Model:
         if not self._own or len(self._own.models) != 1:
             raise ConfigError("attention needs one run, not an ensemble or an exported model")
         return pair_attention(self._own.models[0], src, tgt)
+
+
+@cache
+def _loaded_once(arguments: tuple[tuple[str, Any], ...]) -> Model:
+    """Load a model once per process, however many batches bring it along."""
+    return load(**dict(arguments))
 
 
 def train(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import nmt
-from nmt.errors import ConfigError
+from nmt.errors import ConfigError, DataError
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +100,45 @@ def test_evaluation_takes_one_reference_or_several() -> None:
 def test_unknown_attributes() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         nmt.nothing  # noqa: B018
+
+
+def test_a_model_is_pickled_by_reference(model: nmt.Model, trained_run: Path) -> None:
+    small = nmt.load(trained_run, engine="nmt", compute="float32")
+    data = pickle.dumps(small)
+    assert len(data) < 2000
+    one, other = pickle.loads(data), pickle.loads(data)
+    assert one is other  # loaded once per process
+    assert str(one.engine) == str(small.engine)
+    assert one.translate("the cat sat").text == model.translate("the cat sat").text
+
+
+def test_a_column_of_a_batch_is_translated(model: nmt.Model) -> None:
+    batch = {"id": [1, 2], "src": np.array(["the cat", "home."], dtype=object)}
+    done = model(batch)
+    assert list(done) == ["id", "src", "translation"]
+    assert done["translation"] == [t.text for t in model.translate(["the cat", "home."])]
+    with pytest.raises(DataError, match="no column 'text', only 'id', 'src'"):
+        model(batch, key="text")
+
+
+def test_hugging_face_datasets(model: nmt.Model, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    lines = ["the cat sat.", "home.", "a dog ran home."]
+    path = tmp_path / "in.parquet"
+    datasets.Dataset.from_dict({"text": lines}).to_parquet(path)
+    data = datasets.Dataset.from_parquet(str(path), cache_dir=str(tmp_path / "cache"))
+    done = data.map(model, batched=True, batch_size=2, fn_kwargs={"key": "text"})
+    assert done["translation"][:] == [t.text for t in model.translate(lines)]
+
+
+def test_ray_data(model: nmt.Model, trained_run: Path) -> None:
+    ray = pytest.importorskip("ray")
+    lines = ["the cat sat.", "home.", "a dog ran home."] * 4
+    ray.init(num_cpus=2, include_dashboard=False)
+    try:
+        data = ray.data.from_items([{"id": i, "src": line} for i, line in enumerate(lines)])
+        done = data.map_batches(nmt.load(trained_run), batch_size=3, concurrency=2)
+        rows = sorted(done.take_all(), key=lambda row: row["id"])
+    finally:
+        ray.shutdown()
+    assert [row["translation"] for row in rows] == [t.text for t in model.translate(lines)]
