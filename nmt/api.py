@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # these need torch, which takes a second to import
     from nmt.runs.model import TrainedModel
     from nmt.translate.align import Aligner
     from nmt.translate.attend import PairAttention
+    from nmt.translate.translator import Peers
 
 Log = Callable[[str], object]
 
@@ -402,6 +403,7 @@ class Model:
         token_scores: bool = False,
         warn: Log = warnings.warn,
         warn_short: Log | None = None,
+        peers: Peers | None = None,
     ) -> Translator:
         """Return a translator with these options.
 
@@ -411,6 +413,7 @@ class Model:
             token_scores: add the log-probability of each token.
             warn: called with warnings for the user.
             warn_short: called for each translation that is suspiciously short.
+            peers: processes that translate the same lines together.
         """
         chosen = search_options(self.config.decode, options)
         engine = self.engine
@@ -435,6 +438,7 @@ class Model:
             aligner=aligner,
             say_short=warn_short,
             token_scores=token_scores,
+            peers=peers,
         )
 
     @overload

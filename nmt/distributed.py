@@ -2,8 +2,8 @@
 
 Tensors are summed by torch.distributed, with NCCL on GPUs and gloo on CPUs. All else goes through
 the key-value store of the processes, as JSON: decisions, texts, and the news that one has failed.
-A store needs no collective, so a process may wait for hours while another prepares data, and still
-notices within seconds if that one has died.
+Every process shows there every few seconds that it is alive. So a process may wait for hours while
+another prepares data, and still notices if that one has died.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class World:
         size: number of processes.
         local_rank: number of this process on its machine.
         store: shared by the processes.
-        timeout: seconds to wait for another process.
+        timeout: seconds without a sign of life after which a process counts as dead.
     """
 
     def __init__(
@@ -66,6 +66,10 @@ class World:
         self.rank, self.size, self.local_rank = rank, size, local_rank
         self._store, self._timeout = store, timeout
         self._calls = 0
+        self._ended = threading.Event()
+        if store is not None:
+            store.set(f"beat/{rank}", "0")
+            threading.Thread(target=self._beat, daemon=True).start()
 
     @property
     def leads(self) -> bool:
@@ -73,12 +77,13 @@ class World:
         return self.rank == 0
 
     @classmethod
-    def join(cls, device: str, timeout: float) -> World:
+    def join(cls, device: str | None, timeout: float) -> World:
         """Meet the other processes that torchrun has started, if it has.
 
         Args:
-            device: name of the device of the tensors to be summed, as in `train.device`.
-            timeout: seconds to wait for another process.
+            device: name of the device of the tensors to be summed, as in `train.device`; None if
+                there are none.
+            timeout: seconds without a sign of life after which a process counts as dead.
 
         Raises:
             PeerError: if they do not come.
@@ -91,13 +96,14 @@ class World:
             store, _, _ = next(rendezvous("env://", timeout=waiting))
             # After a restart, torchrun's store may still have the keys of the first attempt.
             store = PrefixStore(f"nmt/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
-            dist.init_process_group(
-                "nccl" if local_device(device).startswith("cuda") else "gloo",
-                store=PrefixStore("group", store),
-                rank=rank,
-                world_size=size,
-                timeout=waiting,
-            )
+            if device is not None:
+                dist.init_process_group(
+                    "nccl" if local_device(device).startswith("cuda") else "gloo",
+                    store=PrefixStore("group", store),
+                    rank=rank,
+                    world_size=size,
+                    timeout=waiting,
+                )
         except RuntimeError as error:
             raise PeerError(f"process {rank}: the {size} processes did not meet: {error}") from None
         return cls(rank, size, int(os.environ.get("LOCAL_RANK", 0)), store, timeout)
@@ -128,9 +134,13 @@ class World:
             return choose()
         key = self._next_key()
         if not self.leads:
-            chosen: T = json.loads(self._wait_for(f"{key}/0"))
+            chosen: T = json.loads(self._wait_for(f"{key}/0", 0))
             return chosen
-        value = choose()
+        try:
+            value = choose()
+        except BaseException:
+            self._store.set("failed", "0")
+            raise
         self._store.set(f"{key}/0", json.dumps(value))
         return value
 
@@ -144,14 +154,14 @@ class World:
             return [value]
         key = self._next_key()
         self._store.set(f"{key}/{self.rank}", json.dumps(value))
-        values = [json.loads(self._wait_for(f"{key}/{rank}")) for rank in range(self.size)]
+        values = [json.loads(self._wait_for(f"{key}/{rank}", rank)) for rank in range(self.size)]
         if self._store.add(f"{key}/read", 1) == self.size:  # the last one tidies up
             for name in (*range(self.size), "read"):
                 self._store.delete_key(f"{key}/{name}")
         return values
 
     def once(self, work: Callable[[], T]) -> T | None:
-        """Let process 0 do work that may take hours, while the others wait.
+        """Let process 0 do work, which may take hours, while the others wait.
 
         Returns:
             Its result; None in the other processes.
@@ -159,16 +169,9 @@ class World:
         Raises:
             PeerError: if process 0 has failed.
         """
-        if self.size == 1:
-            return work()
-        key = self._next_key()
-        if self.leads:
-            with self._heartbeat(key):
-                result = work()
-            self._store.set(f"{key}/0", "null")
-            return result
-        self._wait_for(f"{key}/0", beat=f"{key}/beat")
-        return None
+        result: list[T] = []
+        self.decide(lambda: result.append(work()))
+        return result[0] if result else None
 
     def __enter__(self) -> World:
         return self
@@ -178,42 +181,39 @@ class World:
     ) -> None:
         if self.size == 1:
             return
-        if error is None:
-            self.gather(None)  # process 0 may hold the store, which the others still need
-            dist.destroy_process_group()
-        elif not isinstance(error, PeerError):
-            with suppress(RuntimeError):  # the store may be gone
+        with suppress(RuntimeError, PeerError):  # the store may be gone
+            if error and not isinstance(error, PeerError) and not _is_shared(error):
                 self._store.set("failed", str(self.rank))
+            self._store.set(f"left/{self.rank}", "")
+            if self.leads and (error is None or _is_shared(error)):
+                for rank in range(1, self.size):  # this process may hold the store
+                    self._wait_for(f"left/{rank}", rank)
+        self._ended.set()
+        if error is None and dist.is_initialized():
+            dist.destroy_process_group()
 
     def _next_key(self) -> str:
         """Return a new key; all processes make the same calls in the same order."""
         self._calls += 1
         return f"call-{self._calls}"
 
-    def _wait_for(self, key: str, beat: str | None = None) -> str:
-        """Wait for a key and return its value.
-
-        Args:
-            key: of the store.
-            beat: a key that changes while the other process works; without it, the time to wait is
-                limited.
-        """
-        last, since, polled = "", time.monotonic(), _POLL_SECONDS
+    def _wait_for(self, key: str, rank: int) -> str:
+        """Wait for a key that another process will set, as long as that is alive; return it."""
+        beat, since, pause = b"", time.monotonic(), _POLL_SECONDS
         try:
             while not self._store.check([key]):
                 if self._store.check(["failed"]):
                     failed = self._store.get("failed").decode()
                     raise PeerError(f"process {self.rank} ends: process {failed} has failed")
-                if beat and self._store.check([beat]):
-                    now = self._store.get(beat).decode()
-                    last, since = now, since if now == last else time.monotonic()
+                before, beat = beat, self._store.get(f"beat/{rank}")
+                since = since if beat == before else time.monotonic()
                 if time.monotonic() - since > self._timeout:
                     raise PeerError(
-                        f"process {self.rank} has waited {self._timeout:g} seconds for another "
-                        "process (train.peer_timeout)"
+                        f"process {self.rank} ends: process {rank} has not been heard of for "
+                        f"{self._timeout:g} seconds"
                     )
-                time.sleep(polled)
-                polled = min(2 * polled, 0.5)
+                time.sleep(pause)
+                pause = min(2 * pause, 0.5)
             value: bytes = self._store.get(key)
         except RuntimeError as error:
             raise PeerError(
@@ -221,31 +221,17 @@ class World:
             ) from error
         return value.decode()
 
-    def _heartbeat(self, key: str) -> _Heartbeat:
-        return _Heartbeat(lambda number: self._store.set(f"{key}/beat", str(number)))
-
-
-class _Heartbeat:
-    """Calls a function with 1, 2, … every few seconds, in a thread, within the context."""
-
-    def __init__(self, beat: Callable[[int], object]) -> None:
-        self._beat = beat
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def _run(self) -> None:
+    def _beat(self) -> None:
+        """Show that this process is alive, until the end of the context."""
         number = 0
         with suppress(RuntimeError):  # the main thread will notice
-            while not self._done.wait(_BEAT_SECONDS):
+            while not self._ended.wait(_BEAT_SECONDS):
                 number += 1
-                self._beat(number)
+                self._store.set(f"beat/{self.rank}", str(number))
 
-    def __enter__(self) -> None:
-        self._thread.start()
 
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
+def _is_shared(error: BaseException) -> bool:
+    return isinstance(error, NmtError) and error.shared
 
 
 def launch(count: int, arguments: Sequence[str]) -> int:

@@ -95,9 +95,6 @@ class TokenizerConfig(Section):
 class TrainConfig(Section):
     """Training (paper, section 5)."""
 
-    init_from: str | None = None
-    """Start from the weights of this run, with its tokenizer, instead of random weights. The model
-    may have another number of layers, which are then copied evenly, or another dropout."""
     max_steps: Steps = 100_000
     """Optimizer steps."""
     batch_tokens: BatchTokens = 25_000
@@ -132,6 +129,9 @@ class TrainConfig(Section):
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
     """Precision of the forward and backward pass: bf16 uses autocast and keeps weights and
     optimizer state in fp32. `auto` is bf16 if the CPU or GPU supports it, else fp32."""
+    init_from: str | None = None
+    """Start from the weights of this run, with its tokenizer, instead of random weights. The model
+    may have another number of layers, which are then copied evenly, or another dropout."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 1
     """Seed of initialisation, data order, dropout and sampling."""
     log_every: Steps = 100

@@ -38,7 +38,7 @@ from nmt.signals import hangup_signals
 from nmt.translate.engine import Model
 from nmt.translate.formats import Layout
 from nmt.translate.streams import translate_windows
-from nmt.translate.translator import ScoredText, Translator
+from nmt.translate.translator import Peers, ScoredText, Translator
 from nmt.version import __version__
 
 _MAX_JOURNAL_BYTES = 1 << 30
@@ -93,6 +93,7 @@ def translate_file(
     resume: bool,
     log: Callable[[str], None],
     advance: Advance = lambda lines: None,
+    peers: Peers | None = None,
 ) -> None:
     """Translate lines into a file, which gets its final name only when it is complete.
 
@@ -107,6 +108,7 @@ def translate_file(
             if it is interrupted.
         advance: called with the number of lines finished since the last call; lines of earlier
             calls count too.
+        peers: this process, number 0, and others, which call `follow_file`.
 
     Raises:
         ConfigError: if the partial output was translated with another model or other options.
@@ -128,6 +130,9 @@ def translate_file(
                 log(f"{output}: nothing to resume: starting from the first line")
         partial = _PartialOutput(output, file, journal)
         source = _CheckedInput(lines, journal)
+        if peers:
+            for _ in range(2):  # the others read the journal
+                peers.gather(None)
         try:
             _translate(translator, source, layout, partial, advance)
             partial.finish()
@@ -136,6 +141,44 @@ def translate_file(
         except BaseException:
             partial.keep_or_delete(log)
             raise
+
+
+def follow_file(
+    translator: Translator, lines: Iterable[str], layout: Layout, output: Path, peers: Peers
+) -> None:
+    """Translate what process 0 translates into a file with `translate_file`, and write nothing.
+
+    Args:
+        translator, lines, layout, output: as in `translate_file`.
+        peers: this process and the others, which all see the file.
+
+    Raises:
+        DataError: if the input cannot be translated.
+        PeerError: if another process has failed.
+    """
+    peers.gather(None)  # process 0 has checked and locked the files
+    journal = _read_journal(output)
+    assert journal is not None
+    with _signals_raise(), open(_partial(output), "rb") as file:
+        peers.gather(None)  # all have read the journal
+        texts = (line.removesuffix(b"\n").decode("utf-8") for line in file)
+        known = itertools.islice(layout.read_output(texts), journal.lines)
+        searched = _SearchedBefore(journal)
+        for _ in translate_windows(translator, lines, layout, known=known, searched=searched):
+            pass
+
+
+class _SearchedBefore:
+    """The results of batches in a journal, for processes that do not write it."""
+
+    def __init__(self, journal: _Journal) -> None:
+        self._journal = journal
+
+    def find(self, batch: str) -> list[list[ScoredText]] | None:
+        return self._journal.searched.get(batch)
+
+    def add(self, batch: str, found: list[list[ScoredText]]) -> None:
+        pass
 
 
 def _translate(

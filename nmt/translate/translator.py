@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
+from functools import cache
+from typing import Any, NamedTuple, Protocol
+
+from pydantic import ConfigDict, TypeAdapter
 
 from nmt.config.search import SearchOptions, search_options
 from nmt.data.lines import replace_controls
@@ -99,6 +102,14 @@ class _Part(NamedTuple):
         return f"{self.line}.{self.part}"
 
 
+@cache
+def _texts_of_batches() -> TypeAdapter[list[list[list[ScoredText]]]]:
+    """Return what converts results of batches to and from JSON."""
+    return TypeAdapter(
+        list[list[list[ScoredText]]], config=ConfigDict(ser_json_inf_nan="constants")
+    )
+
+
 class Searched(Protocol):
     """Keeps the results of batches, so that a later process can continue."""
 
@@ -109,6 +120,32 @@ class Searched(Protocol):
     def add(self, batch: str, found: list[list[ScoredText]]) -> None:
         """Keep the results of a batch."""
         ...
+
+
+class Peers(Protocol):
+    """The processes that share the batches; `nmt.distributed.World` is one."""
+
+    @property
+    def rank(self) -> int:
+        """The number of this process, from 0."""
+
+    @property
+    def size(self) -> int:
+        """The number of processes."""
+
+    def gather(self, value: Any) -> list[Any]:
+        """Return the values of all processes by rank; they are values of JSON."""
+
+
+class Alone:
+    """This process alone."""
+
+    rank = 0
+    size = 1
+
+    def gather(self, value: Any) -> list[Any]:
+        """Return the only value."""
+        return [value]
 
 
 class Translator:
@@ -124,6 +161,8 @@ class Translator:
         aligner: of the same models; adds the alignments.
         token_scores: add the log-probability of each token.
         say_short: called with a message for each translation that is suspiciously short.
+        peers: processes that call the same methods with the same lines. They share the batches, and
+            all get all translations.
 
     Attributes:
         short: counts suspiciously short translations.
@@ -142,7 +181,9 @@ class Translator:
         aligner: WordAligner | None = None,
         say_short: Callable[[str], object] | None = None,
         token_scores: bool = False,
+        peers: Peers | None = None,
     ) -> None:
+        self._peers = peers or Alone()
         self.engine = engine
         models = engine.models
         self.config = models[0].config
@@ -276,10 +317,11 @@ class Translator:
         found: list[list[ScoredText]] = [[] for _ in parts]
         lengths = [len(part.src_ids) for part in parts]
         batch_tokens = self.options.batch_tokens
-        if self.engine.num_parallel > 1:  # small inputs, too, keep all of them busy
-            batch_tokens = min(batch_tokens, 1 + sum(lengths) // self.engine.num_parallel)
+        num_parallel = self.engine.num_parallel * self._peers.size
+        if num_parallel > 1:  # small inputs, too, keep all of them busy
+            batch_tokens = min(batch_tokens, 1 + sum(lengths) // num_parallel)
         batches = list(length_batches(lengths, batch_tokens))
-        texts_of_batches = self._search_batches(
+        texts_of_batches = self._search_shared(
             [[parts[place] for place in batch] for batch in batches], searched
         )
         left = Counter(part.line for part in parts)
@@ -303,6 +345,21 @@ class Translator:
         if self._lengths is None:
             return False
         return self._lengths.is_short(len(part.src_ids), best.num_tokens)
+
+    def _search_shared(
+        self, batches: list[list[_Part]], searched: Searched | None
+    ) -> Iterator[list[list[ScoredText]]]:
+        """Search this process's share of the batches; yield the results of all, in order."""
+        rank, size = self._peers.rank, self._peers.size
+        own = self._search_batches(batches[rank::size], searched)
+        if size == 1:
+            yield from own
+            return
+        texts = _texts_of_batches()
+        shares = self._peers.gather(texts.dump_python(list(own), mode="json"))
+        results = [iter(texts.validate_python(share)) for share in shares]
+        for place in range(len(batches)):
+            yield next(results[place % size])
 
     def _search_batches(
         self, batches: list[list[_Part]], searched: Searched | None

@@ -444,10 +444,10 @@ def test_a_non_finite_loss_ends_training_with_the_weights_unchanged(
     trainers: list[tuple[Trainer, dict[str, Tensor]]] = []
     original = Trainer._step
 
-    def remember(self: Trainer, group: Any) -> None:
+    def remember(self: Trainer, *arguments: Any) -> None:
         before = {n: p.detach().clone() for n, p in self.learner.network.named_parameters()}
         trainers.append((self, before))
-        original(self, group)
+        original(self, *arguments)
 
     monkeypatch.setattr(Trainer, "_step", remember)
     run = tiny_run()
