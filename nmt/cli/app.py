@@ -40,7 +40,7 @@ class CommandGroup(TyperGroup):
             with redirect_stderr(cast(TextIO, _LossyStderr(sys.stderr))):
                 return super().invoke(ctx)
         except NmtError as error:
-            if not (error.shared and int(os.environ.get("RANK", 0))):  # see nmt.distributed
+            if not (error.shared and _follows()):
                 _print(f"nmt: {error}")
             raise typer.Exit(error.exit_code) from error
         except _UsageError as error:  # names a file that does not fit, for example
@@ -130,8 +130,17 @@ def print_version(
 
 
 def log(text: str) -> None:
-    """Print one line for the user on standard error; only results go to standard output."""
-    _print(escape(text))
+    """Print one line for the user on standard error; only results go to standard output.
+
+    Of several processes that work together, the first prints it for all.
+    """
+    if not _follows():
+        _print(escape(text))
+
+
+def _follows() -> bool:
+    """Return whether torchrun has started this process as another than the first."""
+    return int(os.environ.get("RANK", 0)) > 0
 
 
 def _print(text: str) -> None:

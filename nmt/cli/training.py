@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,8 +18,8 @@ from nmt.cli.options import (
     Threads,
     require_one,
 )
-from nmt.errors import ConfigError
-from nmt.limits import MAX_BEAM_SIZE, MAX_STEPS, MAX_THREADS, MAX_VOCAB_SIZE
+from nmt.cli.processes import Processes, launch
+from nmt.limits import MAX_BEAM_SIZE, MAX_STEPS, MAX_VOCAB_SIZE
 from nmt.signals import quiet_interrupts
 
 if TYPE_CHECKING:
@@ -45,32 +44,6 @@ RunDirectory = Annotated[
         help="Where the model goes. Default: runs/ and the name of CONFIG.",
     ),
 ]
-
-
-Processes = Annotated[
-    int,
-    typer.Option(
-        min=1,
-        max=MAX_THREADS,
-        metavar="N",
-        help="Processes on this machine that share the work: one for each GPU.",
-    ),
-]
-
-
-def launch(processes: int) -> NoReturn:
-    """Run this command again in several processes, and exit as they do."""
-    from nmt import distributed
-
-    if distributed.under_torchrun():
-        raise ConfigError("`processes`: torchrun has started this process with others already")
-    arguments = sys.argv[1:]
-    for place, argument in enumerate(arguments):
-        if argument == "--processes":
-            del arguments[place : place + 2]
-        elif argument.startswith("--processes="):
-            del arguments[place]
-    raise typer.Exit(distributed.launch(processes, arguments))
 
 
 def train(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import sys
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,13 +27,13 @@ from nmt.cli.options import (
     refuse_outputs,
     with_search_options,
 )
+from nmt.cli.processes import Processes, joined, launch
 from nmt.errors import ConfigError
 
 if TYPE_CHECKING:
-    from nmt.api import Model as LoadedModel
     from nmt.progress import Advance
     from nmt.translate.formats import Layout
-    from nmt.translate.translator import Translator
+    from nmt.translate.translator import Peers, Translator
 
 
 class Format(str, Enum):
@@ -117,12 +120,15 @@ def translate(
     engine: Engine = EngineName.auto,
     compute: ComputeOption = Compute.auto,
     threads: Threads = None,
+    processes: Processes = 1,
 ) -> None:
     """Translate lines, one for one and in order.
 
     With --output the file gets its name when it is complete; until then the translations are in
     OUTPUT.partial, and OUTPUT.journal records how far they are.
     """
+    if processes > 1:
+        launch(processes)
     output = None if output == Path("-") else output
     if _is_finished([file, prefix_file], [model, *(ensemble or [])], output, resume):
         return
@@ -130,30 +136,11 @@ def translate(
     chosen = _layout(layout, key, file, prefix_file, columns, short=warn_short)
     computing: dict[str, Any] = {"device": device, "compute": compute.value, "threads": threads}
     computing |= {"ensemble": ensemble or [], "engine": engine.value}
-    interactive = output is None and _is_interactive(file)
-    translator = _load(model, computing, interactive).translator(
-        search,
-        alignments=alignments,
-        token_scores=layout is Format.jsonl and (scores or columns["nbest"]),
-        warn=log,
-        warn_short=log if warn_short else None,
-    )
-    log(f"engine: {translator.engine}")
-    _run(translator, file, prefix_file, output, chosen, resume=resume, interactive=interactive)
-
-
-def _is_interactive(file: Path | None) -> bool:
-    from nmt.translate.streams import is_interactive_input
-
-    return is_interactive_input(file)
-
-
-def _load(model: Path, computing: dict[str, Any], interactive: bool) -> LoadedModel:
-    from nmt import api
-
-    # In interactive use, each line gets all threads.
-    parallel = 1 if interactive else computing["threads"] or api.num_threads()
-    return api.load(model, parallel=parallel, log=log, **computing)
+    wanted = {"alignments": alignments, "warn_short": warn_short}
+    wanted["token_scores"] = layout is Format.jsonl and (scores or columns["nbest"])
+    with joined() as peers:
+        job = _Job(file, prefix_file, output, chosen, peers)
+        job.run(job.translator(model, computing, search, wanted), resume=resume)
 
 
 def _is_finished(
@@ -196,41 +183,103 @@ def _layout(
     return JsonLayout(key or "src", **columns, short=short)
 
 
-def _run(
-    translator: Translator,
-    file: Path | None,
-    prefix_file: Path | None,
-    output: Path | None,
-    layout: Layout,
-    *,
-    resume: bool,
-    interactive: bool,
-) -> None:
-    from nmt.data.lines import read_lines
-    from nmt.files import write_lines
-    from nmt.translate.formats import prefixed_lines
-    from nmt.translate.streams import translate_windows
+@dataclass(frozen=True)
+class _Job:
+    """Lines to translate, where the translations go, and the processes that share the work."""
 
-    lines = read_lines(file)
-    if prefix_file is not None:
-        lines = prefixed_lines(lines, read_lines(prefix_file))
-    with file_bar("translating", file, shown=output is not None) as advance:
-        if output:
-            from nmt.translate.resume import translate_file
+    file: Path | None
+    prefix_file: Path | None
+    output: Path | None
+    layout: Layout
+    peers: Peers | None
 
-            translate_file(
-                translator, lines, layout, output, resume=resume, log=log, advance=advance
-            )
-        else:
-            windows = translate_windows(
-                translator, lines, layout, interactive=interactive, advance=advance
-            )
-            write_lines((text for window in windows for text in window), None)
-    if summary := translator.short.summary():
-        log(
-            f"{summary}; --warn-short reports each, --split-sentences translates each sentence of "
-            "a line separately"
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody may be typing the lines."""
+        from nmt.translate.streams import is_interactive_input
+
+        return self.output is None and is_interactive_input(self.file)
+
+    def translator(
+        self,
+        model: Path,
+        computing: dict[str, Any],
+        search: dict[str, Any],
+        wanted: dict[str, bool],
+    ) -> Translator:
+        """Load the model."""
+        from nmt import api
+
+        if self.peers and (self.interactive or self.file in (None, Path("-"))):
+            raise ConfigError("several processes need FILE: they cannot share the standard input")
+        # In interactive use, each line gets all threads.
+        parallel = 1 if self.interactive else computing["threads"] or api.num_threads()
+        translator = api.load(model, parallel=parallel, log=log, **computing).translator(
+            search,
+            alignments=wanted["alignments"],
+            token_scores=wanted["token_scores"],
+            warn=log,
+            warn_short=log if wanted["warn_short"] else None,
+            peers=self.peers,
         )
+        log(f"engine: {translator.engine}")
+        return translator
+
+    def run(self, translator: Translator, *, resume: bool) -> None:
+        """Translate, and write the translations in one of the processes."""
+        from nmt.files import write_lines
+        from nmt.translate.streams import translate_windows
+
+        lines, is_follower = self._lines(), self.peers is not None and self.peers.rank > 0
+        shown = self.output is not None and not is_follower
+        with file_bar("translating", self.file, shown=shown) as advance:
+            if self.output:
+                self._to_file(translator, lines, self.output, resume, advance)
+            else:
+                windows = translate_windows(
+                    translator, lines, self.layout, interactive=self.interactive, advance=advance
+                )
+                texts = (text for window in windows for text in window)
+                if is_follower:
+                    collections.deque(texts, maxlen=0)
+                else:
+                    write_lines(texts, None)
+        if summary := translator.short.summary():
+            log(
+                f"{summary}; --warn-short reports each, --split-sentences translates each sentence "
+                "of a line separately"
+            )
+
+    def _to_file(
+        self,
+        translator: Translator,
+        lines: Iterable[str],
+        output: Path,
+        resume: bool,
+        advance: Advance,
+    ) -> None:
+        from nmt.translate.resume import follow_file, translate_file
+
+        if self.peers and self.peers.rank:
+            follow_file(translator, lines, self.layout, output, self.peers)
+            return
+        translate_file(
+            translator,
+            lines,
+            self.layout,
+            output,
+            resume=resume,
+            log=log,
+            advance=advance,
+            peers=self.peers,
+        )
+
+    def _lines(self) -> Iterable[str]:
+        from nmt.data.lines import read_lines
+        from nmt.translate.formats import prefixed_lines
+
+        lines = read_lines(self.file)
+        return prefixed_lines(lines, read_lines(self.prefix_file)) if self.prefix_file else lines
 
 
 def file_bar(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
+
+from forked import Process
 
 from .conftest import TIMEOUT_SECONDS, Folder, Outcome, before_call, make_folder, same, send
 
@@ -23,33 +27,31 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def train_together(
-    folder: Folder,
-    size: int,
-    *overrides: str,
-    run: str = "run",
-    faults: dict[int, str] | None = None,
-) -> list[Outcome]:
-    """Run `nmt train tiny.yaml` in several processes, as torchrun does, and wait for all.
+def start_together(
+    folder: Folder, size: int, *arguments: str, faults: dict[int, str] | None = None
+) -> list[Process]:
+    """Start a command in several processes, as torchrun does.
 
     Args:
         folder: their directory.
         size: number of processes.
-        overrides: further arguments.
-        run: run directory.
+        arguments: of `nmt`.
         faults: Python code that some of the processes run first.
     """
     shared = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    arguments = ["train", "tiny.yaml", *SETTINGS, "train.peer_timeout=20", *overrides]
-    started = time.monotonic()
-    processes = [
+    return [
         folder.start(
-            *(*arguments, "--run-dir", run),
+            *arguments,
             fault=(faults or {}).get(rank, ""),
             env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
         )
         for rank in range(size)
     ]
+
+
+def ends(processes: list[Process]) -> list[Outcome]:
+    """Wait for the end of all processes, which must come soon."""
+    started = time.monotonic()
     outcomes = []
     try:
         for process in processes:
@@ -60,6 +62,18 @@ def train_together(
             process.kill()
     assert time.monotonic() - started < 60
     return outcomes
+
+
+def train_together(
+    folder: Folder,
+    size: int,
+    *overrides: str,
+    run: str = "run",
+    faults: dict[int, str] | None = None,
+) -> list[Outcome]:
+    """Run `nmt train tiny.yaml` in several processes."""
+    arguments = ["train", "tiny.yaml", *SETTINGS, "train.peer_timeout=20", *overrides]
+    return ends(start_together(folder, size, *arguments, "--run-dir", run, faults=faults))
 
 
 def succeeded(outcomes: list[Outcome]) -> None:
@@ -228,3 +242,73 @@ def test_processes_are_started_by_the_command_itself(whole: Folder) -> None:
     arguments = ["tiny.yaml", *SETTINGS, *VALID, "train.max_steps=12", "--run-dir", "launched"]
     whole.nmt("train", *arguments, "--processes", "2").succeeded()
     assert same(whole.tensors(12, "launched"), whole.tensors(12, "whole"))
+
+
+# ---------------------------------------------------------------- translation
+
+
+@pytest.fixture
+def job(folder: Folder, trained_run: Path) -> list[str]:
+    """Return a command that translates many lines, some of them repeated or blank."""
+    draw = random.Random(0)
+    words = ["the", "cat", "dog", "sat", "on", "a", "mat", "ran", "home", ""]
+    lines = [" ".join(draw.choices(words, k=draw.randint(0, 9))) for _ in range(300)]
+    folder.write("in", "".join(f"{line}\n" for line in lines + lines[:50]))
+    return ["translate", str(trained_run), "in", "--batch-tokens", "30", "--output", "out"]
+
+
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [(2, []), (3, ["--nbest", "2", "--alignments"]), (2, ["--engine", "nmt"])],
+)
+def test_the_output_is_that_of_one_process(
+    folder: Folder, job: list[str], size: int, options: list[str]
+) -> None:
+    folder.nmt(*job, *options, "--output", "one").succeeded()
+    succeeded(ends(start_together(folder, size, *job, *options)))
+    assert (folder.path / "out").read_bytes() == (folder.path / "one").read_bytes()
+    outcomes = ends(start_together(folder, size, *job[:-2], *options))
+    assert outcomes[0].out == (folder.path / "one").read_bytes()
+    assert [outcome.out for outcome in outcomes[1:]] == [b""] * (size - 1)
+    assert folder.leftovers() == []
+
+
+SLOW_SEARCH = """
+import time
+import nmt.translate.translator as t
+t._BATCHES_AHEAD = 2
+_search = t.Translator._search
+def _slow(*args):
+    time.sleep(0.05)
+    return _search(*args)
+t.Translator._search = _slow
+"""
+
+
+def test_processes_killed_at_random_moments(folder: Folder, job: list[str]) -> None:
+    """After 20 kills, the last start ends with the output of one process."""
+    folder.nmt(*job, "--output", "one", fault=SLOW_SEARCH).succeeded()
+    draw = random.SystemRandom()
+    for _ in range(20):
+        size = draw.randint(1, 3)
+        processes = start_together(
+            folder, size, *job, "--resume", faults=dict.fromkeys(range(size), SLOW_SEARCH)
+        )
+        time.sleep(draw.uniform(0.3, 1))
+        for process in processes:
+            process.kill()
+            process.communicate()
+    assert not (folder.path / "out").exists()
+    faults = dict.fromkeys(range(2), SLOW_SEARCH)
+    succeeded(ends(start_together(folder, 2, *job, "--resume", faults=faults)))
+    assert (folder.path / "out").read_bytes() == (folder.path / "one").read_bytes()
+    assert sorted(path.name for path in folder.path.glob("out*")) == ["out"]
+
+
+def test_a_process_that_fails_ends_the_others(folder: Folder, job: list[str]) -> None:
+    fault = before_call(3, "nmt.translate.translator:Translator._search", "raise OSError(5, 'bad')")
+    outcomes = ends(start_together(folder, 2, *job, faults={1: fault}))
+    assert outcomes[1].code != 0
+    outcomes[0].refused(1, "process 0 ends: process 1 has failed")
+    refused = ends(start_together(folder, 2, "translate", job[1]))
+    refused[0].refused(2, "cannot share the standard input")

@@ -1,0 +1,56 @@
+"""Commands that share their work among several processes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from nmt.errors import ConfigError
+from nmt.limits import MAX_THREADS
+
+if TYPE_CHECKING:
+    from nmt.translate.translator import Peers
+
+_TIMEOUT_SECONDS = 120.0
+
+Processes = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=MAX_THREADS,
+        metavar="N",
+        help="Processes on this machine that share the work: one for each GPU.",
+    ),
+]
+
+
+def launch(processes: int) -> NoReturn:
+    """Run this command again in several processes, and exit as they do."""
+    from nmt import distributed
+
+    if distributed.under_torchrun():
+        raise ConfigError("`processes`: torchrun has started this process with others already")
+    arguments = sys.argv[1:]
+    for place, argument in enumerate(arguments):
+        if argument == "--processes":
+            del arguments[place : place + 2]
+        elif argument.startswith("--processes="):
+            del arguments[place]
+    raise typer.Exit(distributed.launch(processes, arguments))
+
+
+@contextmanager
+def joined() -> Iterator[Peers | None]:
+    """Meet the other processes that torchrun has started; None if this one is alone."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:  # without importing torch
+        yield None
+        return
+    from nmt.distributed import World
+
+    with World.join(None, _TIMEOUT_SECONDS) as world:
+        yield world
