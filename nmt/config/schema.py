@@ -121,6 +121,9 @@ class TrainConfig(Section):
     """Probability mass distributed over the vocabulary (section 5.4)."""
     clip_norm: Annotated[float, Field(gt=0.0, le=1e30)] | None = None
     """Maximum norm of the gradient; a larger gradient is scaled down to it."""
+    activation_checkpointing: bool = False
+    """Compute the activations of each layer of a Transformer again in the backward pass instead of
+    keeping them (Chen et al. 2016): less memory for a third more time, and the same result."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """If the loss or the gradient is not finite: stop with the weights unchanged, or skip the
     step."""

@@ -9,6 +9,7 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from nmt.config.models import TransformerConfig
 from nmt.model.attention import MultiHeadAttention
@@ -182,7 +183,13 @@ class Transformer(Network[DecoderState]):
         src_vocab_size: rows of the source embedding.
         tgt_vocab_size: rows of the target embedding and of the output projection.
         src_pad_id: padding id of the source vocabulary.
+
+    Attributes:
+        checkpoints_activations: keep only the inputs of layers for the backward pass, which
+            computes all else again.
     """
+
+    checkpoints_activations = False
 
     def __init__(
         self, config: TransformerConfig, src_vocab_size: int, tgt_vocab_size: int, src_pad_id: int
@@ -233,7 +240,7 @@ class Transformer(Network[DecoderState]):
         positions_SP = self.src_positions(0, src_BS.shape[1])
         x_BSD = self._embed(src_BS, self.src_embedding, positions_SP)
         for layer in self.encoder_layers:
-            x_BSD = layer(x_BSD, src_mask)
+            x_BSD = self._run_layer(layer, x_BSD, src_mask)
         memory_BSD: Tensor = self.encoder_norm(x_BSD)
         return memory_BSD, src_mask
 
@@ -244,7 +251,7 @@ class Transformer(Network[DecoderState]):
         x_BTD = self._embed(tgt_in_BT, self.tgt_embedding, self.tgt_positions(0, length))
         for layer in self.decoder_layers:
             memory = layer.cross_attention.keys_values(memory_BSD)
-            x_BTD = layer(x_BTD, causal_TT, memory, src_mask)
+            x_BTD = self._run_layer(layer, x_BTD, causal_TT, memory, src_mask)
         out_BTD: Tensor = self.decoder_norm(x_BTD)
         return out_BTD
 
@@ -274,6 +281,13 @@ class Transformer(Network[DecoderState]):
         state.position += 1
         out_BWD: Tensor = self.decoder_norm(x_BWD)
         return out_BWD
+
+    def _run_layer(self, layer: nn.Module, x_BLD: Tensor, *context: Tensor | KeyValues) -> Tensor:
+        if self.checkpoints_activations and torch.is_grad_enabled():
+            out_BLD: Tensor = checkpoint(layer, x_BLD, *context, use_reentrant=False)
+        else:
+            out_BLD = layer(x_BLD, *context)
+        return out_BLD
 
     def _embed(self, ids_BL: Tensor, embedding: nn.Embedding, positions_LP: Tensor) -> Tensor:
         x_BLE = embedding(ids_BL) * self.embedding_scale

@@ -28,6 +28,7 @@ CHANGEABLE = {
     "train.learning_rate",
     "train.warmup_steps",
     "train.clip_norm",
+    "train.activation_checkpointing",
     "train.on_nonfinite",
     "train.max_skipped",
     "train.valid_beam_size",

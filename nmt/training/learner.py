@@ -18,6 +18,7 @@ from nmt.device import autocast, is_out_of_memory
 from nmt.distributed import World
 from nmt.errors import TrainingError
 from nmt.model.build import copy_weights, make_network
+from nmt.model.transformer import Transformer
 from nmt.training.loss import batch_loss
 
 _EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
@@ -72,6 +73,8 @@ class Learner:
     ) -> None:
         torch.manual_seed(config.train.seed)
         self.network = make_network(config.model, *tokenizers.sizes).to(device)
+        if config.train.activation_checkpointing and isinstance(self.network, Transformer):
+            self.network.checkpoints_activations = True
         self.optimizer = _make_optimizer(self.network, config.train)
         self._config, self._device, self._warn = config.train, device, warn
         self._src_pad_id, self._tgt_pad_id = tokenizers.src.pad_id, tokenizers.tgt.pad_id

@@ -208,3 +208,26 @@ def test_no_memory_for_the_state_of_the_optimizer(make_learner: MakeLearner) -> 
     learner.optimizer.step = fail  # type: ignore[method-assign,assignment]
     with pytest.raises(TrainingError, match="the state of the optimizer, 8 bytes per parameter"):
         learner.step(epoch[:1], 0.1)
+
+
+def test_checkpointed_activations_change_nothing(
+    make_config: Callable[..., Config], make_learner: MakeLearner
+) -> None:
+    """Not even dropout, which is drawn again in the backward pass."""
+    layers = {"encoder_layers": 2, "decoder_layers": 2, "dropout": 0.3}
+    found = []
+    for checkpointing in (False, True):
+        config = make_config(model=layers, activation_checkpointing=checkpointing)
+        learner = Learner(config, train_tokenizers(config), CPU, print)
+        _, epoch, _ = make_learner()
+        kept: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda x, kept=kept: kept.append(x.numel()) or x,  # type: ignore[misc]
+            lambda x: x,
+        ):
+            losses = [learner.step(epoch[i : i + 1], 0.01).loss for i in range(3)]
+        found.append((losses, dict(learner.network.named_parameters()), sum(kept)))
+    (losses, weights, kept_by_all), (same_losses, same_weights, kept_by_few) = found
+    assert losses == same_losses
+    assert all(torch.equal(weights[name], same_weights[name]) for name in weights)
+    assert kept_by_few < 0.5 * kept_by_all
