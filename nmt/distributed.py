@@ -77,13 +77,14 @@ class World:
         return self.rank == 0
 
     @classmethod
-    def join(cls, device: str | None, timeout: float) -> World:
+    def join(cls, device: str | None, timeout: float, name: str = "nmt") -> World:
         """Meet the other processes that torchrun has started, if it has.
 
         Args:
             device: name of the device of the tensors to be summed, as in `train.device`; None if
                 there are none.
             timeout: seconds without a sign of life after which a process counts as dead.
+            name: of this meeting; another if the same store was used for an earlier one.
 
         Raises:
             PeerError: if they do not come.
@@ -95,7 +96,7 @@ class World:
         try:
             store, _, _ = next(rendezvous("env://", timeout=waiting))
             # After a restart, torchrun's store may still have the keys of the first attempt.
-            store = PrefixStore(f"nmt/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+            store = PrefixStore(f"{name}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
             if device is not None:
                 dist.init_process_group(
                     "nccl" if local_device(device).startswith("cuda") else "gloo",

@@ -40,7 +40,7 @@ class CommandGroup(TyperGroup):
             with redirect_stderr(cast(TextIO, _LossyStderr(sys.stderr))):
                 return super().invoke(ctx)
         except NmtError as error:
-            if not (error.shared and _follows()):
+            if not (error.shared and follows()):
                 _print(f"nmt: {error}")
             raise typer.Exit(error.exit_code) from error
         except _UsageError as error:  # names a file that does not fit, for example
@@ -134,11 +134,11 @@ def log(text: str) -> None:
 
     Of several processes that work together, the first prints it for all.
     """
-    if not _follows():
+    if not follows():
         _print(escape(text))
 
 
-def _follows() -> bool:
+def follows() -> bool:
     """Return whether torchrun has started this process as another than the first."""
     return int(os.environ.get("RANK", 0)) > 0
 

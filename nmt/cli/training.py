@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt.cli.app import log
+from nmt.cli.app import follows, log
 from nmt.cli.options import (
     AsJson,
     Compute,
@@ -83,7 +83,9 @@ def train(
     from nmt.training.verify_resume import verify_resume as prove
 
     resolved = load_config(config, overrides)
-    typer.echo(prove(resolved, verify_resume, Console(stderr=True)))
+    proof = prove(resolved, verify_resume, Console(stderr=True, quiet=follows()))
+    if not follows():
+        typer.echo(proof)
 
 
 Teacher = Annotated[

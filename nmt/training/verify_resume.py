@@ -7,6 +7,8 @@ import multiprocessing
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from nmt.config.schema import Config
 from nmt.console import Console
+from nmt.distributed import World
 from nmt.errors import ConfigError, Interrupted, NmtError, TrainingError
 from nmt.runs import checkpoint, layout, retention
 from nmt.signals import StopFlag, exit_with_parent
@@ -49,24 +52,47 @@ def verify_resume(config: Config, steps: int, console: Console) -> str:
             f"`verify_resume` {steps}: must be from 3 to train.max_steps {config.train.max_steps}"
         )
     config = _shortened(config, steps)
-    cuts = (steps // 3, 2 * steps // 3)
-    with StopFlag() as stop, tempfile.TemporaryDirectory(prefix="nmt-verify-resume-") as folder:
-        straight, resumed = Path(folder) / "straight", Path(folder) / "resumed"
-        for run, stops in ((straight, ()), (resumed, cuts)):
-            for stop_after in (*stops, None):
-                console.print_line(f"training {run.name}, to step {stop_after or steps}")
-                _in_new_process(config, run, stop_after, stop)
-        difference = _first_difference(straight, resumed, steps)
+    with (
+        StopFlag() as stop,
+        World.join(None, config.train.peer_timeout, "verify") as world,
+        _shared_directory(world) as folder,
+    ):
+        difference = _train_twice(config, steps, folder, world, console, stop)
     if difference:
         raise TrainingError(
             f"resuming is not exact: {steps} uninterrupted steps and {steps} stopped after steps "
-            f"{cuts[0]} and {cuts[1]} differ: {difference}"
+            f"{steps // 3} and {2 * steps // 3} differ: {difference}"
         )
     return (
-        f"identical: {steps} uninterrupted steps, and {steps} stopped after steps {cuts[0]} and "
-        f"{cuts[1]} and continued in new processes: every loss, all weights and the optimizer "
-        "state, the checkpoints kept, and the weights used for translation"
+        f"identical: {steps} uninterrupted steps, and {steps} stopped after steps {steps // 3} and "
+        f"{2 * steps // 3} and continued in new processes: every loss, all weights and the "
+        "optimizer state, the checkpoints kept, and the weights used for translation"
     )
+
+
+@contextmanager
+def _shared_directory(world: World) -> Iterator[Path]:
+    """Create a temporary directory that all processes use."""
+    if world.leads:
+        with tempfile.TemporaryDirectory(prefix="nmt-verify-resume-") as folder:
+            yield Path(world.decide(lambda: folder))
+            world.gather(None)  # the others no longer use it
+    else:
+        yield Path(world.decide(str))
+        world.gather(None)
+
+
+def _train_twice(
+    config: Config, steps: int, folder: Path, world: World, console: Console, stop: StopFlag
+) -> str | None:
+    """Train without and with stops; return the first difference, if there is one."""
+    straight, resumed = folder / "straight", folder / "resumed"
+    for run, stops in ((straight, ()), (resumed, (steps // 3, 2 * steps // 3))):
+        for stop_after in (*stops, None):
+            console.print_line(f"training {run.name}, to step {stop_after or steps}")
+            _in_new_process(config, run, stop_after, stop)
+            world.gather(None)
+    return world.decide(lambda: _first_difference(straight, resumed, steps))
 
 
 def _shortened(config: Config, steps: int) -> Config:
@@ -112,8 +138,10 @@ def _in_new_process(config: Config, run: Path, stop_after: int | None, stop: Sto
 
 def _train(config: Config, run: Path, stop_after: int | None) -> None:
     exit_with_parent()
+    device, timeout = config.train.device, config.train.peer_timeout
     try:
-        train(config, run, Console(quiet=True), stop_after=stop_after)
+        with World.join(device, timeout, f"{run.name}-{stop_after}") as world:
+            train(config, run, Console(quiet=True), stop_after=stop_after, world=world)
     except NmtError as error:
         if not isinstance(error, Interrupted):
             print(f"nmt: {error}", file=sys.stderr)

@@ -238,6 +238,14 @@ def test_fault_19_torchrun_goes_on_from_the_last_checkpoint(whole: Folder) -> No
     assert same(whole.tensors(12, "restarted"), whole.tensors(12, "whole"))
 
 
+@pytest.mark.slow
+def test_resuming_is_verified_in_several_processes(folder: Folder) -> None:
+    arguments = ["train", "tiny.yaml", *SETTINGS, "train.max_steps=6", "--verify-resume", "6"]
+    done = folder.nmt(*arguments, "--processes", "2").succeeded()
+    assert done.out.startswith(b"identical: 6 uninterrupted steps, and 6 stopped after steps 2 and")
+    assert done.out.count(b"\n") == 1
+
+
 def test_processes_are_started_by_the_command_itself(whole: Folder) -> None:
     arguments = ["tiny.yaml", *SETTINGS, *VALID, "train.max_steps=12", "--run-dir", "launched"]
     whole.nmt("train", *arguments, "--processes", "2").succeeded()
