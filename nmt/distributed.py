@@ -50,7 +50,6 @@ class World:
     Args:
         rank: number of this process, from 0.
         size: number of processes.
-        local_rank: number of this process on its machine.
         store: shared by the processes.
         timeout: seconds without a sign of life after which a process counts as dead.
     """
@@ -59,11 +58,10 @@ class World:
         self,
         rank: int = 0,
         size: int = 1,
-        local_rank: int = 0,
         store: Any = None,
         timeout: float = 0.0,
     ) -> None:
-        self.rank, self.size, self.local_rank = rank, size, local_rank
+        self.rank, self.size = rank, size
         self._store, self._timeout = store, timeout
         self._calls = 0
         self._ended = threading.Event()
@@ -107,7 +105,7 @@ class World:
                 )
         except RuntimeError as error:
             raise PeerError(f"process {rank}: the {size} processes did not meet: {error}") from None
-        return cls(rank, size, int(os.environ.get("LOCAL_RANK", 0)), store, timeout)
+        return cls(rank, size, store, timeout)
 
     def sum_(self, tensor: Tensor) -> None:
         """Replace a tensor by the sum over all processes, in place.

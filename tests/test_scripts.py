@@ -65,6 +65,16 @@ def test_training_is_measured(tmp_path: Path) -> None:
     assert rate["min"] <= rate["median"] <= rate["max"]
 
 
+def test_processes_are_measured(tmp_path: Path) -> None:
+    write_phrasebook(tmp_path / "train", "train", 200)
+    options = ["--size", "tiny", "--steps", "6", "--batch-tokens", "200", "--vocab-size", "100"]
+    lines = bench("processes", "--data", tmp_path, *options, "--repeats", "1")
+    runs = [line for line in lines if line["kind"] == "run"]
+    assert [run["processes"] for run in runs] == [1, 2]
+    assert all(run["per_s"] > 0 for run in runs)
+    assert [run["loss_difference"] for run in runs] == [0.0, 0.0]
+
+
 def test_translation_is_measured(trained_run: Path) -> None:
     files = ["--src", trained_run.parent / "test.src", "--ref", trained_run.parent / "test.tgt"]
     systems = ["--systems", "nmt", "--nmt-options=--batch-tokens 100"]

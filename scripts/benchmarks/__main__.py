@@ -8,6 +8,7 @@ import sys
 import complexity
 import everything
 import latency
+import processes
 import translation
 
 import training
@@ -24,6 +25,7 @@ def main() -> None:
         "translate": translation,
         "latency": latency,
         "complexity": complexity,
+        "processes": processes,
         "all": everything,
     }
     for name, module in modules.items():
