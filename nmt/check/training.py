@@ -22,7 +22,7 @@ from nmt.data.batching import Batch, BatchOrder, batches, collate
 from nmt.data.prepare import Int64s, Prepared
 from nmt.device import autocast, is_out_of_memory, memory_bytes
 from nmt.errors import TrainingError
-from nmt.training.learner import Learner
+from nmt.training.learner import Learner, ModelTooLarge
 from nmt.training.run import BYTES_PER_PARAMETER
 from nmt.training.schedule import learning_rate
 
@@ -83,6 +83,8 @@ def measure(subject: Subject, device: torch.device) -> tuple[Measured | None, li
     try:
         learner = Learner(config, subject.tokenizers, device, messages.append)
         measured = _measure(subject, device, learner)
+    except ModelTooLarge:
+        return None, [_model_too_large("do not fit into memory")]
     except TrainingError as error:
         return None, [Finding("error", "memory", "data.max_length", str(error))]
     except (RuntimeError, MemoryError) as error:

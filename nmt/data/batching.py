@@ -32,6 +32,8 @@ class Batch:
     """Decoder input: BOS and the target ids."""
     tgt_out_BT: Tensor
     """Labels: the target ids and EOS."""
+    tgt_places_N: Tensor
+    """Places of the labels that are not padding in the flattened `tgt_out_BT`, ascending."""
     num_src_tokens: int
     """Source tokens, including EOS, excluding padding."""
     num_tgt_tokens: int
@@ -50,6 +52,7 @@ class Batch:
             src_BS=self.src_BS.to(device),
             tgt_in_BT=self.tgt_in_BT.to(device),
             tgt_out_BT=self.tgt_out_BT.to(device),
+            tgt_places_N=self.tgt_places_N.to(device),
         )
 
     def halves(self, src_pad_id: int, tgt_pad_id: int) -> tuple[Batch, Batch]:
@@ -64,11 +67,13 @@ class Batch:
         src_lengths = (self.src_BS[pairs] != src_pad_id).sum(dim=1)
         tgt_lengths = (self.tgt_out_BT[pairs] != tgt_pad_id).sum(dim=1)
         src_width, tgt_width = int(src_lengths.max()), int(tgt_lengths.max())
+        tgt_out_BT = self.tgt_out_BT[pairs, :tgt_width]
         return replace(
             self,
             src_BS=self.src_BS[pairs, :src_width],
             tgt_in_BT=self.tgt_in_BT[pairs, :tgt_width],
-            tgt_out_BT=self.tgt_out_BT[pairs, :tgt_width],
+            tgt_out_BT=tgt_out_BT,
+            tgt_places_N=places_of_tokens(tgt_out_BT, tgt_pad_id),
             num_src_tokens=int(src_lengths.sum()),
             num_tgt_tokens=int(tgt_lengths.sum()),
             rows=self.rows[pairs],
@@ -219,7 +224,14 @@ def collate(
     src_BS, num_src_tokens = _padded(src_ids, src, [], [src.eos_id])
     tgt_in_BT, _ = _padded(tgt_ids, tgt, [tgt.bos_id], [])
     tgt_out_BT, num_tgt_tokens = _padded(tgt_ids, tgt, [], [tgt.eos_id])
-    return Batch(src_BS, tgt_in_BT, tgt_out_BT, num_src_tokens, num_tgt_tokens, rows)
+    # Made here rather than on a GPU, which would have to tell the program how many there are.
+    places_N = places_of_tokens(tgt_out_BT, tgt.pad_id)
+    return Batch(src_BS, tgt_in_BT, tgt_out_BT, places_N, num_src_tokens, num_tgt_tokens, rows)
+
+
+def places_of_tokens(ids_BT: Tensor, pad_id: int) -> Tensor:
+    """Return the places of the ids that are not padding, in the flattened tensor."""
+    return (ids_BT.flatten() != pad_id).nonzero()[:, 0]
 
 
 def _sampled_batches(

@@ -24,6 +24,10 @@ from nmt.training.loss import batch_loss
 _EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
 
 
+class ModelTooLarge(TrainingError):
+    """The optimizer has no memory for its state."""
+
+
 @dataclass(frozen=True)
 class StepStats:
     """Statistics of a training step.
@@ -144,14 +148,14 @@ class Learner:
         """Update the weights.
 
         Raises:
-            TrainingError: if memory runs out, as it may in the first step.
+            ModelTooLarge: if memory runs out, as it may in the first step.
         """
         try:
             self.optimizer.step()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            failure = TrainingError(
+            failure = ModelTooLarge(
                 "out of memory: the state of the optimizer, 8 bytes per parameter, does not fit "
                 "next to the model; use a smaller model"
             )
@@ -197,7 +201,6 @@ class Learner:
             loss, nll = batch_loss(
                 self.network,
                 batch.to(self._device),
-                self._tgt_pad_id,
                 self._config.label_smoothing,
             )
         loss.backward()  # type: ignore[no-untyped-call]

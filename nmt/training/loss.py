@@ -105,9 +105,7 @@ def projected_cross_entropy(
     return loss, nll
 
 
-def batch_loss(
-    network: Network[Any], batch: Batch, pad_id: int, smoothing: float
-) -> tuple[Tensor, Tensor]:
+def batch_loss(network: Network[Any], batch: Batch, smoothing: float) -> tuple[Tensor, Tensor]:
     """Return the loss of a model, summed over the target tokens of a batch.
 
     Padding is removed before the projection to the vocabulary, the largest product of a small
@@ -116,17 +114,15 @@ def batch_loss(
     Args:
         network: the model.
         batch: batch on the device of the model.
-        pad_id: padding id of the target vocabulary.
         smoothing: as in `projected_cross_entropy`.
 
     Returns:
         As for `projected_cross_entropy`.
     """
     hidden_BTD = network.hidden(batch.src_BS, batch.tgt_in_BT)
-    is_token_BT = batch.tgt_out_BT != pad_id
     return projected_cross_entropy(
-        hidden_BTD[is_token_BT],
+        hidden_BTD.flatten(0, 1).index_select(0, batch.tgt_places_N),
         network.projection.weight,
-        batch.tgt_out_BT[is_token_BT],
+        batch.tgt_out_BT.flatten().index_select(0, batch.tgt_places_N),
         smoothing,
     )

@@ -102,9 +102,7 @@ class Validator:
             if batch.number % self.world.size != self.world.rank:
                 continue
             with autocast(self.config.train.precision, self.device):
-                _, nll = batch_loss(
-                    network, batch.to(self.device), self.tokenizers.tgt.pad_id, smoothing=0.0
-                )
+                _, nll = batch_loss(network, batch.to(self.device), smoothing=0.0)
             nll_sum += float(nll)
             tokens += batch.num_tgt_tokens
         return nll_sum, tokens

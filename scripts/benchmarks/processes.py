@@ -1,9 +1,9 @@
 """`scripts/bench processes`: nmt in several processes, compared with one.
 
 Trains with the same batches and the same threads, divided among 1, 2 and more processes: target
-tokens per second, and the largest difference of the loss of a step from that of one process.
-With a model, translates a file in the same way: sentences per second, start-up included, and whether
-the output is the same.
+tokens per second, and the largest difference of the loss of a step from that of one process. With a
+model, translates a file in the same way: sentences per second, start-up included, and whether the
+output is the same.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.schema import Config
-from nmt.data.batching import Batch, BatchOrder, batches
+from nmt.data.batching import Batch, BatchOrder, batches, places_of_tokens
 from nmt.data.prepare import prepare
 from nmt.data.tokenizer_training import train_tokenizers
 from nmt.errors import TrainingError
@@ -65,7 +65,8 @@ def join(parts: list[Batch]) -> Batch:
     return Batch(
         stack([b.src_BS for b in parts]),
         stack([b.tgt_in_BT for b in parts]),
-        stack([b.tgt_out_BT for b in parts]),
+        (tgt_out_BT := stack([b.tgt_out_BT for b in parts])),
+        places_of_tokens(tgt_out_BT, 0),
         sum(b.num_src_tokens for b in parts),
         sum(b.num_tgt_tokens for b in parts),
         np.concatenate([b.rows for b in parts]),

@@ -13,7 +13,7 @@ from torch.testing import assert_close
 from torch.utils.flop_counter import FlopCounterMode
 
 from nmt.config.models import TransformerConfig
-from nmt.data.batching import Batch
+from nmt.data.batching import Batch, places_of_tokens
 from nmt.model.transformer import Transformer
 from nmt.training import loss as loss_module
 from nmt.training.loss import batch_loss, projected_cross_entropy
@@ -179,6 +179,7 @@ def _batch(*pairs: tuple[list[int], list[int]]) -> Batch:
         padded(src),
         padded([[BOS, *ids] for _, ids in pairs]),
         padded(tgt),
+        places_of_tokens(padded(tgt), PAD),
         sum(map(len, src)),
         sum(map(len, tgt)),
         np.arange(len(pairs)),
@@ -190,7 +191,7 @@ PAIRS = [([4, 5, 6, 7], [8, 9]), ([10], [11, 12, 4, 5, 6]), ([7, 8, 9], [])]
 
 def test_batch_loss_is_the_cross_entropy_of_the_target_tokens() -> None:
     network, batch = _network(), _batch(*PAIRS)
-    loss, nll = batch_loss(network, batch, PAD, 0.1)
+    loss, nll = batch_loss(network, batch, 0.1)
     logits = network(batch.src_BS, batch.tgt_in_BT).flatten(0, 1)
     targets = batch.tgt_out_BT.flatten()
     expected, expected_nll = (
@@ -210,7 +211,7 @@ def test_padding_affects_neither_loss_nor_gradients() -> None:
     network = _network()
     weights = list(network.parameters())
     batches = [_batch(*PAIRS), *(_batch(pair) for pair in PAIRS)]
-    losses = [batch_loss(network, batch, PAD, 0.1) for batch in batches]
+    losses = [batch_loss(network, batch, 0.1) for batch in batches]
     gradients = [torch.autograd.grad(loss, weights) for loss, _ in losses]
     for column in range(2):
         alone = sum(values[column].item() for values in losses[1:])
@@ -224,6 +225,6 @@ def test_padding_gets_no_gradient_from_the_projection() -> None:
     batch = _batch(*PAIRS)
     hidden = []
     network.decoder_norm.register_forward_hook(lambda *call: hidden.append(call[2]))
-    loss, _ = batch_loss(network, batch, PAD, 0.1)
+    loss, _ = batch_loss(network, batch, 0.1)
     (gradient,) = torch.autograd.grad(loss, hidden)
     assert torch.equal(gradient.abs().sum(dim=-1) > 0.0, batch.tgt_out_BT != PAD)

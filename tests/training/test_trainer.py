@@ -20,7 +20,7 @@ from torch import Tensor
 import nmt
 from nmt.config.models import AnyModel
 from nmt.config.schema import Config
-from nmt.data.batching import Batch
+from nmt.data.batching import Batch, places_of_tokens
 from nmt.data.prepare import prepare
 from nmt.data.tokenizer_training import train_tokenizers
 from nmt.errors import ConfigError, FileError, Interrupted, TrainingError
@@ -583,7 +583,8 @@ def reversals(draw: np.random.Generator, count: int) -> Batch:
         tgt_out_BT[:, :-1].masked_fill(tgt_out_BT[:, :-1] == EOS, PAD),
     )
     tokens = int((tgt_out_BT != PAD).sum())
-    return Batch(src_BS, tgt_in_BT, tgt_out_BT, tokens, tokens, np.arange(count))
+    places = places_of_tokens(tgt_out_BT, PAD)
+    return Batch(src_BS, tgt_in_BT, tgt_out_BT, places, tokens, tokens, np.arange(count))
 
 
 @torch.inference_mode()
@@ -623,7 +624,7 @@ def test_a_small_model_learns_to_reverse(kind: Callable[..., Network[Any]]) -> N
         for group in optimizer.param_groups:
             group["lr"] = 4e-3 * min(1.0, (step + 1) / 50) * (1 - step / steps)
         batch = reversals(draw, 64)
-        loss, _ = batch_loss(network, batch, PAD, smoothing=0.1)
+        loss, _ = batch_loss(network, batch, smoothing=0.1)
         optimizer.zero_grad()
         (loss / batch.num_tgt_tokens).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
