@@ -139,7 +139,7 @@ def translate(
     wanted = {"alignments": alignments, "warn_short": warn_short}
     wanted["token_scores"] = layout is Format.jsonl and (scores or columns["nbest"])
     with joined() as peers:
-        job = _Job(file, prefix_file, output, chosen, peers)
+        job = Job(file, prefix_file, output, chosen, peers)
         job.run(job.translator(model, computing, search, wanted), resume=resume)
 
 
@@ -184,7 +184,7 @@ def _layout(
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """Lines to translate, where the translations go, and the processes that share the work."""
 
     file: Path | None

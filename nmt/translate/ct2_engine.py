@@ -25,6 +25,8 @@ from nmt.translate.words import Weights
 # Larger batches are divided, so that every thread has work. On two cores, 16 to 64 sentences were
 # about as fast in float32, and 16 or 32 in int8.
 _MAX_BATCH_SENTENCES = 32
+# A batch gets the shortlists of all its sentences, so small ones have less to compute.
+_MAX_LISTED_SENTENCES = 16
 
 
 @dataclass(frozen=True)
@@ -324,7 +326,7 @@ class CTranslate2Engine:
         results = self._translator.translate_batch(
             sources,
             prefixes,
-            max_batch_size=_MAX_BATCH_SENTENCES,
+            max_batch_size=_MAX_LISTED_SENTENCES if options.shortlist else _MAX_BATCH_SENTENCES,
             beam_size=options.beam_size,
             num_hypotheses=options.beam_size,
             length_penalty=penalty,

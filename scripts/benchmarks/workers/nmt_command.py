@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from nmt.translate.translator import Translator
 
 num_tokens = int(sys.argv.pop(1))
-run = translation._run
+run = translation.Job.run
 
 
-def run_limited(translator: Translator, *args: Any, **options: Any) -> None:
+def run_limited(job: translation.Job, translator: Translator, **options: Any) -> None:
     """Run a translator with limited output; the limit of its input is already set."""
     translator.engine.max_positions = num_tokens
-    run(translator, *args, **options)
+    run(job, translator, **options)
 
 
-translation._run = run_limited
+translation.Job.run = run_limited  # type: ignore[method-assign]
 make_app()()

@@ -53,15 +53,15 @@ def load_translator(arguments: list[str]) -> Translator:
     """Return the translator of `nmt translate ARGUMENTS`; all of its options work here."""
     from nmt.cli import make_app, translation
 
-    def leave(translator: Translator, *args: Any, **options: Any) -> None:
+    def leave(job: translation.Job, translator: Translator, **options: Any) -> None:
         raise _LoadedError(translator)
 
-    translation._run = leave
+    translation.Job.run = leave  # type: ignore[method-assign]
     try:
         make_app()(["translate", *arguments], standalone_mode=False)
     except _LoadedError as loaded:
         return loaded.translator
-    raise AssertionError("nmt translate does not run its translator with _run")
+    raise AssertionError("nmt translate does not run its translator with Job.run")
 
 
 def translate_nmt(request: Request) -> Answer:
