@@ -44,6 +44,12 @@ def launch(processes: int) -> NoReturn:
     raise typer.Exit(distributed.launch(processes, arguments))
 
 
+def refuse_others(command: str) -> None:
+    """Raise a ConfigError if torchrun has started a command that runs in one process."""
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise ConfigError(f"`{command}` runs in one process: start it without torchrun")
+
+
 @contextmanager
 def joined() -> Iterator[Peers | None]:
     """Meet the other processes that torchrun has started; None if this one is alone."""

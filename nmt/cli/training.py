@@ -18,7 +18,7 @@ from nmt.cli.options import (
     Threads,
     require_one,
 )
-from nmt.cli.processes import Processes, launch
+from nmt.cli.processes import Processes, launch, refuse_others
 from nmt.limits import MAX_BEAM_SIZE, MAX_STEPS, MAX_VOCAB_SIZE
 from nmt.signals import quiet_interrupts
 
@@ -142,10 +142,10 @@ def distill(
 ) -> None:
     """Train a small model on the translations of a larger one, its teacher.
 
-    CONFIG describes the small model, the student. The teacher translates the sources of its
-    training data; the student learns from these translations and from the original pairs. Repeat
-    the command to continue after an interruption.
+    CONFIG describes the small model, the student. It learns from the original pairs, and from its
+    teacher's translations of their sources. Repeat the command after an interruption to continue.
     """
+    refuse_others("nmt distill")
     from nmt.config.load import load_config
 
     load_config(config, overrides)  # report errors before the teacher works for hours

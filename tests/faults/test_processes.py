@@ -252,6 +252,12 @@ def test_processes_are_started_by_the_command_itself(whole: Folder) -> None:
     assert same(whole.tensors(12, "launched"), whole.tensors(12, "whole"))
 
 
+def test_distillation_runs_in_one_process(folder: Folder) -> None:
+    first, second = ends(start_together(folder, 2, "distill", "tiny.yaml", "tiny.yaml"))
+    first.refused(2, "runs in one process: start it without torchrun")
+    assert (second.code, second.err) == (2, "")
+
+
 # ---------------------------------------------------------------- translation
 
 
