@@ -31,7 +31,7 @@ from nmt.progress import Advance
 from nmt.runs.exported import cannot_represent, is_exported
 from nmt.runs.int8 import read_int8_scores
 from nmt.runs.layout import find_run
-from nmt.runs.manifest import verify_tokenizer
+from nmt.runs.manifest import read_manifest, verify_tokenizer
 from nmt.runs.parts import find_weights
 from nmt.translate.ct2_engine import CTranslate2Engine, require_ctranslate2
 from nmt.translate.engine import Engine, WordAligner
@@ -304,8 +304,16 @@ class Model:
         self._arguments: dict[str, Any] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the arguments of `load`, not the weights: another process loads them itself."""
-        return _loaded_once, (tuple(sorted(self._arguments.items())),)
+        """Pickle the arguments of `load`, not the weights: another process loads them itself.
+
+        Raises:
+            TypeError: if the model was not made by `load`.
+        """
+        if not self._arguments:
+            raise TypeError("only models that `nmt.load` has returned can be pickled")
+        # With the checksums, caches of results notice that a model was trained further.
+        checksums = json.dumps(read_manifest(self.weights), sort_keys=True)
+        return _loaded_once, (tuple(sorted(self._arguments.items())), checksums)
 
     @property
     def weights(self) -> Path:
@@ -327,7 +335,7 @@ class Model:
             options: as in `translate`.
 
         Returns:
-            The batch with a new column `translation`.
+            The batch with the column `translation`; it has None where the source is None.
 
         Raises:
             DataError: if there is no such column.
@@ -335,8 +343,11 @@ class Model:
         """
         if key not in batch:
             raise DataError(f"`key`: no column {key!r}, only {', '.join(map(repr, batch))}")
-        translations = self.translate(map(str, batch[key]), **options)
-        return {**batch, "translation": [each.text for each in translations]}
+        column = list(batch[key])
+        lines = ["" if value is None else str(value) for value in column]
+        texts = [each.text for each in self.translate(lines, **options)]
+        pairs = zip(column, texts, strict=True)
+        return {**batch, "translation": [None if src is None else text for src, text in pairs]}
 
     @overload
     def translate(
@@ -534,8 +545,8 @@ class Model:
 
 
 @cache
-def _loaded_once(arguments: tuple[tuple[str, Any], ...]) -> Model:
-    """Load a model once per process, however many batches bring it along."""
+def _loaded_once(arguments: tuple[tuple[str, Any], ...], checksums: str) -> Model:
+    """Load a model once per process, no matter how many batches carry it."""
     return load(**dict(arguments))
 
 
@@ -639,7 +650,7 @@ def distill(
         return model.translator({"nbest": candidates, "beam_size": width}, warn=shown.print_line)
 
     student = student_config(resolved, output, only_distilled=only_distilled)
-    student = start_from_teacher(student, Path(teacher), shown.print_line)
+    student = start_from_teacher(student, Path(teacher), run, shown.print_line)
     if is_begun(run):
         check_settings(student, run)  # now rather than after hours of translation
     distill_corpora(load_teacher, resolved, output, shown.print_line)

@@ -2,12 +2,13 @@
 
 Tensors are summed by torch.distributed, with NCCL on GPUs and gloo on CPUs. All else goes through
 the key-value store of the processes, as JSON: decisions, texts, and the news that one has failed.
-Every process shows there every few seconds that it is alive. So a process may wait for hours while
-another prepares data, and still notices if that one has died.
+Every few seconds, each process records there that it is alive. So a process may wait for hours
+while another prepares data, and still notices if that one has died.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
@@ -36,6 +37,9 @@ T = TypeVar("T")
 
 _POLL_SECONDS = 0.02
 _BEAT_SECONDS = 2.0
+_SHUTDOWN_SECONDS = 600
+_meetings = itertools.count()
+"""Numbers the worlds that this process joins."""
 
 
 class PeerError(NmtError):
@@ -82,7 +86,7 @@ class World:
             device: name of the device of the tensors to be summed, as in `train.device`; None if
                 there are none.
             timeout: seconds without a sign of life after which a process counts as dead.
-            name: of this meeting; another if the same store was used for an earlier one.
+            name: of the meeting; different for processes of different kinds with the same store.
 
         Raises:
             PeerError: if they do not come.
@@ -94,7 +98,8 @@ class World:
         try:
             store, _, _ = next(rendezvous("env://", timeout=waiting))
             # After a restart, torchrun's store may still have the keys of the first attempt.
-            store = PrefixStore(f"{name}/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+            attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)
+            store = PrefixStore(f"{name}/{attempt}/{next(_meetings)}", store)
             if device is not None:
                 dist.init_process_group(
                     "nccl" if local_device(device).startswith("cuda") else "gloo",
@@ -204,11 +209,13 @@ class World:
                 if self._store.check(["failed"]):
                     failed = self._store.get("failed").decode()
                     raise PeerError(f"process {self.rank} ends: process {failed} has failed")
+                if self._store.check([f"left/{rank}"]) and not self._store.check([key]):
+                    raise PeerError(f"process {self.rank} ends: process {rank} has ended")
                 before, beat = beat, self._store.get(f"beat/{rank}")
                 since = since if beat == before else time.monotonic()
                 if time.monotonic() - since > self._timeout:
                     raise PeerError(
-                        f"process {self.rank} ends: process {rank} has not been heard of for "
+                        f"process {self.rank} ends: process {rank} has not been heard from for "
                         f"{self._timeout:g} seconds"
                     )
                 time.sleep(pause)
@@ -244,6 +251,8 @@ def launch(count: int, arguments: Sequence[str]) -> int:
         The exit code of the first process that failed, or 0.
     """
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    # After a signal, the processes get this long to save before they are killed.
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(_SHUTDOWN_SECONDS))
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
     config = LaunchConfig(
         min_nodes=1,

@@ -113,10 +113,11 @@ def test_a_model_is_pickled_by_reference(model: nmt.Model, trained_run: Path) ->
 
 
 def test_a_column_of_a_batch_is_translated(model: nmt.Model) -> None:
-    batch = {"id": [1, 2], "src": np.array(["the cat", "home."], dtype=object)}
+    batch = {"id": [1, 2, 3], "src": np.array(["the cat", None, "home."], dtype=object)}
     done = model(batch)
     assert list(done) == ["id", "src", "translation"]
-    assert done["translation"] == [t.text for t in model.translate(["the cat", "home."])]
+    cat, home = (t.text for t in model.translate(["the cat", "home."]))
+    assert done["translation"] == [cat, None, home]
     with pytest.raises(DataError, match="no column 'text', only 'id', 'src'"):
         model(batch, key="text")
 

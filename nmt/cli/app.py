@@ -139,7 +139,7 @@ def log(text: str) -> None:
 
 
 def follows() -> bool:
-    """Return whether torchrun has started this process as another than the first."""
+    """Return whether torchrun has started this process as a process other than the first."""
     return int(os.environ.get("RANK", 0)) > 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -34,14 +34,18 @@ def launch(processes: int) -> NoReturn:
     from nmt import distributed
 
     if distributed.under_torchrun():
-        raise ConfigError("`processes`: torchrun has started this process with others already")
-    arguments = sys.argv[1:]
-    for place, argument in enumerate(arguments):
+        raise ConfigError("`processes`: torchrun has already started this process, with others")
+    raise typer.Exit(distributed.launch(processes, list(_without_option(sys.argv[1:]))))
+
+
+def _without_option(arguments: Iterable[str]) -> Iterator[str]:
+    """Yield arguments without `--processes N` and `--processes=N`."""
+    remaining = iter(arguments)
+    for argument in remaining:
         if argument == "--processes":
-            del arguments[place : place + 2]
-        elif argument.startswith("--processes="):
-            del arguments[place]
-    raise typer.Exit(distributed.launch(processes, arguments))
+            next(remaining)
+        elif not argument.startswith("--processes="):
+            yield argument
 
 
 def refuse_others(command: str) -> None:

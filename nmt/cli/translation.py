@@ -212,6 +212,10 @@ class Job:
 
         if self.peers and (self.interactive or self.file in (None, Path("-"))):
             raise ConfigError("several processes need FILE: they cannot share the standard input")
+        if self.peers:
+            from nmt.distributed import local_device
+
+            computing = {**computing, "device": local_device(computing["device"])}
         # In interactive use, each line gets all threads.
         parallel = 1 if self.interactive else computing["threads"] or api.num_threads()
         translator = api.load(model, parallel=parallel, log=log, **computing).translator(

@@ -52,7 +52,7 @@ class TransformerConfig(Section):
     decoder_layers: Layers = 6
     """Number of decoder layers."""
     decoder: Literal["attention", "ssru"] = "attention"
-    """What the decoder reads its own output with: masked self-attention, or the Simpler Simple
+    """How the decoder reads its own output: by masked self-attention, or the Simpler Simple
     Recurrent Unit (Kim et al. 2019), whose steps cost less."""
     d_k: Width | None = None
     """Width of each head's queries and keys. Default: d_model / num_heads."""

@@ -134,7 +134,7 @@ class TrainConfig(Section):
     optimizer state in fp32. `auto` is bf16 if the CPU or GPU supports it, else fp32."""
     init_from: str | None = None
     """Start from the weights of this run, with its tokenizer, instead of random weights. The model
-    may have another number of layers, which are then copied evenly, or another dropout."""
+    may have a different number of layers (evenly spaced ones are then copied) or dropout."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 1
     """Seed of initialisation, data order, dropout and sampling."""
     log_every: Steps = 100
@@ -164,8 +164,8 @@ class TrainConfig(Section):
     """`cpu`, `cuda`, `cuda:1`, or `auto`, which is a GPU if there is one."""
     threads: Annotated[int, Field(gt=0, le=MAX_THREADS)] | None = None
     """CPU threads. Default: one per core, as torch chooses."""
-    peer_timeout: Annotated[float, Field(gt=0, le=86400)] = 600.0
-    """Seconds after which a process gives up waiting for the other processes."""
+    peer_timeout: Annotated[float, Field(ge=10, le=86400)] = 600.0
+    """Seconds without a sign of life after which a process takes another for dead, and ends."""
 
     def _conflicts(self) -> Iterator[str]:
         kept = {"none": self.average_count, "last": self.keep_last, "best": self.keep_best}

@@ -186,7 +186,7 @@ class Transformer(Network[DecoderState]):
 
     Attributes:
         checkpoints_activations: keep only the inputs of layers for the backward pass, which
-            computes all else again.
+            recomputes everything else.
     """
 
     checkpoints_activations = False

@@ -21,7 +21,9 @@ from nmt.data.corpus import read_pairs
 from nmt.evaluation.metrics import sentence_bleu
 from nmt.progress import progress_bar
 from nmt.runs.exported import is_exported
+from nmt.runs.layout import load_run_config
 from nmt.training.initial import differences
+from nmt.training.run import is_begun
 from nmt.translate.formats import Item
 from nmt.translate.resume import is_finished, translate_file
 from nmt.translate.translator import ScoredText, Translation, Translator
@@ -87,16 +89,21 @@ def student_config(config: Config, distilled: Path, *, only_distilled: bool) -> 
     return config.model_copy(update={"data": data})
 
 
-def start_from_teacher(config: Config, teacher: Path, log: Callable[[str], object]) -> Config:
+def start_from_teacher(
+    config: Config, teacher: Path, run: Path, log: Callable[[str], object]
+) -> Config:
     """Return the configuration of a student that starts from its teacher's weights, if they fit.
 
     Args:
         config: of the student; nothing changes if it has `train.init_from`.
         teacher: a model directory.
+        run: the student's; if it has begun, it started as its configuration says.
         log: called with a message that says where the student starts.
     """
     if config.train.init_from:
         return config
+    if is_begun(run):
+        return _starting_from(config, load_run_config(run).train.init_from)
     if is_exported(teacher):
         log(f"the student starts from random weights: {teacher} is an exported model")
         return config
@@ -104,7 +111,11 @@ def start_from_teacher(config: Config, teacher: Path, log: Callable[[str], objec
         log(f"the student starts from random weights: {'; '.join(different)}")
         return config
     log(f"the student starts from the weights of {teacher}")
-    settings = config.train.model_copy(update={"init_from": str(teacher)})
+    return _starting_from(config, str(teacher))
+
+
+def _starting_from(config: Config, source: str | None) -> Config:
+    settings = config.train.model_copy(update={"init_from": source})
     return config.model_copy(update={"train": settings})
 
 

@@ -19,6 +19,7 @@ from nmt.runs.checkpoint import load_tensors
 from nmt.runs.layout import find_run
 from nmt.runs.parts import find_weights, load_tokenizers
 
+_SAMPLING = {"sampling_alpha", "sampling_nbest"}
 _LAYER = re.compile(r"(encoder|decoder)_layers\.(\d+)\.(.+)")
 
 
@@ -53,8 +54,8 @@ def check_initial_model(config: Config) -> None:
         return
     if problems := differences(Path(config.train.init_from), config):
         raise ConfigError(
-            f"train.init_from: {config.train.init_from} does not fit the configuration; of the "
-            "model, only the number of layers and the dropout may differ",
+            f"train.init_from: {config.train.init_from} does not fit the configuration; only "
+            "the number of layers, dropout, and the sampling of the tokenizer may differ",
             *problems,
         )
 
@@ -91,8 +92,14 @@ def initial_weights(config: Config, network: Network[Any]) -> dict[str, Tensor]:
 
 def _differences(source: Config, config: Config) -> Iterator[str]:
     """Describe the differences in settings on which the weights depend."""
-    if source.tokenizer.joint != config.tokenizer.joint:
-        yield _difference("tokenizer.joint", source.tokenizer.joint, config.tokenizer.joint)
+    for side in ("src_lang", "tgt_lang"):
+        languages = [getattr(one.data, side) for one in (source, config)]
+        if languages[0] != languages[1]:
+            yield _difference(f"data.{side}", *languages)
+    tokenizers = [one.tokenizer.model_dump(exclude=_SAMPLING) for one in (source, config)]
+    for key, was in tokenizers[0].items():
+        if was != tokenizers[1][key]:
+            yield _difference(f"tokenizer.{key}", was, tokenizers[1][key])
     before, now = (one.model.model_dump() for one in (source, config))
     free = {"encoder_layers", "decoder_layers"} if source.model.kind == "transformer" else set()
     for key in [*before, *(now.keys() - before.keys())]:

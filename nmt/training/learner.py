@@ -168,7 +168,14 @@ class Learner:
             return sums
         parameters = [p for p in self.network.parameters() if p.requires_grad]
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        flat = torch.cat([*(gradient.flatten() for gradient in gradients), sums])
+        try:
+            flat = torch.cat([*(gradient.flatten() for gradient in gradients), sums])
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            failure = ModelTooLarge("out of memory: no room for a second copy of the gradients")
+            failure.shared = False
+            raise failure from error
         self._world.sum_(flat)
         *parts, sums = torch.split(flat, [*(p.numel() for p in parameters), len(sums)])
         for parameter, part in zip(parameters, parts, strict=True):

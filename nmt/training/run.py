@@ -20,7 +20,7 @@ from nmt.data.prepare import Prepared, prepare
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import choose_device, memory_bytes
 from nmt.distributed import World, local_device
-from nmt.errors import ConfigError, DataError
+from nmt.errors import ConfigError, DataError, FileError
 from nmt.files import as_file_error, write_text
 from nmt.limits import useful_threads
 from nmt.model.kernels.cuda import tune_for_training
@@ -81,7 +81,7 @@ def train(
     _fail_early(config, run, world)
     with StopFlag() as stop, _owned(run) if world.leads else nullcontext():
         opened = world.once(lambda: _open(config, run, console, stop, inspect))
-        if layout.finished_step(run) >= config.train.max_steps:
+        if world.decide(lambda: layout.finished_step(run) >= config.train.max_steps):
             return
         if not world.leads:
             opened = _load(config, run, console, stop)
@@ -90,6 +90,7 @@ def train(
         trainer = Trainer(
             config, run, opened.tokenizers, opened.train, opened.valid, console, world
         )
+        _check_same_start(trainer, world)
         if world.leads:
             # Only now: the trainer has checked that the checkpoints match.
             write_text(run / "config.yaml", dump_config(config))
@@ -257,8 +258,23 @@ def _check_same_data(opened: _Opened, world: World) -> None:
     different = [rank for rank, other in enumerate(world.gather(keys)) if other != keys]
     if different:
         raise DataError(
-            f"data: processes {', '.join(map(str, different))} have other text than process "
+            f"data: processes {', '.join(map(str, different))} read different text from process "
             f"{world.rank}: all machines need the same files"
+        )
+
+
+def _check_same_start(trainer: Trainer, world: World) -> None:
+    """Raise a FileError if processes have loaded different checkpoints."""
+    weights = trainer.learner.network.parameters()
+    start = [
+        trainer.progress.step,
+        sum(float(weight.detach().double().sum()) for weight in weights),
+    ]
+    starts = world.gather(start)
+    if any(other != starts[0] for other in starts):
+        raise FileError(
+            f"{trainer.run}: the processes have loaded different checkpoints, of steps "
+            f"{', '.join(str(step) for step, _ in starts)}: all machines need to see this directory"
         )
 
 

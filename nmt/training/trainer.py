@@ -163,6 +163,7 @@ class Trainer:
     def _end_if(self, stop: StopFlag) -> None:
         if stop.signum is not None:
             self.saver.wait()
+            self.world.gather(None)  # torchrun ends all processes once the first has ended
             step = self.progress.step
             raise Interrupted(
                 f"stopped at step {step}, saved in {self.run}; the same command continues"
@@ -267,6 +268,7 @@ class Trainer:
             )
             return
         self.saver.wait()
+        self.world.gather(None)  # torchrun ends all processes once the first has ended
         last = checkpoint.list_checkpoints(self.run)
         # After the warm-up, a resumed run cannot change its length.
         in_warmup = self.progress.step < config.warmup_steps

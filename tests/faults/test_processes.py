@@ -206,6 +206,15 @@ def test_fault_19_a_failure_before_the_first_step(folder: Folder) -> None:
     second.refused(1, "process 1")
 
 
+def test_fault_19_different_checkpoints(folder: Folder) -> None:
+    """As if the machines did not share the run directory."""
+    fault = "import nmt.training.trainer as t; t.checkpoint.newest_intact = lambda *args: None"
+    succeeded(train_together(folder, 2, "train.max_steps=2"))
+    outcomes = train_together(folder, 2, "train.max_steps=4", faults={1: fault})
+    for outcome in outcomes:
+        outcome.refused(4, "run: the processes have loaded different checkpoints, of steps 2, 0")
+
+
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
 KILL_ONCE = """
 import os, signal
@@ -317,6 +326,16 @@ def test_processes_killed_at_random_moments(folder: Folder, job: list[str]) -> N
     succeeded(ends(start_together(folder, 2, *job, "--resume", faults=faults)))
     assert (folder.path / "out").read_bytes() == (folder.path / "one").read_bytes()
     assert sorted(path.name for path in folder.path.glob("out*")) == ["out"]
+
+
+def test_other_settings_are_refused_by_one_and_end_the_others(
+    folder: Folder, job: list[str]
+) -> None:
+    kill = before_call(2, "nmt.translate.resume:_PartialOutput.append", send(signal.SIGKILL))
+    folder.nmt(*job, fault=SLOW_SEARCH + kill)
+    outcomes = ends(start_together(folder, 2, *job, "--resume", "--beam-size", "3"))
+    outcomes[0].refused(2, "translated with other settings (beam_size)")
+    outcomes[1].refused(1, "process 1 ends: process 0 has")
 
 
 def test_a_process_that_fails_ends_the_others(folder: Folder, job: list[str]) -> None:

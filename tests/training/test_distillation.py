@@ -114,11 +114,13 @@ def test_a_student_learns_from_both_texts_or_one(config: Config, tmp_path: Path)
 
 def test_a_student_starts_from_its_teacher_if_it_can(trained_run: Path, config: Config) -> None:
     messages: list[str] = []
-    student = start_from_teacher(config, trained_run, messages.append)
+    new = Path("new")
+    student = start_from_teacher(config, trained_run, new, messages.append)
     assert student.train.init_from == str(trained_run)
-    assert start_from_teacher(student, Path("other"), messages.append) == student
+    assert start_from_teacher(student, Path("other"), new, messages.append) == student
     wide = config.model_copy(update={"model": config.model.model_copy(update={"d_ff": 65})})
-    assert start_from_teacher(wide, trained_run, messages.append) == wide
+    assert start_from_teacher(wide, trained_run, new, messages.append) == wide
+    assert start_from_teacher(wide, Path("gone"), trained_run, print) == wide  # has begun
     assert "starts from the weights of" in messages[0]
     assert "random weights: model.d_ff: 64 there, 65 here" in messages[1]
 

@@ -42,10 +42,7 @@ def test_layers_are_copied_evenly(
     decoder: list[int],
 ) -> None:
     shape = {"encoder_layers": layers[0], "decoder_layers": layers[1], "dropout": 0.3}
-    # Of the tokenizer, which would be another one, nothing is used.
-    config = make_config(
-        model=shape, init_from=str(source.path), seed=2, tokenizer={"vocab_size": 35}
-    )
+    config = make_config(model=shape, init_from=str(source.path), seed=2)
     run = tiny_run()
     got, had = start(run, config), dict(load_model(source.path).network.named_parameters())
     for side, origins in [("encoder", encoder), ("decoder", decoder)]:
@@ -76,6 +73,7 @@ def test_all_differences_are_reported_before_the_data_is_read(
         init_from=str(source.path),
         data={"train": {"src": "missing", "tgt": "missing"}},
         model={"d_ff": 32, "norm": "pre"},
+        tokenizer={"vocab_size": 35},
     )
     run = tiny_run()
     with pytest.raises(ConfigError, match=r"train\.init_from") as error:
@@ -83,6 +81,7 @@ def test_all_differences_are_reported_before_the_data_is_read(
     message = str(error.value)
     assert "model.d_ff: 64 there, 32 here" in message
     assert "model.norm: post there, pre here" in message
+    assert "tokenizer.vocab_size: 40 there, 35 here" in message
     assert not run.path.exists()
 
 
