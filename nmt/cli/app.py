@@ -140,7 +140,7 @@ def log(text: str) -> None:
 
 def follows() -> bool:
     """Return whether torchrun has started this process as a process other than the first."""
-    return int(os.environ.get("RANK", 0)) > 0
+    return int(os.environ.get("WORLD_SIZE", 1)) > 1 and int(os.environ.get("RANK", 0)) > 0
 
 
 def _print(text: str) -> None:

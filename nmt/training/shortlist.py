@@ -91,7 +91,7 @@ def learn_shortlist(
     Args:
         model: its attention aligns the pairs.
         data: training pairs.
-        best: target tokens for each source token, besides those that are always allowed.
+        best: target tokens for each source token; those that are always allowed do not count.
         frequent: the most frequent target tokens, which are always allowed, with EOS.
         advance: called with the number of pairs done since the last call.
 

@@ -68,12 +68,14 @@ class ModelStepper:
         hidden_BWD = self._network.decode_step(tokens_BW, self._state)
         first, width = 0, hidden_BWD.shape[1]
         for hidden_CD in torch.split(hidden_BWD.flatten(0, 1), _ROWS):
-            scores_CV = self._project(hidden_CD).float()
-            rows = torch.arange(first, first + len(hidden_CD), device=hidden_CD.device) // width
+            scores_CV = self._project(hidden_CD)
             if self._allowed:
-                scores_CV = scores_CV.masked_fill(self._allowed.not_BU[rows], -torch.inf)
-            if not self._logits:
-                scores_CV = scores_CV.log_softmax(-1)
+                rows_C = torch.arange(first, first + len(hidden_CD), device=hidden_CD.device)
+                scores_CV = scores_CV.masked_fill(self._allowed.not_BU[rows_C // width], -torch.inf)
+            if self._logits:
+                scores_CV = scores_CV.float()
+            else:
+                scores_CV = scores_CV.log_softmax(-1, dtype=torch.float32)
             yield self._allowed.spread(scores_CV) if self._allowed else scores_CV
             first += len(hidden_CD)
 
