@@ -8,6 +8,7 @@ oneDNN has fast kernels only for signed weights with unsigned activations, so th
 from __future__ import annotations
 
 import functools
+from copy import copy
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,9 @@ def quantise(network: Transformer) -> None:
         )
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, nn.Linear):
+            if child is network.projection:
+                setattr(module, name, Int8Projection(child.weight))
+            elif isinstance(child, nn.Linear):
                 setattr(module, name, Int8Linear(child.weight, child.bias))
             elif isinstance(child, MultiHeadAttention):
                 setattr(module, name, Int8Attention(child))
@@ -55,11 +58,14 @@ class Int8Linear(nn.Module):
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         super().__init__()
         weight = weight.detach()
-        self._scales = _largest(weight)[:, 0] / _LARGEST
-        levels = (weight / self._scales[:, None]).round().to(torch.int8)
-        self._packed = torch.ops.onednn.qlinear_prepack(levels, None)
-        self._zeros = torch.zeros(len(weight), dtype=torch.int64)
+        scales = _largest(weight)[:, 0] / _LARGEST
+        self._pack((weight / scales[:, None]).round().to(torch.int8), scales)
         self._bias = None if bias is None else bias.detach()
+
+    def _pack(self, levels: Tensor, scales: Tensor) -> None:
+        self._packed = torch.ops.onednn.qlinear_prepack(levels, None)
+        self._scales = scales
+        self._zeros = torch.zeros(len(levels), dtype=torch.int64)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map float32 [..., in] to [..., out]."""
@@ -72,6 +78,24 @@ class Int8Linear(nn.Module):
             *("none", [], ""),
         )
         return out.mul_(largest) if self._bias is None else torch.addcmul(self._bias, out, largest)
+
+
+class Int8Projection(Int8Linear):
+    """The projection to the vocabulary, which a shortlist reduces to some of its rows.
+
+    Args:
+        weight: float32 matrix [out, in].
+    """
+
+    def _pack(self, levels: Tensor, scales: Tensor) -> None:
+        super()._pack(levels, scales)
+        self._levels = levels  # the rows of packed weights cannot be selected
+
+    def rows(self, ids_U: Tensor) -> Int8Linear:
+        """Return the linear map to some of the rows."""
+        chosen = copy(self)
+        chosen._pack(self._levels[ids_U], self._scales[ids_U])
+        return chosen
 
 
 class Int8Attention(MultiHeadAttention):

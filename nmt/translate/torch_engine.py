@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from nmt.config.search import SearchOptions
 from nmt.device import is_out_of_memory
@@ -34,6 +33,7 @@ from nmt.search.hypothesis import Hypothesis
 from nmt.search.prefix import Prefixes
 from nmt.search.sample import Sampling, sample_search
 from nmt.search.stepper import EnsembleStepper, Stepper
+from nmt.translate.allowed import AllowedTokens
 from nmt.translate.engine import free_scores, never_output, not_finite, output_limits
 
 # Log-probabilities are computed for this many rows at a time. With more, as many megabytes would be
@@ -48,7 +48,8 @@ class ModelStepper:
         network: the network.
         src_BS: source ids.
         logits: yield logits instead of log-probabilities.
-        allowed: what translations of the sentences may contain; by default all tokens.
+        allowed: what translations of the sentences may contain, by default all tokens. The search
+            then uses the numbers of these tokens in place of their ids.
     """
 
     def __init__(
@@ -60,23 +61,23 @@ class ModelStepper:
         allowed: AllowedTokens | None = None,
     ) -> None:
         self._network, self._logits, self._allowed = network, logits, allowed
-        self._project = _projection(network, allowed.ids_U) if allowed else network.project
+        self._project = allowed.projection(network) if allowed else network.project
         self._state = network.start_decoding(src_BS)
 
     def step(self, tokens_BW: Tensor) -> Iterator[Tensor]:
         """Yield log-probabilities, in float32 whatever the network computes in."""
+        if self._allowed:
+            tokens_BW = self._allowed.ids_U[tokens_BW]
         hidden_BWD = self._network.decode_step(tokens_BW, self._state)
         first, width = 0, hidden_BWD.shape[1]
         for hidden_CD in torch.split(hidden_BWD.flatten(0, 1), _ROWS):
             scores_CV = self._project(hidden_CD)
             if self._allowed:
-                rows_C = torch.arange(first, first + len(hidden_CD), device=hidden_CD.device)
-                scores_CV = scores_CV.masked_fill(self._allowed.not_BU[rows_C // width], -torch.inf)
+                scores_CV = self._allowed.mask(scores_CV, first, width)
             if self._logits:
-                scores_CV = scores_CV.float()
+                yield scores_CV.float()
             else:
-                scores_CV = scores_CV.log_softmax(-1, dtype=torch.float32)
-            yield self._allowed.spread(scores_CV) if self._allowed else scores_CV
+                yield scores_CV.log_softmax(-1, dtype=torch.float32)
             first += len(hidden_CD)
 
     def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
@@ -84,48 +85,6 @@ class ModelStepper:
         self._state.select(sentences_N, beams_NW)
         if self._allowed:
             self._allowed = self._allowed.select(sentences_N)
-
-
-@dataclass(frozen=True)
-class AllowedTokens:
-    """The tokens that translations of the sentences of a batch may contain.
-
-    Attributes:
-        ids_U: the union over the sentences, int64.
-        not_BU: whether a sentence may not contain a token of the union.
-        vocab_size: size of the target vocabulary.
-    """
-
-    ids_U: Tensor
-    not_BU: Tensor
-    vocab_size: int
-
-    @classmethod
-    def of(
-        cls, ids_of_sentences: Sequence[Sequence[int]], vocab_size: int, device: torch.device
-    ) -> AllowedTokens:
-        """Return the tokens of a batch from the ids of each sentence."""
-        not_BV = torch.ones(len(ids_of_sentences), vocab_size, dtype=torch.bool)
-        for row, ids in zip(not_BV, ids_of_sentences, strict=True):
-            row[torch.tensor(ids)] = False
-        ids_U = (~not_BV).any(0).nonzero()[:, 0]
-        return cls(ids_U.to(device), not_BV[:, ids_U].to(device), vocab_size)
-
-    def select(self, sentences_N: Tensor) -> AllowedTokens:
-        """Return the tokens of some of the sentences."""
-        return replace(self, not_BU=self.not_BU[sentences_N])
-
-    def spread(self, scores_CU: Tensor) -> Tensor:
-        """Return scores of all tokens [C, V], -inf for those outside the union."""
-        scores_CV = scores_CU.new_full((len(scores_CU), self.vocab_size), -torch.inf)
-        return scores_CV.index_copy_(1, self.ids_U, scores_CU)
-
-
-def _projection(network: Network[Any], ids_U: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return the projection to the logits of some tokens."""
-    if isinstance(network.projection, nn.Linear):
-        return partial(functional.linear, weight=network.projection.weight[ids_U])
-    return lambda x_CD: network.project(x_CD)[:, ids_U]  # rows of int8 are packed
 
 
 class Networks:
@@ -203,26 +162,27 @@ class Networks:
             sentences = self._src.decode([ids[:-1] for ids in sources])
             constraints.append(TreeConstraint(TreeGrammar(self._tgt), sentences))
             forbidden.remove(self._tgt.unk_id)  # it represents words only
-        constraints.append(Forbidden(forbidden, self._device))
+        numbers = allowed.numbers if allowed else list
+        constraints.append(Forbidden(numbers(forbidden), self._device))
         max_lengths = output_limits(sources, prefixes, options, self.max_positions)
+        bos_id, eos_id = numbers([self._tgt.bos_id, self._tgt.eos_id])
         settings: dict[str, Any] = {
-            "bos_id": self._tgt.bos_id,
-            "eos_id": self._tgt.eos_id,
+            "bos_id": bos_id,
+            "eos_id": eos_id,
             "length_penalty": options.length_penalty,
             "constraints": constraints,
-            "prefixes": self._forced(prefixes),
             "device": self._device,
         }
+        if any(prefixes):
+            forced = [numbers(prefix) for prefix in prefixes]
+            settings["prefixes"] = Prefixes(forced, eos_id, self._device)
         if options.samples:
             hypotheses = sample_search(stepper, max_lengths, keys, _sampling(options), **settings)
         else:
             hypotheses = beam_search(stepper, max_lengths, beam_size=options.beam_size, **settings)
         if not all(hypotheses):
             raise not_finite(self.models[0])
-        return hypotheses
-
-    def _forced(self, prefixes: Sequence[list[int]]) -> Prefixes | None:
-        return Prefixes(prefixes, self._tgt.eos_id, self._device) if any(prefixes) else None
+        return [*map(allowed.restored, hypotheses)] if allowed else hypotheses
 
     @cached_property
     def _shortlist(self) -> Shortlist:
@@ -232,7 +192,7 @@ class Networks:
         self, sources: Sequence[list[int]], prefixes: Sequence[list[int]]
     ) -> AllowedTokens:
         ids = [self._shortlist.of(*pair).tolist() for pair in zip(sources, prefixes, strict=True)]
-        return AllowedTokens.of(ids, self._tgt.vocab_size, self._device)
+        return AllowedTokens.of(ids, self._tgt.bos_id, self._device)
 
     def _stepper(
         self,
@@ -244,10 +204,12 @@ class Networks:
         """Return a stepper of one model, with the options that change its probabilities."""
         if not options.reshapes:
             return ModelStepper(network, src_BS, allowed=allowed)
+        numbers = allowed.numbers if allowed else list
+        [eos_id] = numbers([self._tgt.eos_id])
         constraints: list[Constraint] = [
             RepetitionPenalty(options.repetition_penalty),
-            MinLength(options.min_length, self._tgt.eos_id),
-            Forbidden(never_output(self._tgt), self._device),
+            MinLength(options.min_length, eos_id),
+            Forbidden(numbers(never_output(self._tgt)), self._device),
         ]
         if options.no_repeat_ngram_size:
             constraints.append(NoRepeatedNgrams(options.no_repeat_ngram_size))

@@ -31,11 +31,13 @@ def save_full(run: Path) -> None:
     save_shortlist(Shortlist(everything, np.full((src_size, 1), -1, np.int32)), run)
 
 
-@pytest.mark.parametrize("engine", ["nmt", "ctranslate2"])
-def test_a_full_shortlist_changes_nothing(run: Path, engine: str) -> None:
-    plain = nmt.load(run, engine=engine).translate(LINES)
+@pytest.mark.parametrize(
+    ("engine", "compute"), [("nmt", "float32"), ("nmt", "int8"), ("ctranslate2", "float32")]
+)
+def test_a_full_shortlist_changes_nothing(run: Path, engine: str, compute: str) -> None:
+    plain = nmt.load(run, engine=engine, compute=compute).translate(LINES)
     save_full(run)
-    model = nmt.load(run, engine=engine)
+    model = nmt.load(run, engine=engine, compute=compute)
     listed = model.translate(LINES, shortlist=True)
     assert [t.text for t in model.translate(LINES)] == [t.text for t in plain]
     assert [t.text for t in listed] == [t.text for t in plain]
@@ -67,6 +69,18 @@ def test_a_prefix_is_allowed(run: Path) -> None:
     learn_run(run, load_model(run), 1, 0, Console(stderr=True))
     model = nmt.load(run, engine="nmt")
     assert model.translate("the cat", "CAFÉ HOME", shortlist=True).text.startswith("CAFÉ HOME")
+
+
+def test_rules_on_tokens_hold_within_the_list(run: Path) -> None:
+    learn_run(run, load_model(run), 5, 20, Console(stderr=True))
+    model = nmt.load(run, engine="nmt")
+    src = model.engine.models[0].tokenizers.src
+    translator = model.translator({"shortlist": True, "min_length": 12, "no_repeat_ngram_size": 1})
+    sources = [[*ids, src.eos_id] for ids in src.encode(LINES)]
+    found = translator.engine.search(sources, ["1", "2", "3", "4"], translator.options)
+    for [best, *_] in found:
+        assert len(best.ids) >= 12
+        assert len(set(best.ids)) == len(best.ids)
 
 
 def test_learning_reports_coverage(run: Path) -> None:
