@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nmt.check.finding import Finding, share
 from nmt.data.corpus import corpus_name
-from nmt.data.prepare import Int64s, Prepared
+from nmt.data.prepared import Int64s, Prepared
 
 Float64s = npt.NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from nmt.check import settings, text
 from nmt.check.finding import Finding
 from nmt.check.subject import Subject
 from nmt.config.schema import Config
-from nmt.data.prepare import Prepared
+from nmt.data.prepared import Prepared
 from nmt.data.tokenizer import Tokenizers
 
 CHECKS: list[Callable[[Subject], Iterator[Finding]]] = [

@@ -20,7 +20,7 @@ from nmt.data.filters import (
     TOO_LONG,
     FilterReport,
 )
-from nmt.data.prepare import Int64s, Prepared
+from nmt.data.prepared import Int64s, Prepared
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 
 _ROWS_AT_ONCE = 10_000

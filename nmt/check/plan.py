@@ -8,7 +8,7 @@ import numpy as np
 
 from nmt.config.schema import Config
 from nmt.data.batching import BatchOrder
-from nmt.data.prepare import Int64s, Prepared
+from nmt.data.prepared import Int64s, Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.model.size import num_parameters
 

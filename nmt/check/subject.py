@@ -11,7 +11,7 @@ import numpy as np
 from nmt.check.plan import Plan, make_plan
 from nmt.config.schema import Config
 from nmt.data.corpus import corpus_name
-from nmt.data.prepare import Prepared
+from nmt.data.prepared import Prepared
 from nmt.data.tokenizer import Tokenizers
 
 _SAMPLED_PAIRS = 1000

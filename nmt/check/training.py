@@ -19,7 +19,7 @@ from nmt.check.plan import Plan, shape
 from nmt.check.subject import Subject
 from nmt.config.schema import Config
 from nmt.data.batching import Batch, BatchOrder, batches, collate
-from nmt.data.prepare import Int64s, Prepared
+from nmt.data.prepared import Int64s, Prepared
 from nmt.device import autocast, is_out_of_memory, memory_bytes
 from nmt.errors import TrainingError
 from nmt.training.learner import Learner, ModelTooLarge

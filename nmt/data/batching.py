@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nmt.config.schema import Config
 from nmt.data.prefetch import prefetch
-from nmt.data.prepare import Int64s, Prepared
+from nmt.data.prepared import Int64s, Prepared
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 
 Ids = Sequence[int] | npt.NDArray[np.int32]

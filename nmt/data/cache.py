@@ -8,15 +8,27 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from nmt.config.schema import DataConfig
 from nmt.errors import FileError
-from nmt.files import MAX_JSON_BYTES, as_file_error, measure, read_bounded, reason
+from nmt.files import (
+    MAX_JSON_BYTES,
+    as_file_error,
+    lock,
+    measure,
+    open_lock,
+    read_bounded,
+    reason,
+)
+
+Build = Callable[[Path], None]
 
 _CHECKSUMS_FILE = "checksums.json"
+_POLL_SECONDS = 0.2
 
 
 def directory(data: DataConfig | None) -> Path:
@@ -37,49 +49,110 @@ def key(**parts: Any) -> str:
 def entry(
     data: DataConfig | None,
     name: str,
-    build: Callable[[Path], None],
+    build: Build,
     warn: Callable[[str], object] | None = None,
+    wait: Callable[[], object] | None = None,
 ) -> Path:
-    """Return the directory of a cache entry, after building it if it is missing or damaged.
+    """Return the directory of one cache entry; see `entries`."""
+    return entries(data, {name: build}, warn, wait)[name]
+
+
+def entries(
+    data: DataConfig | None,
+    builds: Mapping[str, Build],
+    warn: Callable[[str], object] | None = None,
+    wait: Callable[[], object] | None = None,
+) -> dict[str, Path]:
+    """Return the directories of cache entries, after building those that are missing or damaged.
 
     An entry appears complete or not at all: `build` fills a temporary directory, which is then
-    renamed. If two processes build the same entry, the one that finishes first wins, and the
-    other uses its result.
+    renamed. Processes that share the cache share the work, also on several machines: each builds
+    what no other is building, and waits for the rest. If one is killed, another takes over.
 
     Args:
         data: holds the location of the cache; without it, the user's.
-        name: name of the entry, which contains a hash of its inputs.
-        build: writes files into the directory that it is given.
+        builds: for the name of each entry, which contains a hash of its inputs, a function that
+            writes files into the directory that it is given.
         warn: called with a message when a damaged entry is built again.
+        wait: called several times per second while other processes build. It may raise an
+            exception to end the wait.
 
     Raises:
         FileError: if the cache cannot be written.
     """
-    target = directory(data) / name
-    if target.is_dir():
-        problem = _problem(target)
-        if not problem:
-            return target
-        if warn:
-            warn(f"warning: {problem}; building it again")
-        _discard(target)
-    work = target.with_name(f".{name}.{secrets.token_hex(4)}")
+    folder = directory(data)
+    targets = {name: folder / name for name in builds}
+    missing = [name for name, target in targets.items() if not _is_intact(target, warn)]
     try:
-        work.mkdir(parents=True)
+        while missing:
+            busy = [name for name in missing if not _build_unless_busy(targets[name], builds[name])]
+            missing = [name for name in busy if not targets[name].is_dir()]
+            if missing:
+                if wait:
+                    wait()
+                time.sleep(_POLL_SECONDS)
+    except OSError as error:
+        raise FileError(
+            f"{folder}: cannot write the cache: {reason(error)}; "
+            f"set {'data.cache_dir' if data else 'NMT_CACHE_DIR'}=DIRECTORY to move it"
+        ) from error
+    return targets
+
+
+def _is_intact(target: Path, warn: Callable[[str], object] | None) -> bool:
+    """Return whether an entry exists and is not damaged; discard a damaged one."""
+    if not target.is_dir():
+        return False
+    problem = _problem(target)
+    if not problem:
+        return True
+    if warn:
+        warn(f"warning: {problem}; building it again")
+    _discard(target)
+    return False
+
+
+def _build_unless_busy(target: Path, build: Build) -> bool:
+    """Build an entry unless it exists by now; return False if another process is building it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path = target.with_name(f".{target.name}.lock")
+    with open_lock(path) as file:
+        try:
+            lock(file)
+        except BlockingIOError:
+            return False
+        except OSError:  # this file system has no locks: two processes may do the same work
+            _build(target, build)
+            return True
+        try:
+            if not target.is_dir():
+                _remove_unfinished(target)
+                _build(target, build)
+        finally:
+            with contextlib.suppress(OSError):  # Windows keeps open files
+                path.unlink()
+    return True
+
+
+def _remove_unfinished(target: Path) -> None:
+    """Remove what killed processes have left; the lock is held, so no other is alive."""
+    for path in target.parent.glob(f".{target.name}.*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _build(target: Path, build: Build) -> None:
+    work = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        work.mkdir()
         build(work)
         sums = {path.name: measure(path) for path in sorted(work.iterdir())}
         (work / _CHECKSUMS_FILE).write_text(json.dumps(sums), "utf-8")
         for path in work.iterdir():
             _sync(path)
         _rename(work, target)
-    except OSError as error:
-        raise FileError(
-            f"{target.parent}: cannot write the cache: {reason(error)}; "
-            f"set {'data.cache_dir' if data else 'NMT_CACHE_DIR'}=DIRECTORY to move it"
-        ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return target
 
 
 def _problem(directory: Path) -> str:

@@ -32,6 +32,7 @@ from nmt.data.records import (
     parquet_records,
     record_pairs,
 )
+from nmt.data.shards import shards
 from nmt.errors import DataError
 from nmt.files import as_file_error
 
@@ -72,7 +73,7 @@ class Tallies(dict[str, Tally]):
 def read_pairs(
     corpus: AnyCorpus, data: DataConfig, tallies: Tallies | None = None
 ) -> Iterator[Pair]:
-    """Yield the pairs of a corpus of any kind.
+    """Yield the pairs of a corpus of any kind, shard by shard.
 
     Control characters (C0 and DEL) become spaces: NUL ends strings inside SentencePiece, and a
     line feed in a JSON string would add a line to an output.
@@ -86,8 +87,13 @@ def read_pairs(
     Raises:
         DataError: if the two sides have different numbers of lines, a column or key is missing, a
             file is damaged, or there are no pairs; on invalid UTF-8, unless `data` says to skip it.
-        FileError: if a file or dataset cannot be opened.
+        ConfigError, FileError: if a file or dataset cannot be opened; see also `shards`.
     """
+    parts = shards(corpus)
+    if parts != [corpus]:
+        for part in parts:
+            yield from read_pairs(part, data, tallies)
+        return
     tallies = Tallies() if tallies is None else tallies
     last = 0
     for src, tgt, last in _raw_pairs(corpus, data):
@@ -124,16 +130,21 @@ def origin(corpus: AnyCorpus, line: int, side: int = 0) -> str:
 
 
 def files_of(corpus: AnyCorpus) -> list[Path]:
-    """Return the local files that a corpus is read from."""
+    """Return the local files that a corpus is read from.
+
+    Raises:
+        ConfigError, DataError, FileError: as in `shards`.
+    """
     match corpus:
-        case FilesCorpus():
-            return [Path(corpus.src), Path(corpus.tgt)]
         case DatasetCorpus():
             return sorted(path for path in Path(corpus.dataset).rglob("*") if path.is_file())
         case DemoCorpus():
             return []
+        case FilesCorpus():
+            parts = [part for part in shards(corpus) if isinstance(part, FilesCorpus)]
+            return [Path(path) for part in parts for path in (part.src, part.tgt)]
         case _:
-            return [Path(_location(corpus))]
+            return [Path(_location(part)) for part in shards(corpus)]
 
 
 # ---------------------------------------------------------------- identity of the content

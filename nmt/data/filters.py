@@ -24,6 +24,7 @@ TOO_LONG = "too long"
 LENGTH_RATIO = "length ratio"
 REASONS = (INVALID_UTF8, EMPTY_SIDE, DUPLICATE, TOO_LONG, LENGTH_RATIO)
 """Reasons for dropping a pair. The first one that applies is counted."""
+_MAX_ROWS = 20
 
 
 @dataclass
@@ -50,25 +51,24 @@ class CorpusReport:
         tallies = {name: self.tallies.get(name) for name in REASONS}
         return {name: tally for name, tally in tallies.items() if tally and tally.count}
 
-
-@dataclass
-class FilterReport:
-    """The reports of a list of corpora."""
-
-    corpora: list[CorpusReport] = field(default_factory=list)
-
     def to_json(self) -> str:
         """Return the report as JSON."""
         return json.dumps(dataclasses.asdict(self), indent=1)
 
     @classmethod
-    def from_json(cls, text: str) -> FilterReport:
+    def from_json(cls, text: str) -> CorpusReport:
         """Parse the JSON of `to_json`."""
-        corpora = [CorpusReport(**values) for values in json.loads(text)["corpora"]]
-        for corpus in corpora:
-            tallies: dict[str, Any] = corpus.tallies
-            corpus.tallies = Tallies({name: Tally(**fields) for name, fields in tallies.items()})
-        return cls(corpora)
+        report = cls(**json.loads(text))
+        tallies: dict[str, Any] = report.tallies
+        report.tallies = Tallies({name: Tally(**fields) for name, fields in tallies.items()})
+        return report
+
+
+@dataclass
+class FilterReport:
+    """The reports of a list of corpora."""
+
+    corpora: list[CorpusReport]
 
     def table(self) -> Table:
         """Return a table for the terminal: one row per corpus, one column per reason."""
@@ -82,7 +82,7 @@ class FilterReport:
             table.add_column(name, justify="right")
         if controls:
             table.add_column("control characters replaced", justify="right")
-        for corpus in self.corpora:
+        for corpus in _combined(self.corpora):
             cells = [f"{corpus.read:,}"]
             cells += [_cell(corpus.tallies.get(name)) for name in reasons]
             cells += [
@@ -100,7 +100,23 @@ class FilterReport:
 def _cell(tally: Tally | None) -> str:
     if tally is None or not tally.count:
         return "0"
-    return f"{tally.count:,} (first: line {tally.first_line})"
+    return f"{tally.count:,}" + (
+        "" if tally.first_line is None else f" (first: line {tally.first_line})"
+    )
+
+
+def _combined(corpora: list[CorpusReport]) -> list[CorpusReport]:
+    """Return a report for each row of the table; the last one combines those without a row."""
+    if len(corpora) <= _MAX_ROWS:
+        return corpora
+    rest = corpora[_MAX_ROWS - 1 :]
+    combined = CorpusReport(f"{len(rest):,} others", "")
+    for report in rest:
+        for name in ("read", "kept", "src_tokens", "tgt_tokens", "src_unknown", "tgt_unknown"):
+            setattr(combined, name, getattr(combined, name) + getattr(report, name))
+        for name, tally in report.tallies.items():
+            combined.tallies[name].count += tally.count
+    return [*corpora[: _MAX_ROWS - 1], combined]
 
 
 def percent(part: int, whole: int) -> str:
@@ -108,8 +124,14 @@ def percent(part: int, whole: int) -> str:
     return f"{100 * part / max(whole, 1):.2f} %"
 
 
+def digest(pair: Pair) -> int:
+    """Return a hash of the text of a pair: 64 bits, with a sign."""
+    text = f"{pair.src}\n{pair.tgt}".encode()  # neither side contains a line feed
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True)
+
+
 class Filters:
-    """The filters of the configuration. Duplicates are found across all corpora.
+    """The filters of the configuration.
 
     Args:
         data: the limits.
@@ -117,7 +139,7 @@ class Filters:
 
     def __init__(self, data: DataConfig) -> None:
         self._data = data
-        self._seen: set[bytes] = set()
+        self._seen: set[int] = set()
 
     def accepts_text(self, pair: Pair, report: CorpusReport) -> bool:
         """Return whether a pair has text on both sides and is new; count it if not."""
@@ -126,12 +148,11 @@ class Filters:
             return False
         if not self._data.drop_duplicates:
             return True
-        text = f"{pair.src}\n{pair.tgt}".encode()  # neither side contains a line feed
-        digest = hashlib.blake2b(text, digest_size=8).digest()
-        if digest in self._seen:
+        text = digest(pair)
+        if text in self._seen:
             report.tallies[DUPLICATE].add(pair.line)
             return False
-        self._seen.add(digest)
+        self._seen.add(text)
         return True
 
     def accepted_lengths(

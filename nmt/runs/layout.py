@@ -30,7 +30,7 @@ from pathlib import Path
 from nmt.config.load import load_model_config
 from nmt.config.schema import Config
 from nmt.data.corpus import files_of as corpus_files
-from nmt.errors import ConfigError, FileError
+from nmt.errors import ConfigError, FileError, NmtError
 from nmt.files import as_file_error, lock, open_lock, read_bounded, reason, refuse_link
 from nmt.runs.manifest import read_manifest
 
@@ -126,8 +126,9 @@ def files_of(model: Path) -> list[Path]:
         files += [run / "manifest.json", *(run / name for name in read_manifest(run)["files"])]
     with suppress(FileError):
         data = load_run_config(run).data
-        corpora = [*data.train, *(data.valid or []), *(data.test or [])]
-        files += [path for corpus in corpora for path in corpus_files(corpus)]
+        for corpus in (*data.train, *(data.valid or []), *(data.test or [])):
+            with suppress(NmtError):
+                files += corpus_files(corpus)
     return files
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.config.schema import Config
-from nmt.data.prepare import Prepared
+from nmt.data.prepared import Prepared
 from nmt.errors import ConfigError, FileError
 from nmt.runs import checkpoint, layout, manifest
 from nmt.training.schedule import learning_rate

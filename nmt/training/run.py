@@ -16,7 +16,8 @@ from nmt.config.load import dump_config
 from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.data.lengths import LengthModel
-from nmt.data.prepare import Prepared, prepare
+from nmt.data.prepare import prepare
+from nmt.data.prepared import Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import choose_device, memory_bytes
 from nmt.distributed import World, local_device
@@ -80,12 +81,12 @@ def train(
     world = world or World()
     _fail_early(config, run, world)
     with StopFlag() as stop, _owned(run) if world.leads else nullcontext():
-        opened = world.once(lambda: _open(config, run, console, stop, inspect))
+        world.once(lambda: _begin(config, run, console, stop))
         if world.decide(lambda: layout.finished_step(run) >= config.train.max_steps):
             return
-        if not world.leads:
-            opened = _load(config, run, console, stop)
-        assert opened is not None
+        opened = _load(config, run, console, stop)
+        if world.leads:
+            _check_data(config, run, opened, console, inspect)
         _check_same_data(opened, world)
         trainer = Trainer(
             config, run, opened.tokenizers, opened.train, opened.valid, console, world
@@ -106,41 +107,44 @@ def _owned(run: Path) -> Iterator[None]:
         yield
 
 
-def _open(
-    config: Config, run: Path, console: Console, stop: StopFlag, inspect: Inspect | None
-) -> _Opened | None:
-    """Check and clean up a run, and prepare its data; None if it is already trained."""
+def _begin(config: Config, run: Path, console: Console, stop: StopFlag) -> None:
+    """Check and clean up a run, and make its tokenizers, unless it is already trained."""
     layout.refuse_links(run)
     layout.clean_up(run)
-    is_resumed = is_begun(run)
-    changes = check_settings(config, run) if is_resumed else []
+    is_new = not is_begun(run)
+    changes = [] if is_new else check_settings(config, run)
     if (step := layout.finished_step(run)) >= config.train.max_steps:
         reached = f"step {step} of train.max_steps {config.train.max_steps}"
         console.print_line(f"{run} is already trained: {reached}; raise it to continue")
-        return None
+        return
     for line in (f"{run}: {_starting_point(run, config.train.max_steps)}", *changes):
         console.print_line(line)
-    if not is_resumed:  # a failed start may have left files of another configuration
+    if is_new:  # a failed start may have left files of another configuration
         layout.remove_failed_start(run)
-    opened = _load(config, run, console, stop)
-    if is_resumed:
-        check_validation_data(run, opened.valid)
-    elif inspect:
-        parts = {"train": opened.train} | ({"valid": opened.valid} if opened.valid else {})
-        for line in inspect(config, opened.tokenizers, parts):
-            console.print_line(line)
-    return opened
+    _make_tokenizers(config, run, console, stop)
 
 
 def _load(config: Config, run: Path, console: Console, stop: StopFlag) -> _Opened:
-    """Return tokenizers and data; what another process of this machine has prepared is reused."""
-    tokenizers = _tokenizers(config, run, console, stop)
+    """Return tokenizers and data; processes that train together share the preparation."""
+    tokenizers = load_tokenizers(run)
     train_data = prepare_corpora(config, tokenizers, config.data.train, True, console, stop)
     console.print(train_data.report.table())
     valid_data = None
     if config.data.valid:
         valid_data = prepare_corpora(config, tokenizers, config.data.valid, False, console, stop)
     return _Opened(tokenizers, train_data, valid_data)
+
+
+def _check_data(
+    config: Config, run: Path, opened: _Opened, console: Console, inspect: Inspect | None
+) -> None:
+    """Check that a run continues with the same validation data, and inspect those of a new one."""
+    if is_begun(run):
+        check_validation_data(run, opened.valid)
+    elif inspect:
+        parts = {"train": opened.train} | ({"valid": opened.valid} if opened.valid else {})
+        for line in inspect(config, opened.tokenizers, parts):
+            console.print_line(line)
 
 
 def _fail_early(config: Config, run: Path, world: World) -> None:
@@ -216,15 +220,14 @@ def _starting_point(run: Path, max_steps: int) -> str:
     return f"a new run of {max_steps:,} steps"
 
 
-def _tokenizers(config: Config, run: Path, console: Console, stop: StopFlag) -> Tokenizers:
-    """Load the tokenizers of the run; make and save them first if it has none."""
+def _make_tokenizers(config: Config, run: Path, console: Console, stop: StopFlag) -> None:
+    """Make and save the tokenizers of a run, if it has none."""
     directory = run / "tokenizer"
     if not directory.is_dir():
         with preparing(console, stop) as progress:
             tokenizers = initial_tokenizers(config, progress, console.print_line)
         with as_file_error(directory):
             manifest.save_directory(directory, tokenizers.save)
-    return load_tokenizers(run)
 
 
 def prepare_corpora(

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt.console import Console
-from nmt.data.prepare import Int64s, Prepared
+from nmt.data.prepared import Int64s, Prepared
 from nmt.errors import ConfigError
 from nmt.progress import Advance, progress_bar
 from nmt.runs.layout import find_run, locked

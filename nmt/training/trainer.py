@@ -17,7 +17,7 @@ from pathlib import Path
 from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.data.batching import Batch, BatchOrder, batches
-from nmt.data.prepare import Prepared
+from nmt.data.prepared import Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import choose_device
 from nmt.distributed import World, local_device

@@ -13,7 +13,7 @@ import torch
 from nmt.config.schema import Config
 from nmt.config.search import search_options
 from nmt.data.batching import BatchOrder, batches
-from nmt.data.prepare import Prepared
+from nmt.data.prepared import Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import autocast
 from nmt.distributed import World

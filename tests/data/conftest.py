@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 from nmt.config.corpora import AnyCorpus
 from nmt.config.schema import Config, DataConfig
 from nmt.data.corpus import read_pairs
-from nmt.data.prepare import Prepared, prepare
+from nmt.data.prepare import prepare
+from nmt.data.prepared import Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.data.tokenizer_training import train_tokenizers
 from nmt.errors import DataError

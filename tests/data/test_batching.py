@@ -14,7 +14,8 @@ import torch
 from nmt.config.schema import Config
 from nmt.data.batching import Batch, BatchOrder, batches, collate
 from nmt.data.prefetch import prefetch
-from nmt.data.prepare import Prepared, prepare
+from nmt.data.prepare import prepare
+from nmt.data.prepared import Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.data.tokenizer_training import train_tokenizers
 

@@ -7,8 +7,15 @@ import os
 import pytest
 
 from nmt.data.corpus import CONTROL_CHARACTERS, INVALID_UTF8
-from nmt.data.filters import DUPLICATE, EMPTY_SIDE, LENGTH_RATIO, TOO_LONG, FilterReport
-from nmt.data.prepare import Prepared
+from nmt.data.filters import (
+    DUPLICATE,
+    EMPTY_SIDE,
+    LENGTH_RATIO,
+    TOO_LONG,
+    CorpusReport,
+    FilterReport,
+)
+from nmt.data.prepared import Prepared
 from nmt.errors import DataError
 
 from .conftest import SRC, TGT, MakeData, prepared
@@ -86,9 +93,27 @@ def test_the_report_as_json_and_as_a_table(make_data: MakeData) -> None:
     from nmt.console import Console
 
     report = prepared(make_data((["red", "", "x"], ["rot", "rot", "y"]))).report
-    assert FilterReport.from_json(report.to_json()) == report
+    [counted] = report.corpora
+    assert CorpusReport.from_json(counted.to_json()) == counted
     console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     console.print(report.table())
     text = console.export_text()
     assert "0.en + 0.de" in text
     assert "1 (first: line 2)" in text
+
+
+def test_the_table_of_many_corpora_is_short() -> None:
+    from nmt.console import Console
+
+    reports = [CorpusReport(f"part-{number}", "", read=10, kept=9) for number in range(100)]
+    for report in reports:
+        report.tallies["duplicate"].add(3)
+    console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console.print(FilterReport(reports).table())
+    lines = console.export_text().splitlines()
+    rows = [line for line in lines if "part-" in line or "others" in line]
+    assert len(rows) == 20
+    assert "1 (first: line 3)" in rows[18]
+    assert "81 others" in rows[19]
+    assert "810" in rows[19]
+    assert "first" not in rows[19]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,10 @@ import numpy as np
 import pytest
 
 from nmt.config.schema import Config
+from nmt.data import encode
 from nmt.data import prepare as module
-from nmt.data.prepare import Prepared, prepare
+from nmt.data.prepare import prepare
+from nmt.data.prepared import Prepared
 from nmt.data.tokenizer_training import train_tokenizers
 from nmt.errors import DataError, FileError
 
@@ -40,11 +44,11 @@ def test_rows_hold_the_ids_and_texts_of_the_lines(make_data: MakeData) -> None:
 
 
 def test_all_chunks_are_read(make_data: MakeData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PAIRS_PER_CHUNK", 7)
+    monkeypatch.setattr(encode, "_PAIRS_PER_CHUNK", 7)
     blank = [*SRC[:14], *[""] * 7, *SRC[21:]]  # no pairs of the third chunk are kept
     rows = prepared(make_data((blank, TGT)))
     assert rows.texts(range(len(rows))) == (SRC[:14] + SRC[21:], TGT[:14] + TGT[21:])
-    monkeypatch.setattr(module, "_CHARACTERS_PER_CHUNK", 1)
+    monkeypatch.setattr(encode, "_CHARACTERS_PER_CHUNK", 1)
     assert len(prepared(make_data((SRC[1:], TGT[1:])))) == 49
 
 
@@ -57,7 +61,7 @@ def test_the_cache_is_used_the_second_time(
     def build(*_: Any) -> None:
         raise AssertionError("built again")
 
-    monkeypatch.setattr(module, "_build", build)
+    monkeypatch.setattr(module._Builder, "build", build)
     after = prepared(data)
     assert after.report == before.report
     assert np.array_equal(after.src_lengths, before.src_lengths)
@@ -132,18 +136,117 @@ def test_progress_names_the_corpus_and_counts_its_pairs(make_data: MakeData) -> 
     assert seen == [("0.en + 0.de", 50), ("1.en + 1.de", 9)]
 
 
-def test_two_processes_may_build_the_same_entry(make_data: MakeData, tmp_path: Path) -> None:
+def test_two_processes_share_the_work(make_data: MakeData, tmp_path: Path) -> None:
+    config, tokenizers = make_data((SRC, TGT), (SRC[:9], TGT[:9]))
+    others: list[threading.Thread] = []
+    seen: list[list[str]] = [[], []]
+    rows: list[Prepared] = []
+
+    def load(number: int) -> None:
+        def progress(what: str, done: int) -> None:
+            seen[number].append(what)
+            if not others:  # starts while the first corpus is being prepared
+                others.append(threading.Thread(target=load, args=(1,)))
+                others[0].start()
+                while seen[1] != ["1.en + 1.de", "waiting for another process"]:
+                    time.sleep(0.01)
+
+        rows.append(
+            prepare(config, tokenizers, config.data.train, filtered=True, progress=progress)
+        )
+
+    load(0)
+    others[0].join()
+    assert seen[0] == ["0.en + 0.de"]
+    assert rows[0].report == rows[1].report
+    assert not [*(tmp_path / "cache").glob(".*")]
+
+
+def test_helpers_prepare_the_same(
+    make_data: MakeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_data(*[(SRC[number:], TGT[number:]) for number in range(4)])
+    monkeypatch.setenv("NMT_CACHE_DIR", str(tmp_path / "other"))
+    alone = prepared(data)
+    monkeypatch.setattr(module, "_HELPER_BYTES", 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    started = []
+    start = multiprocessing.get_context("spawn").Process.start
+    monkeypatch.setattr(
+        multiprocessing.context.SpawnProcess,
+        "start",
+        lambda process: (started.append(process), start(process))[1],
+    )
+    config = data[0].model_copy(
+        update={"data": data[0].data.model_copy(update={"cache_dir": str(tmp_path / "helped")})}
+    )
+    # This process leaves the first corpus for the helpers to finish the others.
+    helped: list[str] = []
+
+    def progress(what: str, done: int) -> None:
+        while not helped and len([*(tmp_path / "helped").glob("pairs-*")]) < 3:
+            time.sleep(0.01)
+        helped.append(what)
+
+    rows = prepare(config, data[1], config.data.train, filtered=True, progress=progress)
+    assert len(started) == 2
+    assert len(helped) == 1
+    assert rows.report == alone.report
+    assert rows.texts(range(len(rows))) == alone.texts(range(len(alone)))
+    assert not any(process.is_alive() for process in started)
+
+
+def test_a_killed_preparation_continues(make_data: MakeData, tmp_path: Path) -> None:
+    config, tokenizers = make_data((SRC, TGT), (SRC[:9], TGT[:9]))
+    read: list[str] = []
+
+    def stop_at_the_second(what: str, done: int) -> None:
+        read.append(what)
+        if what == "1.en + 1.de":
+            raise KeyboardInterrupt
+
+    load = functools.partial(prepare, config, tokenizers, config.data.train, filtered=True)
+    with pytest.raises(KeyboardInterrupt):
+        load(progress=stop_at_the_second)
+    assert len([*(tmp_path / "cache").glob("pairs-*")]) == 1
+    assert len(load(progress=lambda what, done: read.append(what))) == 59
+    assert read == ["0.en + 0.de", "1.en + 1.de", "1.en + 1.de"]
+
+
+def test_what_a_killed_process_has_left_is_removed(make_data: MakeData, tmp_path: Path) -> None:
     data = make_data()
-    inner: list[Prepared] = []
+    prepared(data)
+    [entry] = (tmp_path / "cache").glob("pairs-*")
+    entry.rename(entry.with_name(f".{entry.name}.0123abcd"))
+    prepared(data)
+    assert [path.name for path in (tmp_path / "cache").iterdir() if "pairs" in path.name] == [
+        entry.name
+    ]
 
-    def other_process(what: str, done: int) -> None:
-        if not inner:
-            inner.append(prepared(data))  # starts later and finishes first
 
-    config, tokenizers = data
-    outer = prepare(config, tokenizers, config.data.train, filtered=True, progress=other_process)
-    assert outer.report == inner[0].report
-    assert len([p for p in (tmp_path / "cache").iterdir() if "pairs" in p.name]) == 1
+def test_duplicates_are_dropped_across_corpora(make_data: MakeData) -> None:
+    data = make_data((SRC, TGT), (SRC[10:], TGT[10:]), (TGT[:5], SRC[:5]), drop_duplicates=True)
+    rows = prepared(data)
+    assert rows.corpus_sizes == [50, 0, 5]
+    assert rows.texts(range(55)) == (SRC + TGT[:5], TGT + SRC[:5])
+    assert rows.origin(50) == f"{data[0].data.train[2].src}:1"  # type: ignore[union-attr]
+    ids, _ = rows.rows([52])
+    assert ids[0].tolist() == data[1].src.encode([TGT[2]])[0]
+    assert rows.src_lengths[52] == len(ids[0]) + 1
+    counts = rows.report.corpora[1]
+    assert (counts.read, counts.kept, counts.src_tokens, counts.tgt_tokens) == (40, 0, 0, 0)
+    assert vars(counts.tallies["duplicate"]) == {"count": 40, "first_line": 1}
+
+
+def test_a_pattern_stands_for_a_corpus_per_file(make_data: MakeData, tmp_path: Path) -> None:
+    data = make_data((SRC, TGT), (SRC[:3], TGT[:3]))
+    pattern = {"src": str(tmp_path / "*.en"), "tgt": str(tmp_path / "*.de"), "weight": 2}
+    config = Config.model_validate({"data": {**data[0].data.model_dump(), "train": pattern}})
+    rows = prepared((config, data[1]))
+    assert rows.corpus_sizes == [50, 3]
+    assert rows.weights == [2, 2]
+    assert rows.report.corpora[1].name == "1.en + 1.de"
+    assert rows.key == prepared(data).key
 
 
 def flip(path: Path) -> None:

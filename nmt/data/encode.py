@@ -1,0 +1,101 @@
+"""Pairs of text to rows of prepared data, in chunks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from nmt.config.schema import DataConfig
+from nmt.data.corpus import Pair
+from nmt.data.filters import CorpusReport, Filters, digest
+from nmt.data.prepared import SCHEMA, Int64s
+from nmt.data.tokenizer import Tokenizers
+
+_PAIRS_PER_CHUNK = 4096
+_CHARACTERS_PER_CHUNK = 1 << 21
+
+
+def chunked(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
+    """Yield lists of pairs of bounded size, in pairs and in characters."""
+    chunk: list[Pair] = []
+    characters = 0
+    for pair in pairs:
+        chunk.append(pair)
+        characters += len(pair.src) + len(pair.tgt)
+        if len(chunk) == _PAIRS_PER_CHUNK or characters > _CHARACTERS_PER_CHUNK:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
+
+
+class Encoder:
+    """Filters and tokenizes chunks of pairs.
+
+    Args:
+        data: the filters.
+        tokenizers: of both sides.
+        filtered: apply the filters; duplicates are found among all chunks.
+        threads: that tokenize.
+    """
+
+    def __init__(
+        self, data: DataConfig, tokenizers: Tokenizers, filtered: bool, threads: int
+    ) -> None:
+        self._tokenizers = tokenizers
+        self._filters = Filters(data) if filtered else None
+        self._has_digests = filtered and data.drop_duplicates
+        self._threads = threads
+
+    def encode(self, pairs: list[Pair], report: CorpusReport) -> Any:
+        """Return the pairs that pass the filters as a record batch of `SCHEMA`, and count them."""
+        report.read += len(pairs)
+        if self._filters:
+            pairs = [pair for pair in pairs if self._filters.accepts_text(pair, report)]
+        src_ids = self._tokenizers.src.encode([pair.src for pair in pairs], self._threads)
+        tgt_ids = self._tokenizers.tgt.encode([pair.tgt for pair in pairs], self._threads)
+        if self._filters:
+            lengths = _lengths(src_ids), _lengths(tgt_ids)
+            keep = self._filters.accepted_lengths(pairs, *lengths, report)
+            if not keep.all():
+                pairs = list(itertools.compress(pairs, keep))
+                src_ids = list(itertools.compress(src_ids, keep))
+                tgt_ids = list(itertools.compress(tgt_ids, keep))
+        src, tgt = _id_array(src_ids), _id_array(tgt_ids)
+        report.kept += len(pairs)
+        report.src_tokens += len(src.values)
+        report.tgt_tokens += len(tgt.values)
+        report.src_unknown += _count(src.values, self._tokenizers.src.unk_id)
+        report.tgt_unknown += _count(tgt.values, self._tokenizers.tgt.unk_id)
+        arrays = [
+            src,
+            tgt,
+            pa.array([pair.src for pair in pairs], pa.string()),
+            pa.array([pair.tgt for pair in pairs], pa.string()),
+            pa.array([pair.line for pair in pairs], pa.int64()),
+            pa.array([digest(pair) for pair in pairs], pa.int64())
+            if self._has_digests
+            else pa.nulls(len(pairs), pa.int64()),
+        ]
+        return pa.record_batch(arrays, schema=SCHEMA)
+
+
+def _lengths(rows: list[list[int]]) -> Int64s:
+    return np.fromiter(map(len, rows), np.int64, len(rows))
+
+
+def _id_array(rows: list[list[int]]) -> Any:
+    offsets = np.zeros(len(rows) + 1, np.int32)
+    np.cumsum([len(row) for row in rows], out=offsets[1:])
+    values = np.fromiter(itertools.chain.from_iterable(rows), np.int32, int(offsets[-1]))
+    return pa.ListArray.from_arrays(
+        pa.array(offsets), pa.array(values), type=SCHEMA.field("src_ids").type
+    )
+
+
+def _count(values: Any, token: int) -> int:
+    return int(np.count_nonzero(values.to_numpy() == token))
