@@ -21,11 +21,14 @@ CHECKS: list[Callable[[Subject], Iterator[Finding]]] = [
     settings.epochs,
     settings.warm_up,
 ]
+_OF_ALL_TEXT = (settings.unused_pieces, settings.parameters, settings.epochs)
+"""Checks that the beginning of a stream cannot answer."""
 
 
 def findings(subject: Subject) -> list[Finding]:
-    """Run all checks and return their findings."""
-    return [finding for check in CHECKS for finding in check(subject)]
+    """Run all checks that apply, and return their findings."""
+    skipped = _OF_ALL_TEXT if subject.config.data.streaming else ()
+    return [finding for check in CHECKS if check not in skipped for finding in check(subject)]
 
 
 def before_training(

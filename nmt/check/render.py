@@ -24,7 +24,7 @@ def render(report: Report, config: Config) -> Iterator[RenderableType]:
     yield _corpora(report, langs)
     yield _lengths(report.lengths, langs)
     yield _text_figures(report, langs)
-    yield _training_figures(report, config.train.max_steps)
+    yield _training_figures(report, config)
     yield _findings(report)
 
 
@@ -109,15 +109,16 @@ def _text_figures(report: Report, langs: tuple[str, str]) -> Table:
     return table
 
 
-def _training_figures(report: Report, max_steps: int) -> Table:
+def _training_figures(report: Report, config: Config) -> Table:
     table = _grid("Training")
     plan, measured = report.plan, report.measured
     table.add_row("model", f"{plan.parameters:,} parameters")
-    table.add_row(
-        "epoch",
-        f"{plan.batches_per_epoch:,} batches, {100 * plan.padding:.1f} % padding; "
-        f"{max_steps:,} steps are {plan.epochs:.1f} epochs",
-    )
+    batches = f"{plan.batches_per_epoch:,} batches, {100 * plan.padding:.1f} % padding"
+    if config.data.streaming:
+        table.add_row("shuffled together", batches)
+    else:
+        steps = f"{config.train.max_steps:,} steps are {plan.epochs:.1f} epochs"
+        table.add_row("epoch", f"{batches}; {steps}")
     pairs, src, tgt = plan.largest_batch
     table.add_row("largest batch", f"{pairs:,} pairs of {src} + {tgt} tokens")
     if measured is None:
@@ -135,7 +136,8 @@ def _training_figures(report: Report, max_steps: int) -> Table:
     busy = "; less on an idle machine" if measured.load > _BUSY else ""
     table.add_row(
         "time",
-        f"{_duration(measured.total_seconds)} for {max_steps:,} steps, without validation{busy}",
+        f"{_duration(measured.total_seconds)} for {config.train.max_steps:,} steps, "
+        f"without validation{busy}",
     )
     return table
 

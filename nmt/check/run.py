@@ -17,6 +17,7 @@ from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.data.filters import CorpusReport
 from nmt.data.prepare import prepare
+from nmt.data.streaming import StreamedEpochs
 from nmt.errors import Interrupted
 from nmt.signals import StopFlag
 from nmt.training.initial import initial_tokenizers
@@ -123,7 +124,11 @@ def _prepare(config: Config, console: Console) -> Subject:
             )
             for name in ("train", "valid", "test")
             if (listed := getattr(config.data, name))
+            and not (name == "train" and config.data.streaming)
         }
+        if config.data.streaming:
+            console.print_line("streaming: only the first data.shuffle_buffer pairs are checked")
+            parts = {"train": StreamedEpochs(tokenizers, config).sample, **parts}
     if stop.signum is not None:
         raise Interrupted("stopped", stop.signum)
     return Subject(config, tokenizers, parts)

@@ -39,6 +39,11 @@ class DataConfig(Section):
     other."""
     drop_duplicates: bool = False
     """Drop training pairs that repeat an earlier one on both sides."""
+    streaming: bool = False
+    """Read and tokenize the training corpora while training runs, instead of preparing them first.
+    For corpora that are too large to prepare; the shuffling is only local."""
+    shuffle_buffer: Annotated[int, Field(gt=0, le=10**9)] = 200_000
+    """With `streaming`: number of pairs that are shuffled and cut into batches together."""
     invalid_utf8: Literal["error", "skip"] = "error"
     """A line that is not valid UTF-8 is an error, or its pair is dropped and counted."""
     cache_dir: str | None = None
@@ -220,6 +225,8 @@ class Config(Section):
                 "decode.trees needs labelled brackets among tokenizer.user_defined_symbols, "
                 "as in configs/parsing-gum.yaml"
             )
+        if self.data.streaming and self.data.drop_duplicates:
+            yield "data.drop_duplicates needs prepared data: it cannot be combined with streaming"
         if self.train.patience is not None and not self.data.valid:
             yield "train.patience needs data.valid"
         if self.train.average == "best" and not self.data.valid:

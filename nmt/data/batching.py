@@ -40,10 +40,12 @@ class Batch:
     """Target tokens, including EOS, excluding padding."""
     rows: Int64s
     """Row of each pair in the prepared data, (B,)."""
+    source: Prepared | None = None
+    """The prepared data."""
     epoch: int = 0
     """The epoch that it belongs to."""
     number: int = 0
-    """Its number in the epoch."""
+    """Its number in the epoch; later batches have larger ones."""
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch with its tensors on a device."""
@@ -54,6 +56,11 @@ class Batch:
             tgt_out_BT=self.tgt_out_BT.to(device),
             tgt_places_N=self.tgt_places_N.to(device),
         )
+
+    def origins(self) -> Iterator[str]:
+        """Yield where the source sides of the pairs come from, as `file:line`."""
+        assert self.source is not None
+        return (self.source.origin(int(row)) for row in self.rows)
 
     def halves(self, src_pad_id: int, tgt_pad_id: int) -> tuple[Batch, Batch]:
         """Split a batch of at least two pairs, and drop padding that is no longer needed."""
@@ -169,6 +176,31 @@ class BatchOrder:
         return cuts
 
 
+class Epochs:
+    """The batches of every epoch of prepared training data.
+
+    Args:
+        prepared: the pairs.
+        tokenizers, config: as in `batches`.
+    """
+
+    sample: Prepared
+    """The pairs; of a stream, some."""
+
+    def __init__(self, prepared: Prepared, tokenizers: Tokenizers, config: Config) -> None:
+        self.sample, self._tokenizers, self._config = prepared, tokenizers, config
+        self._order = BatchOrder.of(prepared, config.train.batch_tokens, config.train.seed)
+
+    @property
+    def key(self) -> str:
+        """Identifies the text."""
+        return self.sample.key
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch from a number on; see `batches`."""
+        return batches(self.sample, self._tokenizers, self._order, self._config, epoch, start)
+
+
 def batches(
     prepared: Prepared,
     tokenizers: Tokenizers,
@@ -204,7 +236,8 @@ def batches(
     else:
         made = (collate(*prepared.rows(rows), tokenizers, rows) for rows in plan[start:])
     numbered = (
-        replace(batch, epoch=epoch, number=number) for number, batch in enumerate(made, start)
+        replace(batch, source=prepared, epoch=epoch, number=number)
+        for number, batch in enumerate(made, start)
     )
     return prefetch(numbered, ahead)
 

@@ -152,12 +152,20 @@ def files_of(corpus: AnyCorpus) -> list[Path]:
 
 def content_key(corpus: AnyCorpus) -> dict[str, Any]:
     """Return JSON values that identify the text of a corpus, regardless of path and weight."""
+    return {"fingerprint": fingerprint(corpus), **_keys_of_content(corpus)}
+
+
+def stream_key(corpus: AnyCorpus) -> dict[str, Any]:
+    """Return JSON values that identify the names and sizes of the files, without reading them."""
+    with as_file_error(_location(corpus), "cannot be read"):
+        files = [(path.name, path.stat().st_size) for path in files_of(corpus)]
+    name = "" if files else _location(corpus)
+    return {"files": files, "name": name, **_keys_of_content(corpus)}
+
+
+def _keys_of_content(corpus: AnyCorpus) -> dict[str, Any]:
     excluded = {"kind", "src", "tgt", "tsv", "jsonl", "parquet", "dataset", "weight"}
-    return {
-        "fingerprint": fingerprint(corpus),
-        "kind": type(corpus).__name__,
-        **corpus.model_dump(exclude=excluded),
-    }
+    return {"kind": type(corpus).__name__, **corpus.model_dump(exclude=excluded)}
 
 
 def fingerprint(corpus: AnyCorpus) -> str:
@@ -221,7 +229,8 @@ def _raw_pairs(corpus: AnyCorpus, data: DataConfig) -> Iterator[RawPair]:
         case ParquetCorpus():
             return record_pairs(parquet_records(corpus.parquet, keys), corpus.parquet, *keys)
         case DatasetCorpus():
-            return record_pairs(dataset_records(corpus, keys), dataset_name(corpus), *keys)
+            records = dataset_records(corpus, keys, streaming=data.streaming)
+            return record_pairs(records, dataset_name(corpus), *keys)
 
 
 def _location(corpus: AnyCorpus) -> str:

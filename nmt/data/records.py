@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,18 +79,41 @@ def parquet_records(path: str, keys: tuple[str, str]) -> Iterator[Any]:
         raise DataError(f"{path}: not a valid Parquet file: {error}") from error
 
 
-def dataset_records(corpus: DatasetCorpus, keys: tuple[str, str]) -> Iterator[Any]:
+def dataset_records(
+    corpus: DatasetCorpus, keys: tuple[str, str], *, streaming: bool = False
+) -> Iterator[Any]:
     """Yield the rows of a dataset as dicts, with the columns of `keys` only.
+
+    Args:
+        corpus: the dataset.
+        keys: source and target.
+        streaming: read it while it is downloaded, without keeping it on disk. The rows then have
+            all columns.
 
     Raises:
         DataError: if a column is missing.
         FileError: if the dataset cannot be loaded.
     """
+    if streaming:
+        yield from _streamed(corpus)
+        return
     dataset = load_dataset(corpus)
     columns = _columns(dataset_name(corpus), dataset.column_names, keys)
     tables = dataset.select_columns(columns).with_format("arrow")
     for table in tables.iter(_RECORDS_AT_ONCE):
         yield from table.to_pylist()
+
+
+def _streamed(corpus: DatasetCorpus) -> Iterator[Any]:
+    import datasets
+
+    if _is_saved(corpus):
+        yield from load_dataset(corpus)
+        return
+    with _loading(corpus):
+        yield from datasets.load_dataset(
+            corpus.dataset, corpus.name, split=corpus.split, streaming=True
+        )
 
 
 def load_dataset(corpus: DatasetCorpus) -> datasets.Dataset:
@@ -100,11 +124,22 @@ def load_dataset(corpus: DatasetCorpus) -> datasets.Dataset:
     """
     import datasets
 
-    directory = Path(corpus.dataset)
-    try:
-        if any((directory / name).is_file() for name in ("state.json", "dataset_dict.json")):
+    with _loading(corpus):
+        if _is_saved(corpus):
             return _saved_split(datasets.load_from_disk(corpus.dataset), corpus.split)
         return datasets.load_dataset(corpus.dataset, corpus.name, split=corpus.split)
+
+
+def _is_saved(corpus: DatasetCorpus) -> bool:
+    """Return whether `save_to_disk` wrote the dataset."""
+    names = ("state.json", "dataset_dict.json")
+    return any((Path(corpus.dataset) / name).is_file() for name in names)
+
+
+@contextmanager
+def _loading(corpus: DatasetCorpus) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:  # the library raises many types, which all mean the same here
         raise FileError(
             f"{dataset_name(corpus)}: cannot load the dataset: {error}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import random
 import re
@@ -14,7 +15,8 @@ import sentencepiece
 
 from nmt.config.schema import Config, TokenizerConfig
 from nmt.data import cache
-from nmt.data.corpus import Pair, content_key, read_pairs
+from nmt.data.corpus import Pair, content_key, read_pairs, stream_key
+from nmt.data.mixing import mixed_chunks
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.errors import ConfigError, DataError
 
@@ -78,7 +80,10 @@ def _cache_key(config: Config) -> str:
         version=_CACHE_VERSION,
         sentencepiece=sentencepiece.__version__,
         tokenizer=config.tokenizer.model_dump(exclude={"sampling_alpha", "sampling_nbest"}),
-        corpora=[content_key(corpus) for corpus in config.data.train],
+        corpora=[
+            stream_key(corpus) if config.data.streaming else content_key(corpus)
+            for corpus in config.data.train
+        ],
         languages=(config.data.src_lang, config.data.tgt_lang),
         invalid_utf8=config.data.invalid_utf8,
         seed=config.train.seed,
@@ -103,10 +108,18 @@ def _sampled_pairs(config: Config, report: Progress) -> list[Pair]:
 
 
 def _training_pairs(config: Config) -> Iterator[Pair]:
-    for corpus in config.data.train:
-        for pair in read_pairs(corpus, config.data):
-            if pair.src.strip() and pair.tgt.strip():
-                yield pair
+    """Yield the pairs with text on both sides; of a stream, only as many as are needed."""
+    if config.data.streaming:
+        chunks = mixed_chunks(config, 0)
+        pairs = itertools.chain.from_iterable(chunk for _, chunk in chunks)
+        yield from itertools.islice(filter(_has_text, pairs), config.tokenizer.train_sentences // 2)
+    else:
+        for corpus in config.data.train:
+            yield from filter(_has_text, read_pairs(corpus, config.data))
+
+
+def _has_text(pair: Pair) -> bool:
+    return bool(pair.src.strip() and pair.tgt.strip())
 
 
 def _train(settings: TokenizerConfig, lines: list[str], poll: Callable[[], None]) -> Tokenizer:

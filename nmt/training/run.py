@@ -15,9 +15,11 @@ from nmt.config.corpora import AnyCorpus
 from nmt.config.load import dump_config
 from nmt.config.schema import Config
 from nmt.console import Console
+from nmt.data.batching import Epochs
 from nmt.data.lengths import LengthModel
 from nmt.data.prepare import prepare
 from nmt.data.prepared import Prepared
+from nmt.data.streaming import StreamedEpochs
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import choose_device, memory_bytes
 from nmt.distributed import World, local_device
@@ -45,7 +47,7 @@ class _Opened:
     """What training starts or continues with."""
 
     tokenizers: Tokenizers
-    train: Prepared
+    train: Epochs | StreamedEpochs
     valid: Prepared | None
 
 
@@ -95,7 +97,7 @@ def train(
         if world.leads:
             # Only now: the trainer has checked that the checkpoints match.
             write_text(run / "config.yaml", dump_config(config))
-            write_text(run / "data.json", _describe_data(opened.train, opened.valid))
+            write_text(run / "data.json", _describe_data(opened.train.sample, opened.valid))
         trainer.train(stop, stop_after)
         if world.leads:
             _finish(run, config, trainer, console)
@@ -127,12 +129,12 @@ def _begin(config: Config, run: Path, console: Console, stop: StopFlag) -> None:
 def _load(config: Config, run: Path, console: Console, stop: StopFlag) -> _Opened:
     """Return tokenizers and data; processes that train together share the preparation."""
     tokenizers = load_tokenizers(run)
-    train_data = prepare_corpora(config, tokenizers, config.data.train, True, console, stop)
-    console.print(train_data.report.table())
-    valid_data = None
+    train = open_training_data(config, tokenizers, console, stop)
+    console.print(train.sample.report.table())
+    valid = None
     if config.data.valid:
-        valid_data = prepare_corpora(config, tokenizers, config.data.valid, False, console, stop)
-    return _Opened(tokenizers, train_data, valid_data)
+        valid = prepare_corpora(config, tokenizers, config.data.valid, False, console, stop)
+    return _Opened(tokenizers, train, valid)
 
 
 def _check_data(
@@ -142,7 +144,7 @@ def _check_data(
     if is_begun(run):
         check_validation_data(run, opened.valid)
     elif inspect:
-        parts = {"train": opened.train} | ({"valid": opened.valid} if opened.valid else {})
+        parts = {"train": opened.train.sample} | ({"valid": opened.valid} if opened.valid else {})
         for line in inspect(config, opened.tokenizers, parts):
             console.print_line(line)
 
@@ -228,6 +230,21 @@ def _make_tokenizers(config: Config, run: Path, console: Console, stop: StopFlag
             tokenizers = initial_tokenizers(config, progress, console.print_line)
         with as_file_error(directory):
             manifest.save_directory(directory, tokenizers.save)
+
+
+def open_training_data(
+    config: Config, tokenizers: Tokenizers, console: Console, stop: StopFlag
+) -> Epochs | StreamedEpochs:
+    """Prepare the training data, or begin to stream them if configured.
+
+    Raises:
+        DataError, FileError, Interrupted: as in `prepare_corpora`.
+    """
+    if config.data.streaming:
+        console.print_line("streaming: only the first pairs are looked at before they are used")
+        return StreamedEpochs(tokenizers, config)
+    prepared = prepare_corpora(config, tokenizers, config.data.train, True, console, stop)
+    return Epochs(prepared, tokenizers, config)
 
 
 def prepare_corpora(

@@ -21,7 +21,7 @@ from nmt.runs.layout import find_run, locked
 from nmt.runs.model import TrainedModel
 from nmt.runs.shortlist import Int32s, Shortlist, save_shortlist
 from nmt.signals import StopFlag
-from nmt.training.run import prepare_corpora
+from nmt.training.run import open_training_data, prepare_corpora
 from nmt.translate.align import Aligner
 from nmt.translate.engine import never_output
 
@@ -70,7 +70,7 @@ def learn_run(
     valid = None
     with locked(run, "wait for it"):
         with StopFlag() as stop:
-            data = prepare_corpora(config, tokenizers, config.data.train, True, console, stop)
+            data = open_training_data(config, tokenizers, console, stop).sample
             if config.data.valid:
                 valid = prepare_corpora(config, tokenizers, config.data.valid, False, console, stop)
         with progress_bar("aligning", min(len(data), MAX_PAIRS), console) as advance:

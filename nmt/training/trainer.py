@@ -12,12 +12,14 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 
 from nmt.config.schema import Config
 from nmt.console import Console
-from nmt.data.batching import Batch, BatchOrder, batches
+from nmt.data.batching import Batch, Epochs
 from nmt.data.prepared import Prepared
+from nmt.data.streaming import StreamedEpochs
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import choose_device
 from nmt.distributed import World, local_device
@@ -83,7 +85,7 @@ class Trainer:
         config: configuration of the run.
         run: run directory.
         tokenizers: of the run.
-        train_data: prepared training pairs.
+        train_data: batches of training pairs.
         valid_data: prepared validation pairs, or None.
         console: standard error.
         world: the processes that train together; by default, this one.
@@ -94,7 +96,7 @@ class Trainer:
         config: Config,
         run: Path,
         tokenizers: Tokenizers,
-        train_data: Prepared,
+        train_data: Epochs | StreamedEpochs,
         valid_data: Prepared | None,
         console: Console,
         world: World | None = None,
@@ -190,13 +192,9 @@ class Trainer:
     def _batch_groups(self) -> Iterator[list[Batch]]:
         """Yield the batches of each step, from the saved position on."""
         epoch, start = self.progress.epoch, self.progress.batch
-        order = BatchOrder.of(
-            self.train_data, self.config.train.batch_tokens, self.config.train.seed
-        )
         group: list[Batch] = []
         while True:
-            stream = batches(self.train_data, self.tokenizers, order, self.config, epoch, start)
-            for batch in stream:
+            for batch in self.train_data.batches(epoch, start):
                 group.append(batch)
                 if len(group) == self.config.train.accumulate:
                     yield group
@@ -255,12 +253,12 @@ class Trainer:
             TrainingError: if configured, or if too many in a row were skipped.
         """
         config = self.config.train
-        rows = [row for batch in group for row in batch.rows]
-        origins = ", ".join(self.train_data.origin(int(row)) for row in rows[:3])
+        num_pairs = sum(len(batch.rows) for batch in group)
+        origins = chain.from_iterable(batch.origins() for batch in group)
         problem = (
             f"step {self.progress.step + 1}: the loss is {figures.loss / figures.tokens:.4g} and "
-            f"the norm of the gradient {figures.grad_norm}, not finite; the batch has {len(rows)} "
-            f"pairs, the first {origins}. "
+            f"the norm of the gradient {figures.grad_norm}, not finite; the batch has {num_pairs} "
+            f"pairs, the first {', '.join(islice(origins, 3))}. "
         )
         if config.on_nonfinite == "skip" and skipped <= config.max_skipped:
             self.console.print_line(

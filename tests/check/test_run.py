@@ -106,6 +106,14 @@ def test_training_uses_the_data_prepared_by_the_check(check: Callable[..., Resul
     assert {path: path.stat().st_mtime_ns for path in Path("cache").rglob("*")} == before
 
 
+def test_of_a_stream_only_the_beginning_is_checked(check: Callable[..., Result]) -> None:
+    result = check("data.streaming=true", "data.shuffle_buffer=1024", "train.max_steps=10000")
+    assert result.exit_code == 0
+    assert "only the first data.shuffle_buffer pairs are checked" in result.stderr
+    assert "shuffled together" in result.stdout
+    assert "epochs" not in result.stdout
+
+
 # ---------------------------------------------------------------- findings
 
 

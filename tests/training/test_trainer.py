@@ -20,6 +20,7 @@ from torch import Tensor
 import nmt
 from nmt.config.models import AnyModel
 from nmt.config.schema import Config
+from nmt.data import mixing
 from nmt.data.batching import Batch, places_of_tokens
 from nmt.data.prepare import prepare
 from nmt.data.tokenizer_training import train_tokenizers
@@ -172,6 +173,27 @@ def test_with_other_random_numbers_resuming_is_not_exact(
     monkeypatch.setattr(learner_module, "_seed", lambda *key: None)
     cut.train(make_config(max_steps=6))
     assert differing(all_tensors(whole, 6), all_tensors(cut, 6))
+
+
+def test_a_stream_is_resumed_exactly(
+    make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stop inside a window, at the end of one, and at the end of an epoch."""
+    monkeypatch.setattr(mixing, "CHUNK_PAIRS", 25)
+    data = {"streaming": True, "shuffle_buffer": 50}
+    settings = {"data": data, "model": {"dropout": 0.2}, "batch_tokens": 200, "valid": True}
+    whole = tiny_run("whole").train(make_config(max_steps=24, **settings))
+    epochs = [record["epoch"] for record in whole.metrics("train")]
+    assert set(epochs) == {0, 1}
+    cut = tiny_run("cut")
+    for step in (2, 4, 7, epochs.index(1), epochs.index(1) + 1, 24):
+        cut.train(make_config(max_steps=step, **settings))
+    assert differing(all_tensors(whole, 24), all_tensors(cut, 24)) == []
+    assert whole.losses() == cut.losses()
+    prepared = tiny_run("prepared").train(make_config(max_steps=24, **{**settings, "data": {}}))
+    assert prepared.losses() != whole.losses()
+    with pytest.raises(ConfigError, match=r"data\.streaming: was true, is now false"):
+        cut.train(make_config(max_steps=25, **{**settings, "data": {}}))
 
 
 def test_a_finished_run_can_be_extended(make_config: MakeConfig, tiny_run: MakeRun) -> None:
