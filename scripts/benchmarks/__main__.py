@@ -7,6 +7,7 @@ import sys
 
 import complexity
 import everything
+import gpu
 import latency
 import processes
 import translation
@@ -26,6 +27,7 @@ def main() -> None:
         "latency": latency,
         "complexity": complexity,
         "processes": processes,
+        "gpu": gpu,
         "all": everything,
     }
     for name, module in modules.items():

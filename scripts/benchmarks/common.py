@@ -64,6 +64,16 @@ def data_file(folder: Path, name: str) -> Path:
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
+    add_run_options(parser)
+    parser.add_argument(
+        "--nmt-options",
+        action="append",
+        metavar="OPTIONS",
+        help="options for the nmt command; repeat to measure several settings",
+    )
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, help="file for the JSON lines; default: standard output"
     )
@@ -74,12 +84,6 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
     parser.add_argument(
         "--systems", type=_names, help="systems, comma-separated; default: all available"
-    )
-    parser.add_argument(
-        "--nmt-options",
-        action="append",
-        metavar="OPTIONS",
-        help="options for the nmt command; repeat to measure several settings",
     )
 
 
@@ -93,13 +97,13 @@ def add_data_options(parser: argparse.ArgumentParser, required: bool) -> None:
     )
 
 
-def add_peer_option(parser: argparse.ArgumentParser) -> None:
+def add_peer_option(parser: argparse.ArgumentParser, names: str = "transformers or eole") -> None:
     parser.add_argument(
         "--peer",
         action="append",
         default=[],
         metavar="NAME=PYTHON",
-        help="transformers or eole, and the Python of its environment; may be repeated",
+        help=f"{names}, and the Python of its environment; may be repeated",
     )
 
 
@@ -176,7 +180,7 @@ def describe_machine(options: argparse.Namespace, report: Report) -> dict[str, f
             "cpu": _cpu_model(),
             "cores": os.cpu_count(),
             "threads": options.threads,
-            "device": _device_name(options.device),
+            "device": device_name(options.device),
             "python": platform.python_version(),
             "commit": _commit(),
             **answer,
@@ -195,7 +199,8 @@ def _cpu_model() -> str:
     return names[0] if names else platform.processor()
 
 
-def _device_name(device: str) -> str:
+def device_name(device: str) -> str:
+    """Return the name of a GPU's model, or `cpu`."""
     if device.startswith("cuda"):
         import torch
 

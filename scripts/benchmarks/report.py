@@ -42,14 +42,26 @@ class Report:
         if "failed" not in figures:
             self._figures.setdefault(case.name, (case, []))[1].append(figures)
 
-    def finish(self, keys: Sequence[str], best_by: str, *, lowest: bool = False) -> None:
-        """Write medians and spreads, and print them as a table.
+    def finish(
+        self,
+        keys: Sequence[str],
+        best_by: str,
+        *,
+        lowest: bool = False,
+        among: str = "size",
+        title: str = "",
+        missing: str = "",
+    ) -> None:
+        """Write medians and spreads, print them as a table, and forget them.
 
         Args:
             keys: figures to show.
             best_by: figure that determines each system's best case, and the ratio to the best of
-                the other systems, among cases of the same `size`.
+                the other systems, among cases with the same label `among`.
             lowest: whether smaller is better.
+            among: a label.
+            title: printed above the table.
+            missing: printed in place of unknown figures.
 
         Raises:
             SystemExit: if no case has figures.
@@ -63,29 +75,34 @@ class Report:
         table = Table("system", *labels, *keys, "ratio", "runs")
         for case, repeats in rows:
             medians = {key: _summary([figures.get(key) for figures in repeats]) for key in keys}
-            is_best, ratio = self._standing(case, best_by, lowest)
+            is_best, ratio = self._standing(case, best_by, lowest, among)
             standing = {"best_of_system": is_best, "ratio": ratio, "runs": len(repeats)}
             self.write("summary", {"system": case.system, **case.labels, **medians, **standing})
             table.add_row(
                 case.system + (" *" if is_best else ""),
                 *(str(case.labels.get(label, "")) for label in labels),
-                *(_cell(medians[key]) for key in keys),
+                *(_cell(medians[key]) or missing for key in keys),
                 f"{ratio:.2f}" if ratio else "",
                 str(len(repeats)),
             )
         console = Console(stderr=True, width=None if sys.stderr.isatty() else 160)
+        if title:
+            console.print(title, highlight=False)
         console.print(table)
         console.print(
             "median (lowest-highest); *: best setting of its system; ratio: compared with the "
             "best of the other systems, above 1 is better",
             highlight=False,
         )
+        self._figures.clear()
 
-    def _standing(self, case: Case, best_by: str, lowest: bool) -> tuple[bool, float | None]:
+    def _standing(
+        self, case: Case, best_by: str, lowest: bool, among: str
+    ) -> tuple[bool, float | None]:
         """Return whether a case is its system's best, and its ratio to the best of the others."""
         medians: dict[bool, list[float]] = {True: [], False: []}
         for other, repeats in self._figures.values():
-            if other.labels.get("size") == case.labels.get("size"):
+            if other.labels.get(among) == case.labels.get(among):
                 median = statistics.median(figures[best_by] for figures in repeats)
                 medians[other.system == case.system].append(1 / median if lowest else median)
         own = statistics.median(figures[best_by] for figures in self._figures[case.name][1])

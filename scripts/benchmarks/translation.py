@@ -32,9 +32,11 @@ from report import Report
 from runs import Case, Figures, ask_worker, interleaved
 
 if TYPE_CHECKING:
+    from nmt.config.schema import Config
+    from nmt.data.tokenizer import Tokenizers
     from nmt.runs.model import TrainedModel
 
-_BEAM_SIZE = 4
+BEAM_SIZE = 4
 NMT_OPTIONS = [
     "--engine nmt --compute float32",
     "--engine nmt --compute bfloat16",
@@ -117,7 +119,7 @@ class Task:
         decode = self.trained.config.decode
         return {
             "model": str(self.exported),
-            "beam_size": _BEAM_SIZE,
+            "beam_size": BEAM_SIZE,
             "length_penalty": decode.length_penalty,
             "max_extra_len": decode.max_extra_len,
             "num_tokens": self.num_tokens,
@@ -165,7 +167,7 @@ def run(options: argparse.Namespace) -> None:
         folder = Path(name)
         task = make_task(options, folder, "ctranslate2" in pythons)
         peaks = describe_machine(options, report)
-        bench = _Bench(options, task, pythons, folder, peaks)
+        bench = Bench(options, task, pythons, folder, peaks)
         cases: list[Case] = []
         if "nmt" in pythons:
             cases += bench.nmt_cases()
@@ -189,7 +191,7 @@ def _best_settings(cases: list[Case], report: Report) -> list[Case]:
     return [case for _, case in best.values()]
 
 
-class _Bench:
+class Bench:
     """Makes the cases of all systems."""
 
     def __init__(
@@ -203,9 +205,10 @@ class _Bench:
         self._options, self._task, self._pythons = options, task, pythons
         self._folder, self._peaks = folder, peaks
 
-    def _case(
+    def case(
         self, system: str, labels: dict[str, Any], dtype: str, request: dict[str, Any]
     ) -> Case:
+        """Return a case that translates the task with a system in the arithmetic `dtype`."""
         request = {"task": "translate", "device": self._options.device, **request}
         return Case(system, labels, partial(self._measure, system, dtype, request))
 
@@ -218,9 +221,9 @@ class _Bench:
     def nmt_cases(self) -> list[Case]:
         options, task = self._options, self._task
         threads = ["--threads", str(options.threads)]
-        fixed = [*threads, "--device", options.device, "--beam-size", str(_BEAM_SIZE)]
+        fixed = [*threads, "--device", options.device, "--beam-size", str(BEAM_SIZE)]
         return [
-            self._case(
+            self.case(
                 "nmt",
                 {"setting": setting},
                 _nmt_compute(setting),
@@ -243,7 +246,7 @@ class _Bench:
         # A single translator keeps a GPU busy.
         splits = {(1, options.threads), (options.threads, 1)} if on_cpu else {(1, 1)}
         return [
-            self._case(
+            self.case(
                 "ctranslate2",
                 {"type": name, "threads": f"{inter}x{intra}", "batch": batch_size},
                 name,
@@ -265,7 +268,7 @@ class _Bench:
         weights = self._folder / "weights.safetensors"
         _write_weights(task.trained, weights)
         return [
-            self._case(
+            self.case(
                 "transformers",
                 {"setting": precision, "batch": 64},
                 precision,
@@ -276,7 +279,7 @@ class _Bench:
                     "vocab_size": src.vocab_size,
                     "threads": options.threads,
                     "batch_size": 64,
-                    "beam_size": _BEAM_SIZE,
+                    "beam_size": BEAM_SIZE,
                     "length_penalty": config.decode.length_penalty,
                     "max_extra_len": config.decode.max_extra_len,
                     "num_tokens": task.num_tokens,
@@ -329,17 +332,21 @@ def _write_weights(trained: TrainedModel, path: Path) -> None:
 
 
 def _make_random_run(options: argparse.Namespace, folder: Path) -> Path:
+    from nmt.data.tokenizer_training import train_tokenizers
+
+    config = make_config(options, options.random, folder / "cache")
+    return make_random_run(config, train_tokenizers(config), folder)
+
+
+def make_random_run(config: Config, tokenizers: Tokenizers, folder: Path) -> Path:
     """Create a run directory with random weights that never predict EOS."""
     import torch
 
     from nmt.config.load import dump_config
-    from nmt.data.tokenizer_training import train_tokenizers
     from nmt.model.build import make_network
     from nmt.runs.average import save_average
     from nmt.runs.manifest import save_directory
 
-    config = make_config(options, options.random, folder / "cache")
-    tokenizers = train_tokenizers(config)
     torch.manual_seed(1)
     network = make_network(config.model, *tokenizers.sizes)
     # The output of the last normalisation gets a large component in one direction, and the

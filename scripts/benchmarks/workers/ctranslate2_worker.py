@@ -43,6 +43,7 @@ class System:
             "max_input_length": 0,
         }
         self.max_extra_len = request["max_extra_len"]
+        self.batch_type = request.get("batch_type", "examples")
         self.num_tokens = request["num_tokens"]
 
     def translate(self, lines: list[str], batch_size: int) -> list[str]:
@@ -51,7 +52,7 @@ class System:
         results = self.translator.translate_batch(
             pieces,
             max_batch_size=batch_size,
-            batch_type="examples",
+            batch_type=self.batch_type,
             max_decoding_length=longest,
             min_decoding_length=self.num_tokens or 1,
             **self.settings,

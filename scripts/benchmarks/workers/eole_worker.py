@@ -33,7 +33,9 @@ def make_model(request: Request) -> EncoderDecoderModel:
         generator_bias=False,
     )
     training = TrainingConfig(
-        dropout=[0.1], attention_dropout=[0.0], param_init_method="xavier_uniform"
+        dropout=[request["shape"]["dropout"]],
+        attention_dropout=[0.0],
+        param_init_method="xavier_uniform",
     )
     ids = {f"piece {number}": number for number in range(request["vocab_size"])}
     vocabs = {"src": ids, "tgt": ids, "specials": {"pad_token": f"piece {PAD}"}}

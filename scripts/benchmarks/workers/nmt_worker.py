@@ -6,15 +6,18 @@ import json
 import math
 import tempfile
 import time
+from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worker import Answer, Request, check_lengths, peak_memory, peak_resident, serve
+from worker import Answer, Request, check_lengths, peak_memory, peak_resident, serve, synchronize
 
 from nmt.console import Console
 
 if TYPE_CHECKING:
+    from nmt.data.batching import Batch
+    from nmt.data.tokenizer import Tokenizers
     from nmt.translate.translator import Translator
 
 
@@ -40,6 +43,50 @@ def train_nmt(request: Request) -> Answer:
         windows.append({"loss": record["loss"], "nll": nll, "seconds": spent})
         seconds = record["seconds"]
     return {"windows": windows, "peak_MB": peak_memory(request["device"])}
+
+
+def train_steps(request: Request) -> Answer:
+    """Train in the learner of `nmt train`, on the batches that the peers get in `worker.train`."""
+    import torch
+
+    from nmt.config.load import load_config
+    from nmt.data.tokenizer import Tokenizers
+    from nmt.device import choose_device
+    from nmt.training.learner import Learner
+
+    torch.set_num_threads(request["threads"])
+    device = request["device"]
+    config = load_config(Path(request["config"]), request["options"])
+    tokenizers = Tokenizers.load(request["tokenizers"])
+    warnings: list[str] = []
+    learner = Learner(config, tokenizers, choose_device(device), warnings.append)
+    made = _batches(request["batches"], tokenizers)
+    steps = list(zip(made * request["passes"], request["rates"], strict=True))
+    windows = []
+    for first in range(0, len(steps), request["window"]):
+        synchronize(device)
+        start = time.monotonic()
+        window = steps[first : first + request["window"]]
+        stats = [learner.step([batch], rate) for batch, rate in window]
+        synchronize(device)
+        seconds = time.monotonic() - start
+        tokens = sum(one.tokens for one in stats)
+        windows.append({"loss": sum(one.loss for one in stats) / tokens, "seconds": seconds})
+    return {"windows": windows, "peak_MB": peak_memory(device), "warnings": warnings}
+
+
+def _batches(path: str, tokenizers: Tokenizers) -> list[Batch]:
+    """Return the batches in a file, of ids without BOS and EOS."""
+    import numpy as np
+
+    from nmt.data.batching import collate
+
+    batches = []
+    for number, line in enumerate(Path(path).read_bytes().rstrip(b"\n").split(b"\n")):
+        ids = json.loads(line)
+        batch = collate(ids["src"], ids["tgt"], tokenizers, np.arange(len(ids["src"])))
+        batches.append(replace(batch, number=number))
+    return batches
 
 
 class _LoadedError(BaseException):
@@ -91,4 +138,4 @@ def _peak_of_children() -> float:
     return sum(peak_resident(child.pid) for child in active_children() if child.pid)
 
 
-serve({"train": train_nmt, "translate": translate_nmt})
+serve({"train": train_nmt, "steps": train_steps, "translate": translate_nmt})

@@ -18,14 +18,14 @@ class Model(nn.Module):
         self.embedding = nn.Embedding(request["vocab_size"], self.width)
         nn.init.normal_(self.embedding.weight, std=self.width**-0.5)
         self.register_buffer("positions", sinusoids(512, self.width))
-        self.dropout = nn.Dropout(0.1)
+        self.dropout = nn.Dropout(shape["dropout"])
         self.transformer = nn.Transformer(
             self.width,
             shape["num_heads"],
             shape["encoder_layers"],
             shape["decoder_layers"],
             shape["d_ff"],
-            dropout=0.1,
+            dropout=shape["dropout"],
             batch_first=True,
         )
 

@@ -106,7 +106,8 @@ def train(
     synchronisation for the loss within a window.
 
     Args:
-        request: `batches`, `rates`, `window`, `precision`, `device` and `threads`.
+        request: `batches`, `rates`, `window`, `precision`, `device` and `threads`; with `passes`,
+            the batches are repeated as often.
         network: the peer's network.
         batch_loss: returns the label-smoothed loss of (source, decoder input, target), summed over
             target tokens; called under autocast.
@@ -118,10 +119,12 @@ def train(
     optimizer = torch.optim.Adam(
         network.parameters(), lr=1.0, betas=(0.9, 0.98), eps=1e-9, fused=True
     )
-    steps = list(zip(read_batches(request["batches"]), request["rates"], strict=True))
+    batches = [*read_batches(request["batches"])] * request.get("passes", 1)
+    steps = list(zip(batches, request["rates"], strict=True))
     bf16 = request["precision"] == "bf16"
     windows = []
     for first in range(0, len(steps), request["window"]):
+        synchronize(device)
         start = time.monotonic()
         total, tokens = torch.zeros((), device=device), 0
         for batch, rate in steps[first : first + request["window"]]:
@@ -136,6 +139,7 @@ def train(
             total += loss.detach()
             tokens += num_tokens
         loss_per_token = float(total) / tokens
+        synchronize(device)
         windows.append({"loss": loss_per_token, "seconds": time.monotonic() - start})
     return {"windows": windows, "peak_MB": peak_memory(device)}
 
