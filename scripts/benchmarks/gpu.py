@@ -72,10 +72,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     both = ["train", "translate"]
     parser.add_argument("--measure", type=some_of(both), default=both, help=",".join(both))
     parser.add_argument(
-        "--sizes", type=some_of(SIZES), default=["base", "big"], help=f"of {', '.join(SIZES)}"
+        "--sizes",
+        type=some_of(SIZES),
+        default=["base", "big"],
+        help=f"of {', '.join(SIZES)}; tiny alone makes all else small too",
     )
     parser.add_argument("--vocab-size", type=positive, help="size of the joint vocabulary")
-    parser.add_argument("--peak-tflops", type=_rate, help="peak rate of the GPU in bf16, if dense")
+    parser.add_argument("--peak-tflops", type=_rate, help="peak rate of dense products in bf16")
     training = parser.add_argument_group("training")
     training.add_argument("--batch-tokens", type=positive, help="tokens per side, with padding")
     training.add_argument("--batches", type=positive, help="steps of a window")
@@ -227,7 +230,7 @@ def _measure_training(
         ["ms_per_step", "target_tokens_per_s", "mfu", "peak_MB"],
         "target_tokens_per_s",
         title=f"training: {header}, {options.batch_tokens:,} tokens per side, "
-        f"vocabulary {options.vocab_size:,}, mfu of {peak or 'unknown'} TFLOP/s",
+        f"vocabulary {options.vocab_size:,}, mfu: share of {peak or 'unknown'} TFLOP/s",
         missing="unknown",
     )
 
