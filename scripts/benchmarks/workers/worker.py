@@ -47,7 +47,7 @@ def peak_memory(device: str) -> float:
     if device.startswith("cuda"):
         import torch
 
-        return torch.cuda.max_memory_allocated() / 1e6
+        return torch.cuda.max_memory_allocated(device) / 1e6
     return peak_resident()
 
 
@@ -72,7 +72,7 @@ def synchronize(device: str) -> None:
     if device.startswith("cuda"):
         import torch
 
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
 
 
 def read_batches(path: str) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
