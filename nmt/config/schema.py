@@ -137,6 +137,9 @@ class TrainConfig(Section):
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
     """Precision of the forward and backward pass: bf16 uses autocast and keeps weights and
     optimizer state in fp32. `auto` is bf16 if the CPU or GPU supports it, else fp32."""
+    tf32: bool = False
+    """Let a GPU round the factors of fp32 products to TF32, with 10 bits of mantissa instead of 23,
+    which is faster. It changes nothing on a CPU, nor products in bf16."""
     init_from: str | None = None
     """Start from the weights of this run, with its tokenizer, instead of random weights. The model
     may have a different number of layers (evenly spaced ones are then copied) or dropout."""

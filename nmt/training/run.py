@@ -198,7 +198,7 @@ def set_up_device(config: Config) -> torch.device:
         torch.set_num_threads(useful_threads(config.train.threads))
     device = choose_device(local_device(config.train.device))
     if device.type == "cuda":
-        tune_for_training()
+        tune_for_training(tf32=config.train.tf32)
     _check_memory(config, device)
     return device
 
