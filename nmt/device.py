@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from nmt.errors import ConfigError
 
@@ -27,6 +28,44 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)  # kernels of libraries use the current one
     return device
+
+
+def runs_behind(device: torch.device) -> bool:
+    """Return whether a device only queues work, and computes while the program goes on."""
+    return device.type == "cuda"
+
+
+def upload(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """Return a tensor of the CPU on a device, without waiting for the work queued there."""
+    device = torch.device(device)
+    if not runs_behind(device):
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)  # a copy from other memory waits
+
+
+class Download:
+    """A copy of a tensor on the CPU, which can be asked for now and read later.
+
+    Reading waits for the work that was queued before the copy, not for what was queued since.
+
+    Args:
+        tensor: on any device; it must not change.
+    """
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._event = None
+        if runs_behind(tensor.device):
+            tensor = tensor.to("cpu", non_blocking=True)
+            self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._event.record()
+        self._tensor = tensor
+
+    def tolist(self) -> list[float]:
+        """Return the elements of a vector."""
+        if self._event is not None:
+            self._event.synchronize()
+        elements: list[float] = self._tensor.tolist()
+        return elements
 
 
 def _missing_device(name: str) -> str:

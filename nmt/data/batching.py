@@ -15,6 +15,7 @@ from nmt.config.schema import Config
 from nmt.data.prefetch import prefetch
 from nmt.data.prepared import Int64s, Prepared
 from nmt.data.tokenizer import Tokenizer, Tokenizers
+from nmt.device import upload
 
 Ids = Sequence[int] | npt.NDArray[np.int32]
 
@@ -48,13 +49,13 @@ class Batch:
     """Its number in the epoch; later batches have larger ones."""
 
     def to(self, device: torch.device | str) -> Batch:
-        """Return the batch with its tensors on a device."""
+        """Return the batch with its tensors on a device; see `nmt.device.upload`."""
         return replace(
             self,
-            src_BS=self.src_BS.to(device),
-            tgt_in_BT=self.tgt_in_BT.to(device),
-            tgt_out_BT=self.tgt_out_BT.to(device),
-            tgt_places_N=self.tgt_places_N.to(device),
+            src_BS=upload(self.src_BS, device),
+            tgt_in_BT=upload(self.tgt_in_BT, device),
+            tgt_out_BT=upload(self.tgt_out_BT, device),
+            tgt_places_N=upload(self.tgt_places_N, device),
         )
 
     def origins(self) -> Iterator[str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from nmt.config.schema import Config, TrainConfig
 from nmt.data.batching import Batch
 from nmt.data.tokenizer import Tokenizers
-from nmt.device import autocast, is_out_of_memory
+from nmt.device import Download, autocast, is_out_of_memory, upload
 from nmt.distributed import World
 from nmt.errors import TrainingError
 from nmt.model.build import copy_weights, make_network
@@ -22,6 +22,7 @@ from nmt.model.transformer import Transformer
 from nmt.training.loss import batch_loss
 
 _EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
+_FAILED = 3  # place among the figures of a step
 
 
 class ModelTooLarge(TrainingError):
@@ -50,6 +51,23 @@ class StepStats:
     def is_finite(self) -> bool:
         """Return whether loss and gradient are finite; if not, the step left the weights as is."""
         return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
+
+
+class StepInProgress:
+    """A step that a GPU may still be computing.
+
+    Args:
+        figures: float32 [6]: loss, negative log-likelihood, tokens, numbers of processes that have
+            failed and that have been asked to stop, norm of the summed gradients.
+    """
+
+    def __init__(self, figures: Download) -> None:
+        self._figures = figures
+
+    def stats(self) -> StepStats:
+        """Return its statistics; waits for the step, but not for later ones."""
+        loss, nll, tokens, _, stopped, norm = self._figures.tolist()
+        return StepStats(loss, nll, round(tokens), norm / tokens, stop=stopped > 0)
 
 
 class Learner:
@@ -83,6 +101,7 @@ class Learner:
         self._config, self._device, self._warn = config.train, device, warn
         self._src_pad_id, self._tgt_pad_id = tokenizers.src.pad_id, tokenizers.tgt.pad_id
         self._has_split = False
+        self._halted = torch.zeros((), device=device)  # 1 from a step that is not finite to `go_on`
         self._world = world or World()
 
     def step(
@@ -92,11 +111,35 @@ class Learner:
         *,
         stop: Callable[[], bool] = lambda: False,
     ) -> StepStats:
-        """Take one step on batches, with the same gradient as one large batch.
+        """Take one step, as `start` does, and wait for it.
+
+        Args:
+            batches, rate, stop: as in `start`.
+
+        Raises:
+            TrainingError, PeerError: as in `start`.
+        """
+        stats = self.start(batches, rate, stop=stop).stats()
+        if not stats.is_finite:
+            self.go_on()
+        return stats
+
+    def start(
+        self,
+        batches: Sequence[Batch],
+        rate: float,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> StepInProgress:
+        """Start one step on batches, with the same gradient as one large batch.
 
         Each process of the world brings its own batches, and all take the same step. If memory runs
         out, the batch is divided and tried again. The objective stays the same, since the gradient
         of the summed loss is divided by the number of tokens in all batches at the end.
+
+        The program does not wait for a GPU, so further steps may be started before this one is
+        known to be finite. If it is not, neither this nor any later step changes the weights or the
+        optimizer, until `go_on`.
 
         Args:
             batches: batches on the CPU.
@@ -116,35 +159,50 @@ class Learner:
                 raise
             failure, (loss, nll) = error, torch.zeros(2, device=self._device)
             failure.shared = False  # memory ran out in this process
-        counts = torch.tensor(
-            [sum(batch.num_tgt_tokens for batch in batches), failure is not None, stop()],
-            dtype=torch.float32,
-            device=self._device,
+        tokens = sum(batch.num_tgt_tokens for batch in batches)
+        counts = torch.tensor([tokens, failure is not None, stop()], dtype=torch.float32)
+        sums = torch.cat([torch.stack([loss, nll]), upload(counts, self._device)])
+        sums = self._sum_over_processes(sums)
+        norm = torch.nn.utils.get_total_norm(
+            [p.grad for p in self.network.parameters() if p.grad is not None]
         )
-        sums = self._sum_over_processes(torch.cat([torch.stack([loss, nll]), counts]))
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        # The only time that the program waits for a GPU.
-        figures = torch.cat([sums, norm[None]]).tolist()
-        loss_sum, nll_sum, tokens, failed, stopped, norm_sum = figures
-        if failed:
+        figures = Download(torch.cat([sums, norm[None]]))
+        # Several processes wait for each step, because all must know here if one has failed.
+        if self._world.size > 1 and figures.tolist()[_FAILED]:
             self.optimizer.zero_grad(set_to_none=True)
             raise failure or TrainingError("out of memory in another process; see its message")
-        grad_norm = norm_sum / tokens
-        stats = StepStats(loss_sum, nll_sum, round(tokens), grad_norm, stop=stopped > 0)
-        if stats.is_finite:
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            limit = self._config.clip_norm or math.inf
-            # Adam divides the gradients by this, in the same pass that updates the weights.
-            divisor = tokens * max(1.0, (grad_norm + _EPSILON) / limit)
-            scaled: Any = self.optimizer
-            scaled.grad_scale = torch.tensor(divisor, device=self._device)
-            self._update()
+        self._update(sums, norm, rate)
         self.optimizer.zero_grad(set_to_none=True)
-        return stats
+        return StepInProgress(figures)
 
-    def _update(self) -> None:
+    def go_on(self) -> None:
+        """Let steps change the weights again, after one that was not finite."""
+        self._halted.zero_()
+
+    def _update(self, sums: Tensor, norm: Tensor, rate: float) -> None:
+        """Update the weights, unless this or an earlier step is not finite.
+
+        Args:
+            sums: float32 [5], the loss first and the number of tokens third.
+            norm: float32 scalar, norm of the summed gradients.
+            rate: learning rate.
+        """
+        # In float64, in which Python would compute if the figures were not on the device.
+        loss, _, tokens, *_ = sums.double().unbind()
+        grad_norm = norm.double() / tokens
+        is_finite = loss.isfinite() & grad_norm.isfinite()
+        self._halted = torch.maximum(self._halted, (~is_finite).float())
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        limit = self._config.clip_norm or math.inf
+        scaled: Any = self.optimizer
+        # Adam divides the gradients by the one, in the same pass that updates the weights, and does
+        # nothing if the other is 1.
+        scaled.grad_scale = (tokens * ((grad_norm + _EPSILON) / limit).clamp(min=1.0)).float()
+        scaled.found_inf = self._halted
+        self._run_optimizer()
+
+    def _run_optimizer(self) -> None:
         """Update the weights.
 
         Raises:

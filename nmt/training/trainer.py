@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import signal
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, islice
@@ -21,14 +22,14 @@ from nmt.data.batching import Batch, Epochs
 from nmt.data.prepared import Prepared
 from nmt.data.streaming import StreamedEpochs
 from nmt.data.tokenizer import Tokenizers
-from nmt.device import choose_device
+from nmt.device import choose_device, runs_behind
 from nmt.distributed import World, local_device
 from nmt.errors import ConfigError, FileError, Interrupted, TrainingError
 from nmt.model.build import copy_weights, network_with_weights
 from nmt.runs import average, checkpoint, layout, retention
 from nmt.signals import StopFlag
 from nmt.training.initial import initial_weights
-from nmt.training.learner import Learner, StepStats
+from nmt.training.learner import Learner, StepInProgress, StepStats
 from nmt.training.monitor import Monitor
 from nmt.training.saving import BackgroundSaver, Tensors
 from nmt.training.schedule import learning_rate
@@ -76,6 +77,15 @@ class _Window:
     seconds: float = 0.0
 
 
+@dataclass
+class _Started:
+    """A step that has been started, but is not yet part of the progress."""
+
+    group: list[Batch]
+    rate: float
+    step: StepInProgress
+
+
 class Trainer:
     """Trains the network of a run directory, starting from its newest checkpoint if it has one.
 
@@ -116,6 +126,9 @@ class Trainer:
         self._saved_only_to_resume = False
         self.console = console
         self.saver = BackgroundSaver()
+        # A GPU gets its next step before the program waits for the last one. Several processes go
+        # step by step: each must know whether another has failed before it starts to sum again.
+        self._runs_ahead = runs_behind(self.device) and self.world.size == 1
         self._resume()
 
     def train(self, stop: StopFlag, stop_after: int | None = None) -> None:
@@ -147,13 +160,17 @@ class Trainer:
             groups = self._batch_groups()
             self._window = _Window()
             self._first_step = self.progress.step
+            self._stop_after = stop_after
+            self._started: deque[_Started] = deque()
+            self._put_back: list[list[Batch]] = []
             while True:
-                if self.progress.step == stop_after:
-                    stop.signum = signal.SIGTERM
-                self._validate_and_save(stop)
-                self._end_if(stop)
-                if self._finished():
-                    break
+                if not self._started:  # otherwise the weights are ahead of the progress
+                    if self.progress.step == stop_after:
+                        stop.signum = signal.SIGTERM
+                    self._validate_and_save(stop)
+                    self._end_if(stop)
+                    if self._finished():
+                        break
                 self._step(groups, stop)
             self.saver.wait()
             self._average(stop)
@@ -202,26 +219,58 @@ class Trainer:
             epoch, start = epoch + 1, 0
 
     def _step(self, groups: Iterator[list[Batch]], stop: StopFlag) -> None:
-        """Update the weights once; skip batches without a finite gradient, if configured."""
+        """Update the weights once; skip batches without a finite gradient, if configured.
+
+        The next step may have been started when this method returns, but only if nothing else is
+        due between the two.
+        """
         start = time.monotonic()
         progress = self.progress
-        rate = learning_rate(progress.step + 1, self.config.train, self.config.model.d_model)
         skipped = 0
         while True:
-            self.saver.check()
-            group = next(groups)
-            own = group[self.world.rank :: self.world.size]
-            figures = self.learner.step(own, rate, stop=lambda: bool(self._asked))
+            if not self._started:
+                self._start(groups)
+            if self._runs_ahead and not stop and not self._is_pause(progress.step + 1):
+                self._start(groups)
+            started = self._started.popleft()
+            figures = started.step.stats()
             if figures.stop:
                 self._stop_all(stop)
             if figures.is_finite:
                 break
             skipped += 1
-            self._not_finite(group, figures, skipped)
+            self._not_finite(started.group, figures, skipped)
+            self._repeat_later_steps()
+        last = started.group[-1]
         progress.step += 1
-        progress.epoch, progress.batch = group[-1].epoch, group[-1].number + 1
+        progress.epoch, progress.batch = last.epoch, last.number + 1
         progress.scores, progress.signatures = {}, {}
-        self._count(figures, time.monotonic() - start, rate)
+        self._count(figures, time.monotonic() - start, started.rate)
+
+    def _start(self, groups: Iterator[list[Batch]]) -> None:
+        """Start the step after those already started."""
+        self.saver.check()
+        number = self.progress.step + len(self._started) + 1
+        rate = learning_rate(number, self.config.train, self.config.model.d_model)
+        group = self._put_back.pop(0) if self._put_back else next(groups)
+        own = group[self.world.rank :: self.world.size]
+        step = self.learner.start(own, rate, stop=lambda: bool(self._asked))
+        self._started.append(_Started(group, rate, step))
+
+    def _repeat_later_steps(self) -> None:
+        """Take back the steps started after one that was not finite, which have changed nothing."""
+        self._put_back = [started.group for started in self._started] + self._put_back
+        self._started.clear()
+        self.learner.go_on()
+
+    def _is_pause(self, step: int) -> bool:
+        """Return whether the weights after a step may be validated or saved, or are the last."""
+        config = self.config.train
+        return (
+            step in (config.max_steps, self._stop_after)
+            or step % config.validate_every == 0
+            or step % config.save_every == 0
+        )
 
     def _count(self, figures: StepStats, seconds: float, rate: float) -> None:
         window, progress = self._window, self.progress
