@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -35,12 +37,28 @@ def runs_behind(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
-def upload(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """Return a tensor of the CPU on a device, without waiting for the work queued there."""
+def upload(tensors: Sequence[Tensor], device: torch.device | str) -> list[Tensor]:
+    """Return tensors of the CPU on a device.
+
+    A GPU copies them while it computes what was queued before, and the program does not wait.
+    """
     device = torch.device(device)
     if not runs_behind(device):
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)  # a copy from other memory waits
+        return [tensor.to(device) for tensor in tensors]
+    copying, computing = _copy_stream(device), torch.cuda.current_stream(device)
+    with torch.cuda.stream(copying):
+        # Copies from memory that is not pinned would wait.
+        copies = [tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors]
+    computing.wait_stream(copying)
+    for copy in copies:
+        copy.record_stream(computing)  # else their memory could be reused before they are
+    return copies
+
+
+@functools.cache
+def _copy_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the queue of copies to a GPU, next to that of computations."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 class Download:

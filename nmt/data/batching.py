@@ -50,12 +50,14 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch with its tensors on a device; see `nmt.device.upload`."""
+        tensors = [self.src_BS, self.tgt_in_BT, self.tgt_out_BT, self.tgt_places_N]
+        src_BS, tgt_in_BT, tgt_out_BT, tgt_places_N = upload(tensors, device)
         return replace(
             self,
-            src_BS=upload(self.src_BS, device),
-            tgt_in_BT=upload(self.tgt_in_BT, device),
-            tgt_out_BT=upload(self.tgt_out_BT, device),
-            tgt_places_N=upload(self.tgt_places_N, device),
+            src_BS=src_BS,
+            tgt_in_BT=tgt_in_BT,
+            tgt_out_BT=tgt_out_BT,
+            tgt_places_N=tgt_places_N,
         )
 
     def origins(self) -> Iterator[str]:

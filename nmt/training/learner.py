@@ -161,7 +161,7 @@ class Learner:
             failure.shared = False  # memory ran out in this process
         tokens = sum(batch.num_tgt_tokens for batch in batches)
         counts = torch.tensor([tokens, failure is not None, stop()], dtype=torch.float32)
-        sums = torch.cat([torch.stack([loss, nll]), upload(counts, self._device)])
+        sums = torch.cat([torch.stack([loss, nll]), *upload([counts], self._device)])
         sums = self._sum_over_processes(sums)
         norm = torch.nn.utils.get_total_norm(
             [p.grad for p in self.network.parameters() if p.grad is not None]

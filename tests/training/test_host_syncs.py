@@ -9,10 +9,11 @@ from __future__ import annotations
 import importlib
 import os
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import Mock, call
 
 import pytest
 import torch
@@ -107,11 +108,28 @@ class Gpu:
         recorded: number of events so far.
         late: for each event waited for, how many had been recorded since.
         pinned: number of tensors copied to memory from which copies need no waiting.
+        kept: number of tensors whose memory may be reused only after the computations with them.
+        computing, copying: queues.
+        in_use: the queue that copies are put into.
     """
 
     recorded: int = 0
     late: list[int] = field(default_factory=list)
     pinned: int = 0
+    kept: int = 0
+    computing: Mock = field(default_factory=Mock)
+    copying: Mock = field(default_factory=Mock)
+    in_use: Mock | None = None
+
+    @contextmanager
+    def use(self, queue: Mock) -> Iterator[None]:
+        self.in_use = queue
+        yield
+        self.in_use = None
+
+    def record(self, queue: Mock) -> None:
+        assert queue is self.computing
+        self.kept += 1
 
 
 @pytest.fixture
@@ -128,6 +146,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
             made.late.append(made.recorded - self.number)
 
     def pin(tensor: Tensor) -> Tensor:
+        assert made.in_use is made.copying
         made.pinned += 1
         return tensor
 
@@ -143,6 +162,10 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
     monkeypatch.setattr(torch, "tensor", make)
     monkeypatch.setattr(Tensor, "pin_memory", pin)
     monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "stream", made.use)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: made.computing)
+    monkeypatch.setattr(device_module, "_copy_stream", lambda device: made.copying)
+    monkeypatch.setattr(Tensor, "record_stream", lambda tensor, queue: made.record(queue))
     for name in ("autocast", "is_autocast_enabled", "get_autocast_dtype"):
         monkeypatch.setattr(torch, name, as_cpu(getattr(torch, name)))
     monkeypatch.setattr(
@@ -190,7 +213,9 @@ def count_waits(config: Config, steps: int) -> list[list[str]]:
 def test_a_step_does_not_wait(gpu: Gpu, make_config: MakeConfig, keys: dict[str, Any]) -> None:
     assert count_waits(make_config(**keys), 3) == [[], [], []]
     assert (gpu.recorded, gpu.late) == (3, [])  # none of the figures was read
-    assert gpu.pinned == 3 * (4 * keys.get("accumulate", 1) + 1)
+    assert gpu.pinned == gpu.kept == 3 * (4 * keys.get("accumulate", 1) + 1)
+    uploads = 3 * (keys.get("accumulate", 1) + 1)
+    assert gpu.computing.wait_stream.call_args_list == [call(gpu.copying)] * uploads
 
 
 def reads_a_value(batch: Batch, loss: Tensor) -> None:
