@@ -16,8 +16,8 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, TypeVar
@@ -31,6 +31,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.distributed.rendezvous import rendezvous
 
+from nmt.device import is_out_of_memory
 from nmt.errors import NmtError
 
 T = TypeVar("T")
@@ -120,9 +121,17 @@ class World:
         """
         if self.size == 1:
             return
-        try:
+        with self.connected():
             dist.all_reduce(tensor)
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Turn torch's errors about communication into a PeerError."""
+        try:
+            yield
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             raise PeerError(
                 f"process {self.rank} has lost the connection to another process: "
                 f"{str(error).partition('[')[0].strip() or 'it has ended'}"

@@ -129,6 +129,10 @@ class TrainConfig(Section):
     activation_checkpointing: bool = False
     """Compute the activations of each layer of a Transformer again in the backward pass instead of
     keeping them (Chen et al. 2016): less memory for a third more time, and the same result."""
+    shard: bool = False
+    """Divide weights, gradients and optimizer state among the processes of a training run (FSDP2),
+    for models that are too large for one device. Validation needs the weights alone on each. Slower
+    than a copy of the model in each process."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """If the loss or the gradient is not finite: stop with the weights unchanged, or skip the
     step."""

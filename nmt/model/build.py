@@ -59,7 +59,7 @@ def network_with_weights(
     """
     with torch.device("meta"):
         network = make_network(config, src_vocab_size, tgt_vocab_size, src_pad_id)
-    _check_shapes(network, weights, origin)
+    check_shapes(network, weights, origin)
     # A shared matrix has several names in the network; `weights` has only the first.
     first_names: dict[nn.Parameter, str] = {}
     parameters = {name: nn.Parameter(weight) for name, weight in weights.items()}
@@ -71,19 +71,12 @@ def network_with_weights(
     return network
 
 
-def copy_weights(network: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
-    """Copy named weights into the parameters of a network, in place.
+def check_shapes(network: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
+    """Check that weights fit the parameters of a network.
 
     Raises:
-        FileError: if the weights do not fit the network; the message names `origin`.
+        FileError: if they do not; the message names `origin`.
     """
-    _check_shapes(network, weights, origin)
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            parameter.copy_(weights[name])
-
-
-def _check_shapes(network: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
     expected = {name: parameter.shape for name, parameter in network.named_parameters()}
     actual = {name: weight.shape for name, weight in weights.items()}
     mismatched = [name for name in {*expected, *actual} if expected.get(name) != actual.get(name)]

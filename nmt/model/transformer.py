@@ -133,7 +133,7 @@ class DecoderLayer(nn.Module):
         self,
         x_BTD: Tensor,
         tgt_mask: Tensor,
-        memory: KeyValues,
+        memory: Tensor | KeyValues,
         src_mask: Tensor,
         past: Past | Cell | None = None,
         start: int = 0,
@@ -143,10 +143,13 @@ class DecoderLayer(nn.Module):
         Args:
             x_BTD: target representations; with `past`, those of the newest positions.
             tgt_mask: bool, broadcastable to [B, H, T, T]; with `past`, to [B, H, T, size of past].
-            memory: keys and values of the encoder's output, from `cross_attention.keys_values`.
+            memory: the encoder's output [B, S, D], or its keys and values from
+                `cross_attention.keys_values`.
             src_mask: bool [B, 1, 1, S], True at tokens, False at padding.
             past, start: as in `MultiHeadAttention.forward` or `SSRU.forward`.
         """
+        if isinstance(memory, Tensor):
+            memory = self.cross_attention.keys_values(memory)
         attend, cross, feed = self.residuals
         x_BTD = attend(x_BTD, lambda x: self._read(x, tgt_mask, past, start))
         x_BTD = cross(x_BTD, lambda x: self.cross_attention(x, src_mask, memory=memory))
@@ -250,8 +253,7 @@ class Transformer(Network[DecoderState]):
         causal_TT = torch.ones(length, length, dtype=torch.bool, device=tgt_in_BT.device).tril()
         x_BTD = self._embed(tgt_in_BT, self.tgt_embedding, self.tgt_positions(0, length))
         for layer in self.decoder_layers:
-            memory = layer.cross_attention.keys_values(memory_BSD)
-            x_BTD = self._run_layer(layer, x_BTD, causal_TT, memory, src_mask)
+            x_BTD = self._run_layer(layer, x_BTD, causal_TT, memory_BSD, src_mask)
         out_BTD: Tensor = self.decoder_norm(x_BTD)
         return out_BTD
 
@@ -282,7 +284,7 @@ class Transformer(Network[DecoderState]):
         out_BWD: Tensor = self.decoder_norm(x_BWD)
         return out_BWD
 
-    def _run_layer(self, layer: nn.Module, x_BLD: Tensor, *context: Tensor | KeyValues) -> Tensor:
+    def _run_layer(self, layer: nn.Module, x_BLD: Tensor, *context: Tensor) -> Tensor:
         if self.checkpoints_activations and torch.is_grad_enabled():
             out_BLD: Tensor = checkpoint(layer, x_BLD, *context, use_reentrant=False)
         else:

@@ -30,6 +30,7 @@ CHANGEABLE = {
     "train.clip_norm",
     "train.activation_checkpointing",
     "train.on_nonfinite",
+    "train.shard",
     "train.max_skipped",
     "train.valid_beam_size",
     "train.valid_sentences",

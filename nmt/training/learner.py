@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +18,11 @@ from nmt.data.tokenizer import Tokenizers
 from nmt.device import Download, autocast, is_out_of_memory, upload
 from nmt.distributed import World
 from nmt.errors import TrainingError
-from nmt.model.build import copy_weights, make_network
+from nmt.model.build import check_shapes, make_network, network_with_weights
+from nmt.model.network import Network
 from nmt.model.transformer import Transformer
 from nmt.training.loss import batch_loss
+from nmt.training.sharding import is_sharded, shard, share, whole
 
 _EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
 _FAILED = 3  # place among the figures of a step
@@ -94,7 +97,12 @@ class Learner:
         world: World | None = None,
     ) -> None:
         torch.manual_seed(config.train.seed)
-        self.network = make_network(config.model, *tokenizers.sizes).to(device)
+        self._world = world or World()
+        self._shape = config.model, *tokenizers.sizes
+        self.network = make_network(*self._shape)
+        if config.train.shard and self._world.size > 1:
+            shard(self.network, device, self._world.size)
+        self.network.to(device)
         if config.train.activation_checkpointing and isinstance(self.network, Transformer):
             self.network.checkpoints_activations = True
         self.optimizer = _make_optimizer(self.network, config.train)
@@ -102,7 +110,6 @@ class Learner:
         self._src_pad_id, self._tgt_pad_id = tokenizers.src.pad_id, tokenizers.tgt.pad_id
         self._has_split = False
         self._halted = torch.zeros((), device=device)  # 1 from a step that is not finite to `go_on`
-        self._world = world or World()
 
     def step(
         self,
@@ -155,7 +162,7 @@ class Learner:
         try:
             loss, nll = self._accumulate(list(batches))
         except TrainingError as error:
-            if self._world.size == 1:
+            if self._world.size == 1 or is_sharded(self.network):
                 raise
             failure, (loss, nll) = error, torch.zeros(2, device=self._device)
             failure.shared = False  # memory ran out in this process
@@ -163,9 +170,8 @@ class Learner:
         counts = torch.tensor([tokens, failure is not None, stop()], dtype=torch.float32)
         sums = torch.cat([torch.stack([loss, nll]), *upload([counts], self._device)])
         sums = self._sum_over_processes(sums)
-        norm = torch.nn.utils.get_total_norm(
-            [p.grad for p in self.network.parameters() if p.grad is not None]
-        )
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        norm = whole(torch.nn.utils.get_total_norm(gradients))
         figures = Download(torch.cat([sums, norm[None]]))
         # Several processes wait for each step, because all must know here if one has failed.
         if self._world.size > 1 and figures.tolist()[_FAILED]:
@@ -224,6 +230,9 @@ class Learner:
         """Sum up gradients and figures over all processes, in one call; return the figures."""
         if self._world.size == 1:
             return sums
+        if is_sharded(self.network):  # the backward pass has summed up the gradients
+            self._world.sum_(sums)
+            return sums
         parameters = [p for p in self.network.parameters() if p.requires_grad]
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         try:
@@ -251,6 +260,8 @@ class Learner:
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
+                    if is_sharded(self.network):
+                        raise self._too_large_to_share(batch) from error
                     too_large = index
                     break
             # Outside the handler, because inside it the traceback keeps the tensors alive.
@@ -262,14 +273,23 @@ class Learner:
 
     def _backward(self, batch: Batch) -> Tensor:
         _seed(self._config.seed, batch.epoch, batch.number)
-        with autocast(self._config.precision, self._device):
-            loss, nll = batch_loss(
-                self.network,
-                batch.to(self._device),
-                self._config.label_smoothing,
-            )
-        loss.backward()  # type: ignore[no-untyped-call]
+        with self._world.connected() if is_sharded(self.network) else nullcontext():
+            with autocast(self._config.precision, self._device):
+                loss, nll = batch_loss(
+                    self.network,
+                    batch.to(self._device),
+                    self._config.label_smoothing,
+                )
+            loss.backward()  # type: ignore[no-untyped-call]
         return torch.stack([loss.detach(), nll])
+
+    def _too_large_to_share(self, batch: Batch) -> TrainingError:
+        failure = TrainingError(
+            f"out of memory in a batch of {len(batch.rows)} pairs: with train.shard, no process "
+            "can divide its batches; lower train.batch_tokens and raise train.accumulate"
+        )
+        failure.shared = False
+        return failure
 
     def _halves(self, batch: Batch) -> tuple[Batch, Batch]:
         if len(batch.rows) == 1:
@@ -288,15 +308,27 @@ class Learner:
             torch.cuda.empty_cache()
         return batch.halves(self._src_pad_id, self._tgt_pad_id)
 
+    def whole_network(self) -> Network[Any]:
+        """Return a network for evaluation; all processes must ask for it at the same time."""
+        if not is_sharded(self.network):
+            return self.network
+        named = self.network.named_parameters()
+        weights = {name: whole(parameter.detach()) for name, parameter in named}
+        return network_with_weights(weights, "the network", *self._shape).to(self._device)
+
     # The contents of a checkpoint
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
-        """Return weights and optimizer state, which determine the next steps; no copies."""
+        """Return weights and optimizer state, which determine the next steps.
+
+        These are no copies, unless they are divided among the processes. Then all must ask for them
+        at the same time, and process 0 alone gets them.
+        """
         named = dict(self.network.named_parameters())
         return {
-            "weights": {name: parameter.detach() for name, parameter in named.items()},
+            "weights": {name: self._kept(parameter.detach()) for name, parameter in named.items()},
             "optimizer": {
-                f"{key}.{name}": value
+                f"{key}.{name}": self._kept(value)
                 for name, parameter in named.items()
                 for key, value in self.optimizer.state[parameter].items()
             },
@@ -308,12 +340,31 @@ class Learner:
         Raises:
             FileError: if the weights do not fit the network; the message names `origin`.
         """
-        copy_weights(self.network, tensors["weights"], origin)
+        self.load(tensors["weights"], origin)
         for name, parameter in self.network.named_parameters():
-            self.optimizer.state[parameter] = {
+            state = {
                 key: tensors["optimizer"][f"{key}.{name}"].to(self._device)
                 for key in ("step", "exp_avg", "exp_avg_sq")
             }
+            moments = {key: share(state[key], parameter) for key in ("exp_avg", "exp_avg_sq")}
+            self.optimizer.state[parameter] = {**state, **moments}
+
+    def load(self, weights: Mapping[str, Tensor], origin: str) -> None:
+        """Load weights into the network.
+
+        Raises:
+            FileError: as in `restore`.
+        """
+        check_shapes(self.network, weights, origin)
+        with torch.no_grad():
+            for name, parameter in self.network.named_parameters():
+                parameter.copy_(share(weights[name], parameter))
+
+    def _kept(self, tensor: Tensor) -> Tensor:
+        if not is_sharded(self.network):
+            return tensor
+        full = whole(tensor)
+        return full.cpu() if self._world.leads else full.new_empty(0)
 
 
 def _seed(*key: int) -> None:

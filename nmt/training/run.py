@@ -34,6 +34,7 @@ from nmt.signals import StopFlag
 from nmt.training.continuing import check_settings, check_validation_data
 from nmt.training.initial import check_initial_model, initial_tokenizers
 from nmt.training.monitor import preparing
+from nmt.training.sharding import whole
 from nmt.training.trainer import Trainer
 
 BYTES_PER_PARAMETER = 16
@@ -288,7 +289,7 @@ def _check_same_start(trainer: Trainer, world: World) -> None:
     weights = trainer.learner.network.parameters()
     start = [
         trainer.progress.step,
-        sum(float(weight.detach().double().sum()) for weight in weights),
+        sum(float(whole(weight.detach().double().sum())) for weight in weights),
     ]
     starts = world.gather(start)
     if any(other != starts[0] for other in starts):

@@ -25,7 +25,7 @@ from nmt.data.tokenizer import Tokenizers
 from nmt.device import choose_device, runs_behind
 from nmt.distributed import World, local_device
 from nmt.errors import ConfigError, FileError, Interrupted, TrainingError
-from nmt.model.build import copy_weights, network_with_weights
+from nmt.model.build import network_with_weights
 from nmt.runs import average, checkpoint, layout, retention
 from nmt.signals import StopFlag
 from nmt.training.initial import initial_weights
@@ -335,7 +335,7 @@ class Trainer:
         validate = last or progress.step % config.validate_every == 0
         if self.validator and validate and not progress.scores and not stop:
             self.monitor.doing("validating")
-            progress.scores = self.validator(self.learner.network, self._asked)
+            progress.scores = self.validator(self.learner.whole_network(), self._asked)
             progress.signatures = self.validator.signatures if progress.scores else {}
             self.monitor.doing("")
             if not progress.scores:
@@ -379,6 +379,7 @@ class Trainer:
             return
         self._saved = replace(self.progress)
         self._saved_only_to_resume = only_to_resume
+        tensors = self.learner.tensors()
         if not self.world.leads:
             return
         path = layout.checkpoint_path(self.run, self.progress.step)
@@ -390,7 +391,7 @@ class Trainer:
             checkpoint.save_checkpoint(path, tensors, state)
             retention.prune(self.run, config.keep_last, config.keep_best, config.metric)
 
-        self.saver.start(write, self.learner.tensors())
+        self.saver.start(write, tensors)
 
     def _average(self, stop: StopFlag) -> None:
         """Average the configured checkpoints; keep the average unless the best one is better."""
@@ -443,8 +444,8 @@ class Trainer:
         newest = checkpoint.newest_intact(self.run, self.console.print_line)
         if newest is None:
             if source := self.config.train.init_from:
-                network = self.learner.network
-                copy_weights(network, initial_weights(self.config, network), source)
+                weights = initial_weights(self.config, self.learner.network)
+                self.learner.load(weights, source)
             return
         state = checkpoint.read_state(newest.path)
         if state.get("data") != self.train_data.key:

@@ -104,6 +104,22 @@ def test_fault_04_any_number_of_processes_goes_on(whole: Folder, sizes: tuple[in
     assert set(found) == {"loss", "ppl", "bleu", "chrf"}
 
 
+@pytest.mark.parametrize("settings", [[], ["train.clip_norm=0.1", "train.optimizer=adamw"]])
+def test_fault_04_a_divided_model(whole: Folder, settings: list[str]) -> None:
+    """Its checkpoints are those of a whole one, and either goes on with those of the other."""
+    run, alone = (f"{name}-{len(settings)}" for name in ("divided", "alone"))
+    succeeded(train_together(whole, 1, *VALID, *settings, "train.max_steps=9", run=alone))
+    for size, step in ((2, 3), (1, 5), (2, 9)):
+        divided = ["train.shard=true", f"train.max_steps={step}"]
+        succeeded(train_together(whole, size, *VALID, *settings, *divided, run=run))
+    # The norm of the gradient is summed in another order.
+    tolerance = {"rtol": 1e-4, "atol": 1e-6} if settings else {"rtol": 0, "atol": 0}
+    for name, tensor in whole.tensors(9, alone).items():
+        assert torch.allclose(whole.tensors(9, run)[name], tensor, **tolerance), name
+    expected, found = (whole.state(9, each)["scores"] for each in (alone, run))
+    assert found == pytest.approx(expected, rel=1e-3)
+
+
 def test_fault_04_four_processes(whole: Folder) -> None:
     """The sum of four batches may round differently."""
     four = ["train.accumulate=4", "train.max_steps=6"]
@@ -197,6 +213,23 @@ def test_fault_19_kill_9_of_one_of_two(folder: Folder, rank: int) -> None:
     outcomes[1 - rank].refused(1, "process", "has lost the connection")
     assert folder.steps()[-1] in (1, 2)
     assert rank == 0 or folder.leftovers() == []  # process 0 may die while it saves
+
+
+def test_fault_19_kill_9_with_a_divided_model(folder: Folder) -> None:
+    fault = before_call(3, STEP, send(signal.SIGKILL))
+    outcomes = train_together(
+        folder, 2, "train.shard=true", "train.save_every=1", faults={1: fault}
+    )
+    outcomes[0].refused(1, "process 0 has lost the connection")
+    assert folder.steps()[-1] in (1, 2)
+
+
+def test_fault_18_out_of_memory_with_a_divided_model(folder: Folder) -> None:
+    first, second = train_together(
+        folder, 2, "train.shard=true", faults={1: TOO_LARGE.format(limit=8)}
+    )
+    first.refused(1, "process 0")
+    second.refused(5, "with train.shard, no process can divide its batches")
 
 
 def test_fault_19_a_failure_before_the_first_step(folder: Folder) -> None:
