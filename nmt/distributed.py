@@ -12,6 +12,7 @@ import itertools
 import json
 import logging
 import os
+import queue
 import sys
 import threading
 import time
@@ -69,6 +70,7 @@ class World:
         self.rank, self.size = rank, size
         self._store, self._timeout = store, timeout
         self._calls = 0
+        self._silent = False
         self._ended = threading.Event()
         if store is not None:
             store.set(f"beat/{rank}", "0")
@@ -152,9 +154,10 @@ class World:
         try:
             value = choose()
         except BaseException:
-            self._store.set("failed", "0")
+            with suppress(PeerError):
+                self._ask("set", "failed", "0")
             raise
-        self._store.set(f"{key}/0", json.dumps(value))
+        self._ask("set", f"{key}/0", json.dumps(value))
         return value
 
     def gather(self, value: T) -> list[T]:
@@ -166,11 +169,11 @@ class World:
         if self.size == 1:
             return [value]
         key = self._next_key()
-        self._store.set(f"{key}/{self.rank}", json.dumps(value))
+        self._ask("set", f"{key}/{self.rank}", json.dumps(value))
         values = [json.loads(self._wait_for(f"{key}/{rank}", rank)) for rank in range(self.size)]
-        if self._store.add(f"{key}/read", 1) == self.size:  # the last one tidies up
+        if self._ask("add", f"{key}/read", 1) == self.size:  # the last one tidies up
             for name in (*range(self.size), "read"):
-                self._store.delete_key(f"{key}/{name}")
+                self._ask("delete_key", f"{key}/{name}")
         return values
 
     def once(self, work: Callable[[], T]) -> T | None:
@@ -194,10 +197,10 @@ class World:
     ) -> None:
         if self.size == 1:
             return
-        with suppress(RuntimeError, PeerError):  # the store may be gone
+        with suppress(PeerError):  # the store may be gone
             if error and not isinstance(error, PeerError) and not _is_shared(error):
-                self._store.set("failed", str(self.rank))
-            self._store.set(f"left/{self.rank}", "")
+                self._ask("set", "failed", str(self.rank))
+            self._ask("set", f"left/{self.rank}", "")
             if self.leads and (error is None or _is_shared(error)):
                 for rank in range(1, self.size):  # this process may hold the store
                     self._wait_for(f"left/{rank}", rank)
@@ -213,28 +216,57 @@ class World:
     def _wait_for(self, key: str, rank: int) -> str:
         """Wait for a key that another process will set, as long as that is alive; return it."""
         beat, since, pause = b"", time.monotonic(), _POLL_SECONDS
+        while not self._ask("check", [key]):
+            if self._ask("check", ["failed"]):
+                failed = self._ask("get", "failed").decode()
+                raise PeerError(f"process {self.rank} ends: process {failed} has failed")
+            if self._ask("check", [f"left/{rank}"]) and not self._ask("check", [key]):
+                raise PeerError(f"process {self.rank} ends: process {rank} has ended")
+            before, beat = beat, self._ask("get", f"beat/{rank}")
+            since = since if beat == before else time.monotonic()
+            if time.monotonic() - since > self._timeout:
+                raise PeerError(
+                    f"process {self.rank} ends: process {rank} has not been heard from for "
+                    f"{self._timeout:g} seconds"
+                )
+            time.sleep(pause)
+            pause = min(2 * pause, 0.5)
+        value: bytes = self._ask("get", key)
+        return value.decode()
+
+    def _ask(self, name: str, *arguments: Any) -> Any:
+        """Call a method of the store, which may be on another machine.
+
+        If the network fails, most methods return only when TCP gives up: on Linux after a quarter
+        of an hour. So they run in a thread, which is left behind if the timeout comes first.
+
+        Raises:
+            PeerError: if the connection is lost, or there is no answer.
+        """
+        if self._silent:  # the thread left behind holds the lock of the store
+            raise PeerError(f"process {self.rank} has lost the connection to the store")
+        answers: queue.SimpleQueue[tuple[Any, RuntimeError | None]] = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answers.put((getattr(self._store, name)(*arguments), None))
+            except RuntimeError as error:
+                answers.put((None, error))
+
+        threading.Thread(target=ask, daemon=True).start()
         try:
-            while not self._store.check([key]):
-                if self._store.check(["failed"]):
-                    failed = self._store.get("failed").decode()
-                    raise PeerError(f"process {self.rank} ends: process {failed} has failed")
-                if self._store.check([f"left/{rank}"]) and not self._store.check([key]):
-                    raise PeerError(f"process {self.rank} ends: process {rank} has ended")
-                before, beat = beat, self._store.get(f"beat/{rank}")
-                since = since if beat == before else time.monotonic()
-                if time.monotonic() - since > self._timeout:
-                    raise PeerError(
-                        f"process {self.rank} ends: process {rank} has not been heard from for "
-                        f"{self._timeout:g} seconds"
-                    )
-                time.sleep(pause)
-                pause = min(2 * pause, 0.5)
-            value: bytes = self._store.get(key)
-        except RuntimeError as error:
+            answer, error = answers.get(timeout=self._timeout)
+        except queue.Empty:
+            self._silent = True
+            raise PeerError(
+                f"process {self.rank} ends: the store has not answered for "
+                f"{self._timeout:g} seconds"
+            ) from None
+        if error:
             raise PeerError(
                 f"process {self.rank} has lost the connection to the store: {error}"
             ) from error
-        return value.decode()
+        return answer
 
     def _beat(self) -> None:
         """Show that this process is alive, until the end of the context."""

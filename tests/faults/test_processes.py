@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from forked import Process
+from nmt.distributed import PeerError, World
 
 from .conftest import TIMEOUT_SECONDS, Folder, Outcome, before_call, make_folder, same, send
 
@@ -292,6 +294,24 @@ def test_processes_are_started_by_the_command_itself(whole: Folder) -> None:
     arguments = ["tiny.yaml", *SETTINGS, *VALID, "train.max_steps=12", "--run-dir", "launched"]
     whole.nmt("train", *arguments, "--processes", "2").succeeded()
     assert same(whole.tensors(12, "launched"), whole.tensors(12, "whole"))
+
+
+class DeafStore:
+    """A store on a machine that has lost its network: it takes keys, but does not answer."""
+
+    def set(self, key: str, value: str) -> None:
+        pass
+
+    def check(self, keys: list[str]) -> None:
+        threading.Event().wait()
+
+
+def test_a_store_that_does_not_answer_is_an_error() -> None:
+    started = time.monotonic()
+    world = World(rank=1, size=2, store=DeafStore(), timeout=0.3)
+    with pytest.raises(PeerError, match="process 1 ends: the store has not answered"), world:
+        world.gather(None)
+    assert time.monotonic() - started < 5
 
 
 def test_distillation_runs_in_one_process(folder: Folder) -> None:
