@@ -64,6 +64,7 @@ def test_text_computed_by_hand() -> None:
         (["--utilisation", "0"], "--utilisation: must be positive"),
         (["--gpus", "1,0,2,3"], "--gpus: must be positive"),
         (["--gpus", "x"], "argument --gpus"),
+        (["--steps", "5"], "--tflop-per-step and --steps need --parameters"),
     ],
 )
 def test_other_numbers_are_refused(arguments: list[str], message: str) -> None:
