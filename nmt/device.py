@@ -120,13 +120,15 @@ def _container_limits(path: str) -> list[int]:
         return []
 
 
-def autocast(precision: str, device: torch.device) -> torch.autocast:
+def autocast(precision: str | None, device: torch.device) -> torch.autocast:
     """Return the autocast context of a forward pass, which computes in bf16 or fp32.
 
     Args:
-        precision: `fp32`, `bf16`, or `auto`, which is bf16 if the device supports it natively.
+        precision: as in `train.precision`.
         device: device of the network.
     """
+    if precision is None:
+        precision = "fp32" if device.type == "cpu" else "auto"
     bf16 = precision == "bf16" or (precision == "auto" and has_bf16(device))
     return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
@@ -139,6 +141,11 @@ def has_bf16(device: torch.device) -> bool:
         return device.type == "xpu"
     # AMX on Intel, AVX-512 BF16 on Intel and AMD; torch has no public function for this.
     return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+
+
+def widest_float(device: torch.device) -> torch.dtype:
+    """Return float64, or float32 on Apple's GPUs, which have no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -85,3 +85,14 @@ def test_the_reason_for_unavailable_cuda_is_given(
         device.choose_device("cuda:9")
     assert expected in str(caught.value)
     assert "use cuda" not in str(caught.value)
+
+
+def test_without_a_precision_a_cpu_computes_in_fp32_and_a_gpu_in_bf16(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(device, "has_bf16", lambda _: True)
+    cpu, gpu = torch.device("cpu"), torch.device("xpu")
+    assert not device.autocast(None, cpu)._enabled
+    assert device.autocast("auto", cpu)._enabled
+    assert device.autocast(None, gpu)._enabled
+    assert not device.autocast("fp32", gpu)._enabled

@@ -138,9 +138,10 @@ class TrainConfig(Section):
     step."""
     max_skipped: Steps = 5
     """Consecutive steps that `on_nonfinite: skip` may skip before training stops."""
-    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    precision: Literal["fp32", "bf16", "auto"] | None = None
     """Precision of the forward and backward pass: bf16 uses autocast and keeps weights and
-    optimizer state in fp32. `auto` is bf16 if the CPU or GPU supports it, else fp32."""
+    optimizer state in fp32. `auto` is bf16 if the CPU or GPU supports it, else fp32. Default:
+    `auto` on a GPU, fp32 on a CPU."""
     tf32: bool = False
     """Let a GPU round the factors of fp32 products to TF32, with 10 bits of mantissa instead of 23,
     which is faster. It changes nothing on a CPU, nor products in bf16."""
@@ -173,7 +174,7 @@ class TrainConfig(Section):
     average_count: Steps = 5
     """Number of checkpoints to average."""
     device: str = "auto"
-    """`cpu`, `cuda`, `cuda:1`, or `auto`, which is a GPU if there is one."""
+    """`cpu`, `cuda`, `cuda:1`, `xpu`, `mps`, or `auto`, which is a CUDA GPU if there is one."""
     threads: Annotated[int, Field(gt=0, le=MAX_THREADS)] | None = None
     """CPU threads. Default: one per core, as torch chooses."""
     peer_timeout: Annotated[float, Field(ge=10, le=86400)] = 600.0

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nmt.device import widest_float
 from nmt.errors import ConfigError
 from nmt.search.constraints import ConstrainedStepper, Constraint
 from nmt.search.hypothesis import Hypothesis
@@ -81,14 +82,14 @@ def sample_search(
     if constraints:
         stepper = ConstrainedStepper(stepper, constraints)
     beams = Beams.start(len(max_lengths), device)
-    length = 0
+    length, wide = 0, widest_float(torch.device(device))
     while len(beams.sentence_B):
         length += 1
         step = stepper.step(beams.next_tokens(bos_id))
         log_probs_BK, tokens_BK = most_probable(step, sampling.top_k)
         numbers_B = torch.tensor(
             [generators[number].random() for number in beams.sentence_B.tolist()],
-            dtype=torch.float64,
+            dtype=wide,
             device=device,
         )
         places_B1 = _draw(log_probs_BK, numbers_B, sampling)
@@ -108,7 +109,8 @@ def sample_search(
 
 def _draw(log_probs_BK: Tensor, numbers_B: Tensor, sampling: Sampling) -> Tensor:
     """Map numbers in [0, 1) to columns [B, 1] through the cumulative distribution."""
-    probs_BK = ((log_probs_BK - log_probs_BK[:, :1]).double() / sampling.temperature).softmax(dim=1)
+    relative_BK = (log_probs_BK - log_probs_BK[:, :1]).to(numbers_B.dtype)
+    probs_BK = (relative_BK / sampling.temperature).softmax(dim=1)
     cumulative_BK = probs_BK.cumsum(dim=1)
     if sampling.top_p is not None:
         probs_BK = probs_BK.masked_fill(cumulative_BK - probs_BK >= sampling.top_p, 0.0)

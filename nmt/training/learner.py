@@ -15,7 +15,7 @@ from torch import Tensor
 from nmt.config.schema import Config, TrainConfig
 from nmt.data.batching import Batch
 from nmt.data.tokenizer import Tokenizers
-from nmt.device import Download, autocast, is_out_of_memory, upload
+from nmt.device import Download, autocast, is_out_of_memory, upload, widest_float
 from nmt.distributed import World
 from nmt.errors import TrainingError
 from nmt.model.build import check_shapes, make_network, network_with_weights
@@ -194,8 +194,9 @@ class Learner:
             rate: learning rate.
         """
         # In float64, in which Python would compute if the figures were not on the device.
-        loss, _, tokens, *_ = sums.double().unbind()
-        grad_norm = norm.double() / tokens
+        wide = widest_float(self._device)
+        loss, _, tokens, *_ = sums.to(wide).unbind()
+        grad_norm = norm.to(wide) / tokens
         is_finite = loss.isfinite() & grad_norm.isfinite()
         self._halted = torch.maximum(self._halted, (~is_finite).float())
         for group in self.optimizer.param_groups:

@@ -21,7 +21,7 @@ from nmt.data.prepare import prepare
 from nmt.data.prepared import Prepared
 from nmt.data.streaming import StreamedEpochs
 from nmt.data.tokenizer import Tokenizers
-from nmt.device import choose_device, memory_bytes
+from nmt.device import choose_device, memory_bytes, widest_float
 from nmt.distributed import World, local_device
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.files import as_file_error, write_text
@@ -289,7 +289,10 @@ def _check_same_start(trainer: Trainer, world: World) -> None:
     weights = trainer.learner.network.parameters()
     start = [
         trainer.progress.step,
-        sum(float(whole(weight.detach().double().sum())) for weight in weights),
+        sum(
+            float(whole(weight.detach().sum(dtype=widest_float(weight.device))))
+            for weight in weights
+        ),
     ]
     starts = world.gather(start)
     if any(other != starts[0] for other in starts):

@@ -117,7 +117,7 @@ def test_a_finished_run_is_left_alone_with_a_message(
         ({"weight_decay": 0.1}, "train.weight_decay: was 0.0, is now 0.1"),
         ({"betas": [0.9, 0.99]}, "train.betas.1: was 0.98, is now 0.99"),
         ({"label_smoothing": 0.2}, "train.label_smoothing: was 0.1, is now 0.2"),
-        ({"precision": "bf16"}, 'train.precision: was "fp32", is now "bf16"'),
+        ({"precision": "bf16"}, 'train.precision: was null, is now "bf16"'),
         ({"tf32": True}, "train.tf32: was false, is now true"),
     ],
 )
