@@ -20,8 +20,8 @@ PACKAGE = Path(nmt.__file__).parent
 LAYERS: list[set[str]] = [
     {"version"},
     {"errors", "limits", "signals"},
-    {"console", "device", "distributed", "files"},
-    {"progress"},
+    {"console", "device", "files"},
+    {"distributed", "progress"},
     {"config"},
     {"data", "model"},
     {"runs"},
