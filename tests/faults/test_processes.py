@@ -122,6 +122,15 @@ def test_fault_04_a_divided_model(whole: Folder, settings: list[str]) -> None:
     assert found == pytest.approx(expected, rel=1e-3)
 
 
+def test_fault_04_a_stream(whole: Folder) -> None:
+    stream = ["data.streaming=true", "data.shuffle_buffer=1024"]
+    succeeded(train_together(whole, 1, *stream, "train.max_steps=8", run="stream-1"))
+    for size, step in ((2, 3), (1, 5), (2, 8)):
+        succeeded(train_together(whole, size, *stream, f"train.max_steps={step}", run="stream-2"))
+    assert whole.losses("stream-2") == whole.losses("stream-1")
+    assert same(whole.tensors(8, "stream-2"), whole.tensors(8, "stream-1"))
+
+
 def test_fault_04_four_processes(whole: Folder) -> None:
     """The sum of four batches may round differently."""
     four = ["train.accumulate=4", "train.max_steps=6"]
