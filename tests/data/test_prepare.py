@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +17,7 @@ import pytest
 from nmt.config.schema import Config
 from nmt.data import encode
 from nmt.data import prepare as module
+from nmt.data.builder import Builder
 from nmt.data.prepare import prepare
 from nmt.data.prepared import Prepared
 from nmt.data.tokenizer_training import train_tokenizers
@@ -61,7 +62,7 @@ def test_the_cache_is_used_the_second_time(
     def build(*_: Any) -> None:
         raise AssertionError("built again")
 
-    monkeypatch.setattr(module._Builder, "build", build)
+    monkeypatch.setattr(Builder, "build", build)
     after = prepared(data)
     assert after.report == before.report
     assert np.array_equal(after.src_lengths, before.src_lengths)
@@ -170,13 +171,14 @@ def test_helpers_prepare_the_same(
     alone = prepared(data)
     monkeypatch.setattr(module, "_HELPER_BYTES", 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    started = []
-    start = multiprocessing.get_context("spawn").Process.start
-    monkeypatch.setattr(
-        multiprocessing.context.SpawnProcess,
-        "start",
-        lambda process: (started.append(process), start(process))[1],
-    )
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def start(*args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*args, **kwargs))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
     config = data[0].model_copy(
         update={"data": data[0].data.model_copy(update={"cache_dir": str(tmp_path / "helped")})}
     )
@@ -193,7 +195,7 @@ def test_helpers_prepare_the_same(
     assert len(helped) == 1
     assert rows.report == alone.report
     assert rows.texts(range(len(rows))) == alone.texts(range(len(alone)))
-    assert not any(process.is_alive() for process in started)
+    assert all(process.poll() is not None for process in started)
 
 
 def test_a_killed_preparation_continues(make_data: MakeData, tmp_path: Path) -> None:
