@@ -58,7 +58,9 @@ def _matches(pattern: str) -> dict[tuple[str, ...], str]:
         if match := re.fullmatch(expression, path):
             found[match.groups()] = path
     if not found:
-        raise FileError(f"{pattern}: no file matches this pattern")
+        raise FileError(
+            f"{pattern}: cannot be read: there is no such file, and none matches it as a pattern"
+        )
     return found
 
 

@@ -58,7 +58,9 @@ def test_what_does_not_match(tmp_path: Path) -> None:
     only_src = corpus.model_copy(update={"tgt": f"{tmp_path}/b.de"})
     assert "both sides need one" in error_of(only_src, ConfigError)
     nothing = corpus_of(jsonl=f"{tmp_path}/*.jsonl")
-    assert error_of(nothing, FileError) == f"{tmp_path}/*.jsonl: no file matches this pattern"
+    assert "/*.jsonl: cannot be read: there is no such file, and none matches it" in error_of(
+        nothing, FileError
+    )
 
 
 def test_an_error_names_the_shard(tmp_path: Path) -> None:

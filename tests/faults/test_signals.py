@@ -50,7 +50,7 @@ def test_fault_15_sigterm_to_one_process(folder: Folder) -> None:
     "fault",
     [
         before_call(1, "sentencepiece:SentencePieceTrainer.train", f"{SIGTERM}; time.sleep(60)"),
-        before_call(1, "nmt.data.prepare:_ChunkEncoder.encode", SIGTERM),
+        before_call(1, "nmt.data.encode:Encoder.encode", SIGTERM),
         before_call(1, "nmt.training.trainer:Trainer.__init__", SIGTERM),
     ],
     ids=["tokenizer", "preparation", "first-batch"],

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nmt.errors import FileError
-from nmt.model.build import copy_weights, make_network
+from nmt.model.build import check_shapes, make_network
 from nmt.runs import manifest
 from nmt.runs import model as trained_model
 
@@ -101,10 +101,10 @@ def test_weights_of_another_shape_are_refused(run: Path) -> None:
 def test_missing_and_unknown_weights_are_refused(run: Path) -> None:
     model = trained_model.load_model(run)
     weights = {name: p.detach() for name, p in model.network.named_parameters()}
-    copy_weights(model.network, weights, "here")
+    check_shapes(model.network, weights, "here")
     with pytest.raises(FileError, match=r"here: .*foreign is the first of 1 that differ"):
-        copy_weights(model.network, weights | {"foreign": torch.zeros(1)}, "here")
+        check_shapes(model.network, weights | {"foreign": torch.zeros(1)}, "here")
     name = sorted(weights)[0]
     del weights[name]
     with pytest.raises(FileError, match=f"{name} is the first of 1 that differ"):
-        copy_weights(model.network, weights, "here")
+        check_shapes(model.network, weights, "here")
