@@ -17,6 +17,7 @@ from nmt.runs import checkpoint, layout, manifest, retention
 from nmt.runs.ctranslate2_file import read_variables
 from nmt.runs.int8 import Int8Scores, read_int8_scores
 
+_MAX_CORPORA = 20
 _EMBEDDINGS = ("src_embedding", "tgt_embedding", "projection", "src_positions", "tgt_positions")
 _COUNTS = ("pairs_read", "pairs_kept", "src_tokens", "tgt_tokens")
 _LABEL_WIDTH = 12
@@ -340,9 +341,14 @@ def render(info: ModelInfo) -> Iterator[str]:
         yield from _entry(name, signature)
     yield ""
     for part, corpora in info.data.items():
-        for corpus in corpora:
+        for corpus in corpora[:_MAX_CORPORA]:
             yield from _entry(part, _corpus_line(corpus))
-            yield from _entry("", f"sha256 {corpus['sha256']}", indent=_WIDTH - 71)
+            digest = corpus["sha256"]
+            origin = f"sha256 {digest}" if digest else "streamed: these are the first pairs only"
+            yield from _entry("", origin, indent=_WIDTH - 71)
+        if others := corpora[_MAX_CORPORA:]:
+            kept = sum(corpus["pairs_kept"] for corpus in others)
+            yield from _entry(part, f"{len(others):,} other corpora: {kept:,} pairs kept")
     yield ""
     yield from _entry("verified", ", ".join(info.verified) or "nothing")
     for fault in info.faults:

@@ -242,7 +242,7 @@ def open_training_data(
         DataError, FileError, Interrupted: as in `prepare_corpora`.
     """
     if config.data.streaming:
-        console.print_line("streaming: only the first pairs are looked at before they are used")
+        console.print_line("streaming; the first pairs of the training data:")
         return StreamedEpochs(tokenizers, config)
     prepared = prepare_corpora(config, tokenizers, config.data.train, True, console, stop)
     return Epochs(prepared, tokenizers, config)

@@ -277,3 +277,20 @@ def test_an_exported_model(trained_run: Path, tmp_path: Path) -> None:
     shown = " ".join(end.stdout.split())
     assert "model.bin: damaged" in shown
     assert "verified nothing" in shown
+
+
+def test_of_many_corpora_only_some_are_listed(run: Path) -> None:
+    path = run / "data.json"
+    data = json.loads(path.read_text("utf-8"))
+    [corpus] = data["train"]
+    streamed = {**corpus, "name": "streamed", "sha256": ""}
+    data["train"] = [
+        streamed,
+        *[{**corpus, "pairs_kept": 7, "name": f"part-{n}"} for n in range(29)],
+    ]
+    path.write_text(json.dumps(data), "utf-8")
+    text = "\n".join(render(inspect(run)))
+    assert "streamed: these are the first pairs only" in text
+    assert "part-18" in text
+    assert "part-19" not in text
+    assert "10 other corpora: 70 pairs kept" in text
