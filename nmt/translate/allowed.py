@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from nmt.model.int8 import Int8Projection
 from nmt.model.network import Network
+from nmt.runs.shortlist import Int32s
 from nmt.search.hypothesis import Hypothesis
 
 
@@ -27,26 +29,32 @@ class AllowedTokens:
 
     Attributes:
         ids_U: ids of the tokens, int64, ascending; BOS is among them.
-        not_BU: whether a sentence's translations may not contain a token.
+        mask_BU: 0 for the tokens that a sentence's translations may contain, otherwise -inf.
     """
 
     ids_U: Tensor
-    not_BU: Tensor
+    mask_BU: Tensor
 
     @cached_property
     def _numbers(self) -> dict[int, int]:
         return {token: number for number, token in enumerate(self.ids_U.tolist())}
 
     @classmethod
-    def of(
-        cls, ids_of_sentences: Sequence[Sequence[int]], bos_id: int, device: torch.device
-    ) -> AllowedTokens:
-        """Return the tokens of a batch from the ids of each sentence."""
-        ids_U = torch.tensor(sorted({bos_id}.union(*ids_of_sentences)))
-        not_BU = torch.ones(len(ids_of_sentences), len(ids_U), dtype=torch.bool)
-        for row, ids in zip(not_BU, ids_of_sentences, strict=True):
-            row[torch.searchsorted(ids_U, torch.tensor(ids))] = False
-        return cls(ids_U.to(device), not_BU.to(device))
+    def of(cls, ids_of_sentences: Sequence[Int32s], bos_id: int, weights: Tensor) -> AllowedTokens:
+        """Return the tokens of a batch.
+
+        Args:
+            ids_of_sentences: int32 ids for each sentence, ascending.
+            bos_id: the first token passed to the model.
+            weights: any of the model's, whose device and type the mask gets.
+        """
+        bos = np.array([bos_id], np.int32)
+        ids = np.unique(np.concatenate([bos, *ids_of_sentences]))
+        mask_BU = torch.full((len(ids_of_sentences), len(ids)), -torch.inf, dtype=weights.dtype)
+        for row, own in zip(mask_BU, ids_of_sentences, strict=True):
+            row[torch.from_numpy(np.searchsorted(ids, own))] = 0.0
+        ids_U = torch.from_numpy(ids.astype(np.int64))
+        return cls(ids_U.to(weights.device), mask_BU.to(weights.device))
 
     def numbers(self, ids: Iterable[int]) -> list[int]:
         """Return the numbers of those ids that are among the tokens."""
@@ -59,18 +67,20 @@ class AllowedTokens:
 
     def select(self, sentences_N: Tensor) -> AllowedTokens:
         """Return the tokens of some of the sentences."""
-        return replace(self, not_BU=self.not_BU[sentences_N])
+        return replace(self, mask_BU=self.mask_BU[sentences_N])
 
     def mask(self, scores_CU: Tensor, first: int, width: int) -> Tensor:
         """Return scores with -inf for what a sentence's translations may not contain.
 
         Args:
-            scores_CU: scores for C consecutive hypotheses.
+            scores_CU: scores for C consecutive hypotheses, those of whole sentences; overwritten.
             first: index of the first of these among all B * width hypotheses.
             width: hypotheses per sentence.
         """
-        rows_C = torch.arange(first, first + len(scores_CU), device=scores_CU.device) // width
-        return scores_CU.masked_fill(self.not_BU[rows_C], -torch.inf)
+        sentences = slice(first // width, (first + len(scores_CU)) // width)
+        # Adding takes a tenth of the time that masked_fill would.
+        scores_CU.view(-1, width, len(self.ids_U)).add_(self.mask_BU[sentences, None])
+        return scores_CU
 
     def projection(self, network: Network[Any]) -> Callable[[Tensor], Tensor]:
         """Return a network's projection to the logits of these tokens."""

@@ -70,7 +70,8 @@ class ModelStepper:
             tokens_BW = self._allowed.ids_U[tokens_BW]
         hidden_BWD = self._network.decode_step(tokens_BW, self._state)
         first, width = 0, hidden_BWD.shape[1]
-        for hidden_CD in torch.split(hidden_BWD.flatten(0, 1), _ROWS):
+        whole_sentences = max(_ROWS // width, 1) * width
+        for hidden_CD in torch.split(hidden_BWD.flatten(0, 1), whole_sentences):
             scores_CV = self._project(hidden_CD)
             if self._allowed:
                 scores_CV = self._allowed.mask(scores_CV, first, width)
@@ -191,8 +192,9 @@ class Networks:
     def _allowed(
         self, sources: Sequence[list[int]], prefixes: Sequence[list[int]]
     ) -> AllowedTokens:
-        ids = [self._shortlist.of(*pair).tolist() for pair in zip(sources, prefixes, strict=True)]
-        return AllowedTokens.of(ids, self._tgt.bos_id, self._device)
+        ids = [self._shortlist.of(*pair) for pair in zip(sources, prefixes, strict=True)]
+        weights = next(self.models[0].network.parameters())
+        return AllowedTokens.of(ids, self._tgt.bos_id, weights)
 
     def _stepper(
         self,
