@@ -148,6 +148,10 @@ class TrainConfig(Section):
     init_from: str | None = None
     """Start from the weights of this run, with its tokenizer, instead of random weights. The model
     may have a different number of layers (evenly spaced ones are then copied) or dropout."""
+    freeze: list[str] = Field(default=[])
+    """Parameters that keep their weights: patterns such as `encoder_layers.0.*` for their names, or
+    `embeddings` (with positions and output projection), `encoder` or `decoder`. After a `!`, a
+    pattern takes back what earlier ones freeze: `['*', '!*bias*']` trains the biases only."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 1
     """Seed of initialisation, data order, dropout and sampling."""
     log_every: Steps = 100

@@ -21,6 +21,7 @@ from nmt.errors import TrainingError
 from nmt.model.build import check_shapes, make_network, network_with_weights
 from nmt.model.network import Network
 from nmt.model.transformer import Transformer
+from nmt.training.freezing import freeze
 from nmt.training.loss import batch_loss
 from nmt.training.sharding import is_sharded, shard, share, whole
 
@@ -100,6 +101,8 @@ class Learner:
         self._world = world or World()
         self._shape = config.model, *tokenizers.sizes
         self.network = make_network(*self._shape)
+        if config.train.freeze:
+            freeze(self.network, config.train.freeze)
         if config.train.shard and self._world.size > 1:
             shard(self.network, device, self._world.size)
         self.network.to(device)
@@ -331,6 +334,7 @@ class Learner:
             "optimizer": {
                 f"{key}.{name}": self._kept(value)
                 for name, parameter in named.items()
+                if parameter.requires_grad
                 for key, value in self.optimizer.state[parameter].items()
             },
         }
@@ -343,6 +347,8 @@ class Learner:
         """
         self.load(tensors["weights"], origin)
         for name, parameter in self.network.named_parameters():
+            if not parameter.requires_grad:
+                continue
             state = {
                 key: tensors["optimizer"][f"{key}.{name}"].to(self._device)
                 for key in ("step", "exp_avg", "exp_avg_sq")
@@ -375,12 +381,14 @@ def _seed(*key: int) -> None:
 
 
 def _make_optimizer(network: torch.nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    matrices = [p for p in network.parameters() if p.dim() > 1]
-    vectors = [p for p in network.parameters() if p.dim() <= 1]
+    trained = [p for p in network.parameters() if p.requires_grad]
+    matrices = [p for p in trained if p.dim() > 1]
+    vectors = [p for p in trained if p.dim() <= 1]
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     decay = config.weight_decay if config.optimizer == "adamw" else 0.0
     groups = [
         {"params": matrices, "weight_decay": decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
+    groups = [group for group in groups if group["params"]]
     return kind(groups, lr=1.0, betas=config.betas, eps=config.eps, fused=True)

@@ -33,14 +33,15 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         mean_D = weight_VD.mean(dim=0)
         nll = torch.zeros((), device=hidden_ND.device)
         lse = torch.zeros((), device=hidden_ND.device)
-        grad_ND = torch.empty_like(h_ND)
-        grad_VD = torch.zeros_like(weight_VD)
+        needs_ND, needs_VD, *_ = ctx.needs_input_grad
+        grad_ND = torch.empty_like(h_ND) if needs_ND else None
+        grad_VD = torch.zeros_like(weight_VD) if needs_VD else None
         size = _GPU_CHUNK_ROWS if hidden_ND.is_cuda else _CPU_CHUNK_ROWS
         # Shared by all chunks: newly allocated memory would cost as much as a pass over it.
         products_CV = h_ND.new_empty(min(size, len(h_ND)), len(w_VD))
         exact_CV = torch.empty_like(products_CV, dtype=torch.float32)
-        part_VD = torch.empty_like(w_VD)
-        exact_VD = torch.empty_like(weight_VD)
+        part_VD = torch.empty_like(w_VD) if needs_VD else None
+        exact_VD = torch.empty_like(weight_VD) if needs_VD else None
         with torch.autocast(device, enabled=False):
             uniform = -(hidden_ND.float() @ mean_D).sum()
             for start in range(0, len(h_ND), size):
@@ -56,24 +57,28 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
                 lse_C1 = max_C1 - probs_CV.amax(1, keepdim=True).log()
                 lse = lse + lse_C1.sum()
                 nll = nll + (lse_C1 - target_logit_C1).sum()
-                if not any(ctx.needs_input_grad):
+                if not (needs_ND or needs_VD):
                     continue
                 # The gradient of the logits is their softmax minus the target distribution.
                 probs_CV.scatter_add_(1, target_C1, lse_C1.new_full(lse_C1.shape, smoothing - 1.0))
                 grad_CV = products.copy_(probs_CV)
-                torch.mm(grad_CV, w_VD, out=grad_ND[rows])
-                grad_VD += exact_VD.copy_(torch.mm(grad_CV.t(), h_ND[rows], out=part_VD))
-        grad_ND -= smoothing * mean_D
-        grad_VD -= smoothing / len(weight_VD) * hidden_ND.sum(dim=0)
+                if grad_ND is not None:
+                    torch.mm(grad_CV, w_VD, out=grad_ND[rows])
+                if grad_VD is not None and exact_VD is not None:
+                    grad_VD += exact_VD.copy_(torch.mm(grad_CV.t(), h_ND[rows], out=part_VD))
+        if grad_ND is not None:
+            grad_ND -= smoothing * mean_D
+        if grad_VD is not None:
+            grad_VD -= smoothing / len(weight_VD) * hidden_ND.sum(dim=0)
         ctx.save_for_backward(grad_ND, grad_VD)
         ctx.mark_non_differentiable(nll)
         return (1.0 - smoothing) * nll + smoothing * (lse + uniform), nll
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        grad_ND, grad_VD = ctx.saved_tensors
-        return grad_ND * grads[0], grad_VD * grads[0], None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        grad_ND, grad_VD = (g if g is None else g * grads[0] for g in ctx.saved_tensors)
+        return grad_ND, grad_VD, None, None
 
 
 def projected_cross_entropy(

@@ -32,6 +32,7 @@ from nmt.runs import checkpoint, layout, manifest, retention
 from nmt.runs.parts import load_tokenizers
 from nmt.signals import StopFlag
 from nmt.training.continuing import check_settings, check_validation_data
+from nmt.training.freezing import check_freeze
 from nmt.training.initial import check_initial_model, initial_tokenizers
 from nmt.training.monitor import preparing
 from nmt.training.sharding import whole
@@ -154,6 +155,7 @@ def _fail_early(config: Config, run: Path, world: World) -> None:
     """Set up the device and check what needs no data, before hours of preparation."""
     _check_accumulation(config, world)
     set_up_device(config)
+    check_freeze(config)
     if not is_begun(run):
         check_initial_model(config)
 

@@ -28,6 +28,7 @@ from nmt.errors import ConfigError, FileError, Interrupted, TrainingError
 from nmt.model.build import network_with_weights
 from nmt.runs import average, checkpoint, layout, retention
 from nmt.signals import StopFlag
+from nmt.training.freezing import describe_trained
 from nmt.training.initial import initial_weights
 from nmt.training.learner import Learner, StepInProgress, StepStats
 from nmt.training.monitor import Monitor
@@ -129,6 +130,8 @@ class Trainer:
         # A GPU gets its next step before the program waits for the last one. Several processes go
         # step by step: each must know whether another has failed before it starts to sum again.
         self._runs_ahead = runs_behind(self.device) and self.world.size == 1
+        if config.train.freeze and self.world.leads:
+            console.print_line(describe_trained(self.learner.network))
         self._resume()
 
     def train(self, stop: StopFlag, stop_after: int | None = None) -> None:

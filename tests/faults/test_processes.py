@@ -131,6 +131,17 @@ def test_fault_04_a_stream(whole: Folder) -> None:
     assert same(whole.tensors(8, "stream-2"), whole.tensors(8, "stream-1"))
 
 
+@pytest.mark.parametrize("settings", [[], ["train.shard=true"]])
+def test_frozen_parameters_in_several_processes(whole: Folder, settings: list[str]) -> None:
+    """Only the gradients of the others are summed."""
+    run, frozen = f"frozen-{len(settings)}", ["train.freeze=[embeddings, encoder]"]
+    succeeded(train_together(whole, 1, *frozen, "train.max_steps=6", run=f"{run}-alone"))
+    for size, step in ((2, 3), (1, 4), (2, 6)):
+        more = [*frozen, *settings, f"train.max_steps={step}"]
+        succeeded(train_together(whole, size, *more, run=run))
+    assert same(whole.tensors(6, run), whole.tensors(6, f"{run}-alone"))
+
+
 def test_fault_04_four_processes(whole: Folder) -> None:
     """The sum of four batches may round differently."""
     four = ["train.accumulate=4", "train.max_steps=6"]
