@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 
 from nmt.config.corpora import Corpora
 from nmt.config.decode import DecodeConfig
+from nmt.config.finetuning import LoraConfig
 from nmt.config.models import AnyModel, TransformerConfig
 from nmt.config.section import BatchTokens, Length, MaybeSteps, Probability, Section, Steps
 from nmt.limits import MAX_BEAM_SIZE, MAX_SEED, MAX_THREADS, MAX_VOCAB_SIZE
@@ -152,6 +153,9 @@ class TrainConfig(Section):
     """Parameters that keep their weights: patterns such as `encoder_layers.0.*` for their names, or
     `embeddings` (with positions and output projection), `encoder` or `decoder`. After a `!`, a
     pattern takes back what earlier ones freeze: `['*', '!*bias*']` trains the biases only."""
+    lora: LoraConfig | None = None
+    """Train low-rank changes of the weights of `init_from` only. The checkpoints hold the changed
+    weights, as those of any other run."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 1
     """Seed of initialisation, data order, dropout and sampling."""
     log_every: Steps = 100
@@ -193,6 +197,12 @@ class TrainConfig(Section):
             )
         if self.metric != "loss" and self.valid_beam_size == 0:
             yield f"metric {self.metric} needs valid_beam_size >= 1"
+        if self.lora and not self.init_from:
+            yield "lora needs init_from: it changes the weights of another run"
+        if self.lora and self.freeze:
+            yield "lora freezes all but its factors: use it without freeze"
+        if self.lora and self.shard:
+            yield "lora cannot be combined with shard: use one of them"
 
 
 def _lacks_brackets(tokenizer: TokenizerConfig) -> bool:
@@ -239,6 +249,8 @@ class Config(Section):
             )
         if self.data.streaming and self.data.drop_duplicates:
             yield "data.drop_duplicates needs prepared data: it cannot be combined with streaming"
+        if self.train.lora and self.model.kind != "transformer":
+            yield f"train.lora needs model.kind: transformer, not {self.model.kind}"
         if self.train.patience is not None and not self.data.valid:
             yield "train.patience needs data.valid"
         if self.train.average == "best" and not self.data.valid:

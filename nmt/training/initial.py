@@ -18,6 +18,7 @@ from nmt.model.network import Network
 from nmt.runs.checkpoint import load_tensors
 from nmt.runs.layout import find_run
 from nmt.runs.parts import find_weights, load_tokenizers
+from nmt.training.lora import ordinary_parameters
 
 _SAMPLING = {"sampling_alpha", "sampling_nbest"}
 _LAYER = re.compile(r"(encoder|decoder)_layers\.(\d+)\.(.+)")
@@ -86,7 +87,7 @@ def initial_weights(config: Config, network: Network[Any]) -> dict[str, Tensor]:
     _, source, directory = find_weights(Path(config.train.init_from or ""))
     available = load_tensors(directory, "weights")
     origin = _origins(source.model, config.model)
-    names = [name for name, _ in network.named_parameters()]
+    names = ordinary_parameters(network)
     return {name: available[origin(name)] for name in names if origin(name) in available}
 
 

@@ -22,6 +22,13 @@ from nmt.model.build import check_shapes, make_network, network_with_weights
 from nmt.model.network import Network
 from nmt.model.transformer import Transformer
 from nmt.training.freezing import freeze
+from nmt.training.lora import (
+    add_factors,
+    has_factors,
+    merged_weights,
+    ordinary_parameters,
+    unmerged_parameters,
+)
 from nmt.training.loss import batch_loss
 from nmt.training.sharding import is_sharded, shard, share, whole
 
@@ -103,6 +110,8 @@ class Learner:
         self.network = make_network(*self._shape)
         if config.train.freeze:
             freeze(self.network, config.train.freeze)
+        if config.train.lora:
+            add_factors(self.network, config.train.lora)
         if config.train.shard and self._world.size > 1:
             shard(self.network, device, self._world.size)
         self.network.to(device)
@@ -314,23 +323,32 @@ class Learner:
 
     def whole_network(self) -> Network[Any]:
         """Return a network for evaluation; all processes must ask for it at the same time."""
-        if not is_sharded(self.network):
+        if not is_sharded(self.network) and not has_factors(self.network):
             return self.network
-        named = self.network.named_parameters()
-        weights = {name: whole(parameter.detach()) for name, parameter in named}
+        weights = {name: whole(weight) for name, weight in merged_weights(self.network).items()}
         return network_with_weights(weights, "the network", *self._shape).to(self._device)
 
     # The contents of a checkpoint
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The keys of `tensors`."""
+        return ("weights", "optimizer", *(["lora"] if has_factors(self.network) else []))
+
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """Return weights and optimizer state, which determine the next steps.
+
+        With `train.lora`, the weights are merged, and `lora` has what they are merged from.
 
         These are no copies, unless they are divided among the processes. Then all must ask for them
         at the same time, and process 0 alone gets them.
         """
         named = dict(self.network.named_parameters())
+        merged, parts = merged_weights(self.network), unmerged_parameters(self.network)
+        lora = {name: parameter.detach() for name, parameter in parts.items()}
         return {
-            "weights": {name: self._kept(parameter.detach()) for name, parameter in named.items()},
+            "weights": {name: self._kept(weight) for name, weight in merged.items()},
+            **({"lora": lora} if lora else {}),
             "optimizer": {
                 f"{key}.{name}": self._kept(value)
                 for name, parameter in named.items()
@@ -346,6 +364,9 @@ class Learner:
             FileError: if the weights do not fit the network; the message names `origin`.
         """
         self.load(tensors["weights"], origin)
+        with torch.no_grad():
+            for name, parameter in unmerged_parameters(self.network).items():
+                parameter.copy_(tensors["lora"][name])
         for name, parameter in self.network.named_parameters():
             if not parameter.requires_grad:
                 continue
@@ -362,9 +383,13 @@ class Learner:
         Raises:
             FileError: as in `restore`.
         """
-        check_shapes(self.network, weights, origin)
+        plain = self.network
+        if has_factors(plain):
+            with torch.device("meta"):
+                plain = make_network(*self._shape)
+        check_shapes(plain, weights, origin)
         with torch.no_grad():
-            for name, parameter in self.network.named_parameters():
+            for name, parameter in ordinary_parameters(self.network).items():
                 parameter.copy_(share(weights[name], parameter))
 
     def _kept(self, tensor: Tensor) -> Tensor:

@@ -130,7 +130,7 @@ class Trainer:
         # A GPU gets its next step before the program waits for the last one. Several processes go
         # step by step: each must know whether another has failed before it starts to sum again.
         self._runs_ahead = runs_behind(self.device) and self.world.size == 1
-        if config.train.freeze and self.world.leads:
+        if (config.train.freeze or config.train.lora) and self.world.leads:
             console.print_line(describe_trained(self.learner.network))
         self._resume()
 
@@ -456,7 +456,7 @@ class Trainer:
                 f"data.train: its text has changed since {newest.path} was trained on it; "
                 "restore it, or use another `run_dir`"
             )
-        files = ("weights", "optimizer")
+        files = self.learner.files
         tensors = {name: checkpoint.load_tensors(newest.path, name) for name in files}
         try:
             self.progress = Progress(**{name: state[name] for name in asdict(self.progress)})

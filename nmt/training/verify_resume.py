@@ -23,7 +23,6 @@ from nmt.signals import StopFlag, exit_with_parent
 from nmt.training.run import train
 
 _POLL_SECONDS = 0.1
-_FILES = ("weights", "optimizer")
 
 
 def verify_resume(config: Config, steps: int, console: Console) -> str:
@@ -154,7 +153,7 @@ def _first_difference(straight: Path, resumed: Path, steps: int) -> str | None:
         if one != other:
             return f"the loss of step {step} is {one!r} and {other!r}"
     last = [layout.checkpoint_path(run, steps) for run in (straight, resumed)]
-    for file in _FILES:
+    for file in sorted(path.stem for path in last[0].glob("*.safetensors")):
         if difference := _first_different_tensor(file, *last):
             return difference
     kept = [_kept(run) for run in (straight, resumed)]

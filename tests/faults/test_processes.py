@@ -142,6 +142,15 @@ def test_frozen_parameters_in_several_processes(whole: Folder, settings: list[st
     assert same(whole.tensors(6, run), whole.tensors(6, f"{run}-alone"))
 
 
+def test_low_rank_changes_in_several_processes(whole: Folder) -> None:
+    lora = ["train.init_from=whole", "train.lora={rank: 2}"]
+    succeeded(train_together(whole, 1, *lora, *VALID, "train.max_steps=6", run="lora-alone"))
+    for size, step in ((2, 3), (1, 4), (2, 6)):
+        more = [*lora, *VALID, f"train.max_steps={step}"]
+        succeeded(train_together(whole, size, *more, run="lora"))
+    assert same(whole.tensors(6, "lora"), whole.tensors(6, "lora-alone"))
+
+
 def test_fault_04_four_processes(whole: Folder) -> None:
     """The sum of four batches may round differently."""
     four = ["train.accumulate=4", "train.max_steps=6"]
