@@ -39,7 +39,7 @@ def before_training(
     Args:
         config: configuration of the run.
         tokenizers: of both sides.
-        parts: `train`, and `valid` if configured.
+        parts: `train`, and `valid` (or `valid.NAME` for each named set) if configured.
     """
     subject = Subject(config, tokenizers, parts)
     return [f"{one.severity}: {one.about}: {one.message}" for one in findings(subject)]

@@ -22,7 +22,7 @@ from nmt.errors import Interrupted
 from nmt.signals import StopFlag
 from nmt.training.initial import initial_tokenizers
 from nmt.training.monitor import preparing
-from nmt.training.run import set_up_device
+from nmt.training.run import set_up_device, valid_part
 
 _ORDER = ("error", "warning", "note")
 
@@ -30,6 +30,8 @@ _ORDER = ("error", "warning", "note")
 @dataclass(frozen=True)
 class Report:
     """The results of `nmt check`; the parts of the data are train, valid and test.
+
+    A named set of data.valid is a part of its own, such as valid.domain.
 
     Attributes:
         data: counts for each corpus of each part.
@@ -111,6 +113,12 @@ def check(config: Config, console: Console) -> Report:
 
 
 def _prepare(config: Config, console: Console) -> Subject:
+    data = config.data
+    listings = {
+        "train": [] if data.streaming else data.train,
+        **{valid_part(name): corpora for name, corpora in data.valid_sets.items()},
+        "test": data.test,
+    }
     with StopFlag() as stop, preparing(console, stop) as progress:
         tokenizers = initial_tokenizers(config, progress, console.print_line)
         parts = {
@@ -122,9 +130,8 @@ def _prepare(config: Config, console: Console) -> Subject:
                 progress=progress,
                 warn=console.print_line,
             )
-            for name in ("train", "valid", "test")
-            if (listed := getattr(config.data, name))
-            and not (name == "train" and config.data.streaming)
+            for name, listed in listings.items()
+            if listed
         }
         if config.data.streaming:
             console.print_line("streaming: only the first data.shuffle_buffer pairs are checked")

@@ -43,7 +43,7 @@ class Subject:
     Attributes:
         config: configuration of the run.
         tokenizers: of both sides.
-        parts: `train`, and `valid` and `test` if configured.
+        parts: `train`, and `valid` (or `valid.NAME` for each named set) and `test` if configured.
     """
 
     config: Config

@@ -101,13 +101,16 @@ def explain(error: Any, path: str, origins: dict[str, str]) -> str:
     parts = [str(part) for part in error["loc"]]
     # In pydantic's locations, the kind follows the key `model` and the index of a corpus.
     kind_index = {"model": 1, "data": 3}.get(parts[0] if parts else "")
+    if parts[:2] == ["data", "valid"] and parts[2:3] and parts.pop(2) == "sets":
+        kind_index = 4
     if kind_index is not None:
         del parts[kind_index : kind_index + 1]
     if error["type"] == "union_tag_invalid":
         parts.append("kind")
     key = ".".join(parts)
-    # The items of a list come from the same file as the list.
-    origin = origins.get(".".join(itertools.takewhile(lambda part: not part.isdecimal(), parts)))
+    # The items of a list or of a set come from the same file as all of it.
+    above = itertools.accumulate(parts, "{}.{}".format)
+    origin = next((origins[one] for one in reversed([*above]) if one in origins), None)
     where = f" (in {origin})" if origin not in (None, path) else ""
     return (f"{key}: " if key else "") + _message(error, key) + where
 

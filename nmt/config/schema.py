@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from nmt.config.corpora import Corpora
+from nmt.config.corpora import AnyCorpus, Corpora
 from nmt.config.decode import DecodeConfig
 from nmt.config.finetuning import LoraConfig
 from nmt.config.models import AnyModel, TransformerConfig
 from nmt.config.section import BatchTokens, Length, MaybeSteps, Probability, Section, Steps
+from nmt.config.validation import Metric, ValidCorpora, is_loss, set_of
 from nmt.limits import MAX_BEAM_SIZE, MAX_SEED, MAX_THREADS, MAX_VOCAB_SIZE
 
 
@@ -28,8 +29,10 @@ class DataConfig(Section):
     """Code of the target language, for example `de`."""
     train: Corpora = Field(min_length=1)
     """The corpora to train on."""
-    valid: Corpora = Field(default=[])
-    """The corpora used to choose the best checkpoint and to stop early."""
+    valid: ValidCorpora = Field(default=[])
+    """The corpora used to choose the best checkpoint and to stop early. Or several sets of them by
+    name, as in `{general: {src: FILE, tgt: FILE}, domain: {src: FILE, tgt: FILE}}`, which are
+    validated one by one; figures without a name, such as the loss, are then of the first set."""
     test: Corpora = Field(default=[])
     """The corpora that `nmt evaluate MODEL` uses if no files are given."""
     max_length: Length = 256
@@ -50,6 +53,18 @@ class DataConfig(Section):
     cache_dir: str | None = None
     """Directory for prepared corpora. Default: `$NMT_CACHE_DIR`, else `nmt` in the user's
     cache directory (`$XDG_CACHE_HOME`, else `~/.cache`)."""
+
+    @property
+    def valid_sets(self) -> dict[str, list[AnyCorpus]]:
+        """The validation corpora by the name of their set; it is empty for a set without one."""
+        if isinstance(self.valid, dict):
+            return self.valid
+        return {"": self.valid} if self.valid else {}
+
+    @property
+    def valid_corpora(self) -> list[AnyCorpus]:
+        """The validation corpora of all sets."""
+        return [corpus for corpora in self.valid_sets.values() for corpus in corpora]
 
 
 class TokenizerConfig(Section):
@@ -168,8 +183,9 @@ class TrainConfig(Section):
     """Number of latest checkpoints to keep."""
     keep_best: MaybeSteps = 1
     """Number of best checkpoints, by `metric`, to keep as well."""
-    metric: Literal["loss", "bleu", "chrf"] = "loss"
-    """Metric on data.valid that decides the best checkpoint and early stopping."""
+    metric: Metric = "loss"
+    """Metric on data.valid that decides the best checkpoint and early stopping: loss, bleu or chrf,
+    on the first set, or on another one as in `domain/bleu`."""
     patience: Steps | None = None
     """Stop after this many consecutive validations without a new best. Default: train for
     max_steps."""
@@ -195,7 +211,7 @@ class TrainConfig(Section):
                 f"averaging the {self.average} {self.average_count} checkpoints needs "
                 f"keep_{self.average} >= {self.average_count}"
             )
-        if self.metric != "loss" and self.valid_beam_size == 0:
+        if not is_loss(self.metric) and self.valid_beam_size == 0:
             yield f"metric {self.metric} needs valid_beam_size >= 1"
         if self.lora and not self.init_from:
             yield "lora needs init_from: it changes the weights of another run"
@@ -251,6 +267,9 @@ class Config(Section):
             yield "data.drop_duplicates needs prepared data: it cannot be combined with streaming"
         if self.train.lora and self.model.kind != "transformer":
             yield f"train.lora needs model.kind: transformer, not {self.model.kind}"
+        if (name := set_of(self.train.metric)) and name not in self.data.valid_sets:
+            named = ", ".join(filter(None, self.data.valid_sets)) or "none"
+            yield f"train.metric {self.train.metric}: data.valid has no set {name}, but {named}"
         if self.train.patience is not None and not self.data.valid:
             yield "train.patience needs data.valid"
         if self.train.average == "best" and not self.data.valid:

@@ -39,7 +39,8 @@ def measure_int8(
     """
     if not config.data.valid or cannot_represent(config):
         return None
-    pairs = chain.from_iterable(read_pairs(corpus, config.data) for corpus in config.data.valid)
+    corpora = config.data.valid_corpora
+    pairs = chain.from_iterable(read_pairs(corpus, config.data) for corpus in corpora)
     sample = list(islice(pairs, config.train.valid_sentences))
     sources, references = [pair.src for pair in sample], [pair.tgt for pair in sample]
     bleu = {}

@@ -29,7 +29,8 @@ class Curves:
     Attributes:
         train: `TRAIN_FIGURES`. `loss` is label-smoothed, `ppl` is not; both are means since the
             previous row. `grad_norm` is that of the step itself.
-        valid: `VALID_FIGURES` on data.valid, without label smoothing.
+        valid: `VALID_FIGURES` on data.valid, without label smoothing; for named sets those of the
+            first, and of each also `NAME/loss` and so on.
         average: `VALID_FIGURES` of the averaged weights; at most one row.
     """
 
@@ -71,7 +72,10 @@ def read_curves(path: Path) -> tuple[Curves, int]:
         elif (kind := _RENAMED_KINDS.get(record["kind"], record["kind"])) in rows:
             rows[kind][record["step"]] = record
     train = _columns(rows["train"], ("seconds", *TRAIN_FIGURES))
-    valid, average = (_columns(rows[kind], VALID_FIGURES) for kind in ("valid", "average"))
+    valid, average = (
+        _columns(rows[kind], [*VALID_FIGURES, *_named(rows[kind].values())])
+        for kind in ("valid", "average")
+    )
     for columns in (valid, average):
         columns["seconds"] = _seconds(columns["step"], train)
     return Curves(train, valid, {name: values[-1:] for name, values in average.items()}), damaged
@@ -86,9 +90,15 @@ def with_average(curves: Curves, step: int, scores: Mapping[str, float]) -> Curv
         scores: scores of the average; empty if there is none, or it was not validated.
     """
     row = {step: {**scores, "step": step}} if scores else {}
-    average = _columns(row, VALID_FIGURES)
+    average = _columns(row, [*VALID_FIGURES, *_named(row.values())])
     average["seconds"] = _seconds(average["step"], curves.train)
     return replace(curves, average=average)
+
+
+def _named(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the figures of named sets, such as `domain/bleu`."""
+    names = dict.fromkeys(name for row in rows for name in row if "/" in name)
+    return [name for name in names if name.rpartition("/")[2] in VALID_FIGURES]
 
 
 def _record(line: str) -> dict[str, Any] | None:

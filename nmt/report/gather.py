@@ -266,7 +266,7 @@ def _read_own_data(config: Config, part: str | None) -> tuple[EvaluationData, st
     from nmt.evaluation.testsets import read_corpora
 
     part = part or ("test" if config.data.test else "valid")
-    corpora = config.data.test if part == "test" else config.data.valid
+    corpora = config.data.test if part == "test" else config.data.valid_corpora
     if not corpora:
         raise ConfigError(f"the configuration has no data.{part}: give `src` and `ref`")
     name = f"data.{part}: {', '.join(map(corpus_name, corpora))}"

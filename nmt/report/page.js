@@ -11,11 +11,19 @@ const inValidation = (name) => [
 ];
 const inBoth = (name) => [...inTraining(name), ...inValidation(name)];
 
+// The named sets of data.valid; the figures without a name are those of the first.
+const SETS = [...new Set(RUNS.flatMap(({ curves: { valid } }) => Object.keys(valid))
+  .filter((name) => name.includes("/")).map((name) => name.split("/")[0]))];
+
 // zero: the axis starts at 0; log: it is logarithmic.
 const CHARTS = [
   { title: "Loss", unit: "nats per token", series: inBoth("loss") },
   { title: "Perplexity", unit: "per token, log scale", log: true, series: inBoth("ppl") },
   { title: "BLEU", unit: "on the validation set", zero: true, series: inValidation("bleu") },
+  ...SETS.flatMap((set) => [
+    { title: `Loss on ${set}`, unit: "nats per token", series: inValidation(`${set}/loss`) },
+    { title: `BLEU on ${set}`, unit: "", zero: true, series: inValidation(`${set}/bleu`) },
+  ]),
   { title: "Learning rate", unit: "", zero: true, series: inTraining("lr") },
   {
     title: "Gradient norm",
@@ -109,8 +117,9 @@ function best({ metric, curves: { valid } }) {
   const values = valid[metric] ?? [];
   const known = values.filter((value) => value !== null);
   if (!known.length) return "–";
-  const value = known.reduce((a, b) => (metric === "loss" ? Math.min(a, b) : Math.max(a, b)));
-  const name = { loss: "loss", bleu: "BLEU", chrf: "chrF" }[metric];
+  const [plain, set] = metric.split("/").reverse();
+  const value = known.reduce((a, b) => (plain === "loss" ? Math.min(a, b) : Math.max(a, b)));
+  const name = { loss: "loss", bleu: "BLEU", chrf: "chrF" }[plain] + (set ? ` on ${set}` : "");
   const step = valid.step[values.indexOf(value)];
   return `${name} ${figure(value)} at step ${step.toLocaleString("en")}`;
 }

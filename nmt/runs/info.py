@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -261,6 +261,8 @@ def _describe_data(info: ModelInfo, path: Path) -> None:
 def _corpus(value: dict[str, Any]) -> dict[str, Any]:
     corpus: dict[str, Any] = {name: str(value[name]) for name in ("name", "sha256")}
     corpus |= {name: int(value[name]) for name in _COUNTS}
+    if "set" in value:
+        corpus["set"] = str(value["set"])
     return corpus | {"dropped": {reason: int(n) for reason, n in dict(value["dropped"]).items()}}
 
 
@@ -342,7 +344,8 @@ def render(info: ModelInfo) -> Iterator[str]:
     yield ""
     for part, corpora in info.data.items():
         for corpus in corpora[:_MAX_CORPORA]:
-            yield from _entry(part, _corpus_line(corpus))
+            label = f"{part}.{corpus['set']}" if "set" in corpus else part
+            yield from _entry(label, f"{' ' * (len(label) >= _LABEL_WIDTH)}{_corpus_line(corpus)}")
             digest = corpus["sha256"]
             origin = f"sha256 {digest}" if digest else "streamed: these are the first pairs only"
             yield from _entry("", origin, indent=_WIDTH - 71)
@@ -427,12 +430,21 @@ def _checkpoint_table(info: ModelInfo) -> Iterator[str]:
     used = info.weights.name if info.weights else None
     if info.weights:
         rows[info.weights.name] = info.weights
-    names = list(dict.fromkeys(name for row in rows.values() for name in row.scores))
+    every = list(dict.fromkeys(name for row in rows.values() for name in row.scores))
+    names = [name for name in every if "/" not in name]
+    sets = list(dict.fromkeys(name.partition("/")[0] for name in every if "/" in name))
     yield f"  {'':<26}" + "".join(f"{escape(name):>9.8}" for name in names) + f"{'size':>11}"
     for row in rows.values():
         mark = "*" if row.name == used else " "
-        cells = (f"{row.scores[n]:9.4g}" if n in row.scores else " " * 9 for n in names)
-        yield f"{mark} {escape(row.name):<26}{''.join(cells)}{_size_text(row.bytes):>11}"
+        cells = _cells(row.scores, names)
+        yield f"{mark} {escape(row.name):<26}{cells}{_size_text(row.bytes):>11}"
+        for one in sets if row.scores else []:
+            cells = _cells(row.scores, [f"{one}/{name}" for name in names])
+            yield f"    {escape(one):<24.23}{cells}".rstrip()
+
+
+def _cells(scores: Mapping[str, float], names: Iterable[str]) -> str:
+    return "".join(f"{scores[n]:9.4g}" if n in scores else " " * 9 for n in names)
 
 
 def _corpus_line(corpus: dict[str, Any]) -> str:

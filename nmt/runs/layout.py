@@ -126,7 +126,7 @@ def files_of(model: Path) -> list[Path]:
         files += [run / "manifest.json", *(run / name for name in read_manifest(run)["files"])]
     with suppress(FileError):
         data = load_run_config(run).data
-        for corpus in (*data.train, *(data.valid or []), *(data.test or [])):
+        for corpus in (*data.train, *data.valid_corpora, *(data.test or [])):
             with suppress(NmtError):
                 files += corpus_files(corpus)
     return files

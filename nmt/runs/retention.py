@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from nmt.config.validation import is_loss
 from nmt.errors import FileError
 from nmt.runs.checkpoint import Checkpoint, list_checkpoints
 from nmt.runs.manifest import delete_directory
@@ -20,7 +21,7 @@ def regular(checkpoints: Iterable[Checkpoint]) -> list[Checkpoint]:
 def best_first(checkpoints: Iterable[Checkpoint], metric: str) -> list[Checkpoint]:
     """Return the checkpoints with a finite score, best first; the older one wins a tie."""
     scored = [one for one in checkpoints if math.isfinite(one.scores.get(metric, math.nan))]
-    sign = 1.0 if metric == "loss" else -1.0
+    sign = 1.0 if is_loss(metric) else -1.0
     return sorted(scored, key=lambda checkpoint: sign * checkpoint.scores[metric])
 
 

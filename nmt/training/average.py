@@ -19,8 +19,8 @@ from nmt.runs import average, checkpoint, layout, retention
 from nmt.runs.parts import load_tokenizers
 from nmt.signals import StopFlag
 from nmt.training.continuing import check_validation_data
-from nmt.training.run import prepare_corpora
-from nmt.training.validate import Validator
+from nmt.training.run import prepare_validation
+from nmt.training.validate import SetsValidator
 
 
 def average_checkpoints(run: Path, which: str, count: int, console: Console) -> list[int]:
@@ -80,12 +80,12 @@ def _validate(
     if config.train.threads:
         torch.set_num_threads(useful_threads(config.train.threads))
     tokenizers = load_tokenizers(run)
-    data = prepare_corpora(config, tokenizers, config.data.valid, False, console, stop)
+    data = prepare_validation(config, tokenizers, console, stop)
     check_validation_data(run, data)
     # This machine may not have the GPU of the training run.
     device = choose_device("cpu" if config.train.device == "cpu" else "auto")
     network = network_with_weights(weights, "the average", config.model, *tokenizers.sizes)
-    validator = Validator(config, tokenizers, data, device, console.print_line)
+    validator = SetsValidator(config, tokenizers, data, device, console.print_line)
     scores = validator(network.to(device), stop)
     if stop.signum is not None:
         raise Interrupted(f"stopped; {run} is unchanged", stop.signum)

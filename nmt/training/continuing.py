@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nmt.config.schema import Config
+from nmt.config.validation import is_loss
 from nmt.data.prepared import Prepared
 from nmt.errors import ConfigError, FileError
 from nmt.runs import checkpoint, layout, manifest
@@ -87,8 +89,12 @@ def check_settings(config: Config, run: Path) -> list[str]:
     return lines + _rate_change(before, config, step)
 
 
-def check_validation_data(run: Path, valid: Prepared | None) -> None:
+def check_validation_data(run: Path, valid: Mapping[str, Prepared]) -> None:
     """Raise an error if the validation text has changed, since scores would not be comparable.
+
+    Args:
+        run: the run directory.
+        valid: the validation pairs by the name of their set.
 
     Raises:
         ConfigError: if it is not the text described by data.json of the run.
@@ -100,15 +106,20 @@ def check_validation_data(run: Path, valid: Prepared | None) -> None:
     if not described or not isinstance(described, list):
         return  # the run has not been validated yet
     now = [
-        {"sha256": one.fingerprint, "src_tokens": one.src_tokens, "tgt_tokens": one.tgt_tokens}
-        for one in (valid.report.corpora if valid else [])
+        (name, one.fingerprint, one.src_tokens, one.tgt_tokens)
+        for name, data in valid.items()
+        for one in data.report.corpora
     ]
-    names = ("sha256", "src_tokens", "tgt_tokens")  # the token counts reveal swapped columns
-    before = [{name: dict(one).get(name) for name in names} for one in described]
+    # The token counts reveal swapped columns.
+    keys = ("sha256", "src_tokens", "tgt_tokens")
+    before = [
+        (str(one.get("set", "")), *(one.get(key) for key in keys)) for one in map(dict, described)
+    ]
     if before != now:
         raise ConfigError(
-            f"data.valid: its text has changed since {run} was validated, and scores on "
-            "different texts are not comparable; restore it, or use another `run_dir`"
+            f"data.valid: its text has changed since {run} was validated, or the names or order of "
+            "its sets, and scores on different texts are not comparable; restore it, or use "
+            "another `run_dir`"
         )
 
 
@@ -117,7 +128,7 @@ def _fixed(before: Config, now: Config, step: int, *, is_validated: bool) -> dic
     fixed = {}
     if step >= min(before.train.warmup_steps, now.train.warmup_steps):
         fixed["train.warmup_steps"] = f", but the warm-up is over at step {step}"
-    if is_validated and now.train.metric != "loss":
+    if is_validated and not is_loss(now.train.metric):
         why = f", but the best {now.train.metric} so far depends on it"
         fixed |= {"train.valid_beam_size": why, "train.valid_sentences": why}
     return fixed

@@ -104,14 +104,22 @@ class Monitor:
         self._console.print_line(text)
 
     def show(self, kind: str, step: int, figures: Mapping[str, float]) -> None:
-        """Print figures as a line; on a terminal, only the most important ones that fit."""
-        line = f"{kind:<5} step {step:>6}"
-        for name in (name for name in _FORMATS if name in figures):
-            longer = f"{line}  {_FORMATS[name](figures[name])}"
-            if self._console.is_terminal and len(longer) > self._console.width:
-                break
-            line = longer
-        self.print_line(line)
+        """Print figures as a line, or one for each set of data.valid if they have names.
+
+        On a terminal, only the most important ones that fit are printed.
+        """
+        sets = list(dict.fromkeys(key.rpartition("/")[0] for key in figures if "/" in key))
+        width = max(map(len, sets), default=0)
+        for one in sets or [""]:
+            line = f"{kind:<5} step {step:>6}" + (f"  {one:<{width}}" if one else "")
+            for name, write in _FORMATS.items():
+                if (value := figures.get(f"{one}/{name}" if one else name)) is None:
+                    continue
+                longer = f"{line}  {write(value)}"
+                if self._console.is_terminal and len(longer) > self._console.width:
+                    break
+                line = longer
+            self.print_line(line)
 
     def log(self, kind: str, step: int, figures: Mapping[str, float]) -> None:
         """Print figures as a line, and append all of them to metrics.jsonl.

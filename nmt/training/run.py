@@ -50,7 +50,7 @@ class _Opened:
 
     tokenizers: Tokenizers
     train: Epochs | StreamedEpochs
-    valid: Prepared | None
+    valid: dict[str, Prepared]  # by the name of the set
 
 
 def train(
@@ -133,10 +133,7 @@ def _load(config: Config, run: Path, console: Console, stop: StopFlag) -> _Opene
     tokenizers = load_tokenizers(run)
     train = open_training_data(config, tokenizers, console, stop)
     console.print(train.sample.report.table())
-    valid = None
-    if config.data.valid:
-        valid = prepare_corpora(config, tokenizers, config.data.valid, False, console, stop)
-    return _Opened(tokenizers, train, valid)
+    return _Opened(tokenizers, train, prepare_validation(config, tokenizers, console, stop))
 
 
 def _check_data(
@@ -146,7 +143,8 @@ def _check_data(
     if is_begun(run):
         check_validation_data(run, opened.valid)
     elif inspect:
-        parts = {"train": opened.train.sample} | ({"valid": opened.valid} if opened.valid else {})
+        parts = {"train": opened.train.sample}
+        parts |= {valid_part(name): data for name, data in opened.valid.items()}
         for line in inspect(config, opened.tokenizers, parts):
             console.print_line(line)
 
@@ -275,9 +273,28 @@ def prepare_corpora(
         )
 
 
+def prepare_validation(
+    config: Config, tokenizers: Tokenizers, console: Console, stop: StopFlag
+) -> dict[str, Prepared]:
+    """Prepare each set of `data.valid`; return them by name.
+
+    Raises:
+        DataError, FileError, Interrupted: as in `prepare_corpora`.
+    """
+    return {
+        name: prepare_corpora(config, tokenizers, corpora, False, console, stop)
+        for name, corpora in config.data.valid_sets.items()
+    }
+
+
+def valid_part(name: str) -> str:
+    """Return the name of a set of `data.valid` among the parts of the data."""
+    return f"valid.{name}" if name else "valid"
+
+
 def _check_same_data(opened: _Opened, world: World) -> None:
     """Raise a DataError if processes of different machines have read different text."""
-    keys = [data.key for data in (opened.train, opened.valid) if data]
+    keys = [data.key for data in (opened.train, *opened.valid.values())]
     different = [rank for rank, other in enumerate(world.gather(keys)) if other != keys]
     if different:
         raise DataError(
@@ -304,12 +321,16 @@ def _check_same_start(trainer: Trainer, world: World) -> None:
         )
 
 
-def _describe_data(train: Prepared, valid: Prepared | None) -> str:
+def _describe_data(train: Prepared, valid: Mapping[str, Prepared]) -> str:
     """Return the content of data.json: the corpora and their statistics after filtering."""
-    reports = {"train": train.report.corpora, "valid": valid.report.corpora if valid else []}
+    reports = {
+        "train": [("", corpus) for corpus in train.report.corpora],
+        "valid": [(name, one) for name, data in valid.items() for one in data.report.corpora],
+    }
     described = {
         part: [
             {
+                **({"set": name} if name else {}),
                 "name": corpus.name,
                 "sha256": corpus.fingerprint,
                 "pairs_read": corpus.read,
@@ -318,7 +339,7 @@ def _describe_data(train: Prepared, valid: Prepared | None) -> str:
                 "tgt_tokens": corpus.tgt_tokens,
                 "dropped": {reason: tally.count for reason, tally in corpus.dropped.items()},
             }
-            for corpus in corpora
+            for name, corpus in corpora
         ]
         for part, corpora in reports.items()
     }

@@ -71,8 +71,8 @@ def learn_run(
     with locked(run, "wait for it"):
         with StopFlag() as stop:
             data = open_training_data(config, tokenizers, console, stop).sample
-            if config.data.valid:
-                valid = prepare_corpora(config, tokenizers, config.data.valid, False, console, stop)
+            if corpora := config.data.valid_corpora:
+                valid = prepare_corpora(config, tokenizers, corpora, False, console, stop)
         with progress_bar("aligning", min(len(data), MAX_PAIRS), console) as advance:
             learned = learn_shortlist(model, data, best, frequent, advance)
         save_shortlist(learned, run)

@@ -11,12 +11,13 @@ import math
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 
 from nmt.config.schema import Config
+from nmt.config.validation import is_loss
 from nmt.console import Console
 from nmt.data.batching import Batch, Epochs
 from nmt.data.prepared import Prepared
@@ -34,7 +35,7 @@ from nmt.training.learner import Learner, StepInProgress, StepStats
 from nmt.training.monitor import Monitor
 from nmt.training.saving import BackgroundSaver, Tensors
 from nmt.training.schedule import learning_rate
-from nmt.training.validate import Validator
+from nmt.training.validate import SetsValidator
 from nmt.translate.score import perplexity
 
 # Steps after a start or resumption whose figures are printed, though not written to metrics.jsonl,
@@ -97,7 +98,7 @@ class Trainer:
         run: run directory.
         tokenizers: of the run.
         train_data: batches of training pairs.
-        valid_data: prepared validation pairs, or None.
+        valid_data: prepared validation pairs by the name of their set; empty for no validation.
         console: standard error.
         world: the processes that train together; by default, this one.
     """
@@ -108,7 +109,7 @@ class Trainer:
         run: Path,
         tokenizers: Tokenizers,
         train_data: Epochs | StreamedEpochs,
-        valid_data: Prepared | None,
+        valid_data: Mapping[str, Prepared],
         console: Console,
         world: World | None = None,
     ) -> None:
@@ -118,7 +119,9 @@ class Trainer:
         self.device = choose_device(local_device(config.train.device))
         self.learner = Learner(config, tokenizers, self.device, console.print_line, self.world)
         self.validator = (
-            Validator(config, tokenizers, valid_data, self.device, console.print_line, self.world)
+            SetsValidator(
+                config, tokenizers, valid_data, self.device, console.print_line, self.world
+            )
             if valid_data
             else None
         )
@@ -438,7 +441,7 @@ class Trainer:
         return [one.step for one in chosen]
 
     def _is_better(self, value: float, than: float) -> bool:
-        return value < than if self.config.train.metric == "loss" else value > than
+        return value < than if is_loss(self.config.train.metric) else value > than
 
     def _is_as_good(self, value: float, other: float) -> bool:
         return math.isfinite(value) and not self._is_better(other, value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,55 @@ class Validator:
     def _pairs(self) -> tuple[list[str], list[str]]:
         count = min(len(self.data), self.config.train.valid_sentences or len(self.data))
         return self.data.texts(range(count))
+
+
+class SetsValidator:
+    """Computes the scores of each set of `data.valid`.
+
+    Args:
+        config, tokenizers, device, log, world: as for `Validator`.
+        data: validation pairs by the name of their set; it is empty for a set without one.
+
+    Raises:
+        DataError: as for `Validator`.
+    """
+
+    signatures: dict[str, str]
+    """As in `Validator`; they are the same for all sets."""
+
+    def __init__(
+        self,
+        config: Config,
+        tokenizers: Tokenizers,
+        data: Mapping[str, Prepared],
+        device: torch.device,
+        log: Callable[[str], object],
+        world: World | None = None,
+    ) -> None:
+        self.signatures = {}
+        self.validators = {
+            name: Validator(config, tokenizers, pairs, device, log, world)
+            for name, pairs in data.items()
+        }
+
+    def __call__(self, network: Network[Any], stop: StopFlag) -> dict[str, float]:
+        """Return the scores of a network, and leave it in evaluation mode.
+
+        Returns:
+            The scores of the first set as `Validator` does, and those of each named set as
+            `NAME/loss` and so on. Empty if `stop` is set meanwhile, in any of the processes.
+        """
+        scores: dict[str, float] = {}
+        for name, validator in self.validators.items():
+            found = validator(network, stop)
+            if not found:
+                return {}
+            if not scores:
+                scores |= found
+                self.signatures = validator.signatures
+            if name:
+                scores |= {f"{name}/{figure}": score for figure, score in found.items()}
+        return scores
 
 
 class _Stopped(Exception):

@@ -431,3 +431,11 @@ def test_byte_fallback_is_not_advised_for_unknown_capitals(
     assert "are unknown: " in messages["unknown"]
     assert "byte_fallback" not in messages["unknown"]
     assert "preprocess the text in the same way as data.train" in messages["unknown"]
+
+
+def test_each_named_validation_set_is_a_part(report: Callable[..., dict[str, Any]]) -> None:
+    valid = "{src: valid.en, tgt: valid.xx}"
+    found = report(f"data.valid={{general: {valid}, domain: {{src: train.en, tgt: train.xx}}}}")
+    assert set(found["data"]) >= {"train", "valid.general", "valid.domain"}
+    overlap = [one["about"] for one in found["findings"] if one["kind"] == "overlap"]
+    assert overlap == ["data.valid.domain"]

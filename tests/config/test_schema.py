@@ -475,3 +475,49 @@ def test_every_recipe_loads() -> None:
     assert recipes
     for recipe in recipes:
         assert load_config(recipe).data.train, recipe
+
+
+# ---------------------------------------------------------------- named sets of data.valid
+
+SETS = "{general: {demo: valid}, domain: [{demo: test}, {tsv: f}]}"
+
+
+def test_named_sets_are_kept_apart_and_survive_a_dump(load: Callable[..., Config]) -> None:
+    config = load(DATA, f"data.valid={SETS}", "train.metric=domain/bleu")
+    kinds = {name: [one.kind for one in each] for name, each in config.data.valid_sets.items()}
+    assert kinds == {"general": ["demo"], "domain": ["demo", "tsv"]}
+    assert [one.kind for one in config.data.valid_corpora] == ["demo", "demo", "tsv"]
+    assert load(dump_config(config)) == config
+    assert Config.model_validate(config.model_dump()) == config
+    assert list(load(DATA, "data.valid={demo: valid}").data.valid_sets) == [""]
+    assert not load(DATA).data.valid_sets
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["data.valid={'a b': {demo: valid}}"], "data.valid: 'a b' cannot be the name of a set"),
+        (["data.valid={a/b: {demo: valid}}"], "'a/b' cannot be the name of a set"),
+        (["data.valid={2014: {demo: valid}}"], "2014 cannot be the name of a set"),
+        (["data.valid={a: {demo: x}}"], "data.valid.a.0.demo: must be"),
+        (["data.valid={a: [{demo: valid}, {src: x}]}"], "data.valid.a.1.tgt: required"),
+        (["data.valid={a: {demo: valid, srx: 2}}"], "data.valid.a.0.srx: unknown key"),
+        (["data.valid={a: {demo: valid}, b: x}"], "data.valid.b: must be a corpus"),
+        (["data.valid={a: []}"], "data.valid.a: value should have at least 1 item"),
+        (["train.metric=a/bleu"], "data.valid has no set a, but none"),
+        (["data.valid={b: {demo: valid}}", "train.metric=a/bleu"], "has no set a, but b"),
+        (["train.metric=ppl"], "must be loss, bleu or chrf, or one of them on a set"),
+        (["train.metric=a b/bleu"], "must be loss, bleu or chrf, or one of them on a set"),
+    ],
+)
+def test_sets_and_metrics_that_cannot_be(
+    error_of: Callable[..., str], overrides: list[str], expected: str
+) -> None:
+    assert expected in error_of(DATA, *overrides)
+
+
+def test_an_error_in_a_set_names_the_file_that_has_it(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("data: {valid: {a: {demo: x}}}", "utf-8")
+    (tmp_path / "c.yaml").write_text(f"extends: base.yaml\n{DATA}", "utf-8")
+    with pytest.raises(ConfigError, match=r"data\.valid\.a\.0\.demo: .*\(in .*base\.yaml\)"):
+        load_config(tmp_path / "c.yaml")
