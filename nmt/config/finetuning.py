@@ -7,6 +7,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from nmt.config.section import Section
+from nmt.limits import MAX_VOCAB_SIZE
+
+
+class ExtendConfig(Section):
+    """Add pieces to the tokenizer of another run."""
+
+    pieces: Annotated[int, Field(gt=0, le=MAX_VOCAB_SIZE)]
+    """Maximum number of new pieces, per side if the vocabularies are separate. Only what occurs
+    more than once becomes a piece."""
 
 
 class LoraConfig(Section):

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 
 from nmt.config.corpora import AnyCorpus, Corpora
 from nmt.config.decode import DecodeConfig
-from nmt.config.finetuning import LoraConfig
+from nmt.config.finetuning import ExtendConfig, LoraConfig
 from nmt.config.models import AnyModel, TransformerConfig
 from nmt.config.section import BatchTokens, Length, MaybeSteps, Probability, Section, Steps
 from nmt.config.validation import Metric, ValidCorpora, is_loss, set_of
@@ -100,6 +100,9 @@ class TokenizerConfig(Section):
     (Kudo 2018). 0 disables it."""
     sampling_nbest: Annotated[int, Field(ge=-1, le=1000)] = -1
     """unigram only: number of best segmentations to sample from; -1 is all."""
+    extend: ExtendConfig | None = None
+    """With `train.init_from`: add pieces to its tokenizer, learned on the training corpora. All
+    other settings of the tokenizer stay those of that run."""
 
     def _conflicts(self) -> Iterator[str]:
         separate = self.src_model is not None or self.tgt_model is not None
@@ -265,6 +268,10 @@ class Config(Section):
             )
         if self.data.streaming and self.data.drop_duplicates:
             yield "data.drop_duplicates needs prepared data: it cannot be combined with streaming"
+        if self.tokenizer.extend and not self.train.init_from:
+            yield "tokenizer.extend needs train.init_from: it extends the tokenizer of another run"
+        if self.tokenizer.extend and self.train.lora:
+            yield "tokenizer.extend: train.lora would not train the embeddings of new pieces"
         if self.train.lora and self.model.kind != "transformer":
             yield f"train.lora needs model.kind: transformer, not {self.model.kind}"
         if (name := set_of(self.train.metric)) and name not in self.data.valid_sets:

@@ -7,7 +7,7 @@ does not depend on the protobuf library, so the few fields needed are parsed her
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -89,6 +89,36 @@ def parse(model: bytes) -> ModelFile:
         ModelType(int(trainer_spec.get(_MODEL_TYPE, ModelType.UNIGRAM))),
         bool(trainer_spec.get(_BYTE_FALLBACK, 0)),
     )
+
+
+def with_pieces(model: bytes, pieces: Sequence[Piece]) -> bytes:
+    """Return a serialized model with more normal pieces, whose ids follow those it has.
+
+    Raises:
+        ValueError: if it is not a model or is truncated.
+    """
+    fields = [(number, _bytes(value)) for number, value in _fields(model)]
+    old = [field for field in fields if field[0] == _PIECES]
+    others = [field for field in fields if field[0] != _PIECES]
+    new = [(_PIECES, _written(piece)) for piece in pieces]
+    # All pieces come first, as `check_complete` expects.
+    return b"".join(_field(number, value) for number, value in (*old, *new, *others))
+
+
+def _written(piece: Piece) -> bytes:
+    """Return the message of a piece; its kind is left out, since normal is the default."""
+    score = struct.pack("<Bf", _SCORE << 3 | 5, piece.score)
+    return _field(_TEXT, piece.text.encode("utf-8")) + score
+
+
+def _field(number: int, value: bytes) -> bytes:
+    """Return a field of bytes with its tag and length."""
+    size = len(value)
+    length = bytearray()
+    while size >= 0x80:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes([number << 3 | 2, *length, size]) + value
 
 
 class TextPiece(NamedTuple):

@@ -137,8 +137,11 @@ class Tokenizer:
             return self.encode(lines)
         if self._file.type is ModelType.UNIGRAM and nbest > 0:
             return self._sample_of_best(lines, alpha, nbest, seed)
-        normalized = [self._processor.normalize(line) for line in lines]
-        return self._sampler(alpha).sample(normalized, seed)
+        return self._sampler(alpha).sample(self.normalize(lines), seed)
+
+    def normalize(self, lines: Sequence[str]) -> list[str]:
+        """Return the text of each line that is divided into pieces, with U+2581 for spaces."""
+        return [self._processor.normalize(line) for line in lines]
 
     def _sample_of_best(
         self, lines: Sequence[str], alpha: float, nbest: int, seed: int

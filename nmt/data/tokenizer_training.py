@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
 
@@ -62,7 +63,7 @@ def train_tokenizers(
     report = progress or (lambda what, done: None)
 
     def build(directory: Path) -> None:
-        pairs = _sampled_pairs(config, report)
+        pairs = sampled_pairs(config, report)
         sides = ([pair.src for pair in pairs], [pair.tgt for pair in pairs])
         poll = lambda: report("training the tokenizer", len(pairs))  # noqa: E731
         if settings.joint:
@@ -71,15 +72,18 @@ def train_tokenizers(
             trained = Tokenizers(*[_train(settings, side, poll) for side in sides])
         trained.save(directory)
 
-    name = f"tokenizer-{_cache_key(config)}"
+    name = f"tokenizer-{cache_key(config)}"
     return Tokenizers.load(cache.entry(config.data, name, build, warn))
 
 
-def _cache_key(config: Config) -> str:
+def cache_key(config: Config, **more: Any) -> str:
+    """Return a key of everything that tokenizers depend on, and of further JSON values."""
+    excluded = {"sampling_alpha", "sampling_nbest"} | ({"extend"} if not more else set())
     return cache.key(
+        **more,
         version=_CACHE_VERSION,
         sentencepiece=sentencepiece.__version__,
-        tokenizer=config.tokenizer.model_dump(exclude={"sampling_alpha", "sampling_nbest"}),
+        tokenizer=config.tokenizer.model_dump(exclude=excluded),
         corpora=[
             stream_key(corpus) if config.data.streaming else content_key(corpus)
             for corpus in config.data.train
@@ -90,7 +94,7 @@ def _cache_key(config: Config) -> str:
     )
 
 
-def _sampled_pairs(config: Config, report: Progress) -> list[Pair]:
+def sampled_pairs(config: Config, report: Progress) -> list[Pair]:
     """Return a uniform sample of the training pairs (reservoir sampling, Vitter's algorithm R)."""
     size = max(1, config.tokenizer.train_sentences // 2)
     rng = random.Random(config.train.seed)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from nmt.config.models import TransformerConfig
 from nmt.config.schema import Config
 from nmt.data.tokenizer import Tokenizers
+from nmt.data.tokenizer_extension import extend_tokenizers, row_origins
 from nmt.data.tokenizer_training import Progress, train_tokenizers
 from nmt.errors import ConfigError
 from nmt.model.network import Network
@@ -20,7 +22,9 @@ from nmt.runs.layout import find_run
 from nmt.runs.parts import find_weights, load_tokenizers
 from nmt.training.lora import ordinary_parameters
 
-_SAMPLING = {"sampling_alpha", "sampling_nbest"}
+_FREE = {"sampling_alpha", "sampling_nbest", "extend"}
+_VOCABULARIES = {"src_embedding.weight": 0, "tgt_embedding.weight": 1, "projection.weight": 1}
+"""The matrices with a row for each piece, and the side of the tokenizer."""
 _LAYER = re.compile(r"(encoder|decoder)_layers\.(\d+)\.(.+)")
 
 
@@ -31,16 +35,20 @@ def initial_tokenizers(
 ) -> Tokenizers:
     """Return the tokenizers of `train.init_from`, or else load or train them as configured.
 
+    Those of `train.init_from` are extended if configured.
+
     Args:
         config: of the new run.
         progress, warn: as in `train_tokenizers`.
 
     Raises:
-        ConfigError, DataError, FileError: as in `train_tokenizers`.
+        ConfigError, DataError, FileError: as in `train_tokenizers` and `extend_tokenizers`.
         FileError: if those of `train.init_from` are missing or damaged.
     """
     if config.train.init_from:
-        return load_tokenizers(find_run(Path(config.train.init_from)))
+        source = load_tokenizers(find_run(Path(config.train.init_from)))
+        extends = config.tokenizer.extend is not None
+        return extend_tokenizers(config, source, progress, warn) if extends else source
     return train_tokenizers(config, progress, warn)
 
 
@@ -71,24 +79,41 @@ def differences(path: Path, config: Config) -> list[str]:
     return list(_differences(source, config))
 
 
-def initial_weights(config: Config, network: Network[Any]) -> dict[str, Tensor]:
+def initial_weights(
+    config: Config, network: Network[Any], tokenizers: Tokenizers
+) -> dict[str, Tensor]:
     """Return the weights of `train.init_from`, for a network that may have another depth.
 
     If it has M layers and the network has N, layer i is copied from layer floor(i M / N). Evenly
-    spaced layers are a good start for a shallower network (Shleifer and Rush 2020).
+    spaced layers are a good start for a shallower network (Shleifer and Rush 2020). With
+    `tokenizer.extend`, the row of a new piece is the mean of those of the pieces it replaces.
 
     Args:
         config: of the new run, with `train.init_from`.
         network: the network to be initialised.
+        tokenizers: of the new run.
 
     Raises:
         FileError: if the model is missing or damaged.
     """
     _, source, directory = find_weights(Path(config.train.init_from or ""))
     available = load_tensors(directory, "weights")
+    if config.tokenizer.extend:
+        old = load_tokenizers(find_run(Path(config.train.init_from or "")))
+        available |= _extended(available, old, tokenizers)
     origin = _origins(source.model, config.model)
     names = ordinary_parameters(network)
     return {name: available[origin(name)] for name in names if origin(name) in available}
+
+
+def _extended(weights: Mapping[str, Tensor], old: Tokenizers, new: Tokenizers) -> dict[str, Tensor]:
+    """Return the matrices [V, D] with rows for pieces, for an extended vocabulary."""
+    origins = [row_origins(*pair) for pair in zip(old, new, strict=True)]
+    return {
+        name: torch.stack([weights[name][ids].mean(dim=0) for ids in origins[side]])
+        for name, side in _VOCABULARIES.items()
+        if name in weights
+    }
 
 
 def _differences(source: Config, config: Config) -> Iterator[str]:
@@ -97,7 +122,7 @@ def _differences(source: Config, config: Config) -> Iterator[str]:
         languages = [getattr(one.data, side) for one in (source, config)]
         if languages[0] != languages[1]:
             yield _difference(f"data.{side}", *languages)
-    tokenizers = [one.tokenizer.model_dump(exclude=_SAMPLING) for one in (source, config)]
+    tokenizers = [one.tokenizer.model_dump(exclude=_FREE) for one in (source, config)]
     for key, was in tokenizers[0].items():
         if was != tokenizers[1][key]:
             yield _difference(f"tokenizer.{key}", was, tokenizers[1][key])

@@ -450,7 +450,7 @@ class Trainer:
         newest = checkpoint.newest_intact(self.run, self.console.print_line)
         if newest is None:
             if source := self.config.train.init_from:
-                weights = initial_weights(self.config, self.learner.network)
+                weights = initial_weights(self.config, self.learner.network, self.tokenizers)
                 self.learner.load(weights, source)
             return
         state = checkpoint.read_state(newest.path)

@@ -216,9 +216,9 @@ def test_training_is_cached_by_content_and_settings(
 
 def test_training_uses_a_bounded_sample_that_depends_on_the_seed(tmp_path: Path) -> None:
     config = config_of(tmp_path, ENGLISH, GERMAN, train_sentences=20)
-    sample = module._sampled_pairs(config, lambda what, done: None)
+    sample = module.sampled_pairs(config, lambda what, done: None)
     assert len(sample) == 10
-    assert sample == module._sampled_pairs(config, lambda what, done: None)
+    assert sample == module.sampled_pairs(config, lambda what, done: None)
     assert max(pair.line for pair in sample) > 50
     assert all(pair.tgt == GERMAN[pair.line - 1] for pair in sample)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from nmt.config.schema import Config
 from nmt.data.tokenizer import Tokenizers
+from nmt.data.tokenizer_extension import row_origins
 from nmt.errors import ConfigError, FileError
 from nmt.runs.model import load_model
 
@@ -101,3 +103,77 @@ def test_an_edited_source(source: Any, make_config: Make, tiny_run: Make) -> Non
     path.write_text(path.read_text("utf-8").replace("d_ff: 64", "d_ff: 32"), encoding="utf-8")
     with pytest.raises(FileError, match="do not fit"):
         tiny_run().train(make_config(init_from=str(source.path), model={"d_ff": 32}))
+
+
+# ---------------------------------------------------------------- tokenizer.extend
+
+
+@pytest.fixture
+def domain(tmp_path: Path) -> dict[str, str]:
+    """Return a corpus with words that the source has never seen."""
+    files = {side: tmp_path / f"domain.{side}" for side in ("src", "tgt")}
+    for path in files.values():
+        path.write_text("bad zyx zyx\nzyx head\n" * 40, "utf-8")
+    return {side: str(path) for side, path in files.items()}
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_rows_of_new_pieces_are_means_of_old_ones(
+    domain: dict[str, str], make_config: Make, tiny_run: Make, joint: bool
+) -> None:
+    settings = {"type": "bpe", "vocab_size": 60, "joint": joint}
+    model = {"tie_embeddings": "all" if joint else "none"}
+    source = tiny_run("source").train(make_config(model=model, tokenizer=settings, max_steps=3))
+    data = {"train": domain, "src_lang": "en", "tgt_lang": "xx"}
+    tokenizer = {**settings, "extend": {"pieces": 6}}
+    keys = {"model": model, "tokenizer": tokenizer, "init_from": str(source.path)}
+    config = make_config(**keys, data=data)
+    run = tiny_run()
+    got, had = start(run, config), dict(load_model(source.path).network.named_parameters())
+    before, after = (Tokenizers.load(path / "tokenizer") for path in (source.path, run.path))
+    assert "zyx" in "".join(after.src.pieces(after.src.encode(["zyx"])[0]))
+    assert after.joint == joint
+    names = ["src_embedding.weight"]
+    names += [] if joint else ["tgt_embedding.weight", "projection.weight"]
+    for name in names:
+        old, new = (one[name.startswith("src") - 1] for one in (before, after))
+        origins = row_origins(old, new)
+        assert len(got[name]) == new.vocab_size == len(origins) > old.vocab_size
+        for row, ids in zip(got[name], origins, strict=True):
+            torch.testing.assert_close(row, had[name][ids].mean(dim=0), rtol=0, atol=1e-7)
+    for name in had.keys() - {*names}:
+        # Even the smallest step changes a zero.
+        torch.testing.assert_close(got[name], had[name], rtol=0, atol=1e-25)
+
+
+def test_a_run_with_an_extended_tokenizer_resumes_and_is_a_source_itself(
+    source: Any, domain: dict[str, str], make_config: Make, tiny_run: Make
+) -> None:
+    extend = {"tokenizer": {"extend": {"pieces": 5}}, "data": {"train": domain}}
+    shape = {"model": {"encoder_layers": 2, "decoder_layers": 3}}
+    keys = {"init_from": str(source.path), **extend, **shape}
+    whole = tiny_run("whole").train(make_config(**keys, max_steps=6))
+    parts = tiny_run("parts").train(make_config(**keys, max_steps=3))
+    source.path.rename(source.path.with_name("moved"))
+    parts.train(make_config(**keys, max_steps=6))
+    assert parts.losses() == whole.losses()
+    other = {**keys, "tokenizer": {"extend": {"pieces": 4}}}
+    with pytest.raises(ConfigError, match=r"tokenizer\.extend\.pieces"):
+        parts.train(make_config(**other, max_steps=8))
+    last = tiny_run("last")
+    got = start(last, make_config(init_from=str(parts.path), **shape))
+    had = dict(load_model(parts.path).network.named_parameters())
+    for name in had:
+        torch.testing.assert_close(got[name], had[name], rtol=0, atol=1e-25)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({}, r"tokenizer\.extend needs train\.init_from"),
+        ({"init_from": "x", "lora": {}}, "would not train the embeddings of new pieces"),
+    ],
+)
+def test_extensions_that_cannot_be(make_config: Make, keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_config(tokenizer={"extend": {"pieces": 4}}, **keys)
