@@ -48,14 +48,18 @@ def runnable(command: str) -> str:
     if "CONFIG" in command:
         return command.replace("CONFIG", f"configs/demo.yaml {TINY} {LOCAL}")
     if re.search("nmt (train|distill)", command):
-        return f"{command} {LOCAL} {TINY}"
+        given = {word.partition("=")[0] for word in shlex.split(command)}
+        local = [one for one in shlex.split(LOCAL) if one.partition("=")[0] not in given]
+        return f"{command} {shlex.join(local)} {TINY}"
     return command
 
 
 def test_the_readme_has_the_expected_commands() -> None:
     assert [command.split("|")[-1].split()[1] for command in readme_commands()] == [
         *("train", "evaluate", "translate", "train"),  # the example
-        *("check", "train", "info", "translate", "attend"),
+        *("check", "train", "info"),
+        *("train", "train", "train", "train"),  # fine-tuning
+        *("translate", "attend"),
         *("distill", "distill", "export", "translate"),
         *("evaluate", "evaluate", "evaluate", "evaluate", "score", "report"),
     ]
@@ -78,7 +82,8 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_commands_work(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    for split, name in (("train", "train"), ("valid", "val"), ("test", "test_2016_flickr")):
+    splits = {"train": "train", "val": "valid", "test_2016_flickr": "test"}
+    for name, split in (splits | {"domain": "test", "dev": "valid"}).items():
         write_phrasebook(tmp_path / name, split, 60)
     for command in readme_commands():
         if "--test-set" in command:  # needs the network
