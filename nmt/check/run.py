@@ -20,6 +20,7 @@ from nmt.data.prepare import prepare
 from nmt.data.streaming import StreamedEpochs
 from nmt.errors import Interrupted
 from nmt.signals import StopFlag
+from nmt.training.freezing import check_freeze
 from nmt.training.initial import initial_tokenizers
 from nmt.training.monitor import preparing
 from nmt.training.run import set_up_device, valid_part
@@ -76,12 +77,14 @@ def check(config: Config, console: Console) -> Report:
         console: standard error, for progress.
 
     Raises:
-        ConfigError: if the device is not available or the tokenizer cannot be trained.
+        ConfigError: if the device is not available, the tokenizer cannot be trained, or
+            `train.freeze` does not fit the model.
         DataError: if the corpora cannot be used.
         FileError: if a file cannot be read or written.
         Interrupted: if a signal arrives during the preparation.
     """
     device = set_up_device(config)
+    check_freeze(config)
     subject = _prepare(config, console)
     parts, train = subject.parts, subject.parts["train"]
     with _status(console, "checking the text"):

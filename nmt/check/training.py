@@ -23,7 +23,7 @@ from nmt.data.prepared import Int64s, Prepared
 from nmt.device import autocast, is_out_of_memory, memory_bytes
 from nmt.errors import TrainingError
 from nmt.training.learner import Learner, ModelTooLarge
-from nmt.training.run import BYTES_PER_PARAMETER
+from nmt.training.run import bytes_per_parameter
 from nmt.training.schedule import learning_rate
 
 _SECONDS = 60.0  # for all steps together; a step in progress is finished
@@ -76,7 +76,7 @@ def measure(subject: Subject, device: torch.device) -> tuple[Measured | None, li
         The measurements (None if the model or a step does not fit into memory), and the findings.
     """
     config, plan = subject.config, subject.plan
-    needed, total = plan.parameters * BYTES_PER_PARAMETER, memory_bytes(device)
+    needed, total = plan.parameters * bytes_per_parameter(config), memory_bytes(device)
     if needed > total:
         return None, [_model_too_large(f"take {_bytes(needed)}, but {device} has {_bytes(total)}")]
     messages: list[str] = []
@@ -293,7 +293,7 @@ def _memory_findings(
     used, total = measured.peak_bytes, measured.total_bytes
     if messages or used <= _MUCH_MEMORY * total:
         return
-    fixed = min(plan.parameters * BYTES_PER_PARAMETER, used - 1)
+    fixed = min(plan.parameters * bytes_per_parameter(config), used - 1)
     available = _USUAL_MEMORY * total - fixed
     parts = math.ceil((used - fixed) / available) if available > 0 else 0
     if 0 < parts <= config.train.batch_tokens:

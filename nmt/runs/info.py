@@ -318,7 +318,9 @@ def render(info: ModelInfo) -> Iterator[str]:
         yield from _entry("languages", f"{data.src_lang} → {data.tgt_lang}")
         yield from _entry("network", _network_line(info.config))
         kind = "an existing model" if tokenizer.model or tokenizer.src_model else tokenizer.type
-        yield from _entry("tokenizer", kind + (", joint" if tokenizer.joint else ", one per side"))
+        sides = ", joint" if tokenizer.joint else ", one per side"
+        extended = ", extended" if tokenizer.extend else ""
+        yield from _entry("tokenizer", f"{kind}{sides}{extended}")
     if info.vocabulary:
         sizes = [f"{size:,}" for size in info.vocabulary.values()]
         joint = info.config is not None and info.config.tokenizer.joint

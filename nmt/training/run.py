@@ -38,8 +38,7 @@ from nmt.training.monitor import preparing
 from nmt.training.sharding import whole
 from nmt.training.trainer import Trainer
 
-BYTES_PER_PARAMETER = 16
-"""During training: the weight, its gradient and the two moments of Adam, all in fp32."""
+_BYTES_PER_PARAMETER, _BYTES_PER_WEIGHT = 16, 4
 
 Inspect = Callable[[Config, Tokenizers, Mapping[str, Prepared]], Iterable[str]]
 
@@ -204,10 +203,20 @@ def set_up_device(config: Config) -> torch.device:
     return device
 
 
+def bytes_per_parameter(config: Config) -> int:
+    """Return the least memory that training takes for each parameter.
+
+    It has the weight, its gradient and the two moments of Adam, all in fp32; of parameters that are
+    not trained, and there may be few others, only the weight.
+    """
+    partly = config.train.freeze or config.train.lora
+    return _BYTES_PER_WEIGHT if partly else _BYTES_PER_PARAMETER
+
+
 def _check_memory(config: Config, device: torch.device) -> None:
     """Raise a ConfigError if the model is too large even without its vocabulary."""
     number = num_parameters(config.model, 0, 0)
-    needed, available = number * BYTES_PER_PARAMETER, memory_bytes(device)
+    needed, available = number * bytes_per_parameter(config), memory_bytes(device)
     if needed > available:
         raise ConfigError(
             f"model: its {number:,} parameters without embeddings take "

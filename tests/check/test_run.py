@@ -439,3 +439,9 @@ def test_each_named_validation_set_is_a_part(report: Callable[..., dict[str, Any
     assert set(found["data"]) >= {"train", "valid.general", "valid.domain"}
     overlap = [one["about"] for one in found["findings"] if one["kind"] == "overlap"]
     assert overlap == ["data.valid.domain"]
+
+
+def test_patterns_that_freeze_nothing_are_refused(check: Callable[..., Result]) -> None:
+    result = check("train.freeze=[encodr]")
+    assert result.exit_code == 2
+    assert "train.freeze: 'encodr' matches no parameter" in result.output

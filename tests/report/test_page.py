@@ -294,3 +294,18 @@ def test_runs_in_every_state(report: Report, browser: Browser, tmp_path: Path) -
         page.run("document.querySelector('input[value=seconds]').click(), 1")
         page.press("ArrowRight")
         assert page.errors == []
+
+
+def test_named_validation_sets_have_charts_of_their_own(
+    report: Report, browser: Browser, tmp_path: Path
+) -> None:
+    first = report.runs[0]
+    more = {f"domain/{name}": first.curves.valid[name] for name in ("loss", "ppl", "bleu", "chrf")}
+    curves = replace(first.curves, valid={**first.curves.valid, **more})
+    runs = [replace(first, curves=curves, metric="domain/bleu"), report.runs[1]]
+    page = show(replace(report, runs=runs), browser, tmp_path)
+    titles = " ".join(texts(page, ".chart figcaption"))
+    assert "Loss on domain" in titles
+    assert "BLEU on domain" in titles
+    assert "BLEU on domain" in " ".join(texts(page, ".overview td"))
+    assert page.errors == []

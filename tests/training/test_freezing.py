@@ -10,7 +10,9 @@ import torch
 
 from nmt.errors import ConfigError
 from nmt.model.build import make_network
+from nmt.model.size import num_parameters
 from nmt.runs.checkpoint import load_tensors
+from nmt.training import run as run_module
 from nmt.training.freezing import freeze
 from nmt.training.loss import projected_cross_entropy
 
@@ -114,6 +116,17 @@ def test_the_frozen_parameters_cannot_change_in_a_run(make_config: Make, tiny_ru
     run = tiny_run().train(make_config(freeze=["encoder"], max_steps=2))
     with pytest.raises(ConfigError, match=r"train\.freeze"):
         run.train(make_config(freeze=["decoder"], max_steps=4))
+
+
+def test_frozen_parameters_need_less_memory(
+    make_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = {"d_ff": 10**6}
+    size = num_parameters(make_config(model=model).model, 0, 0)
+    monkeypatch.setattr(run_module, "memory_bytes", lambda device: 5 * size)
+    with pytest.raises(ConfigError, match="use fewer layers"):
+        run_module.set_up_device(make_config(model=model))
+    run_module.set_up_device(make_config(model=model, freeze=["encoder"]))
 
 
 @pytest.mark.parametrize("frozen", [(), (0,), (1,)])

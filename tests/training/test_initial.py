@@ -13,6 +13,7 @@ from nmt.config.schema import Config
 from nmt.data.tokenizer import Tokenizers
 from nmt.data.tokenizer_extension import row_origins
 from nmt.errors import ConfigError, FileError
+from nmt.runs.info import inspect, render
 from nmt.runs.model import load_model
 
 Make = Callable[..., Any]
@@ -157,6 +158,7 @@ def test_a_run_with_an_extended_tokenizer_resumes_and_is_a_source_itself(
     source.path.rename(source.path.with_name("moved"))
     parts.train(make_config(**keys, max_steps=6))
     assert parts.losses() == whole.losses()
+    assert "tokenizer   char, joint, extended" in list(render(inspect(parts.path)))
     other = {**keys, "tokenizer": {"extend": {"pieces": 4}}}
     with pytest.raises(ConfigError, match=r"tokenizer\.extend\.pieces"):
         parts.train(make_config(**other, max_steps=8))

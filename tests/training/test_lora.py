@@ -164,6 +164,17 @@ def test_resuming_is_exact_without_the_source(
         assert same(one, other) == set(one)
 
 
+def test_bf16_computes_the_change_in_fp32(make_config: Make) -> None:
+    network, plain, shape = changed_network(make_config)
+    [change] = network.encoder_layers[0].self_attention.parametrizations.qkv_weight
+    torch.nn.init.normal_(change.b_OR)
+    merged = network_with_weights(merged_weights(network), "merged", *shape)
+    pairs = torch.randint(4, 40, (2, 3, 7))
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        assert torch.equal(network(*pairs), merged(*pairs))
+        assert not torch.equal(network(*pairs), plain(*pairs))
+
+
 @pytest.mark.slow
 def test_resuming_is_verified(source: Any, make_config: Make) -> None:
     from nmt.console import Console
