@@ -13,6 +13,7 @@ Errors are those of `nmt.errors`; their messages name parameters in backticks.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import warnings
@@ -22,9 +23,11 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
 
+from nmt.config.languages import LanguagePair
 from nmt.config.load import load_config, make_config
 from nmt.config.schema import Config
 from nmt.config.search import search_options
+from nmt.data.tags import Tagger
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.limits import useful_threads
 from nmt.progress import Advance
@@ -373,8 +376,8 @@ class Model:
                 tokens are forced; scores cover the tokens after them.
             options: `alignments=True` aligns the words of each translation with those of its
                 source, `token_scores=True` adds the log-probability of each token. Others are the
-                fields of `nmt.config.search.SearchOptions`, such as `beam_size`; those not given
-                are as in `decode` of the model's configuration.
+                fields of `nmt.config.search.SearchOptions`, such as `beam_size` and `tgt_lang`;
+                those not given are as in `decode` of the model's configuration.
 
         Returns:
             The translation of a single line, or a list with one per line.
@@ -454,12 +457,24 @@ class Model:
 
     @overload
     def score(  # type: ignore[overload-overlap]  # a str is an Iterable[str], too
-        self, src: str, tgt: str, *, batch_tokens: int | None = ...
+        self,
+        src: str,
+        tgt: str,
+        *,
+        batch_tokens: int | None = ...,
+        src_lang: str | None = ...,
+        tgt_lang: str | None = ...,
     ) -> PairScore: ...
 
     @overload
     def score(
-        self, src: Iterable[str], tgt: Iterable[str], *, batch_tokens: int | None = ...
+        self,
+        src: Iterable[str],
+        tgt: Iterable[str],
+        *,
+        batch_tokens: int | None = ...,
+        src_lang: str | None = ...,
+        tgt_lang: str | None = ...,
     ) -> list[PairScore]: ...
 
     def score(
@@ -468,6 +483,8 @@ class Model:
         tgt: str | Iterable[str],
         *,
         batch_tokens: int | None = None,
+        src_lang: str | None = None,
+        tgt_lang: str | None = None,
     ) -> PairScore | list[PairScore]:
         """Return the probabilities that the model assigns to given translations.
 
@@ -475,14 +492,20 @@ class Model:
             src: the source line, or several.
             tgt: its translation, or theirs.
             batch_tokens: size of a batch on either side, in tokens with padding.
+            src_lang, tgt_lang: as in `translate`.
 
         Raises:
+            ConfigError: if the model does not know a language.
             DataError: if one side has more lines, or a pair has more tokens than the model has
                 positions.
         """
-        if isinstance(src, str) and isinstance(tgt, str):
-            return next(self.score_stream([src], [tgt], batch_tokens=batch_tokens))
-        return list(self.score_stream(src, tgt, batch_tokens=batch_tokens))
+        is_one = isinstance(src, str) and isinstance(tgt, str)
+        if is_one:
+            src, tgt = [str(src)], [str(tgt)]
+        scores = self.score_stream(
+            src, tgt, batch_tokens=batch_tokens, src_lang=src_lang, tgt_lang=tgt_lang
+        )
+        return next(scores) if is_one else list(scores)
 
     def score_stream(
         self,
@@ -490,23 +513,45 @@ class Model:
         tgt: Iterable[str],
         *,
         batch_tokens: int | None = None,
+        src_lang: str | None = None,
+        tgt_lang: str | None = None,
+        languages: Iterable[LanguagePair] | None = None,
         advance: Advance = lambda pairs: None,
     ) -> Iterator[PairScore]:
         """Score pairs lazily, in order.
 
         Args:
-            src, tgt, batch_tokens: as in `score`.
+            src, tgt, batch_tokens, src_lang, tgt_lang: as in `score`.
+            languages: those of each pair, instead of `src_lang` and `tgt_lang`.
             advance: called with the number of pairs scored since the last call.
         """
         budget = batch_tokens or self.config.decode.batch_tokens
-        return score_pairs(self.engine, src, tgt, budget, advance)
+        chosen = self._languages(src_lang, tgt_lang)
+        languages = itertools.repeat(chosen) if languages is None else languages
+        return score_pairs(self.engine, src, tgt, budget, advance, languages)
 
-    def align(self, src: Sequence[str], tgt: Sequence[str]) -> list[Links]:
+    def _languages(self, src_lang: str | None, tgt_lang: str | None) -> LanguagePair:
+        """Return the languages of an input, after checking that the model knows them."""
+        tagger = Tagger(self.config.data, self.engine.models[0].tokenizers.src)
+        pair = tagger.chosen(src_lang, tgt_lang)
+        if src_lang or tgt_lang:
+            tagger.ids(pair)
+        return pair
+
+    def align(
+        self,
+        src: Sequence[str],
+        tgt: Sequence[str],
+        *,
+        src_lang: str | None = None,
+        tgt_lang: str | None = None,
+    ) -> list[Links]:
         """Align the words of sentence pairs.
 
         Args:
             src: source lines.
             tgt: their translations.
+            src_lang, tgt_lang: as in `translate`.
 
         Returns:
             For each pair the (source word, target word) numbers that belong together, from 0.
@@ -517,7 +562,8 @@ class Model:
         """
         if len(src) != len(tgt):
             raise ConfigError(f"`src` has {len(src)} lines, but `tgt` has {len(tgt)}")
-        return list(self._own_aligner().align(list(zip(src, tgt, strict=True))))
+        languages = self._languages(src_lang, tgt_lang)
+        return list(self._own_aligner().align(list(zip(src, tgt, strict=True)), languages))
 
     def _own_aligner(self) -> Aligner:
         if not self._own:
@@ -526,12 +572,20 @@ class Model:
 
         return Aligner(self._own.models)
 
-    def attend(self, src: str, tgt: str | None = None) -> PairAttention:
+    def attend(
+        self,
+        src: str,
+        tgt: str | None = None,
+        *,
+        src_lang: str | None = None,
+        tgt_lang: str | None = None,
+    ) -> PairAttention:
         """Return the attention weights of every layer and head for a sentence pair.
 
         Args:
             src: the source sentence.
             tgt: its translation; by default the model's own.
+            src_lang, tgt_lang: as in `translate`.
 
         Raises:
             ConfigError: if the model is an ensemble, exported, or not a Transformer.
@@ -541,7 +595,8 @@ class Model:
 
         if not self._own or len(self._own.models) != 1:
             raise ConfigError("attention needs one run, not an ensemble or an exported model")
-        return pair_attention(self._own.models[0], src, tgt)
+        languages = self._languages(src_lang, tgt_lang)
+        return pair_attention(self._own.models[0], src, tgt, languages)
 
 
 @cache

@@ -237,6 +237,7 @@ def test_help_and_errors_do_not_import_torch(
 
 # Options of other programs that appear in messages.
 _FOREIGN_FLAGS = {"--list", "--download", "--language-pair", "--bos_id", "--eos_id", "--leaves"}
+_FOREIGN_FLAGS |= {"--control_symbols"}
 
 
 @pytest.mark.parametrize("module", [m for m in modules() if not m.startswith("nmt.cli")])

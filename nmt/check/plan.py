@@ -71,9 +71,10 @@ def _growth(config: Config, tokenizers: Tokenizers, prepared: Prepared, rows_N: 
     if not alpha:
         return 1.0
     rows_N = np.random.default_rng(config.train.seed).choice(rows_N, _SAMPLED_PAIRS)
+    added = (config.data.num_tags + 1, 1)  # tags and EOS
     sampled = [
-        np.array([len(ids) + 1 for ids in tokenizer.sample(texts, alpha, nbest, seed=0)])
-        for tokenizer, texts in zip(tokenizers, prepared.texts(rows_N), strict=True)
+        np.array([len(ids) + more for ids in tokenizer.sample(texts, alpha, nbest, seed=0)])
+        for tokenizer, texts, more in zip(tokenizers, prepared.texts(rows_N), added, strict=True)
     ]
     plain = prepared.src_lengths[rows_N], prepared.tgt_lengths[rows_N]
     return float(np.maximum(*sampled).sum() / np.maximum(*plain).sum())

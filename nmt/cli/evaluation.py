@@ -83,6 +83,7 @@ EvalbParams = Annotated[
 
 
 @with_search_options(
+    *("tgt_lang", "src_lang"),
     *("beam_size", "length_penalty", "max_extra_len", "batch_tokens", "split_sentences"),
     *("min_length", "no_repeat_ngram_size", "repetition_penalty", "shortlist"),
 )
@@ -207,7 +208,7 @@ def _print_scores(
         write_lines(render(scores, as_json), None)
 
 
-@with_search_options("batch_tokens")
+@with_search_options("tgt_lang", "src_lang", "batch_tokens")
 def score(
     model: Model,
     src: Annotated[Path, typer.Option(metavar="FILE", help="Source text.")],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ from nmt.cli.options import (
     Page,
     Threads,
     refuse_outputs,
+    with_search_options,
 )
 from nmt.errors import ConfigError, FileError
 
@@ -102,8 +103,10 @@ def report(
         log(f"{output}: written")
 
 
+@with_search_options("tgt_lang", "src_lang")
 def attend(
     model: Model,
+    search: dict[str, Any],
     src: Annotated[str, typer.Option(metavar="TEXT", help="The source sentence.")],
     tgt: Annotated[
         str | None,
@@ -128,7 +131,7 @@ def attend(
     from nmt.report.attention.page import render_page
 
     loaded = api.load(model, engine="nmt", device=device, compute=compute.value, threads=threads)
-    pair = loaded.attend(src, tgt)
+    pair = loaded.attend(src, tgt, **search)
     write_lines([pair.to_json() if as_json else render_page(pair)], output)
 
 

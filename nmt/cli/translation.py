@@ -96,6 +96,7 @@ WarnShort = Annotated[
     ),
 ]
 SEARCH = (
+    *("tgt_lang", "src_lang"),
     *("nbest", "beam_size", "length_penalty", "max_extra_len", "batch_tokens", "split_sentences"),
     *("min_length", "no_repeat_ngram_size", "repetition_penalty"),
     *("temperature", "top_k", "top_p", "seed", "shortlist"),

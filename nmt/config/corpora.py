@@ -25,6 +25,12 @@ class Corpus(Section):
     weight: Annotated[float, Field(gt=0.0, le=1000.0)] = 1.0
     """How often an epoch visits each pair: 2 visits it twice; 0.5 visits a random half of the
     corpus, drawn again each epoch. Only training uses it."""
+    src_lang: str | None = None
+    """Code of its source language. Default: `data.src_lang`."""
+    tgt_lang: str | None = None
+    """Code of its target language. Default: `data.tgt_lang`."""
+    reversed: bool = False
+    """Use it in the other direction: once read, its sides and their languages are swapped."""
 
 
 class FilesCorpus(Corpus):
@@ -68,10 +74,10 @@ class RecordsCorpus(Corpus):
     """The keys that select the sentences of a record."""
 
     src_key: str | None = None
-    """Key of the source sentence; dots join nested keys (`translation.en`). Default:
-    `data.src_lang`."""
+    """Key of the source sentence; dots join nested keys (`translation.en`). Default: the
+    code of the source language."""
     tgt_key: str | None = None
-    """Key of the target sentence. Default: `data.tgt_lang`."""
+    """Key of the target sentence. Default: the code of the target language."""
 
 
 class JsonlCorpus(RecordsCorpus):

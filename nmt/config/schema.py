@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from nmt.config.corpora import AnyCorpus, Corpora
+from nmt.config.corpora import AnyCorpus, Corpora, Corpus
 from nmt.config.decode import DecodeConfig
 from nmt.config.finetuning import ExtendConfig, LoraConfig
+from nmt.config.languages import LanguagePair, TagKind, is_usable, tags_of
 from nmt.config.models import AnyModel, TransformerConfig
 from nmt.config.section import BatchTokens, Length, MaybeSteps, Probability, Section, Steps
 from nmt.config.validation import Metric, ValidCorpora, is_loss, set_of
@@ -24,9 +25,9 @@ class DataConfig(Section):
     """The parallel text, and which of its pairs are used."""
 
     src_lang: str
-    """Code of the source language, for example `en`."""
+    """Code of the source language, for example `en`; corpora may have others."""
     tgt_lang: str
-    """Code of the target language, for example `de`."""
+    """Code of the target language, for example `de`; corpora may have others."""
     train: Corpora = Field(min_length=1)
     """The corpora to train on."""
     valid: ValidCorpora = Field(default=[])
@@ -35,6 +36,9 @@ class DataConfig(Section):
     validated one by one; figures without a name, such as the loss, are then of the first set."""
     test: Corpora = Field(default=[])
     """The corpora that `nmt evaluate MODEL` uses if no files are given."""
+    tags: TagKind = "none"
+    """Tell the model the languages by tokens in front of the source: `target` is `<2de>`, `both`
+    is `<en> <2de>`. For corpora in several languages."""
     max_length: Length = 256
     """Maximum length of a sentence in tokens, EOS included. Training pairs with a longer side are
     dropped; longer text to translate is split at sentence ends."""
@@ -65,6 +69,40 @@ class DataConfig(Section):
     def valid_corpora(self) -> list[AnyCorpus]:
         """The validation corpora of all sets."""
         return [corpus for corpora in self.valid_sets.values() for corpus in corpora]
+
+    def pair_of(self, corpus: Corpus) -> LanguagePair:
+        """Return the languages of a corpus, as it is used."""
+        src, tgt = corpus.src_lang or self.src_lang, corpus.tgt_lang or self.tgt_lang
+        return LanguagePair(tgt, src) if corpus.reversed else LanguagePair(src, tgt)
+
+    @property
+    def train_pairs(self) -> list[LanguagePair]:
+        """The language pairs of the training corpora, each once."""
+        return list(dict.fromkeys(map(self.pair_of, self.train)))
+
+    def tags_of(self, pair: LanguagePair) -> list[str]:
+        """Return the tags in front of the sources of a language pair."""
+        return tags_of(pair, self.tags)
+
+    @property
+    def num_tags(self) -> int:
+        """Number of tags in front of each source."""
+        return {"none": 0, "target": 1, "both": 2}[self.tags]
+
+    @property
+    def train_tags(self) -> list[str]:
+        """The tags of all training corpora, each once."""
+        return list(dict.fromkeys(tag for pair in self.train_pairs for tag in self.tags_of(pair)))
+
+    def _conflicts(self) -> Iterator[str]:
+        if self.tags == "none":
+            return
+        for code in dict.fromkeys(code for pair in self.train_pairs for code in pair):
+            if not is_usable(code):
+                yield (
+                    f"tags cannot name the language {code!r}: a code begins with a letter, "
+                    "has letters, digits, - and _ only, and is not s, pad or unk"
+                )
 
 
 class TokenizerConfig(Section):
@@ -230,6 +268,18 @@ def _lacks_brackets(tokenizer: TokenizerConfig) -> bool:
     return not (brackets or tokenizer.model or tokenizer.tgt_model)
 
 
+def _untrained_languages(data: DataConfig) -> Iterator[str]:
+    """Yield a message for each part with a language that no training corpus has a tag for."""
+    known = set(data.train_tags)
+    for name, corpora in (("valid", data.valid_corpora), ("test", data.test)):
+        tags = [tag for corpus in corpora for tag in data.tags_of(data.pair_of(corpus))]
+        if missing := [tag for tag in dict.fromkeys(tags) if tag not in known]:
+            yield (
+                f"data.{name} needs {', '.join(missing)}, but the corpora of data.train have only "
+                f"{', '.join(data.train_tags)}: check its src_lang and tgt_lang"
+            )
+
+
 def _with_extends(schema: dict[str, Any]) -> None:
     """Add `extends` to the JSON schema: files may have it, but loading removes it."""
     schema["properties"]["extends"] = {
@@ -266,6 +316,9 @@ class Config(Section):
                 "decode.trees needs labelled brackets among tokenizer.user_defined_symbols, "
                 "as in configs/parsing-gum.yaml"
             )
+        trained_elsewhere = self.train.init_from or self.tokenizer.model or self.tokenizer.src_model
+        if not trained_elsewhere:
+            yield from _untrained_languages(self.data)
         if self.data.streaming and self.data.drop_duplicates:
             yield "data.drop_duplicates needs prepared data: it cannot be combined with streaming"
         if self.tokenizer.extend and not self.train.init_from:

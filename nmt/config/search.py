@@ -32,6 +32,11 @@ class SearchOptions(DecodeConfig):
     max_input_length: int | None = Field(None, ge=1, le=MAX_LENGTH)
     """Maximum length of the input in tokens, EOS included; longer input is split at sentence ends.
     Default: the maximum length in training."""
+    tgt_lang: str | None = None
+    """Language to translate into, of those that a model with data.tags knows. Default: as
+    `data.tgt_lang`."""
+    src_lang: str | None = None
+    """Language of the source, for a model with data.tags: both. Default: as `data.src_lang`."""
     shortlist: bool = False
     """Choose from the likely target tokens of each sentence only, as learned by `nmt shortlist`.
     Faster with a large vocabulary; scores are of the probabilities within the shortlist."""

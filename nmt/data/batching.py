@@ -282,7 +282,8 @@ def _sampled_batches(
         entropy = [config.train.seed, epoch, window]
         seeds = np.random.SeedSequence(entropy).generate_state(3).tolist()
         texts, plain = prepared.texts(rows), prepared.rows(rows)
-        src_ids = _sampled(tokenizers.src, texts[0], plain[0], config, seeds[0])
+        num_tags = config.data.num_tags
+        src_ids = _sampled(tokenizers.src, texts[0], plain[0], config, seeds[0], num_tags)
         tgt_ids = _sampled(tokenizers.tgt, texts[1], plain[1], config, seeds[1])
         order = BatchOrder(
             _lengths(src_ids),
@@ -303,10 +304,19 @@ def _lengths(rows: Sequence[Ids]) -> Int64s:
 
 
 def _sampled(
-    tokenizer: Tokenizer, texts: list[str], plain: Sequence[Ids], config: Config, seed: int
+    tokenizer: Tokenizer,
+    texts: list[str],
+    plain: Sequence[Ids],
+    config: Config,
+    seed: int,
+    num_tags: int = 0,
 ) -> list[Ids]:
+    """Sample the segmentation of texts; the tags that begin the plain ids stay."""
     settings = config.tokenizer
     sampled = tokenizer.sample(texts, settings.sampling_alpha, settings.sampling_nbest, seed)
+    if num_tags:
+        rows = zip(plain, sampled, strict=True)
+        sampled = [[*map(int, plain_ids[:num_tags]), *ids] for plain_ids, ids in rows]
     return [
         ids if len(ids) < config.data.max_length else plain_ids
         for ids, plain_ids in zip(sampled, plain, strict=True)

@@ -66,7 +66,7 @@ class Builder:
         with pa.OSFile(path, "wb") as sink, pa.ipc.new_stream(sink, SCHEMA) as writer:
             chunks = chunked(read_pairs(corpus, self.data, report.tallies))
             for chunk in prefetch(chunks, _CHUNKS_AHEAD):
-                writer.write_batch(encoder.encode(chunk, report))
+                writer.write_batch(encoder.encode(chunk, report, corpus))
                 if progress:
                     progress(corpus_name(corpus), report.read)
         report.read += report.tallies[INVALID_UTF8].count

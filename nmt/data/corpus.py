@@ -79,7 +79,7 @@ def read_pairs(
     line feed in a JSON string would add a line to an output.
 
     Args:
-        corpus: the corpus.
+        corpus: the corpus; the sides of one that is `reversed` are swapped.
         data: the languages, whose codes are the default keys, and the policy for invalid UTF-8.
         tallies: counts what is skipped or replaced, under `INVALID_UTF8` (pairs) and
             `CONTROL_CHARACTERS` (characters other than tabs).
@@ -107,7 +107,7 @@ def read_pairs(
         tgt, tgt_count = replace_controls(tgt)
         if src_count + tgt_count:
             tallies[CONTROL_CHARACTERS].add(last, src_count + tgt_count)
-        yield Pair(src, tgt, last)
+        yield Pair(tgt, src, last) if corpus.reversed else Pair(src, tgt, last)
     if not last:
         raise DataError(f"{_location(corpus)}: contains no pairs")
 
@@ -126,7 +126,7 @@ def corpus_name(corpus: AnyCorpus) -> str:
 def origin(corpus: AnyCorpus, line: int, side: int = 0) -> str:
     """Return the location of one side of a pair, 0 being the source side, as `file:line`."""
     paths = (corpus.src, corpus.tgt) if isinstance(corpus, FilesCorpus) else [_location(corpus)] * 2
-    return f"{paths[side]}:{line}"
+    return f"{paths[1 - side if corpus.reversed else side]}:{line}"
 
 
 def files_of(corpus: AnyCorpus) -> list[Path]:
@@ -165,6 +165,8 @@ def stream_key(corpus: AnyCorpus) -> dict[str, Any]:
 
 def _keys_of_content(corpus: AnyCorpus) -> dict[str, Any]:
     excluded = {"kind", "src", "tgt", "tsv", "jsonl", "parquet", "dataset", "weight"}
+    # These have no key unless they are set: corpora without them keep the entries of the cache.
+    excluded |= {name for name in ("src_lang", "tgt_lang", "reversed") if not getattr(corpus, name)}
     return {"kind": type(corpus).__name__, **corpus.model_dump(exclude=excluded)}
 
 
@@ -222,7 +224,10 @@ def _raw_pairs(corpus: AnyCorpus, data: DataConfig) -> Iterator[RawPair]:
 
             numbered = enumerate(phrasebook.pairs(corpus.demo), 1)
             return ((pair.src, pair.tgt, number) for number, pair in numbered)
-    keys = corpus.src_key or data.src_lang, corpus.tgt_key or data.tgt_lang
+    keys = (
+        corpus.src_key or corpus.src_lang or data.src_lang,
+        corpus.tgt_key or corpus.tgt_lang or data.tgt_lang,
+    )
     match corpus:
         case JsonlCorpus():
             return record_pairs(jsonl_records(corpus.jsonl), corpus.jsonl, *keys)

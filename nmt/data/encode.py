@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from nmt.config.corpora import AnyCorpus
 from nmt.config.schema import DataConfig
 from nmt.data.corpus import Pair
 from nmt.data.filters import CorpusReport, Filters, digest
 from nmt.data.prepared import SCHEMA, Int64s
+from nmt.data.tags import Tagger
 from nmt.data.tokenizer import Tokenizers
 
 _PAIRS_PER_CHUNK = 4096
@@ -37,7 +39,7 @@ class Encoder:
     """Filters and tokenizes chunks of pairs.
 
     Args:
-        data: the filters.
+        data: the filters and tags.
         tokenizers: of both sides.
         filtered: apply the filters; duplicates are found among all chunks.
         threads: that tokenize.
@@ -46,13 +48,22 @@ class Encoder:
     def __init__(
         self, data: DataConfig, tokenizers: Tokenizers, filtered: bool, threads: int
     ) -> None:
-        self._tokenizers = tokenizers
+        self._data, self._tokenizers = data, tokenizers
+        self._tagger = Tagger(data, tokenizers.src)
         self._filters = Filters(data) if filtered else None
         self._has_digests = filtered and data.drop_duplicates
         self._threads = threads
 
-    def encode(self, pairs: list[Pair], report: CorpusReport) -> Any:
-        """Return the pairs that pass the filters as a record batch of `SCHEMA`, and count them."""
+    def encode(self, pairs: list[Pair], report: CorpusReport, corpus: AnyCorpus) -> Any:
+        """Return the pairs that pass the filters as a record batch of `SCHEMA`, and count them.
+
+        Args:
+            pairs: the pairs.
+            report: counts them.
+            corpus: the corpus that they are from, whose tags begin the source ids.
+        """
+        languages = self._data.pair_of(corpus)
+        tags = self._tagger.ids(languages)
         report.read += len(pairs)
         if self._filters:
             pairs = [pair for pair in pairs if self._filters.accepts_text(pair, report)]
@@ -60,11 +71,13 @@ class Encoder:
         tgt_ids = self._tokenizers.tgt.encode([pair.tgt for pair in pairs], self._threads)
         if self._filters:
             lengths = _lengths(src_ids), _lengths(tgt_ids)
-            keep = self._filters.accepted_lengths(pairs, *lengths, report)
+            keep = self._filters.accepted_lengths(pairs, *lengths, report, len(tags))
             if not keep.all():
                 pairs = list(itertools.compress(pairs, keep))
                 src_ids = list(itertools.compress(src_ids, keep))
                 tgt_ids = list(itertools.compress(tgt_ids, keep))
+        if tags:
+            src_ids = [tags + ids for ids in src_ids]
         src, tgt = _id_array(src_ids), _id_array(tgt_ids)
         report.kept += len(pairs)
         report.src_tokens += len(src.values)
@@ -77,7 +90,7 @@ class Encoder:
             pa.array([pair.src for pair in pairs], pa.string()),
             pa.array([pair.tgt for pair in pairs], pa.string()),
             pa.array([pair.line for pair in pairs], pa.int64()),
-            pa.array([digest(pair) for pair in pairs], pa.int64())
+            pa.array([digest(pair, languages if tags else None) for pair in pairs], pa.int64())
             if self._has_digests
             else pa.nulls(len(pairs), pa.int64()),
         ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from nmt.config.languages import LanguagePair
 from nmt.config.schema import DataConfig
 from nmt.data.corpus import CONTROL_CHARACTERS, INVALID_UTF8, Pair, Tallies, Tally
 
@@ -124,9 +125,10 @@ def percent(part: int, whole: int) -> str:
     return f"{100 * part / max(whole, 1):.2f} %"
 
 
-def digest(pair: Pair) -> int:
-    """Return a hash of the text of a pair: 64 bits, with a sign."""
+def digest(pair: Pair, languages: LanguagePair | None = None) -> int:
+    """Return a hash of the text of a pair, and of languages if given: 64 bits, with a sign."""
     text = f"{pair.src}\n{pair.tgt}".encode()  # neither side contains a line feed
+    text += f"\n{languages}".encode() if languages else b""
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True)
 
 
@@ -161,19 +163,22 @@ class Filters:
         src_lengths: npt.NDArray[np.int64],
         tgt_lengths: npt.NDArray[np.int64],
         report: CorpusReport,
+        num_tags: int = 0,
     ) -> npt.NDArray[np.bool_]:
         """Return which pairs have acceptable lengths, (pairs,); count the others.
 
         Args:
             pairs: the pairs.
-            src_lengths: source tokens of each pair without EOS, (pairs,).
+            src_lengths: source tokens of each pair without tags and EOS, (pairs,).
             tgt_lengths: the same for the target side.
             report: counts the pairs that are dropped.
+            num_tags: tags of each source, which count for the longest length only.
         """
         shorter = np.minimum(src_lengths, tgt_lengths)
         longer = np.maximum(src_lengths, tgt_lengths)
         # Normalization can remove all of a text, for example zero-width spaces.
-        rejected = [(EMPTY_SIDE, shorter == 0), (TOO_LONG, longer + 1 > self._data.max_length)]
+        longest = np.maximum(src_lengths + num_tags, tgt_lengths) + 1
+        rejected = [(EMPTY_SIDE, shorter == 0), (TOO_LONG, longest > self._data.max_length)]
         if self._data.max_length_ratio is not None:
             rejected.append((LENGTH_RATIO, longer > self._data.max_length_ratio * shorter))
         keep = np.ones(len(pairs), np.bool_)

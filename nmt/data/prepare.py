@@ -85,6 +85,7 @@ def _entry_name(config: Config, tokenizers: Tokenizers, corpus: AnyCorpus, filte
         filtered=filtered,
         corpus=content_key(corpus),
         tokenizers=[hashlib.sha256(side.serialized()).hexdigest() for side in tokenizers],
+        **({"tags": tags} if (tags := config.data.tags_of(config.data.pair_of(corpus))) else {}),
     )
     return f"pairs-{key}"
 

@@ -106,7 +106,7 @@ class StreamedEpochs:
         tables, reports = [], []
         for group in by_shard.values():
             reports.append(CorpusReport("", ""))
-            encoded = [encoder.encode(pairs, reports[-1]) for _, pairs in group]
+            encoded = [encoder.encode(pairs, reports[-1], shard) for shard, pairs in group]
             tables.append(pa.Table.from_batches(encoded))
         if not any(report.kept for report in reports):
             return None

@@ -85,6 +85,13 @@ class Tokenizer:
         """The ids of padding, the unknown token, BOS and EOS."""
         return [self.pad_id, self.unk_id, self.bos_id, self.eos_id]
 
+    @cached_property
+    def control_symbols(self) -> dict[str, int]:
+        """The ids of control symbols other than the special ones: tokens that no text contains."""
+        special = set(self.special_ids)
+        ids = [i for i in range(self._pieces) if i not in special and self._processor.is_control(i)]
+        return dict(zip(self._processor.id_to_piece(ids), ids, strict=True)) if ids else {}
+
     @classmethod
     def load(cls, path: str | Path) -> Tokenizer:
         """Load a model file that the user has named.

@@ -66,10 +66,12 @@ def train_tokenizers(
         pairs = sampled_pairs(config, report)
         sides = ([pair.src for pair in pairs], [pair.tgt for pair in pairs])
         poll = lambda: report("training the tokenizer", len(pairs))  # noqa: E731
+        tags = config.data.train_tags
         if settings.joint:
-            trained = Tokenizers(*[_train(settings, sides[0] + sides[1], poll)] * 2)
-        else:
-            trained = Tokenizers(*[_train(settings, side, poll) for side in sides])
+            trained = Tokenizers(*[_train(settings, sides[0] + sides[1], tags, poll)] * 2)
+        else:  # tags stand in front of sources only
+            src, tgt = sides
+            trained = Tokenizers(_train(settings, src, tags, poll), _train(settings, tgt, [], poll))
         trained.save(directory)
 
     name = f"tokenizer-{cache_key(config)}"
@@ -91,6 +93,7 @@ def cache_key(config: Config, **more: Any) -> str:
         languages=(config.data.src_lang, config.data.tgt_lang),
         invalid_utf8=config.data.invalid_utf8,
         seed=config.train.seed,
+        **({"tags": tags} if (tags := config.data.train_tags) else {}),
     )
 
 
@@ -126,7 +129,9 @@ def _has_text(pair: Pair) -> bool:
     return bool(pair.src.strip() and pair.tgt.strip())
 
 
-def _train(settings: TokenizerConfig, lines: list[str], poll: Callable[[], None]) -> Tokenizer:
+def _train(
+    settings: TokenizerConfig, lines: list[str], tags: list[str], poll: Callable[[], None]
+) -> Tokenizer:
     model = io.BytesIO()
 
     def run() -> None:
@@ -139,6 +144,7 @@ def _train(settings: TokenizerConfig, lines: list[str], poll: Callable[[], None]
             character_coverage=settings.character_coverage,
             byte_fallback=settings.byte_fallback,
             user_defined_symbols=settings.user_defined_symbols,
+            control_symbols=tags,
             normalization_rule_name=settings.normalization,
             max_sentence_length=_MAX_TRAINING_LINE_BYTES,
             shuffle_input_sentence=False,

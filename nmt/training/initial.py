@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nmt.config.models import TransformerConfig
 from nmt.config.schema import Config
+from nmt.data.tags import check_tags
 from nmt.data.tokenizer import Tokenizers
 from nmt.data.tokenizer_extension import extend_tokenizers, row_origins
 from nmt.data.tokenizer_training import Progress, train_tokenizers
@@ -43,13 +44,17 @@ def initial_tokenizers(
 
     Raises:
         ConfigError, DataError, FileError: as in `train_tokenizers` and `extend_tokenizers`.
+        ConfigError: if they lack tags that the corpora need.
         FileError: if those of `train.init_from` are missing or damaged.
     """
     if config.train.init_from:
-        source = load_tokenizers(find_run(Path(config.train.init_from)))
-        extends = config.tokenizer.extend is not None
-        return extend_tokenizers(config, source, progress, warn) if extends else source
-    return train_tokenizers(config, progress, warn)
+        tokenizers = load_tokenizers(find_run(Path(config.train.init_from)))
+        if config.tokenizer.extend:
+            tokenizers = extend_tokenizers(config, tokenizers, progress, warn)
+    else:
+        tokenizers = train_tokenizers(config, progress, warn)
+    check_tags(config, tokenizers.src)
+    return tokenizers
 
 
 def check_initial_model(config: Config) -> None:
@@ -118,7 +123,10 @@ def _extended(weights: Mapping[str, Tensor], old: Tokenizers, new: Tokenizers) -
 
 def _differences(source: Config, config: Config) -> Iterator[str]:
     """Describe the differences in settings on which the weights depend."""
-    for side in ("src_lang", "tgt_lang"):
+    if source.data.tags != config.data.tags:
+        yield _difference("data.tags", source.data.tags, config.data.tags)
+    # With tags, those of the tokenizer decide which languages may be added.
+    for side in () if config.data.tags != "none" else ("src_lang", "tgt_lang"):
         languages = [getattr(one.data, side) for one in (source, config)]
         if languages[0] != languages[1]:
             yield _difference(f"data.{side}", *languages)

@@ -12,11 +12,13 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from nmt.config.languages import LanguagePair
+from nmt.data.tags import Tagger
 from nmt.errors import ConfigError
 from nmt.model.observe import recorded_weights
 from nmt.runs.model import TrainedModel
 from nmt.translate.torch_engine import padded
-from nmt.translate.words import Links, Weights, link_words, word_numbers
+from nmt.translate.words import NO_WORD, Links, Weights, link_words, word_numbers
 
 _PAIRS_PER_BATCH = 64
 
@@ -35,6 +37,7 @@ class Aligner:
 
     def __init__(self, models: Sequence[TrainedModel], layer: int | None = None) -> None:
         self._tokenizers = models[0].tokenizers
+        self._tagger = Tagger(models[0].config.data, self._tokenizers.src)
         self._lock = threading.Lock()
         self._layer_index = -1 if layer is None else layer - 1
         self._networks = [model.transformer("word alignment (`alignments`)") for model in models]
@@ -72,23 +75,31 @@ class Aligner:
         lengths = [(len(ids), len(source)) for ids, source in zip(targets, sources, strict=True)]
         return [weights_TS[:t, :s] for weights_TS, (t, s) in zip(weights_BTS, lengths, strict=True)]
 
-    def align(self, pairs: Sequence[tuple[str, str]]) -> Iterator[Links]:
+    def align(
+        self, pairs: Sequence[tuple[str, str]], languages: LanguagePair | None = None
+    ) -> Iterator[Links]:
         """Align given sentence pairs.
 
         Args:
             pairs: source and target text.
+            languages: of the pairs, which a model with tags is told; by default the model's.
 
         Yields:
             The links of each pair.
+
+        Raises:
+            ConfigError: if the model does not know a language.
         """
         src, tgt = self._tokenizers
+        tags = self._tagger.ids(languages or self._tagger.default)
         for start in range(0, len(pairs), _PAIRS_PER_BATCH):
             sources, targets = zip(*pairs[start : start + _PAIRS_PER_BATCH], strict=True)
             src_tokens, tgt_tokens = [*map(src.tokens, sources)], [*map(tgt.tokens, targets)]
             weights = self.weights(
-                [[*(token.id for token in row), src.eos_id] for row in src_tokens],
+                [[*tags, *(token.id for token in row), src.eos_id] for row in src_tokens],
                 [[token.id for token in row] for row in tgt_tokens],
             )
-            src_words = map(word_numbers, sources, src_tokens)
+            no_words = [NO_WORD] * len(tags)
+            src_words = [no_words + row for row in map(word_numbers, sources, src_tokens)]
             tgt_words = map(word_numbers, targets, tgt_tokens)
             yield from map(link_words, weights, src_words, tgt_words)

@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from nmt.config.languages import LanguagePair
 from nmt.config.search import search_options
 from nmt.data.lines import replace_controls
+from nmt.data.tags import Tagger
 from nmt.data.tokenizer import Token, Tokenizer, Tokenizers
 from nmt.errors import DataError
 from nmt.model.observe import forced_attention
@@ -33,8 +35,8 @@ class PairAttention:
 
     Attributes:
         src, tgt: the sentences.
-        src_tokens: source pieces, followed by EOS.
-        src_words: for each source token, the index of its word, from 0; -1 for EOS.
+        src_tokens: tags and source pieces, followed by EOS.
+        src_words: for each source token, the index of its word, from 0; -1 for tags and EOS.
         tgt_in, tgt_in_words: BOS, followed by the target pieces, and their words.
         tgt_out, tgt_out_words: target pieces, followed by EOS, and their words.
         encoder: encoder self-attention, from src_tokens to src_tokens.
@@ -59,16 +61,19 @@ class PairAttention:
         return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
 
 
-def pair_attention(model: TrainedModel, src: str, tgt: str | None = None) -> PairAttention:
+def pair_attention(
+    model: TrainedModel, src: str, tgt: str | None = None, languages: LanguagePair | None = None
+) -> PairAttention:
     """Return the attention of a model on a sentence pair.
 
     Args:
         model: a Transformer.
         src: source sentence.
         tgt: target sentence; by default, the model's own translation.
+        languages: of the pair, which a model with tags is told; by default the model's.
 
     Raises:
-        ConfigError: if the model is not a Transformer.
+        ConfigError: if the model is not a Transformer, or does not know a language.
         DataError: if src is empty, or a sentence is not valid text or has more tokens than the
             model has positions.
     """
@@ -77,27 +82,30 @@ def pair_attention(model: TrainedModel, src: str, tgt: str | None = None) -> Pai
     src_tokens = model.tokenizers.src.tokens(src)
     if not src_tokens:
         raise DataError("`src`: contains no text")
-    _check_length(model, "`src`", src_tokens)
+    tagger = Tagger(model.config.data, model.tokenizers.src)
+    tags = tagger.ids(languages or tagger.default)
+    _check_length(model, "`src`", src_tokens, len(tags))
     if tgt is None:
-        tgt_tokens = model.tokenizers.tgt.decoded_tokens(_search(model, src_tokens))
+        tgt_tokens = model.tokenizers.tgt.decoded_tokens(_search(model, tags, src_tokens))
         [tgt] = model.tokenizers.tgt.decode([[token.id for token in tgt_tokens]])
     else:
         tgt = _check_text("`tgt`", tgt)
         tgt_tokens = model.tokenizers.tgt.tokens(tgt)
         _check_length(model, "`tgt`", tgt_tokens)
-    return _observe(network, model.tokenizers, src, src_tokens, tgt, tgt_tokens)
+    return _observe(network, model.tokenizers, tags, src, src_tokens, tgt, tgt_tokens)
 
 
 @torch.inference_mode()
 def _observe(
     network: Transformer,
     tokenizers: Tokenizers,
+    tags: list[int],
     src: str,
     src_tokens: Sequence[Token],
     tgt: str,
     tgt_tokens: Sequence[Token],
 ) -> PairAttention:
-    src_ids = [*(token.id for token in src_tokens), tokenizers.src.eos_id]
+    src_ids = [*tags, *(token.id for token in src_tokens), tokenizers.src.eos_id]
     tgt_ids = [token.id for token in tgt_tokens]
     tgt_in = [tokenizers.tgt.bos_id, *tgt_ids]
     device = next(network.parameters()).device
@@ -110,8 +118,8 @@ def _observe(
     return PairAttention(
         src=src,
         tgt=tgt,
-        src_tokens=_texts(tokenizers.src, src_ids, src, src_tokens),
-        src_words=[*src_words, NO_WORD],
+        src_tokens=_texts(tokenizers.src, src_ids, src, src_tokens, first=len(tags)),
+        src_words=[*([NO_WORD] * len(tags)), *src_words, NO_WORD],
         tgt_in=_texts(tokenizers.tgt, tgt_in, tgt, tgt_tokens, first=1),
         tgt_in_words=[NO_WORD, *tgt_words],
         tgt_out=_texts(tokenizers.tgt, [*tgt_ids, tokenizers.tgt.eos_id], tgt, tgt_tokens),
@@ -122,8 +130,8 @@ def _observe(
     )
 
 
-def _search(model: TrainedModel, src_tokens: Sequence[Token]) -> list[int]:
-    ids = [*(token.id for token in src_tokens), model.tokenizers.src.eos_id]
+def _search(model: TrainedModel, tags: list[int], src_tokens: Sequence[Token]) -> list[int]:
+    ids = [*tags, *(token.id for token in src_tokens), model.tokenizers.src.eos_id]
     options = search_options(model.config.decode)
     [hypotheses] = Networks([model]).search([ids], [""], options)
     # If a hypothesis without EOS fills all positions, none is left for its last token as input.
@@ -138,11 +146,14 @@ def _check_text(name: str, text: str) -> str:
     return replace_controls(text)[0]
 
 
-def _check_length(model: TrainedModel, name: str, tokens: Sequence[Token]) -> None:
+def _check_length(
+    model: TrainedModel, name: str, tokens: Sequence[Token], num_tags: int = 0
+) -> None:
     limit = model.network.max_length
-    if limit is not None and len(tokens) + 1 > limit:  # including EOS or BOS
+    length = num_tags + len(tokens) + 1  # including EOS or BOS
+    if limit is not None and length > limit:
         raise DataError(
-            f"{name}: {len(tokens) + 1} tokens, but the model has only {limit} learned positions"
+            f"{name}: {length} tokens, but the model has only {limit} learned positions"
         )
 
 

@@ -119,8 +119,9 @@ class Engine(Protocol):
 
 
 def never_output(tokenizer: Tokenizer) -> list[int]:
-    """Return the target tokens that no translation contains: padding, BOS and unknown."""
-    return [tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id]
+    """Return the target tokens that no translation contains: padding, BOS, unknown and tags."""
+    tags = tokenizer.control_symbols.values()
+    return [tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id, *tags]
 
 
 def output_limits(

@@ -27,6 +27,10 @@ class Item(NamedTuple):
     """The JSON object to copy to the output."""
     prefix: str = ""
     """The beginning of the translation."""
+    src_lang: str | None = None
+    """Its language, if not that of the options."""
+    tgt_lang: str | None = None
+    """The language to translate into, if not that of the options."""
 
 
 class Layout(Protocol):
@@ -128,7 +132,7 @@ class JsonLayout:
     """JSON objects, one per line; blank lines stay blank.
 
     The output has all keys of the input, and `translation`. The key `prefix`, if present, is the
-    beginning of the translation.
+    beginning of the translation; a model with tags is told `src_lang` and `tgt_lang`.
 
     Attributes:
         key: key of the source text.
@@ -176,7 +180,10 @@ class JsonLayout:
                 raise DataError(
                     f"line {number}: {key!r} is not valid text: {error.reason}"
                 ) from error
-        return Item(record[self.key], record, prefix)
+        codes = [record.get(key) if key != self.key else None for key in ("src_lang", "tgt_lang")]
+        # A model without tags ignores them, whatever they are; one with tags refuses other values.
+        languages = [None if code is None else str(code) for code in codes]
+        return Item(record[self.key], record, prefix, *languages)
 
     def write(self, number: int, item: Item, translation: Translation) -> str:
         """Return the input object with the translation added."""

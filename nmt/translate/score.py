@@ -8,7 +8,9 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+from nmt.config.languages import LanguagePair
 from nmt.data.lines import replace_controls
+from nmt.data.tags import Tagger
 from nmt.errors import DataError
 from nmt.progress import Advance
 from nmt.translate.engine import Engine
@@ -40,6 +42,7 @@ def score_pairs(
     tgt_lines: Iterable[str],
     batch_tokens: int,
     advance: Advance = lambda pairs: None,
+    languages: Iterable[LanguagePair] | None = None,
 ) -> Iterator[PairScore]:
     """Score each target line as a translation of its source line.
 
@@ -52,16 +55,20 @@ def score_pairs(
         tgt_lines: target text, read lazily.
         batch_tokens: maximum tokens per batch on either side, padding included.
         advance: called with the number of pairs scored since the last call.
+        languages: those of each pair, which a model with tags is told; by default the model's.
 
     Yields:
         The score of each pair, in order.
 
     Raises:
+        ConfigError: if the model does not know a language.
         DataError: if one side has more lines than the other, or a pair has more tokens than the
             model has positions.
         FileError: if the model's probabilities are not finite.
     """
     tokenizers = engine.models[0].tokenizers
+    tagger = Tagger(engine.models[0].config.data, tokenizers.src)
+    tags = map(tagger.ids, itertools.repeat(tagger.default) if languages is None else languages)
     first_number = 1
     pairs = _paired(src_lines, tgt_lines)
     while window := list(itertools.islice(pairs, _WINDOW_PAIRS)):
@@ -69,6 +76,7 @@ def score_pairs(
             [[*ids, tokenizer.eos_id] for ids in tokenizer.encode(lines)]
             for tokenizer, lines in zip(tokenizers, zip(*window, strict=True), strict=True)
         )
+        sources = [next(tags) + ids for ids in sources]
         lengths = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
         _check_lengths(lengths, first_number, engine.max_positions)
         scores: dict[int, PairScore] = {}

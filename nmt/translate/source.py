@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from nmt.config.languages import LanguagePair
 from nmt.errors import DataError
 
 
@@ -16,10 +17,14 @@ class Source:
     Attributes:
         text: the text.
         prefix: the beginning of its translation; may be empty.
+        src_lang, tgt_lang: its language and that to translate into; by default those of the
+            options. Only a model with tags is told them.
     """
 
     text: str
     prefix: str = ""
+    src_lang: str | None = None
+    tgt_lang: str | None = None
 
     def __len__(self) -> int:
         """Return the number of characters."""
@@ -42,3 +47,8 @@ def with_prefixes(lines: Iterable[str], prefixes: Iterable[str]) -> Iterator[Sou
                 f"continue{'' if verb else 's'}: give one prefix, which may be empty, for each line"
             )
         yield Source(line, prefix)
+
+
+def with_languages(source: Source, languages: LanguagePair) -> Source:
+    """Return a source in other languages."""
+    return replace(source, src_lang=languages.src, tgt_lang=languages.tgt)

@@ -95,7 +95,7 @@ class Networks:
         models: with the same tokenizers and on the same device.
 
     Raises:
-        ConfigError: if the models' tokenizers differ.
+        ConfigError: if the models' tokenizers or tags differ.
     """
 
     num_parallel = 1
@@ -285,6 +285,11 @@ def _check_same_tokenizers(first: TrainedModel, other: TrainedModel) -> None:
                 f"{first.weights} and {other.weights} have different tokenizers: "
                 "an ensemble needs models that were trained with the same"
             )
+    if first.config.data.tags != other.config.data.tags:
+        raise ConfigError(
+            f"{first.weights} and {other.weights} have different data.tags: an ensemble needs "
+            "models that are told the languages in the same way"
+        )
 
 
 def padded(rows: Sequence[Sequence[int]], pad_id: int) -> Tensor:

@@ -15,17 +15,20 @@ from typing import Any, NamedTuple, Protocol
 
 from pydantic import ConfigDict, TypeAdapter
 
+from nmt.config.languages import LanguagePair
 from nmt.config.search import SearchOptions, search_options
 from nmt.data.lines import replace_controls
+from nmt.data.tags import Tagger
+from nmt.data.tokenizer import Token
 from nmt.errors import ConfigError, DataError
 from nmt.progress import Advance
 from nmt.search.hypothesis import Hypothesis, normalized_score
 from nmt.translate.engine import Engine, WordAligner, check_lengths
 from nmt.translate.memo import Memo
 from nmt.translate.short import ShortLines
-from nmt.translate.source import Source, with_prefixes
+from nmt.translate.source import Source, with_languages, with_prefixes
 from nmt.translate.split import full_windows, prompt_windows, sentence_starts, split_line
-from nmt.translate.words import Links, link_words, split_words, word_numbers
+from nmt.translate.words import NO_WORD, Links, link_words, split_words, word_numbers
 
 _BATCHES_AHEAD = 16
 _CHARACTERS_PER_TOKEN = 4
@@ -90,7 +93,7 @@ class _Part(NamedTuple):
     """Number of the line in the input."""
     part: int
     src_ids: list[int]
-    """With EOS."""
+    """With tags and EOS."""
     words: list[int]
     """For each token the number of its word in the line; empty without an aligner."""
     prefix: list[int]
@@ -190,6 +193,10 @@ class Translator:
         self.options = options or search_options(self.config.decode)
         check_lengths(self.options, engine)
         self._src, self._tgt = models[0].tokenizers
+        self._tagger = Tagger(self.config.data, self._src)
+        self._languages = self._tagger.chosen(self.options.src_lang, self.options.tgt_lang)
+        if self.options.src_lang or self.options.tgt_lang:
+            self._tagger.ids(self._languages)  # fail now rather than at the first line
         self._warn, self._poll, self._aligner = warn, poll, aligner
         self._lengths, self._token_scores = models[0].lengths, token_scores
         self.short = ShortLines(say_short)
@@ -203,6 +210,7 @@ class Translator:
         lines: Iterable[str],
         prefixes: Iterable[str] | None = None,
         *,
+        languages: Iterable[LanguagePair] | None = None,
         interactive: bool = False,
         advance: Advance = lambda lines: None,
     ) -> Iterator[Translation]:
@@ -217,6 +225,8 @@ class Translator:
             prefixes: the beginning of each translation, which may be empty. They are forced as
                 tokens, to which the first word after them may add. The translation of a line that
                 is split begins with the prefix; that of a blank line is blank.
+            languages: those of each line; by default as in the options. Only a model with tags is
+                told them.
             interactive: read `lines` in a background thread and translate those that have
                 arrived, instead of waiting for more: somebody may be typing them.
             advance: called with the number of lines done since the last call, before they are
@@ -226,11 +236,14 @@ class Translator:
             One translation per line, in order.
 
         Raises:
-            ConfigError: there are prefixes, and the options include `trees`.
+            ConfigError: there are prefixes, and the options include `trees`; or the model does not
+                know a language.
             DataError: a line does not fit into memory even alone; or the prefixes are fewer or
                 more than the lines, too long, or contain unknown characters.
         """
         sources = map(Source, lines) if prefixes is None else with_prefixes(lines, prefixes)
+        if languages is not None:
+            sources = map(with_languages, sources, languages)
         windows = self.windows(sources, interactive=interactive, advance=advance)
         return itertools.chain.from_iterable(windows)
 
@@ -263,7 +276,11 @@ class Translator:
         number = 1
         for window in (prompt_windows if interactive else full_windows)(sources, window_size):
             lines = [
-                Source(*(replace_controls(text)[0] for text in (source.text, source.prefix)))
+                replace(
+                    source,
+                    text=replace_controls(source.text)[0],
+                    prefix=replace_controls(source.prefix)[0],
+                )
                 for source in window
             ]
             numbered = list(enumerate(lines, number))
@@ -309,9 +326,14 @@ class Translator:
         """Translate numbered lines in batches of similar length."""
         encoded = self._src.encode([source.text for _, source in lines])
         prefixes = self._prefixes(lines)
+        tags = [self._tags(*line) for line in lines]
         parts = [
-            _Part(number, part, [*ids, self._src.eos_id], words, [] if part else prefix)
-            for (number, source), ids_of_line, prefix in zip(lines, encoded, prefixes, strict=True)
+            _Part(
+                number, part, [*tags_of_line, *ids, self._src.eos_id], words, [] if part else prefix
+            )
+            for (number, source), ids_of_line, prefix, tags_of_line in zip(
+                lines, encoded, prefixes, tags, strict=True
+            )
             for part, (ids, words) in enumerate(self._divided(source.text, ids_of_line, number))
         ]
         found: list[list[ScoredText]] = [[] for _ in parts]
@@ -434,6 +456,17 @@ class Translator:
         )
         return [[replace(text, alignment=next(links)) for text in row] for row in texts]
 
+    def _tags(self, number: int, source: Source) -> list[int]:
+        """Return the source ids that tell the model the languages of a numbered line."""
+        src, tgt = source.src_lang, source.tgt_lang
+        default = self._languages
+        try:
+            return self._tagger.ids(LanguagePair(src or default.src, tgt or default.tgt))
+        except ConfigError as error:
+            if src is None and tgt is None:
+                raise
+            raise DataError(f"line {number}: {error}") from error
+
     def _prefixes(self, lines: list[tuple[int, Source]]) -> list[list[int]]:
         """Return the target ids of the prefixes of numbered lines."""
         found = self._tgt.encode([source.prefix for _, source in lines])
@@ -454,16 +487,20 @@ class Translator:
 
     def _divided(self, line: str, ids: list[int], number: int) -> list[tuple[list[int], list[int]]]:
         """Return the ids and words of each part of a line; none if it is blank."""
-        limit = max(1, self.max_input - 1)
+        limit = max(1, self.max_input - 1 - self._tagger.num_tags)  # each part has the tags
         each_sentence = self.options.split_sentences
         num_sentences = 1 + len(sentence_starts(line)) if each_sentence else 1
         if len(ids) <= limit and num_sentences == 1:
-            words = word_numbers(line, self._src.tokens(line)) if self._aligner else []
+            words = self._words(line, self._src.tokens(line)) if self._aligner else []
             return [(ids, words)] if ids else []
         parts = split_line(line, self._src, limit, each_sentence=each_sentence)
         if len(parts) > num_sentences or not each_sentence:
             self._warn_of_division(number, len(ids), limit, len(parts))
-        return [([token.id for token in part], word_numbers(line, part)) for part in parts]
+        return [([token.id for token in part], self._words(line, part)) for part in parts]
+
+    def _words(self, line: str, tokens: Sequence[Token]) -> list[int]:
+        """Return the word number of each source id; tags belong to no word."""
+        return [NO_WORD] * self._tagger.num_tags + word_numbers(line, tokens)
 
     def _warn_of_division(self, number: int, num_tokens: int, limit: int, num_parts: int) -> None:
         self._warn(

@@ -261,9 +261,10 @@ def test_overrides(
 
 def test_overrides_apply_in_order(load: Callable[..., Config]) -> None:
     config = load(DATA, "data.train.1.src=a", "data.train.1.tgt=b", "train.seed=2", "train.seed=3")
-    assert [corpus.model_dump() for corpus in config.data.train] == [
-        {"kind": "demo", "weight": 1.0, "demo": "train"},
-        {"kind": "files", "weight": 1.0, "src": "a", "tgt": "b"},
+    dumped = [corpus.model_dump(exclude_none=True) for corpus in config.data.train]
+    assert dumped == [
+        {"kind": "demo", "weight": 1.0, "reversed": False, "demo": "train"},
+        {"kind": "files", "weight": 1.0, "reversed": False, "src": "a", "tgt": "b"},
     ]
     assert config.train.seed == 3
 

@@ -1,0 +1,97 @@
+"""Language tags as tokens of a vocabulary.
+
+A tag is a control symbol: SentencePiece has an id for it, but never finds it in text. So a user's
+text that contains `<2de>` is tokenized as any other text and cannot pass for a tag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from nmt.config.languages import LanguagePair
+from nmt.config.schema import Config, DataConfig
+from nmt.data.tokenizer import Tokenizer
+from nmt.errors import ConfigError
+
+
+class Tagger:
+    """Returns the tags in front of a source.
+
+    Args:
+        data: `tags`, and the languages of a source that has no others.
+        tokenizer: of the source side.
+    """
+
+    num_tags: int
+    """Number of tags of each source."""
+
+    def __init__(self, data: DataConfig, tokenizer: Tokenizer) -> None:
+        self._data, self._tokenizer = data, tokenizer
+        self.default = LanguagePair(data.src_lang, data.tgt_lang)
+        self.num_tags = data.num_tags
+
+    def ids(self, pair: LanguagePair) -> list[int]:
+        """Return the ids of the tags of a language pair, in order.
+
+        Raises:
+            ConfigError: if the vocabulary lacks one; the message lists those that it has.
+        """
+        known = self._tokenizer.control_symbols if self.num_tags else {}
+        tags = self._data.tags_of(pair)
+        for option, tag, code in zip(
+            ("tgt_lang", "src_lang"), tags[::-1], pair[::-1], strict=False
+        ):
+            if tag not in known:
+                codes = ", ".join(self._known(option)) or "none"
+                raise ConfigError(f"`{option}`: the model does not know {code!r}; it knows {codes}")
+        return [known[tag] for tag in tags]
+
+    def chosen(self, src_lang: str | None, tgt_lang: str | None) -> LanguagePair:
+        """Return the pair of a source in these languages, None being the default.
+
+        Raises:
+            ConfigError: if a language is given that no tag tells the model.
+        """
+        if tgt_lang is not None and self._data.tags == "none":
+            raise ConfigError(
+                f"`tgt_lang`: this model was trained without language tags and translates from "
+                f"{self.default.src} to {self.default.tgt}; data.tags=target trains one that can "
+                "be told the language"
+            )
+        if src_lang is not None and self._data.tags != "both":
+            raise ConfigError(
+                "`src_lang`: this model is not told the source language: leave it out, or train "
+                "with data.tags=both"
+            )
+        return LanguagePair(src_lang or self.default.src, tgt_lang or self.default.tgt)
+
+    def _known(self, option: str) -> list[str]:
+        """Return the codes of the languages with a tag of one side."""
+        inner = [symbol[1:-1] for symbol in self._tokenizer.control_symbols]
+        if option == "tgt_lang":
+            return sorted(code[1:] for code in inner if code.startswith("2"))
+        return sorted(code for code in inner if not code.startswith("2"))
+
+
+def check_tags(config: Config, tokenizer: Tokenizer) -> None:
+    """Check that a vocabulary has the tags of all corpora.
+
+    Args:
+        config: of a run.
+        tokenizer: of its source side.
+
+    Raises:
+        ConfigError: if it lacks some; the message lists them.
+    """
+    data = config.data
+    corpora: Iterable[Any] = [*data.train, *data.valid_corpora, *data.test]
+    needed = dict.fromkeys(tag for corpus in corpora for tag in data.tags_of(data.pair_of(corpus)))
+    if missing := [tag for tag in needed if tag not in tokenizer.control_symbols]:
+        source = "train.init_from" if config.train.init_from else "the SentencePiece model"
+        raise ConfigError(
+            f"data.tags: the vocabulary of {source} lacks {', '.join(missing)}. Tags are control "
+            "symbols, which cannot be added to a trained model: train a new tokenizer (nmt does so "
+            f"by default; spm_train has --control_symbols={','.join(missing)}), or set "
+            "data.tags=none"
+        )
