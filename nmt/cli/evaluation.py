@@ -159,17 +159,20 @@ def _translate(
 
     parallel = computing["threads"] or api.num_threads()
     model = api.load(models[0], ensemble=models[1:], parallel=parallel, log=log, **computing)
+    translator = model.translator(search, warn=log)
+    files = files | {name: search.get(name) for name in ("src_lang", "tgt_lang")}
     data = read_test_data(model.config, **files)
     gold_trees(data.refs, options)  # their errors are reported before minutes of translating
-    return data, _translated(model.translator(search, warn=log), data.src)
+    return data, _translated(translator, data)
 
 
-def _translated(translator: Translator, lines: list[str]) -> list[str]:
+def _translated(translator: Translator, data: EvaluationData) -> list[str]:
     """Translate all lines, with a progress bar on a terminal."""
     from nmt.progress import progress_bar
 
-    with progress_bar("translating", len(lines)) as advance:
-        texts = [translation.text for translation in translator.translate(lines, advance=advance)]
+    with progress_bar("translating", len(data.src)) as advance:
+        found = translator.translate(data.src, languages=data.languages or None, advance=advance)
+        texts = [translation.text for translation in found]
     if summary := translator.short.summary():
         log(summary)
     return texts
@@ -191,6 +194,7 @@ def _print_scores(
 ) -> None:
     from nmt.data.lines import BOM
     from nmt.evaluation.metrics import evaluate, render
+    from nmt.evaluation.pairs import evaluate_pairs
     from nmt.files import write_lines
 
     if any(lines[:1] and lines[0].startswith(BOM) for lines in (hypotheses, *data.refs)):
@@ -201,6 +205,7 @@ def _print_scores(
     if output:
         write_lines(hypotheses, output)
     scores: list[Score] = evaluate(hypotheses, data.refs, replace(options, tgt_lang=data.tgt_lang))
+    scores += evaluate_pairs(hypotheses, data.refs, data.languages, options)
     if output == Path("-"):  # the translations are on the standard output
         for line in "\n".join(render(scores, as_json)).split("\n"):
             log(line)

@@ -39,6 +39,9 @@ class DataConfig(Section):
     tags: TagKind = "none"
     """Tell the model the languages by tokens in front of the source: `target` is `<2de>`, `both`
     is `<en> <2de>`. For corpora in several languages."""
+    sampling_temperature: Annotated[float, Field(ge=1.0, le=1000.0)] = 1.0
+    """Above 1, an epoch visits the pairs of small language pairs more often: a language pair of n
+    pairs in proportion to n ** (1 / temperature). The largest is visited as its weights say."""
     max_length: Length = 256
     """Maximum length of a sentence in tokens, EOS included. Training pairs with a longer side are
     dropped; longer text to translate is split at sentence ends."""
@@ -319,6 +322,11 @@ class Config(Section):
         trained_elsewhere = self.train.init_from or self.tokenizer.model or self.tokenizer.src_model
         if not trained_elsewhere:
             yield from _untrained_languages(self.data)
+        if self.data.streaming and self.data.sampling_temperature != 1:
+            yield (
+                "data.sampling_temperature needs prepared data, to count the pairs: with "
+                "streaming, set the weight of each corpus"
+            )
         if self.data.streaming and self.data.drop_duplicates:
             yield "data.drop_duplicates needs prepared data: it cannot be combined with streaming"
         if self.tokenizer.extend and not self.train.init_from:

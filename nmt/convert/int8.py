@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 from nmt.config.schema import Config
@@ -39,10 +39,14 @@ def measure_int8(
     """
     if not config.data.valid or cannot_represent(config):
         return None
-    corpora = config.data.valid_corpora
-    pairs = chain.from_iterable(read_pairs(corpus, config.data) for corpus in corpora)
-    sample = list(islice(pairs, config.train.valid_sentences))
-    sources, references = [pair.src for pair in sample], [pair.tgt for pair in sample]
+    read = (
+        (pair, config.data.pair_of(corpus))
+        for corpus in config.data.valid_corpora
+        for pair in read_pairs(corpus, config.data)
+    )
+    sample = list(islice(read, config.train.valid_sentences))
+    sources, references = [pair.src for pair, _ in sample], [pair.tgt for pair, _ in sample]
+    languages = [pair for _, pair in sample]
     bleu = {}
     for quantization in ("float32", "int8"):
         directory = converted(run, config, weights, quantization, log=lambda message: None)
@@ -50,7 +54,8 @@ def measure_int8(
             directory, "cpu", threads, config=config, run=run, weights=weights
         )
         translator = Translator(engine, search_options(config.decode), warn=lambda message: None)
-        texts = [translation.text for translation in translator.translate(sources)]
+        translated = translator.translate(sources, languages=languages)
+        texts = [translation.text for translation in translated]
         bleu[quantization] = _bleu(texts, references, config.data.tgt_lang)
     scores = Int8Scores(weights=checksum(weights), sentences=len(sample), **bleu)
     write_text(run / "int8.json", scores.model_dump_json(indent=1) + "\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 from nmt.config.corpora import AnyCorpus
 from nmt.config.schema import Config
 from nmt.data import cache
+from nmt.data.balance import balance
 from nmt.data.builder import Builder, helpers
 from nmt.data.corpus import content_key, files_of
 from nmt.data.prepared import Prepared
@@ -68,11 +69,14 @@ def prepare(
     wait = partial(progress, "waiting for another process", 0) if progress else None
     with helpers(builder, named, num_helpers):
         directories = cache.entries(config.data, builds, warn, wait)
-    return Prepared.load(
+    prepared = Prepared.load(
         [directories[name] for name in names],
         parts,
         drop_duplicates=filtered and config.data.drop_duplicates,
     )
+    if filtered:
+        balance(prepared, config.data)
+    return prepared
 
 
 def _entry_name(config: Config, tokenizers: Tokenizers, corpus: AnyCorpus, filtered: bool) -> str:

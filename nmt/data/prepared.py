@@ -7,6 +7,7 @@ Training reads their buffers as numpy arrays without copying. That is faster tha
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nmt.config.corpora import AnyCorpus
+from nmt.config.languages import LanguagePair
+from nmt.config.schema import DataConfig
 from nmt.data import cache
 from nmt.data.corpus import corpus_name, origin
 from nmt.data.filters import DUPLICATE, CorpusReport, FilterReport
@@ -135,6 +138,16 @@ class Prepared:
         [place] = self._places_of([row]).tolist()
         corpus = self.corpora[int(np.searchsorted(self._ends, place, side="right"))]
         return origin(corpus, self._table["line"][place].as_py(), side)
+
+    def languages(self, data: DataConfig) -> list[LanguagePair]:
+        """Return the languages of each row.
+
+        Args:
+            data: the languages of corpora that name none.
+        """
+        pairs = map(data.pair_of, self.corpora)
+        rows = ([pair] * size for pair, size in zip(pairs, self.corpus_sizes, strict=True))
+        return list(itertools.chain.from_iterable(rows))
 
     def _places_of(self, indices: Iterable[int]) -> Int64s:
         rows = np.fromiter(indices, np.int64)

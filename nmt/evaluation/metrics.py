@@ -86,6 +86,7 @@ class Score:
         mean: mean of the bootstrap samples.
         margin: half the width of the 95 % confidence interval around the mean.
         numbers: the details of bracket-f1 in machine-readable form.
+        languages: the language pair (en-de) that it is of, if the text has several.
     """
 
     metric: str
@@ -96,10 +97,12 @@ class Score:
     mean: float | None = None
     margin: float | None = None
     numbers: dict[str, float] | None = None
+    languages: str | None = None
 
     def __str__(self) -> str:
         """Return the score as one line in the format of the `sacrebleu` command."""
-        text = f"{self.name}|{self.signature} = {self.score:.1f}"
+        pair = f"{self.languages} " if self.languages else ""
+        text = f"{pair}{self.name}|{self.signature} = {self.score:.1f}"
         if self.mean is not None and self.margin is not None:
             text += f" (μ = {self.mean:.1f} ± {self.margin:.1f})"
         return f"{text} {self.details}".rstrip()

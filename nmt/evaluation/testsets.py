@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt.config.corpora import AnyCorpus
+from nmt.config.languages import LanguagePair
 from nmt.config.schema import Config, DataConfig
 from nmt.data.corpus import read_pairs
 from nmt.data.lines import read_lines
@@ -23,11 +24,13 @@ class EvaluationData:
         src: source lines; empty if only references were given.
         refs: one or more lists of reference lines.
         tgt_lang: code of the target language; empty if unknown.
+        languages: those of each line; empty if the model's are meant.
     """
 
     src: list[str]
     refs: list[list[str]]
     tgt_lang: str
+    languages: Sequence[LanguagePair] = ()
 
 
 def read_test_data(
@@ -37,6 +40,8 @@ def read_test_data(
     refs: Sequence[Path] = (),
     test_set: str | None = None,
     langs: str | None = None,
+    tgt_lang: str | None = None,
+    src_lang: str | None = None,
 ) -> EvaluationData:
     """Read a sacreBLEU test set, the given files or, by default, `data.test`.
 
@@ -46,6 +51,7 @@ def read_test_data(
         refs: files with reference translations.
         test_set: name of a sacreBLEU test set.
         langs: language pair of the test set; defaults to that of config.
+        tgt_lang, src_lang: languages of the files; default to those of config.
 
     Raises:
         ConfigError: if the arguments conflict, or specify no test data.
@@ -59,11 +65,13 @@ def read_test_data(
             )
         if langs is None and config is None:
             raise ConfigError("`test_set` needs `langs`, for example en-de")
-        langs = langs or f"{config.data.src_lang}-{config.data.tgt_lang}"  # type: ignore[union-attr]
-        return EvaluationData(*read_test_set(test_set, langs), langs.rpartition("-")[2])
+        langs = langs or _languages(config, src_lang, tgt_lang)
+        src_lines, ref_lines = read_test_set(test_set, langs)
+        pair = LanguagePair(*langs.rpartition("-")[::2])
+        languages = [] if src_lang or tgt_lang else [pair] * len(src_lines)
+        return EvaluationData(src_lines, ref_lines, pair.tgt, languages)
     if langs is not None:
         raise ConfigError("`langs` needs `test_set`")
-    tgt_lang = config.data.tgt_lang if config else ""
     if refs:
         if config and not src:
             raise ConfigError("`ref` needs `src` with the text to translate")
@@ -72,11 +80,18 @@ def read_test_data(
         for ref, lines in zip(refs, references, strict=True):
             if src and len(lines) != len(sources):  # fail before translating, not after
                 raise DataError(f"{src} has {len(sources)} lines, but {ref} has {len(lines)}")
-        return EvaluationData(sources, references, tgt_lang)
+        return EvaluationData(
+            sources, references, tgt_lang or (config.data.tgt_lang if config else "")
+        )
     if src or config is None:
         raise ConfigError("no references: give `ref` or `test_set`")
     if not config.data.test:
         raise ConfigError("the model's configuration has no data.test: give `src` and `ref`")
+    if tgt_lang or src_lang:
+        raise ConfigError(
+            "`tgt_lang` and `src_lang` are for text in files: the corpora of data.test have their "
+            "own languages; give `src` and `ref`"
+        )
     return read_corpora(config.data.test, config.data)
 
 
@@ -86,10 +101,22 @@ def read_corpora(corpora: Sequence[AnyCorpus], data: DataConfig) -> EvaluationDa
     Raises:
         DataError, FileError: as in `nmt.data.corpus.read_pairs`.
     """
-    pairs = [pair for corpus in corpora for pair in read_pairs(corpus, data)]
+    found = [
+        (pair, data.pair_of(corpus)) for corpus in corpora for pair in read_pairs(corpus, data)
+    ]
+    languages = [pair for _, pair in found]
+    only = {pair.tgt for pair in languages}
     return EvaluationData(
-        [pair.src for pair in pairs], [[pair.tgt for pair in pairs]], data.tgt_lang
+        [pair.src for pair, _ in found],
+        [[pair.tgt for pair, _ in found]],
+        only.pop() if len(only) == 1 else data.tgt_lang,
+        languages,
     )
+
+
+def _languages(config: Config | None, src_lang: str | None, tgt_lang: str | None) -> str:
+    assert config is not None
+    return f"{src_lang or config.data.src_lang}-{tgt_lang or config.data.tgt_lang}"
 
 
 def read_test_set(name: str, langs: str) -> tuple[list[str], list[list[str]]]:

@@ -116,7 +116,9 @@ def measure(
         raise DataError(f"{text}: contains no sentences")
     translator = model.translator({}, warn=warn)
     with track("translating", len(data.src)) as advance:
-        translated = translator.translate(data.src, advance=advance)
+        translated = translator.translate(
+            data.src, languages=data.languages or None, advance=advance
+        )
         hypotheses = [translation.text for translation in translated]
     if summary := translator.short.summary():
         warn(summary)
@@ -197,7 +199,10 @@ def _losses(
     scores = []
     try:
         with track("scoring the references", len(data.src)) as advance:
-            for score in model.score_stream(data.src, data.refs[0], advance=advance):
+            languages = data.languages or None
+            for score in model.score_stream(
+                data.src, data.refs[0], languages=languages, advance=advance
+            ):
                 totals.add(score)
                 scores.append(score)
     except DataError as error:

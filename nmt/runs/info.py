@@ -315,7 +315,10 @@ def render(info: ModelInfo) -> Iterator[str]:
     yield from _entry("weights", _weights_line(info))
     if info.config:
         data, tokenizer = info.config.data, info.config.tokenizer
-        yield from _entry("languages", f"{data.src_lang} → {data.tgt_lang}")
+        pairs = ", ".join(f"{pair.src} → {pair.tgt}" for pair in data.train_pairs)
+        yield from _entry("languages", pairs)
+        tags = " ".join(data.train_tags)
+        yield from _entry("tags", f"{data.tags}: {tags}" if tags else "")
         yield from _entry("network", _network_line(info.config))
         kind = "an existing model" if tokenizer.model or tokenizer.src_model else tokenizer.type
         sides = ", joint" if tokenizer.joint else ", one per side"
@@ -341,6 +344,9 @@ def render(info: ModelInfo) -> Iterator[str]:
         yield from _checkpoint_table(info)
     to_resume = ", ".join(row.name for row in info.checkpoints if row.only_to_resume)
     yield from _entry("to resume", f"{to_resume}: saved when interrupted" if to_resume else "")
+    scores = info.weights.scores if info.weights else {}
+    by_pair = (f"{name} {score:.4g}" for name, score in scores.items() if " " in name)
+    yield from _entry("pairs", ", ".join(by_pair))
     for name, signature in info.weights.signatures.items() if info.weights else ():
         yield from _entry(name, signature)
     yield ""
@@ -433,6 +439,7 @@ def _checkpoint_table(info: ModelInfo) -> Iterator[str]:
     if info.weights:
         rows[info.weights.name] = info.weights
     every = list(dict.fromkeys(name for row in rows.values() for name in row.scores))
+    every = [name for name in every if " " not in name]  # those of language pairs are listed below
     names = [name for name in every if "/" not in name]
     sets = list(dict.fromkeys(name.partition("/")[0] for name in every if "/" in name))
     yield f"  {'':<26}" + "".join(f"{escape(name):>9.8}" for name in names) + f"{'size':>11}"

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nmt.config.corpora import JsonlCorpus
+from nmt.config.corpora import AnyCorpus, JsonlCorpus
 from nmt.config.schema import Config
 from nmt.data.corpus import read_pairs
 from nmt.evaluation.metrics import sentence_bleu
@@ -38,7 +38,8 @@ def distill_corpora(
     """Translate the sources of `data.train` with a teacher, into a corpus for a student.
 
     Each line of the output is a JSON object with the keys `src`, `ref`, `candidates` and `tgt`, the
-    candidate to learn. An interrupted call is continued, and a complete output is left alone.
+    candidate to learn. The corpora are of one language pair; `each_pair` divides others. An
+    interrupted call is continued, and a complete output is left alone.
 
     Args:
         load_teacher: returns the teacher, unless the output is complete. The option `nbest` of its
@@ -61,7 +62,8 @@ def distill_corpora(
         f"{output}: translating the training data with {teacher.engine}; after an interruption, "
         "repeat the command to continue"
     )
-    layout = DistilledLayout(config.data.tgt_lang)
+    [pair] = config.data.train_pairs
+    layout = DistilledLayout(pair.tgt, pair.src)
     output.parent.mkdir(parents=True, exist_ok=True)
     with progress_bar("translating the training data", None) as advance:
         translate_file(
@@ -75,17 +77,45 @@ def distill_corpora(
         )
 
 
+def each_pair(config: Config, output: Path) -> dict[Path, Config]:
+    """Divide a configuration by language pair.
+
+    Args:
+        config: the configuration.
+        output: where the distilled text of a single language pair goes.
+
+    Returns:
+        By the path for its distilled text, the configuration of each language pair. With several,
+        the pair is part of the name: `student.distilled.en-de.jsonl`.
+    """
+    found = {}
+    pairs = config.data.train_pairs
+    for pair in pairs:
+        path = output.with_suffix(f".{pair}{output.suffix}") if len(pairs) > 1 else output
+        corpora = [corpus for corpus in config.data.train if config.data.pair_of(corpus) == pair]
+        data = config.data.model_copy(update={"train": corpora})
+        found[path] = config.model_copy(update={"data": data})
+    return found
+
+
 def student_config(config: Config, distilled: Path, *, only_distilled: bool) -> Config:
     """Return the configuration of a student that also, or only, learns from distilled text.
 
     Args:
         config: the configuration with the original corpora.
-        distilled: what `distill_corpora` wrote.
+        distilled: what `distill_corpora` wrote; where there are several language pairs, the path
+            that was divided.
         only_distilled: leave out the original corpora.
     """
-    corpus = JsonlCorpus(jsonl=str(distilled), src_key="src", tgt_key="tgt")
+    corpora: list[AnyCorpus] = []
+    for path, part in each_pair(config, distilled).items():
+        [pair] = part.data.train_pairs
+        corpus = JsonlCorpus(jsonl=str(path), src_key="src", tgt_key="tgt")
+        if pair != (config.data.src_lang, config.data.tgt_lang):
+            corpus = corpus.model_copy(update={"src_lang": pair.src, "tgt_lang": pair.tgt})
+        corpora.append(corpus)
     originals = [] if only_distilled else config.data.train
-    data = config.data.model_copy(update={"train": [*originals, corpus]})
+    data = config.data.model_copy(update={"train": [*originals, *corpora]})
     return config.model_copy(update={"data": data})
 
 
@@ -130,10 +160,11 @@ class DistilledLayout:
     """Reads objects with `src` and `ref`; adds `candidates`, and as `tgt` the one to learn.
 
     Attributes:
-        tgt_lang: code of the target language.
+        tgt_lang, src_lang: codes of the languages, which a teacher with tags is told.
     """
 
     tgt_lang: str
+    src_lang: str | None = None
 
     @cached_property
     def _similarity(self) -> Callable[[str, str], float]:
@@ -142,7 +173,7 @@ class DistilledLayout:
     def read(self, line: str, number: int) -> Item:
         """Return the source of a pair."""
         record: dict[str, Any] = json.loads(line)
-        return Item(record["src"], record)
+        return Item(record["src"], record, src_lang=self.src_lang, tgt_lang=self.tgt_lang)
 
     def write(self, number: int, item: Item, translation: Translation) -> str:
         """Return the pair with its candidates, and the one that is most similar to `ref`."""

@@ -108,14 +108,20 @@ class Monitor:
 
         On a terminal, only the most important ones that fit are printed.
         """
-        sets = list(dict.fromkeys(key.rpartition("/")[0] for key in figures if "/" in key))
+        sets = list(dict.fromkeys(key.partition("/")[0] for key in figures if "/" in key))
         width = max(map(len, sets), default=0)
         for one in sets or [""]:
+            prefix = f"{one}/" if one else ""
+            own = {
+                key.removeprefix(prefix): figures[key] for key in figures if key.startswith(prefix)
+            }
             line = f"{kind:<5} step {step:>6}" + (f"  {one:<{width}}" if one else "")
-            for name, write in _FORMATS.items():
-                if (value := figures.get(f"{one}/{name}" if one else name)) is None:
-                    continue
-                longer = f"{line}  {write(value)}"
+            # Those of a language pair, such as `bleu en-de`, come last.
+            known = [name for name in _FORMATS if name in own]
+            for name in [*known, *(name for name in own if " " in name)]:
+                figure, _, pair = name.partition(" ")
+                text = _FORMATS[figure](own[name])
+                longer = f"{line}  {f'{pair} ' if pair else ''}{text}"
                 if self._console.is_terminal and len(longer) > self._console.width:
                     break
                 line = longer

@@ -15,6 +15,7 @@ from nmt.config.corpora import AnyCorpus
 from nmt.config.load import dump_config
 from nmt.config.schema import Config
 from nmt.console import Console
+from nmt.data.balance import describe
 from nmt.data.batching import Epochs
 from nmt.data.lengths import LengthModel
 from nmt.data.prepare import prepare
@@ -254,6 +255,8 @@ def open_training_data(
         console.print_line("streaming; the first pairs of the training data:")
         return StreamedEpochs(tokenizers, config)
     prepared = prepare_corpora(config, tokenizers, config.data.train, True, console, stop)
+    for line in describe(prepared, config.data):
+        console.print_line(line)
     return Epochs(prepared, tokenizers, config)
 
 

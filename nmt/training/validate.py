@@ -19,6 +19,7 @@ from nmt.device import autocast
 from nmt.distributed import World
 from nmt.errors import DataError
 from nmt.evaluation.metrics import EvaluateOptions, evaluate
+from nmt.evaluation.pairs import evaluate_pairs
 from nmt.model.network import Network
 from nmt.runs.model import TrainedModel
 from nmt.signals import StopFlag
@@ -65,6 +66,7 @@ class Validator:
         self.log = functools.cache(log)  # every validation translates the same sentences
         self.signatures = {}
         self.scoring = EvaluateOptions(metrics=("bleu", "chrf"), tgt_lang=config.data.tgt_lang)
+        self.languages = data.languages(config.data)
         self.order = BatchOrder(
             data.src_lengths,
             data.tgt_lengths,
@@ -79,7 +81,8 @@ class Validator:
 
         Returns:
             `loss` (nats per token, not smoothed), `ppl` (its exponential) and, unless
-            `train.valid_beam_size` is 0, `bleu` and `chrf`. Empty if `stop` is set meanwhile, in
+            `train.valid_beam_size` is 0, `bleu` and `chrf`; with several language pairs also
+            those of each, as `bleu en-de`. Empty if `stop` is set meanwhile, in
             any of the processes.
         """
         network.eval()
@@ -112,11 +115,13 @@ class Validator:
         train, decode = self.config.train, self.config.decode
         sources, _ = self._pairs()
         share = sources[self.world.rank :: self.world.size]
+        languages = self.languages[self.world.rank :: self.world.size]
         options = search_options(decode, {"beam_size": train.valid_beam_size})
         model = TrainedModel(self.config, self.tokenizers, network, weights=Path())
         translator = Translator(Networks([model]), options, self.log, poll=lambda: _raise_if(stop))
         try:
-            return [translation.text for translation in translator.translate(share)]
+            found = translator.translate(share, languages=languages)
+            return [translation.text for translation in found]
         except _Stopped:
             return []
 
@@ -127,7 +132,10 @@ class Validator:
             hypotheses[rank :: len(parts)] = texts
         scores = evaluate(hypotheses, [references], self.scoring)
         self.signatures = {score.metric: score.signature for score in scores}
-        return {score.metric: score.score for score in scores}
+        named = {score.metric: score.score for score in scores}
+        languages = self.languages[: len(references)]
+        by_pair = evaluate_pairs(hypotheses, [references], languages, self.scoring)
+        return named | {f"{score.metric} {score.languages}": score.score for score in by_pair}
 
     def _pairs(self) -> tuple[list[str], list[str]]:
         count = min(len(self.data), self.config.train.valid_sentences or len(self.data))
