@@ -106,6 +106,24 @@ def test_the_python_example_works(trained_run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "short" / "config.yaml").is_file()
 
 
+def test_the_example_in_several_languages_works(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    [_, example] = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "several.yaml").write_text(example, "utf-8")
+    write_phrasebook(tmp_path / "train", "train", 60)
+    write_phrasebook(tmp_path / "small", "train", 20)
+    write_phrasebook(tmp_path / "val", "valid", 20)
+    (tmp_path / "small.de").rename(tmp_path / "small.fr")
+    done = run(f"nmt train several.yaml {TINY}", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "an epoch: en-de 60 pairs, visited 1 times; de-en 60 pairs, visited 1" in done.stderr
+    told = run("echo 'The cat.' | nmt translate runs/several --tgt-lang fr", tmp_path)
+    assert told.returncode == 0, told.stderr
+    unknown = run("echo 'The cat.' | nmt translate runs/several --tgt-lang es", tmp_path)
+    assert "it knows de, en, fr" in unknown.stderr
+    assert "<2de> <2en> <2fr>" in run("nmt info runs/several", tmp_path).stdout
+
+
 def test_paths_named_in_the_readme_exist() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"(?<![\w/])(?:nmt|configs|scripts)/[\w./-]*\w", text))

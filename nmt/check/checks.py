@@ -15,6 +15,7 @@ CHECKS: list[Callable[[Subject], Iterator[Finding]]] = [
     text.swapped_sides,
     text.other_styles,
     settings.same_language,
+    settings.untold_languages,
     settings.unreached_vocabulary,
     settings.unused_pieces,
     settings.parameters,

@@ -39,15 +39,29 @@ _COUNTED_PAIRS = 100_000  # enough to contain all but very rare pieces
 
 def same_language(subject: Subject) -> Iterator[Finding]:
     """Yield a finding if both sides have the same language."""
+    for pair in subject.config.data.train_pairs:
+        if pair.src.casefold() == pair.tgt.casefold():
+            yield Finding(
+                "warning",
+                "same-language",
+                "data.tgt_lang",
+                f"is {pair.tgt}, the same as data.src_lang: correct for paraphrases or "
+                "corrections, otherwise one of them is wrong; corpora without explicit keys read "
+                "the same text twice",
+            )
+
+
+def untold_languages(subject: Subject) -> Iterator[Finding]:
+    """Yield a finding if there are several target languages, and nothing tells the model which."""
     data = subject.config.data
-    if data.src_lang.casefold() == data.tgt_lang.casefold():
+    targets = list(dict.fromkeys(pair.tgt for pair in data.train_pairs))
+    if len(targets) > 1 and data.tags == "none":
         yield Finding(
             "warning",
-            "same-language",
-            "data.tgt_lang",
-            f"is {data.tgt_lang}, the same as data.src_lang: correct for paraphrases or "
-            "corrections, otherwise one of them is wrong; corpora without explicit keys read the "
-            "same text twice",
+            "untold-languages",
+            "data.tags",
+            f"is none, but the corpora have the target languages {', '.join(targets)}: the model "
+            "cannot know which is wanted; data.tags=target tells it",
         )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmt.check.plan import Plan, make_plan
+from nmt.config.languages import LanguagePair
 from nmt.config.schema import Config
 from nmt.data.corpus import corpus_name
 from nmt.data.prepared import Prepared
@@ -56,19 +57,27 @@ class Subject:
         return make_plan(self.config, self.tokenizers, self.parts["train"])
 
     @functools.cached_property
-    def samples(self) -> tuple[Sample, list[Sample]]:
-        """Samples of the largest training corpus, and of all other corpora of all parts."""
-        samples = [sample for name in self.parts for sample in self._samples(name)]
-        in_train = [sample for sample in samples if sample.about == "data.train"]
-        largest = max(in_train, key=lambda sample: sample.size)
-        return largest, [sample for sample in samples if sample is not largest]
+    def samples(self) -> list[tuple[Sample, list[Sample]]]:
+        """For each language pair, samples of its largest training corpus and of its others."""
+        by_pair: dict[LanguagePair, list[Sample]] = {}
+        for name in self.parts:
+            for pair, sample in self._samples(name):
+                by_pair.setdefault(pair, []).append(sample)
+        found = []
+        for samples in by_pair.values():
+            in_train = [sample for sample in samples if sample.about == "data.train"]
+            if in_train:
+                largest = max(in_train, key=lambda sample: sample.size)
+                found.append((largest, [sample for sample in samples if sample is not largest]))
+        return found
 
-    def _samples(self, name: str) -> Iterator[Sample]:
-        """Yield a sample of each corpus of a part, evenly spaced."""
+    def _samples(self, name: str) -> Iterator[tuple[LanguagePair, Sample]]:
+        """Yield the languages and a sample of each corpus of a part, evenly spaced."""
         prepared = self.parts[name]
         start = 0
         for corpus, size in zip(prepared.corpora, prepared.corpus_sizes, strict=True):
             rows = np.linspace(start, start + size - 1, min(size, _SAMPLED_PAIRS)).astype(int)
             src, tgt = ("\n".join(side) for side in prepared.texts(rows))
-            yield Sample(f"data.{name}", corpus_name(corpus), size, src, tgt)
+            sample = Sample(f"data.{name}", corpus_name(corpus), size, src, tgt)
+            yield self.config.data.pair_of(corpus), sample
             start += size

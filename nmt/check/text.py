@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from nmt.check.finding import Finding
-from nmt.check.subject import Subject
+from nmt.check.subject import Sample, Subject
 
 _MAX_CHARACTERS = 100_000  # of each sample
 
@@ -18,8 +18,15 @@ _MIN_GAIN = 0.2
 
 
 def swapped_sides(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding for each corpus with source and target swapped relative to the largest."""
-    largest, others = subject.samples
+    """Yield a finding for each corpus with source and target swapped relative to the largest.
+
+    Corpora of one language pair are compared with each other.
+    """
+    for largest, others in subject.samples:
+        yield from _swapped(largest, others)
+
+
+def _swapped(largest: Sample, others: list[Sample]) -> Iterator[Finding]:
     src, tgt = _trigrams(largest.src), _trigrams(largest.tgt)
     for other in others:
         other_src, other_tgt = _trigrams(other.src), _trigrams(other.tgt)
@@ -57,6 +64,7 @@ class Difference(NamedTuple):
     Attributes:
         about: configuration key of its part, such as `data.valid`.
         corpus: name of the corpus.
+        largest: name of the largest training corpus in its languages.
         side: `src` or `tgt`.
         style: `lower-cased` or `tokenised`.
         training_has_it: whether the largest training corpus has the style, rather than this one.
@@ -64,6 +72,7 @@ class Difference(NamedTuple):
 
     about: str
     corpus: str
+    largest: str
     side: str
     style: str
     training_has_it: bool
@@ -88,8 +97,17 @@ class _Style(NamedTuple):
 
 
 def style_differences(subject: Subject) -> Iterator[Difference]:
-    """Compare case and tokenisation of every corpus with those of the largest training corpus."""
-    largest, others = subject.samples
+    """Compare case and tokenisation of every corpus with those of the largest training corpus.
+
+    Corpora of one language pair are compared with each other.
+    """
+    for largest, others in subject.samples:
+        yield from _style_differences(subject, largest, others)
+
+
+def _style_differences(
+    subject: Subject, largest: Sample, others: list[Sample]
+) -> Iterator[Difference]:
     for style in _STYLES:
         for side in ("src", "tgt"):
             # If the tokenizer folds case, the encoder sees no difference.
@@ -99,19 +117,19 @@ def style_differences(subject: Subject) -> Iterator[Difference]:
             for other in others:
                 here = _has_style(style, getattr(other, side))
                 if None not in (usual, here) and usual != here:
-                    yield Difference(other.about, other.corpus, side, style.name, bool(usual))
+                    names = other.about, other.corpus, largest.corpus
+                    yield Difference(*names, side, style.name, bool(usual))
 
 
 def other_styles(subject: Subject) -> Iterator[Finding]:
     """Yield a finding for each corpus that differs from the largest in case or tokenisation."""
-    largest, _ = subject.samples
-    grouped: dict[tuple[str, str, str, bool], list[str]] = {}
-    for about, corpus, side, style, training_has_it in style_differences(subject):
-        grouped.setdefault((about, corpus, style, training_has_it), []).append(side)
-    for (about, corpus, style, training_has_it), sides in grouped.items():
+    grouped: dict[tuple[str, str, str, str, bool], list[str]] = {}
+    for about, corpus, largest, side, style, training_has_it in style_differences(subject):
+        grouped.setdefault((about, corpus, largest, style, training_has_it), []).append(side)
+    for (about, corpus, largest, style, training_has_it), sides in grouped.items():
         sides_name = "source" if sides == ["src"] else "target"
         where = "" if len(sides) == 2 else f" on the {sides_name} side"
-        having, lacking = (largest.corpus, corpus) if training_has_it else (corpus, largest.corpus)
+        having, lacking = (largest, corpus) if training_has_it else (corpus, largest)
         yield Finding(
             "warning",
             "other-style",

@@ -107,3 +107,11 @@ def test_the_same_language_on_both_sides(subject: Make) -> None:
     finding = only(subject("data.tgt_lang=EN"), "same-language")
     assert finding.about == "data.tgt_lang"
     assert "correct for paraphrases" in finding.message
+
+
+def test_several_target_languages_without_tags(subject: Make) -> None:
+    reverse = "data.train.1={src: train.en, tgt: train.xx, reversed: true}"
+    finding = only(subject(reverse), "untold-languages")
+    assert "target languages xx, en: the model" in finding.message
+    # Nor is a corpus in the other direction one whose sides are swapped.
+    assert findings(subject(reverse, "data.tags=target")) == []

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import nmt
 from nmt.config.languages import LanguagePair
+from nmt.config.search import search_options
 from nmt.errors import ConfigError, DataError
+from nmt.runs.model import load_model
+from nmt.translate.engine import never_output
 from nmt.translate.formats import JsonLayout
 from nmt.translate.source import Source
 from nmt.translate.streams import translate_windows
+from nmt.translate.torch_engine import Networks
 
 LINES = ["the cat sat", "", "a dog ran home", "the cat sat"]
 
@@ -149,3 +154,21 @@ def test_a_source_without_languages_has_those_of_the_options(own: nmt.Model) -> 
     translator = own.translator({"tgt_lang": "lo"})
     [[first, second]] = translator.windows([Source("the cat"), Source("a dog", tgt_lang="up")])
     assert (first.text, second.text) == ("the cat", "A DOG")
+
+
+def test_an_ensemble_is_told_in_one_way(tagged_run: Path) -> None:
+    model = load_model(tagged_run)
+    data = model.config.data.model_copy(update={"tags": "none"})
+    untold = replace(model, config=model.config.model_copy(update={"data": data}))
+    with pytest.raises(ConfigError, match=r"different data\.tags"):
+        Networks([model, untold])
+
+
+def test_no_translation_contains_a_tag(own: nmt.Model) -> None:
+    tokenizer = own.engine.models[0].tokenizers.tgt
+    tags = {*tokenizer.control_symbols.values()}
+    assert tags < {*never_output(tokenizer)}
+    options = search_options(own.config.decode, {"temperature": 5.0})
+    sources = [[*tags, *tokenizer.encode(["the cat"])[0], tokenizer.eos_id]] * 20
+    found = own.engine.search(sources, [str(key) for key in range(20)], options)
+    assert all(tags.isdisjoint(hypothesis.ids) for [hypothesis] in found)
