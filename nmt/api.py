@@ -672,8 +672,7 @@ def distill(
         teacher: its run directory, an exported model, or a YAML configuration, from which it is
             trained first, with those overrides that change `data`.
         config, overrides, run_dir: of the student, as in `train`.
-        text: where the translations go; by default to `RUN.distilled.jsonl`. With several language
-            pairs, a file of each has the pair in its name.
+        text: where the translations go, by default `RUN.distilled.jsonl`; one per language pair.
         candidates: translations of each source to choose from, by sentence BLEU.
         beam_size: of the teacher; by default as in its `decode`, or `candidates` if that is more.
         only_distilled: train on the translations alone.
@@ -691,12 +690,7 @@ def distill(
     run = _run_directory(config, run_dir)
     from nmt.console import Console
     from nmt.training.continuing import check_settings
-    from nmt.training.distillation import (
-        distill_corpora,
-        each_pair,
-        start_from_teacher,
-        student_config,
-    )
+    from nmt.training.distillation import distill_corpora, start_from_teacher, student_config
     from nmt.training.run import is_begun
 
     shown = console or Console(stderr=True)
@@ -705,7 +699,6 @@ def distill(
         teacher = train(teacher, of_data, console=shown)
     output = Path(text) if text else run.with_name(f"{run.name}.distilled.jsonl")
 
-    @cache
     def load_teacher() -> Translator:
         model = load(teacher, log=shown.print_line, **computing)
         width = beam_size or max(model.config.decode.beam_size, candidates)
@@ -715,8 +708,7 @@ def distill(
     student = start_from_teacher(student, Path(teacher), run, shown.print_line)
     if is_begun(run):
         check_settings(student, run)  # now rather than after hours of translation
-    for path, part in each_pair(resolved, output).items():
-        distill_corpora(load_teacher, part, path, shown.print_line)
+    distill_corpora(load_teacher, resolved, output, shown.print_line)
     return train(student, run_dir=run, console=shown)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def distill_corpora(
     """Translate the sources of `data.train` with a teacher, into a corpus for a student.
 
     Each line of the output is a JSON object with the keys `src`, `ref`, `candidates` and `tgt`, the
-    candidate to learn. The corpora are of one language pair; `each_pair` divides others. An
+    candidate to learn. With several language pairs there is an output for each; see `each_pair`. An
     interrupted call is continued, and a complete output is left alone.
 
     Args:
@@ -54,6 +54,18 @@ def distill_corpora(
         FileError: if the output cannot be written.
         Interrupted: by a signal; what has been translated is kept.
     """
+    load_once = cache(load_teacher)
+    for path, part in each_pair(config, output).items():
+        _distill_pair(load_once, part, path, log)
+
+
+def _distill_pair(
+    load_teacher: Callable[[], Translator],
+    config: Config,
+    output: Path,
+    log: Callable[[str], object],
+) -> None:
+    """Translate the sources of corpora of one language pair."""
     if is_finished(output):
         log(f"{output}: already there; delete it to translate the training data again")
         return
