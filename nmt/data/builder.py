@@ -102,20 +102,27 @@ def helpers(builder: Builder, corpora: Mapping[str, AnyCorpus], count: int) -> I
         )
         for _ in range(count)
     ]
+    # In threads: a request is larger than a pipe, and a helper reads it only once it has started.
+    threads = [threading.Thread(target=_ask, args=(process, request)) for process in processes]
     try:
-        for process in processes:
-            assert process.stdin is not None
-            with suppress(OSError):  # it has failed; this process does its work
-                process.stdin.write(f"{request}\n".encode())
-                process.stdin.flush()
+        for thread in threads:
+            thread.start()
         yield
     finally:
-        for process in processes:
+        for thread, process in zip(threads, processes, strict=True):
+            thread.join()
             assert process.stdin is not None
             with suppress(OSError):
                 process.stdin.close()  # ends it
         for process in processes:
             process.wait()
+
+
+def _ask(process: subprocess.Popen[bytes], request: str) -> None:
+    assert process.stdin is not None
+    with suppress(OSError):  # it has failed; the main process does its work
+        process.stdin.write(f"{request}\n".encode())
+        process.stdin.flush()
 
 
 def _help() -> None:
