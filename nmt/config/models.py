@@ -61,8 +61,13 @@ class TransformerConfig(Section):
     norm: Literal["post", "pre"] = "post"
     """Layer normalisation after each residual sum as in the paper, or before each sub-layer
     (Xiong et al. 2020)."""
-    activation: Literal["relu", "gelu", "swiglu"] = "relu"
-    """Activation of the feed-forward layers; swiglu (Shazeer 2020) adds a third matrix."""
+    activation: Literal["relu", "gelu", "swish", "swiglu"] = "relu"
+    """Activation of the feed-forward layers; swish is SiLU, and swiglu (Shazeer 2020) adds a third
+    matrix."""
+    attention_bias: bool = False
+    """Add biases to the projections of queries, keys, values and the output of attention."""
+    output_bias: bool = False
+    """Add a bias for each target token to the logits."""
     positions: PositionsConfig = PositionsConfig()
     """Position encoding."""
     tie_embeddings: Literal["none", "decoder", "all"] = "all"

@@ -97,6 +97,7 @@ def make_spec(model: TrainedModel) -> Any:
     activations = {
         "relu": Activation.RELU,
         "gelu": Activation.GELU,
+        "swish": Activation.SWISH,
         "swiglu": Activation.SWISH,
     }
     spec = TransformerSpec.from_config(
@@ -145,7 +146,7 @@ def _set_sides(spec: Any, network: Transformer, length: int) -> None:
     # spec.optimize() merges equal matrices.
     spec.encoder.embeddings[0].weight = F.pad(_copy(network.src_embedding.weight), right_padding)
     spec.decoder.embeddings.weight = F.pad(_copy(network.tgt_embedding.weight), right_padding)
-    spec.decoder.projection.weight = _copy(network.projection.weight)
+    _set_linear(spec.decoder.projection, network.projection)
 
 
 def _set_layer(spec: Any, layer: nn.Module) -> None:
@@ -164,17 +165,18 @@ def _set_layer(spec: Any, layer: nn.Module) -> None:
 
 def _set_self_attention(spec: Any, attention: MultiHeadAttention) -> None:
     qkv, out = spec.linear
-    qkv.weight = _copy(attention.qkv_weight)
-    out.weight = _copy(attention.out_weight)
+    _set(qkv, attention.qkv_weight, attention.qkv_bias)
+    _set(out, attention.out_weight, attention.out_bias)
     spec.queries_scale = _queries_scale(attention)
 
 
 def _set_cross_attention(spec: Any, attention: MultiHeadAttention) -> None:
     q, kv, out = spec.linear
     width = attention.widths[0]
-    q.weight = _copy(attention.qkv_weight[:width])
-    kv.weight = _copy(attention.qkv_weight[width:])
-    out.weight = _copy(attention.out_weight)
+    weight, bias = attention.qkv_weight, attention.qkv_bias
+    _set(q, weight[:width], None if bias is None else bias[:width])
+    _set(kv, weight[width:], None if bias is None else bias[width:])
+    _set(out, attention.out_weight, attention.out_bias)
     spec.queries_scale = _queries_scale(attention)
 
 
@@ -194,9 +196,13 @@ def _set_feed_forward(spec: Any, layer: FeedForward) -> None:
 
 
 def _set_linear(spec: Any, layer: nn.Linear) -> None:
-    spec.weight = _copy(layer.weight)
-    if layer.bias is not None:
-        spec.bias = _copy(layer.bias)
+    _set(spec, layer.weight, layer.bias)
+
+
+def _set(spec: Any, weight: Tensor, bias: Tensor | None) -> None:
+    spec.weight = _copy(weight)
+    if bias is not None:
+        spec.bias = _copy(bias)
 
 
 def _set_norm(spec: Any, norm: nn.LayerNorm) -> None:

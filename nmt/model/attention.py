@@ -53,8 +53,8 @@ def attention_weights(q_BHLK: Tensor, k_BHMK: Tensor, mask: Tensor | None) -> Te
 class MultiHeadAttention(nn.Module):
     """MultiHead(Q, K, V) = Concat(head_1, ..., head_h) W^O (paper, section 3.2.2).
 
-    The projections have no bias, as in the paper. W^Q, W^K and W^V of all heads form one
-    matrix, so that self-attention needs a single product.
+    The projections have no bias, as in the paper, unless there is to be one. W^Q, W^K and W^V of
+    all heads form one matrix, so that self-attention needs a single product.
 
     Args:
         d_model: width of input and output.
@@ -62,9 +62,18 @@ class MultiHeadAttention(nn.Module):
         d_k: width of the queries and keys of a head.
         d_v: width of the values of a head.
         dropout_p: dropout on the attention weights.
+        bias: add a bias to all four projections, initially 0.
     """
 
-    def __init__(self, d_model: int, num_heads: int, d_k: int, d_v: int, dropout_p: float) -> None:
+    def __init__(
+        self,
+        d_model: int,
+        num_heads: int,
+        d_k: int,
+        d_v: int,
+        dropout_p: float,
+        bias: bool = False,
+    ) -> None:
         super().__init__()
         self.num_heads = num_heads
         # Total widths of queries, keys and values over all heads.
@@ -72,6 +81,8 @@ class MultiHeadAttention(nn.Module):
         self.dropout_p = dropout_p
         self.qkv_weight = nn.Parameter(torch.empty(sum(self.widths), d_model))
         self.out_weight = nn.Parameter(torch.empty(d_model, num_heads * d_v))
+        self.qkv_bias = nn.Parameter(torch.zeros(sum(self.widths))) if bias else None
+        self.out_bias = nn.Parameter(torch.zeros(d_model)) if bias else None
         for weight in [*torch.split(self.qkv_weight, self.widths), self.out_weight]:
             nn.init.xavier_uniform_(weight)
 
@@ -137,19 +148,21 @@ class MultiHeadAttention(nn.Module):
 
     def project_queries(self, x_BLD: Tensor) -> Tensor:
         """Return the queries of all heads, [B, L, h * d_k]."""
-        return F.linear(x_BLD, self.qkv_weight[: self.widths[0]])
+        rows = slice(self.widths[0])
+        return F.linear(x_BLD, self.qkv_weight[rows], _rows_of(self.qkv_bias, rows))
 
     def project_memory(self, x_BMD: Tensor) -> Tensor:
         """Return the keys and values of all heads, [B, M, h * (d_k + d_v)]."""
-        return F.linear(x_BMD, self.qkv_weight[self.widths[0] :])
+        rows = slice(self.widths[0], None)
+        return F.linear(x_BMD, self.qkv_weight[rows], _rows_of(self.qkv_bias, rows))
 
     def project_all(self, x_BLD: Tensor) -> Tensor:
         """Return queries, keys and values of all heads, [B, L, h * (2 * d_k + d_v)]."""
-        return F.linear(x_BLD, self.qkv_weight)
+        return F.linear(x_BLD, self.qkv_weight, self.qkv_bias)
 
     def project_out(self, heads_BLX: Tensor) -> Tensor:
         """Combine the heads, [B, L, h * d_v] to [B, L, d_model]."""
-        return F.linear(heads_BLX, self.out_weight)
+        return F.linear(heads_BLX, self.out_weight, self.out_bias)
 
     def _project(self, x_BLD: Tensor, memory: KeyValues | None) -> tuple[Tensor, KeyValues]:
         """Return the queries of a sequence, and the keys and values they attend to."""
@@ -161,3 +174,7 @@ class MultiHeadAttention(nn.Module):
 
     def _split_heads(self, x_BLX: Tensor) -> Tensor:
         return x_BLX.view(*x_BLX.shape[:2], self.num_heads, -1).transpose(1, 2)
+
+
+def _rows_of(bias: Tensor | None, rows: slice) -> Tensor | None:
+    return None if bias is None else bias[rows]

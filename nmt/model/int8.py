@@ -39,7 +39,7 @@ def quantise(network: Transformer) -> None:
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if child is network.projection:
-                setattr(module, name, Int8Projection(child.weight))
+                setattr(module, name, Int8Projection(child.weight, child.bias))
             elif isinstance(child, nn.Linear):
                 setattr(module, name, Int8Linear(child.weight, child.bias))
             elif isinstance(child, MultiHeadAttention):
@@ -85,6 +85,7 @@ class Int8Projection(Int8Linear):
 
     Args:
         weight: float32 matrix [out, in].
+        bias: float32 vector [out], or None.
     """
 
     def _pack(self, levels: Tensor, scales: Tensor) -> None:
@@ -95,6 +96,8 @@ class Int8Projection(Int8Linear):
         """Return the linear map to some of the rows."""
         chosen = copy(self)
         chosen._pack(self._levels[ids_U], self._scales[ids_U])
+        if self._bias is not None:
+            chosen._bias = self._bias[ids_U]
         return chosen
 
 
@@ -110,11 +113,12 @@ class Int8Attention(MultiHeadAttention):
         self.num_heads, self.widths = attention.num_heads, attention.widths
         self.dropout_p = attention.dropout_p
         self.qkv_weight = attention.qkv_weight
-        self._qkv = Int8Linear(attention.qkv_weight)
-        self._q, self._kv = map(
-            Int8Linear, attention.qkv_weight.tensor_split([self.widths[0]], dim=0)
-        )
-        self._out = Int8Linear(attention.out_weight)
+        weight, bias = attention.qkv_weight, attention.qkv_bias
+        self._qkv = Int8Linear(weight, bias)
+        width = self.widths[0]
+        self._q = Int8Linear(weight[:width], None if bias is None else bias[:width])
+        self._kv = Int8Linear(weight[width:], None if bias is None else bias[width:])
+        self._out = Int8Linear(attention.out_weight, attention.out_bias)
 
     def project_queries(self, x_BLD: Tensor) -> Tensor:
         """Return the queries of all heads, [B, L, h * d_k]."""

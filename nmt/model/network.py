@@ -31,7 +31,7 @@ class Network(nn.Module, ABC, Generic[StateT]):
     Attributes:
         src_pad_id: padding id of the source vocabulary.
         max_length: largest number of tokens it has positions for; None means no limit.
-        projection: maps decoder outputs to logits over the target vocabulary; no bias.
+        projection: maps decoder outputs to logits over the target vocabulary; few have a bias.
         arithmetic: the type of its products, if it is not that of its weights.
     """
 

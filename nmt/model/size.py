@@ -18,6 +18,8 @@ def num_parameters(config: ModelConfig, src_vocab_size: int, tgt_vocab_size: int
         tgt_vocab_size: rows of the target embedding and of the output projection.
     """
     vocabulary = _embeddings(config, src_vocab_size, tgt_vocab_size)
+    if config.kind == "transformer" and config.output_bias:
+        vocabulary += tgt_vocab_size
     if config.kind == "rnn":
         return vocabulary + _recurrent(config)
     if config.kind == "conv":
@@ -60,7 +62,8 @@ def _attention(config: TransformerConfig) -> int:
     """Return the number of parameters in the four projections of a sub-layer."""
     width = config.d_model // config.num_heads
     d_k, d_v = config.d_k or width, config.d_v or width
-    return config.d_model * config.num_heads * (2 * d_k + 2 * d_v)
+    biases = config.num_heads * (2 * d_k + d_v) + config.d_model if config.attention_bias else 0
+    return config.d_model * config.num_heads * (2 * d_k + 2 * d_v) + biases
 
 
 def _feed_forward(config: TransformerConfig) -> int:

@@ -22,6 +22,7 @@ from nmt.model.ssru import SSRU
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "gelu": F.gelu,
+    "swish": F.silu,
     "swiglu": F.silu,
 }
 
@@ -29,8 +30,9 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 class FeedForward(nn.Module):
     """FFN(x) = max(0, x W1 + b1) W2 + b2 (paper, equation 2).
 
-    The activation may be GELU instead (Hendrycks and Gimpel 2016), or SwiGLU (Shazeer 2020), which
-    multiplies by a second projection and has no biases: (silu(x W1) * x V) W2.
+    The activation may be GELU instead (Hendrycks and Gimpel 2016), swish (Ramachandran et al. 2017)
+    or SwiGLU (Shazeer 2020), which multiplies by a second projection and has no biases:
+    (silu(x W1) * x V) W2.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -89,6 +91,7 @@ def _attention(config: TransformerConfig) -> MultiHeadAttention:
         config.d_k or width,
         config.d_v or width,
         config.attention_dropout,
+        config.attention_bias,
     )
 
 
@@ -206,8 +209,10 @@ class Transformer(Network[DecoderState]):
         self.tgt_embedding = (
             self.src_embedding if tied == "all" else _embedding(tgt_vocab_size, width)
         )
-        # On the meta device, without memory: its weight is replaced right away.
+        # On the meta device, without memory: its parameters are replaced right away.
         self.projection = nn.Linear(config.d_model, tgt_vocab_size, bias=False, device="meta")
+        if config.output_bias:
+            self.projection.bias = nn.Parameter(torch.zeros(tgt_vocab_size))
         if tied == "none":
             self.projection.weight = nn.Parameter(torch.empty(tgt_vocab_size, config.d_model))
             nn.init.normal_(self.projection.weight, std=config.d_model**-0.5)

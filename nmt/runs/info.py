@@ -407,9 +407,14 @@ def _network_line(config: Config) -> str:
     return (
         f"Transformer, {model.norm}-norm, {model.encoder_layers} + {model.decoder_layers} layers, "
         f"d_model {model.d_model}, {model.num_heads} heads, d_ff {model.d_ff}, "
-        f"{model.activation}, {_positions(model)}, "
+        f"{model.activation}, {_positions(model)}, {_biases(model)}"
         f"tied embeddings: {model.tie_embeddings}"
     )
+
+
+def _biases(model: TransformerConfig) -> str:
+    named = {"attention": model.attention_bias, "output": model.output_bias}
+    return "".join(f"{name} bias, " for name, has_it in named.items() if has_it)
 
 
 def _positions(model: TransformerConfig) -> str:

@@ -86,4 +86,6 @@ class AllowedTokens:
         """Return a network's projection to the logits of these tokens."""
         if isinstance(network.projection, Int8Projection):
             return network.projection.rows(self.ids_U)
-        return partial(functional.linear, weight=network.projection.weight[self.ids_U])
+        weight_VD, bias_V = network.projection.weight, network.projection.bias
+        bias_U = None if bias_V is None else bias_V[self.ids_U]
+        return partial(functional.linear, weight=weight_VD[self.ids_U], bias=bias_U)

@@ -26,6 +26,7 @@ from nmt.translate.torch_engine import Networks
 from nmt.translate.translator import Translation, Translator
 
 LEARNED = {"kind": "learned", "max_length": 64}
+BIASES = {"attention_bias": True, "output_bias": True}
 
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "paper": ("joint", {}),
@@ -42,6 +43,11 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "no positions": ("joint", {"positions": {"kind": "none"}}),
     "narrow heads": ("joint", {"norm": "pre", "d_k": 4, "d_v": 4}),
+    "swish, biases": ("joint", {"activation": "swish", **BIASES}),
+    "biases, separate, untied, pre-norm": (
+        "separate",
+        {"tie_embeddings": "none", "norm": "pre", **BIASES},
+    ),
     "three heads": ("joint", {"num_heads": 3, "d_k": 16, "d_v": 16}),
 }
 

@@ -50,14 +50,18 @@ def test_zeros_give_the_bias() -> None:
     assert torch.equal(Int8Linear(torch.zeros(4, 8), bias)(torch.zeros(1, 8)), bias[None])
 
 
+@pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @torch.inference_mode()
-def test_a_network_is_close_to_itself_in_float32(norm: str) -> None:
+def test_a_network_is_close_to_itself_in_float32(norm: str, bias: bool) -> None:
     torch.manual_seed(1)
-    config = TransformerConfig.model_validate(
-        {"d_model": 32, "num_heads": 4, "d_ff": 64, "d_k": 6, "d_v": 10, "norm": norm}
-    )
+    shape = {"d_model": 32, "num_heads": 4, "d_ff": 64, "d_k": 6, "d_v": 10}
+    biases = {"attention_bias": bias, "output_bias": bias}
+    config = TransformerConfig.model_validate({**shape, **biases, "norm": norm})
     network = Transformer(config, 50, 50, 0).eval()
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter)
     src, tgt = torch.randint(1, 50, (3, 7)), torch.randint(1, 50, (3, 5))
     expected = network(src, tgt)
     quantise(network)

@@ -34,9 +34,10 @@ SRC_MASK = torch.tensor([[True] * 5, [True, True, True, False, False]])[:, None,
 CAUSAL = torch.ones(4, 4, dtype=torch.bool).tril()
 
 LAYER_VARIANTS = [
-    pytest.param(norm, activation, id=f"{norm}-{activation}")
+    pytest.param(norm, activation, bias, id=f"{norm}-{activation}{'-bias' * bias}")
     for norm in ("post", "pre")
     for activation in ("relu", "gelu")
+    for bias in (False, True)
 ]
 
 
@@ -57,7 +58,7 @@ def _perturb(layer: nn.Module) -> None:
 
 
 def _as_torch(layer: EncoderLayer | DecoderLayer, config: TransformerConfig) -> nn.Module:
-    """Return torch's layer with the same weights; its attention biases stay at zero."""
+    """Return torch's layer with the same weights; attention biases that ours lacks stay at zero."""
     decoder = isinstance(layer, DecoderLayer)
     kind = nn.TransformerDecoderLayer if decoder else nn.TransformerEncoderLayer
     theirs = kind(
@@ -85,21 +86,30 @@ def _as_torch(layer: EncoderLayer | DecoderLayer, config: TransformerConfig) -> 
     biases = {name for name in theirs.state_dict() if "in_proj_bias" in name or "proj.bias" in name}
     result = theirs.load_state_dict(weights, strict=False)
     assert not result.unexpected_keys
-    assert set(result.missing_keys) == biases
-    assert all(torch.count_nonzero(theirs.state_dict()[name]) == 0 for name in biases)
+    assert set(result.missing_keys) == (set() if config.attention_bias else biases)
+    assert config.attention_bias or all(
+        torch.count_nonzero(theirs.state_dict()[name]) == 0 for name in biases
+    )
     return theirs
 
 
 def _attention_weights(name: str, attention: MultiHeadAttention) -> dict[str, Tensor]:
+    biases = {}
+    if attention.qkv_bias is not None:
+        biases = {
+            f"{name}.in_proj_bias": attention.qkv_bias,
+            f"{name}.out_proj.bias": attention.out_bias,
+        }
     return {
         f"{name}.in_proj_weight": attention.qkv_weight,
         f"{name}.out_proj.weight": attention.out_weight,
+        **biases,
     }
 
 
-@pytest.mark.parametrize(("norm", "activation"), LAYER_VARIANTS)
-def test_encoder_layer_equals_torch(norm: str, activation: str) -> None:
-    config = _layer_config(norm=norm, activation=activation)
+@pytest.mark.parametrize(("norm", "activation", "bias"), LAYER_VARIANTS)
+def test_encoder_layer_equals_torch(norm: str, activation: str, bias: bool) -> None:
+    config = _layer_config(norm=norm, activation=activation, attention_bias=bias)
     ours = EncoderLayer(config)
     _perturb(ours)
     theirs = _as_torch(ours, config)
@@ -116,9 +126,9 @@ def test_encoder_layer_equals_torch(norm: str, activation: str) -> None:
     assert_close(ours.self_attention.qkv_weight.grad, theirs.self_attn.in_proj_weight.grad)
 
 
-@pytest.mark.parametrize(("norm", "activation"), LAYER_VARIANTS)
-def test_decoder_layer_equals_torch(norm: str, activation: str) -> None:
-    config = _layer_config(norm=norm, activation=activation)
+@pytest.mark.parametrize(("norm", "activation", "bias"), LAYER_VARIANTS)
+def test_decoder_layer_equals_torch(norm: str, activation: str, bias: bool) -> None:
+    config = _layer_config(norm=norm, activation=activation, attention_bias=bias)
     ours = DecoderLayer(config)
     _perturb(ours)
     theirs = _as_torch(ours, config)
@@ -138,7 +148,12 @@ def test_decoder_layer_equals_torch(norm: str, activation: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("activation", "function"), [("relu", lambda h: h.clamp(min=0.0)), ("gelu", F.gelu)]
+    ("activation", "function"),
+    [
+        ("relu", lambda h: h.clamp(min=0.0)),
+        ("gelu", F.gelu),
+        ("swish", lambda h: h * h.sigmoid()),
+    ],
 )
 def test_feed_forward_matches_its_formula(
     activation: str, function: Callable[[Tensor], Tensor]
@@ -259,6 +274,13 @@ def _network(**changes: Any) -> Transformer:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_cached_decoding_equals_full_decoding(variant: dict[str, Any]) -> None:
     check_cached_decoding(_network(**variant))
+
+
+@pytest.mark.parametrize("decoder", ["attention", "ssru"])
+def test_cached_decoding_equals_full_decoding_with_biases(decoder: str) -> None:
+    network = _network(activation="swish", attention_bias=True, output_bias=True, decoder=decoder)
+    _perturb(network)
+    check_cached_decoding(network)
 
 
 def test_forward_is_encode_decode_project() -> None:

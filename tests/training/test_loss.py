@@ -59,6 +59,31 @@ def test_equals_torch_for_any_chunk_size(
         assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("chunk_rows", [5, 512])
+def test_equals_torch_with_a_bias(
+    smoothing: float, chunk_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss_module, "_CPU_CHUNK_ROWS", chunk_rows)
+    hidden, weight, targets = _inputs()
+    bias = (3.0 * torch.randn(VOCAB)).requires_grad_()
+    inputs = [hidden, weight, bias]
+    loss, nll = projected_cross_entropy(hidden, weight, targets, smoothing, bias)
+    logits = F.linear(hidden, weight, bias)
+    expected = F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
+    assert_close(loss, expected, rtol=1e-5, atol=1e-5)
+    assert_close(nll, F.cross_entropy(logits, targets, reduction="sum").detach())
+    pairs = zip(
+        torch.autograd.grad(loss / 7.0, inputs),
+        torch.autograd.grad(expected / 7.0, inputs),
+        strict=True,
+    )
+    for ours, theirs in pairs:
+        assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    with torch.no_grad():
+        assert_close(projected_cross_entropy(hidden, weight, targets, smoothing, bias)[0], loss)
+
+
 def test_equals_torch_with_several_chunks() -> None:
     inputs = _inputs(rows=2 * 512 + 5)
     for ours, theirs in zip(_ours(*inputs, 0.1), _reference(*inputs, 0.1), strict=True):
@@ -161,11 +186,20 @@ def test_gradients_are_not_computed_if_disabled(mode: type) -> None:
         assert 2 * flops() < training  # one product instead of three
 
 
-def _network() -> Transformer:
+def _network(bias: bool = False) -> Transformer:
     config = TransformerConfig(
-        d_model=16, num_heads=2, d_ff=24, encoder_layers=1, decoder_layers=1, dropout=0.0
+        d_model=16,
+        num_heads=2,
+        d_ff=24,
+        encoder_layers=1,
+        decoder_layers=1,
+        dropout=0.0,
+        output_bias=bias,
     )
-    return Transformer(config, VOCAB, VOCAB, PAD)
+    network = Transformer(config, VOCAB, VOCAB, PAD)
+    if bias:
+        torch.nn.init.normal_(network.projection.bias)
+    return network
 
 
 def _batch(*pairs: tuple[list[int], list[int]]) -> Batch:
@@ -189,8 +223,9 @@ def _batch(*pairs: tuple[list[int], list[int]]) -> Batch:
 PAIRS = [([4, 5, 6, 7], [8, 9]), ([10], [11, 12, 4, 5, 6]), ([7, 8, 9], [])]
 
 
-def test_batch_loss_is_the_cross_entropy_of_the_target_tokens() -> None:
-    network, batch = _network(), _batch(*PAIRS)
+@pytest.mark.parametrize("bias", [False, True])
+def test_batch_loss_is_the_cross_entropy_of_the_target_tokens(bias: bool) -> None:
+    network, batch = _network(bias), _batch(*PAIRS)
     loss, nll = batch_loss(network, batch, 0.1)
     logits = network(batch.src_BS, batch.tgt_in_BT).flatten(0, 1)
     targets = batch.tgt_out_BT.flatten()
