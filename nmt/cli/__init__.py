@@ -6,6 +6,7 @@ wait for torch.
 
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 
 import typer
 
@@ -40,6 +41,7 @@ _COMMANDS = {
         "export",
         "runs/demo --to ctranslate2 --quantization int8 -o demo-ct2",
     ),
+    "import": ("Use elsewhere", "export", "opus-mt-en-de -o runs/opus-en-de"),
 }
 """The panel of the help, the module and example arguments of each command."""
 
@@ -62,6 +64,8 @@ def make_app(arguments: Sequence[str] = ()) -> typer.Typer:
     app.callback()(print_version)
     for name in [name for name in arguments[:1] if name in _COMMANDS] or _COMMANDS:
         panel, module, example = _COMMANDS[name]
-        function = getattr(import_module(f"nmt.cli.{module}"), name.replace("-", "_"))
+        function = getattr(
+            import_module(f"nmt.cli.{module}"), name.replace("-", "_") + "_" * iskeyword(name)
+        )
         app.command(rich_help_panel=panel, epilog=f"Example: nmt {name} {example}")(function)
     return app

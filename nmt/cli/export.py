@@ -1,4 +1,4 @@
-"""nmt export."""
+"""nmt export and import."""
 
 from __future__ import annotations
 
@@ -60,4 +60,34 @@ def export(
     [trained] = api.load_runs([model], device="cpu", threads=None)
     shortlist = load_shortlist(run, trained.tokenizers) if has_shortlist(run) else None
     export_ctranslate2(trained, output, quantization.value if quantization else None, shortlist)
+    log(f"{output}: nmt translate {output} runs it")
+
+
+def import_(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A MarianMT directory of Hugging Face.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="RUN", help="A new run directory to write.")
+    ],
+    src_lang: Annotated[
+        str | None, typer.Option(help="Code of the source language. Default: the model's.")
+    ] = None,
+    tgt_lang: Annotated[
+        str | None, typer.Option(help="Code of the target language. Default: the model's.")
+    ] = None,
+) -> None:
+    """Make a run directory from a Marian model, such as those of OPUS-MT on Hugging Face.
+
+    All commands that use a model accept it, and `train.init_from` trains it further.
+    """
+    from nmt.files import is_standard, refuse_inside
+
+    if is_standard(output):
+        raise ConfigError("--output names a new directory: it cannot be the standard output")
+    refuse_inside(output, directory)
+
+    from nmt.convert.importing import import_model
+
+    import_model(directory, output, src_lang=src_lang, tgt_lang=tgt_lang)
     log(f"{output}: nmt translate {output} runs it")

@@ -65,7 +65,27 @@ def _overridden(
         if error := _override(values, item):
             errors.append(error)
         _forget(origins, item.partition("=")[0])
-    return _validated(values, name, origins, errors)
+    config = _validated(values, name, origins, errors)
+    check_trainable(config, name)
+    return config
+
+
+def check_trainable(config: Config, name: str) -> None:
+    """Check that there is something to train on: an imported model's configuration names nothing.
+
+    Args:
+        config: the configuration.
+        name: its name for the message.
+
+    Raises:
+        ConfigError: if there is nothing.
+    """
+    if not config.data.train:
+        raise ConfigError(
+            f"{name}: data.train: names no corpus to train on; to train an imported model further, "
+            "write a configuration that extends its config.yaml, with data.train and "
+            "train.init_from, and train that in another directory"
+        )
 
 
 def load_model_config(path: Path) -> Config:

@@ -28,8 +28,8 @@ class DataConfig(Section):
     """Code of the source language, for example `en`; corpora may have others."""
     tgt_lang: str
     """Code of the target language, for example `de`; corpora may have others."""
-    train: Corpora = Field(min_length=1)
-    """The corpora to train on."""
+    train: Corpora
+    """The corpora to train on. Only a model that was imported may have none."""
     valid: ValidCorpora = Field(default=[])
     """The corpora used to choose the best checkpoint and to stop early. Or several sets of them by
     name, as in `{general: {src: FILE, tgt: FILE}, domain: {src: FILE, tgt: FILE}}`, which are

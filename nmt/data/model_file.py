@@ -1,7 +1,7 @@
 """Fields of SentencePiece model files and encoded texts that its API does not expose.
 
 Both are protobuf messages (`sentencepiece_model.proto` and `sentencepiece.proto`). SentencePiece
-does not depend on the protobuf library, so the few fields needed are parsed here.
+does not depend on the protobuf library, so the few fields needed are parsed and written here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import NamedTuple
 _PIECES, _TRAINER_SPEC, _NORMALIZER_SPEC = 1, 2, 3
 _PIECE_TAG = _PIECES << 3 | 2
 _TEXT, _SCORE, _KIND = 1, 2, 3
-_MODEL_TYPE, _BYTE_FALLBACK = 3, 35
+_MODEL_TYPE, _VOCAB_SIZE, _BYTE_FALLBACK = 3, 4, 35
+_UNK_ID, _UNK_PIECE = 40, 45  # of the unknown token; BOS, EOS and padding follow
+_VARINT, _BYTES = 0, 2
 _TEXT_PIECES = 2
 _ID, _BEGIN, _END = 2, 4, 5
 
@@ -100,25 +102,34 @@ def with_pieces(model: bytes, pieces: Sequence[Piece]) -> bytes:
     fields = [(number, _bytes(value)) for number, value in _fields(model)]
     old = [field for field in fields if field[0] == _PIECES]
     others = [field for field in fields if field[0] != _PIECES]
-    new = [(_PIECES, _written(piece)) for piece in pieces]
+    new = [(_PIECES, _packed_piece(piece)) for piece in pieces]
     # All pieces come first, as `check_complete` expects.
     return b"".join(_field(number, value) for number, value in (*old, *new, *others))
 
 
-def _written(piece: Piece) -> bytes:
-    """Return the message of a piece; its kind is left out, since normal is the default."""
-    score = struct.pack("<Bf", _SCORE << 3 | 5, piece.score)
-    return _field(_TEXT, piece.text.encode("utf-8")) + score
+def replace_pieces(model: bytes, pieces: Sequence[Piece], special: Sequence[str]) -> bytes:
+    """Return a serialized model with other pieces; normalisation and algorithm stay.
 
+    Args:
+        model: the serialized model.
+        pieces: all pieces, in the order of their ids.
+        special: text of the unknown token, BOS, EOS and padding, all of them among the pieces.
 
-def _field(number: int, value: bytes) -> bytes:
-    """Return a field of bytes with its tag and length."""
-    size = len(value)
-    length = bytearray()
-    while size >= 0x80:
-        length.append(size & 0x7F | 0x80)
-        size >>= 7
-    return bytes([number << 3 | 2, *length, size]) + value
+    Raises:
+        ValueError: if the model is not one, or is truncated.
+    """
+    # Of a field that occurs twice, the last counts.
+    settings = [_number(_VOCAB_SIZE, len(pieces))]
+    ids = {piece.text: number for number, piece in enumerate(pieces)}
+    for offset, text in enumerate(special):
+        settings += [_number(_UNK_ID + offset, ids[text]), _text(_UNK_PIECE + offset, text)]
+    parts = [_field(_PIECES, _packed_piece(piece)) for piece in pieces]
+    for number, value in _fields(model):
+        if number == _TRAINER_SPEC:
+            value = b"".join([_bytes(value), *settings])
+        if number != _PIECES:
+            parts.append(_field(number, _bytes(value)))
+    return b"".join(parts)
 
 
 class TextPiece(NamedTuple):
@@ -145,6 +156,31 @@ def _piece(data: bytes) -> Piece:
     except (KeyError, struct.error) as error:
         raise ValueError("a piece without text or score") from error
     return Piece(text, score, PieceKind(int(values.get(_KIND, PieceKind.NORMAL))))
+
+
+def _packed_piece(piece: Piece) -> bytes:
+    score = _packed_varint(_SCORE << 3 | 5) + struct.pack("<f", piece.score)
+    return _text(_TEXT, piece.text) + score + _number(_KIND, piece.kind)
+
+
+def _text(number: int, text: str) -> bytes:
+    return _field(number, text.encode("utf-8"))
+
+
+def _field(number: int, value: bytes) -> bytes:
+    return _packed_varint(number << 3 | _BYTES) + _packed_varint(len(value)) + value
+
+
+def _number(number: int, value: int) -> bytes:
+    return _packed_varint(number << 3 | _VARINT) + _packed_varint(value)
+
+
+def _packed_varint(value: int) -> bytes:
+    packed = bytearray()
+    while value >= 0x80:
+        packed.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*packed, value])
 
 
 def _bytes(value: int | bytes) -> bytes:

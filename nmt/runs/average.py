@@ -1,4 +1,4 @@
-"""The average of several checkpoints: computing, saving and deleting it."""
+"""Weights in `averaged/`: the average of several checkpoints, or those of an imported model."""
 
 from __future__ import annotations
 
@@ -63,6 +63,25 @@ def save_average(
         "scores": dict(scores),
         "signatures": dict(signatures or {}),
     }
+    save_checkpoint(run / "averaged", {"weights": weights}, state)
+    return run / "averaged"
+
+
+def save_imported(run: Path, weights: Mapping[str, Tensor], origin: str) -> Path:
+    """Save the weights of an imported model where `save_average` saves an average.
+
+    Args:
+        run: run directory.
+        weights: the weights.
+        origin: where they come from, for `nmt info`.
+
+    Returns:
+        The directory.
+
+    Raises:
+        FileError: if it cannot be written.
+    """
+    state = {"step": 0, "averaged_steps": [], "scores": {}, "imported": origin}
     save_checkpoint(run / "averaged", {"weights": weights}, state)
     return run / "averaged"
 

@@ -38,6 +38,7 @@ class Weights:
         averaged_steps: steps of the averaged checkpoints; empty for a single checkpoint.
         bytes: size on disk.
         only_to_resume: as in `Checkpoint`.
+        imported: what model they were imported from; empty if nmt trained them.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Weights:
     averaged_steps: list[int]
     bytes: int
     only_to_resume: bool = False
+    imported: str = ""
 
 
 @dataclass
@@ -166,6 +168,7 @@ def _weights(directory: Path, run: Path) -> Weights:
         [step for step in steps if isinstance(step, int)] if isinstance(steps, list) else [],
         _size(directory),
         state.get("only_to_resume") is True,
+        str(state.get("imported", "")),
     )
 
 
@@ -383,6 +386,8 @@ def _weights_line(info: ModelInfo) -> str:
         return "exported to CTranslate2"
     if info.weights is None:
         return info.reason or "none yet"
+    if info.weights.imported:
+        return f"{info.weights.name}: imported from the {info.weights.imported}"
     steps = ", ".join(map(str, info.weights.averaged_steps))
     reason = f"the average of steps {steps}" if steps else info.reason
     if steps and not info.weights.scores:
@@ -428,7 +433,7 @@ def _positions(model: TransformerConfig) -> str:
 
 def _training_line(info: ModelInfo) -> str:
     parts = []
-    if info.weights and info.weights.step is not None:
+    if info.weights and info.weights.step is not None and not info.weights.imported:
         parts.append(f"{info.weights.step:,} steps")
     if info.epoch is not None:
         parts.append(f"epoch {info.epoch}")

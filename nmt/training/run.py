@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from nmt.config.corpora import AnyCorpus
-from nmt.config.load import dump_config
+from nmt.config.load import check_trainable, dump_config
 from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.data.balance import describe
@@ -151,6 +151,7 @@ def _check_data(
 
 def _fail_early(config: Config, run: Path, world: World) -> None:
     """Set up the device and check what needs no data, before hours of preparation."""
+    check_trainable(config, "the configuration")
     _check_accumulation(config, world)
     set_up_device(config)
     check_freeze(config)
