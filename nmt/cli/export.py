@@ -17,6 +17,7 @@ class Target(str, Enum):
     """What to export a model for."""
 
     ctranslate2 = "ctranslate2"
+    huggingface = "huggingface"
 
 
 class Quantization(str, Enum):
@@ -39,28 +40,45 @@ def export(
         Path, typer.Option("--output", "-o", metavar="DIR", help="A new directory to write.")
     ],
     quantization: Annotated[
-        Quantization | None, typer.Option(help="Type of the stored weights. Default: float32.")
+        Quantization | None,
+        typer.Option(help="How CTranslate2 stores weights. Default: float32."),
     ] = None,
 ) -> None:
     """Write a model for another engine, as one directory with everything that translation needs."""
     from nmt.files import is_standard, refuse_inside
-    from nmt.runs.layout import find_run, has_shortlist
+    from nmt.runs.layout import find_run
     from nmt.translate.ct2_engine import require_ctranslate2
 
     if is_standard(output):
         raise ConfigError("--output names a new directory: it cannot be the standard output")
-    run = find_run(model)
-    refuse_inside(output, run)
-    require_ctranslate2()  # before the model is loaded; --to has no other value yet
+    if quantization and to is not Target.ctranslate2:
+        raise ConfigError("--quantization needs --to ctranslate2: Marian's weights are float32")
+    refuse_inside(output, find_run(model))
+    if to is Target.ctranslate2:
+        require_ctranslate2()  # before the model is loaded
+    _write(model, to, output, quantization.value if quantization else None)
+    if to is Target.ctranslate2:
+        log(f"{output}: nmt translate {output} runs it")
+    else:
+        log(f"{output}: MarianMTModel and MarianTokenizer of transformers load it")
 
+
+def _write(model: Path, to: Target, output: Path, quantization: str | None) -> None:
     from nmt import api
+    from nmt.runs.layout import find_run, has_shortlist
+
+    [trained] = api.load_runs([model], device="cpu", threads=None)
+    if to is Target.huggingface:
+        from nmt.convert.huggingface_export import export_huggingface
+
+        export_huggingface(trained, output)
+        return
     from nmt.convert.ctranslate2 import export_ctranslate2
     from nmt.runs.shortlist import load_shortlist
 
-    [trained] = api.load_runs([model], device="cpu", threads=None)
+    run = find_run(model)
     shortlist = load_shortlist(run, trained.tokenizers) if has_shortlist(run) else None
-    export_ctranslate2(trained, output, quantization.value if quantization else None, shortlist)
-    log(f"{output}: nmt translate {output} runs it")
+    export_ctranslate2(trained, output, quantization, shortlist)
 
 
 def import_(

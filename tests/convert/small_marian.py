@@ -16,12 +16,14 @@ from nmt.data import phrasebook
 
 transformers = pytest.importorskip("transformers")
 
-_PAIRS = [(pair.src, pair.tgt) for pair in phrasebook.pairs("train")][:200]
-LINES = [src for src, _ in _PAIRS[:40]] + ["  ☃ Zebra quux 123"]
+_PAIRS = [(pair.src, pair.tgt) for pair in phrasebook.pairs("train") if len(pair.tgt) < 30][:200]
+_MEMORISED, _STEPS, _WARMUP_STEPS = 24, 80, 15
+LINES = [src for src, _ in _PAIRS[:_MEMORISED]]
+OTHER_LINES = [*(src for src, _ in _PAIRS[_MEMORISED : _MEMORISED + 8]), "  ☃ Zebra quux 123"]
 TEXTS = {"source": [src for src, _ in _PAIRS], "target": [tgt for _, tgt in _PAIRS]}
+LONGEST = 60
 # The vocabulary lacks them, so that they count as unknown.
 _LACKING = 3
-_MEMORISED, _STEPS, _WARMUP_STEPS = 30, 80, 15
 SHAPE = {
     "d_model": 48,
     "dropout": 0.0,
@@ -144,10 +146,13 @@ def _vocabulary(pieces: list[str]) -> dict[str, int]:
     return {piece: i for i, piece in enumerate(["</s>", "<unk>", *shuffled, "<pad>"])}
 
 
-def generated(folder: Path, lines: list[str], beams: int) -> tuple[list[list[int]], list[str]]:
+def generated(
+    folder: Path, lines: list[str], beams: int, **options: Any
+) -> tuple[list[list[int]], list[str]]:
     """Return what transformers generates for each line alone: ids without special ones, and text.
 
-    As in nmt, no output has the unknown token, and the sum of log-probabilities ranks.
+    As in nmt, no output has the unknown token, and the sum of log-probabilities ranks. Endless
+    repetition is cut off.
     """
     model = transformers.MarianMTModel.from_pretrained(folder).eval()
     tokenizer = transformers.MarianTokenizer.from_pretrained(folder)
@@ -161,8 +166,8 @@ def generated(folder: Path, lines: list[str], beams: int) -> tuple[list[list[int
             length_penalty=0.0,
             early_stopping=True,
             do_sample=False,
-            max_length=100,
-            bad_words_ids=[[pad], [unk]],
+            max_length=LONGEST + 1,  # the start counts, too
+            **{"bad_words_ids": [[pad], [unk]], **options},
         ).tolist()
-        rows.append([token for token in row if token not in special])
+        rows.append([token for token in row if token not in special][: LONGEST - 1])
     return rows, tokenizer.batch_decode(rows, skip_special_tokens=True)

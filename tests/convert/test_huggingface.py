@@ -12,7 +12,7 @@ from nmt.convert.importing import import_model
 
 pytest.importorskip("transformers")
 
-from .small_marian import LINES, generated, write_marian
+from .small_marian import LINES, LONGEST, OTHER_LINES, generated, write_marian
 
 MODELS: dict[str, dict[str, Any]] = {
     "opus": {},
@@ -47,7 +47,7 @@ def translated(
     ids = []
     for row in src.encode(lines):
         [[best, *_]] = model.engine.search([[*row, src.eos_id]], ["1.0"], options)
-        ids.append(list(best.ids))
+        ids.append(list(best.ids)[: LONGEST - 1])
     return ids, tgt.decode(ids)
 
 
@@ -55,6 +55,9 @@ def translated(
 def test_translations_are_the_same(folder: Path, beams: int, tmp_path: Path) -> None:
     import_model(folder, tmp_path / "run")
     expected = generated(folder, LINES, beams)
-    assert len(set(expected[1])) > 20
+    assert len(set(expected[1])) > 15
     for engine in ("nmt", "ctranslate2"):
         assert translated(tmp_path / "run", LINES, beams, engine) == expected
+    # Where many hypotheses are about as good, the beam of CTranslate2 may find others.
+    expected = generated(folder, OTHER_LINES, beams)
+    assert translated(tmp_path / "run", OTHER_LINES, beams, "nmt") == expected
