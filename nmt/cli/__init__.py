@@ -67,5 +67,5 @@ def make_app(arguments: Sequence[str] = ()) -> typer.Typer:
         function = getattr(
             import_module(f"nmt.cli.{module}"), name.replace("-", "_") + "_" * iskeyword(name)
         )
-        app.command(rich_help_panel=panel, epilog=f"Example: nmt {name} {example}")(function)
+        app.command(name, rich_help_panel=panel, epilog=f"Example: nmt {name} {example}")(function)
     return app

@@ -83,7 +83,7 @@ def _write(model: Path, to: Target, output: Path, quantization: str | None) -> N
 
 def import_(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A MarianMT directory of Hugging Face.")
+        Path, typer.Argument(metavar="DIR", help="A MarianMT model, or Marian's own files.")
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="RUN", help="A new run directory to write.")
@@ -95,7 +95,7 @@ def import_(
         str | None, typer.Option(help="Code of the target language. Default: the model's.")
     ] = None,
 ) -> None:
-    """Make a run directory from a Marian model, such as those of OPUS-MT on Hugging Face.
+    """Make a run directory from a Marian model, such as those of OPUS-MT.
 
     All commands that use a model accept it, and `train.init_from` trains it further.
     """

@@ -33,7 +33,8 @@ def import_model(
     """Write a Marian model as a run directory. On failure no output is left behind.
 
     Args:
-        directory: a MarianMT directory of Hugging Face.
+        directory: a MarianMT directory of Hugging Face, or a directory of OPUS-MT in Marian's own
+            format.
         output: run directory to create; may exist if it is empty.
         src_lang, tgt_lang: codes of the languages; by default those that the model names.
 
@@ -65,14 +66,18 @@ def read_marian(directory: Path) -> Marian:
         FileError: if a file is missing or cannot be read.
     """
     from nmt.convert.huggingface import read_huggingface
+    from nmt.convert.marian_npz import read_npz
 
     if not directory.is_dir():
         raise FileError(f"{directory}: no such directory")
-    if not (directory / "config.json").is_file():
-        raise FileError(
-            f"{directory}: there is no config.json in it: not a MarianMT model of Hugging Face"
-        )
-    return read_huggingface(directory)
+    if (directory / "config.json").is_file():
+        return read_huggingface(directory)
+    if (directory / "decoder.yml").is_file():
+        return read_npz(directory)
+    raise FileError(
+        f"{directory}: neither a MarianMT model of Hugging Face, which has a config.json, nor one "
+        "of OPUS-MT, which has a decoder.yml"
+    )
 
 
 def _tokenizers(marian: Marian) -> tuple[Tokenizers, tuple[int, int]]:

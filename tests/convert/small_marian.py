@@ -5,24 +5,27 @@ from __future__ import annotations
 import io
 import json
 import random
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sentencepiece
 import torch
+from safetensors.torch import load_file
 
 from nmt.data import phrasebook
 
 transformers = pytest.importorskip("transformers")
 
 _PAIRS = [(pair.src, pair.tgt) for pair in phrasebook.pairs("train") if len(pair.tgt) < 30][:200]
-_MEMORISED, _STEPS, _WARMUP_STEPS = 24, 80, 15
+_MEMORISED, _STEPS, _WARMUP_STEPS = 24, 100, 15
 LINES = [src for src, _ in _PAIRS[:_MEMORISED]]
 OTHER_LINES = [*(src for src, _ in _PAIRS[_MEMORISED : _MEMORISED + 8]), "  ☃ Zebra quux 123"]
 TEXTS = {"source": [src for src, _ in _PAIRS], "target": [tgt for _, tgt in _PAIRS]}
 LONGEST = 60
-# The vocabulary lacks them, so that they count as unknown.
 _LACKING = 3
 SHAPE = {
     "d_model": 48,
@@ -45,6 +48,7 @@ def write_marian(
     spm: str = "unigram",
     separate: bool = False,
     codes: list[str] | None = None,
+    steps: int = _STEPS,
     **settings: Any,
 ) -> Path:
     """Write a model that has memorised a few sentences.
@@ -54,13 +58,14 @@ def write_marian(
         spm: kind of the SentencePiece models.
         separate: whether each side has its own vocabulary.
         codes: language codes to add to the vocabulary.
+        steps: training steps.
         settings: keys of config.json.
     """
     folder.mkdir()
     models = {side: _train_spm(TEXTS[side], spm) for side in TEXTS}
     for side, model in models.items():
         (folder / f"{side}.spm").write_bytes(model)
-    pieces = {side: _pieces(model)[:-_LACKING] for side, model in models.items()}
+    pieces = {side: _known_pieces(model, TEXTS[side]) for side, model in models.items()}
     if separate:
         vocabularies = [_vocabulary(pieces["source"]), _vocabulary(pieces["target"])]
     else:
@@ -72,7 +77,7 @@ def write_marian(
         json.dumps({"separate_vocabs": separate, "source_lang": "en", "target_lang": "de"})
     )
     model = small_model(len(vocabularies[0]), len(vocabularies[-1]), **settings)
-    _memorise(model, transformers.MarianTokenizer.from_pretrained(folder))
+    _memorise(model, transformers.MarianTokenizer.from_pretrained(folder), steps)
     model.save_pretrained(folder)
     return folder
 
@@ -105,7 +110,7 @@ def small_model(src_size: int, tgt_size: int, **settings: Any) -> Any:
     return model
 
 
-def _memorise(model: Any, tokenizer: Any) -> None:
+def _memorise(model: Any, tokenizer: Any, steps: int) -> None:
     """Train on a few pairs, so that the choices of the model are clear."""
     src, tgt = zip(*_PAIRS[:_MEMORISED], strict=True)
     batch = tokenizer(list(src), text_target=list(tgt), return_tensors="pt", padding=True)
@@ -115,7 +120,7 @@ def _memorise(model: Any, tokenizer: Any) -> None:
         optimizer, lambda step: min((step + 1) / _WARMUP_STEPS, 1.0)
     )
     model.train()
-    for _ in range(_STEPS):
+    for _ in range(steps):
         optimizer.zero_grad()
         model(**batch).loss.backward()
         optimizer.step()
@@ -135,9 +140,14 @@ def _train_spm(lines: list[str], kind: str) -> bytes:
     return model.getvalue()
 
 
-def _pieces(model: bytes) -> list[str]:
+def _known_pieces(model: bytes, lines: list[str]) -> list[str]:
+    """Return the pieces but a few, which are then unknown and not in the lines to memorise."""
     processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-    return [processor.id_to_piece(number) for number in range(3, len(processor))]
+    pieces = [processor.id_to_piece(number) for number in range(3, len(processor))]
+    used = {piece for line in lines[:_MEMORISED] for piece in processor.encode(line, out_type=str)}
+    lacking = [piece for piece in pieces if piece not in used][-_LACKING:]
+    assert len(lacking) == _LACKING
+    return [piece for piece in pieces if piece not in lacking]
 
 
 def _vocabulary(pieces: list[str]) -> dict[str, int]:
@@ -170,4 +180,77 @@ def generated(
             **{"bad_words_ids": [[pad], [unk]], **options},
         ).tolist()
         rows.append([token for token in row if token not in special][: LONGEST - 1])
-    return rows, tokenizer.batch_decode(rows, skip_special_tokens=True)
+    return rows, tokenizer.batch_decode(rows, skip_special_tokens=True)  # without spaces at the end
+
+
+def write_npz(folder: Path, source: Path) -> Path:
+    """Write a model of `write_marian` in Marian's own format.
+
+    Args:
+        folder: directory to create.
+        source: the model, which must have scaled embeddings.
+    """
+    folder.mkdir()
+    config = json.loads((source / "config.json").read_text("utf-8"))
+    tensors = load_file(source / "model.safetensors")
+    target = "target_vocab.json" if (source / "target_vocab.json").exists() else "vocab.json"
+    names = ["vocab.json", target]
+    for side, name in zip(("source", "target"), names, strict=True):
+        shutil.copy(source / f"{side}.spm", folder)
+        vocabulary = json.loads((source / name).read_text("utf-8"))
+        del vocabulary["<pad>"]
+        lines = (f"{json.dumps(piece)}: {number}\n" for piece, number in vocabulary.items())
+        (folder / f"{side}.yml").write_text("".join(lines), "utf-8")
+    decoder = {"models": ["model.npz"], "vocabs": ["source.yml", "target.yml"], "beam-size": 6}
+    (folder / "decoder.yml").write_text(json.dumps({**decoder, "normalize": 1}))
+    np.savez(folder / "model.npz", **_arrays(tensors, config))
+    return folder
+
+
+def _arrays(tensors: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """Return the weights by Marian's names; its matrices are [in, out], its vectors [1, out]."""
+    options = {
+        "type": "transformer",
+        "dim-emb": config["d_model"],
+        "enc-depth": config["encoder_layers"],
+        "dec-depth": config["decoder_layers"],
+        "transformer-heads": config["encoder_attention_heads"],
+        "transformer-dim-ffn": config["encoder_ffn_dim"],
+        "transformer-ffn-activation": config["activation_function"],
+        "transformer-preprocess": "",
+        "transformer-postprocess": "dan",
+        "transformer-postprocess-emb": "d",
+        "transformer-dropout": 0.1,
+    }
+    arrays = {"special:model.yml": np.frombuffer(json.dumps(options).encode() + b"\0", np.int8)}
+    # The last row is padding.
+    for ours, theirs in (
+        ("model.shared.weight", "Wemb"),
+        ("model.encoder.embed_tokens.weight", "encoder_Wemb"),
+        ("model.decoder.embed_tokens.weight", "decoder_Wemb"),
+        ("lm_head.weight", "decoder_ff_logit_out_Wt"),
+    ):
+        if ours in tensors:
+            arrays[theirs] = tensors[ours][:-1].numpy()
+    arrays["decoder_ff_logit_out_b"] = tensors["final_logits_bias"][:, :-1].numpy()
+    for name, tensor in tensors.items():
+        if match := re.fullmatch(r"model\.(encoder|decoder)\.layers\.(\d+)\.(.+)", name):
+            side, layer, rest = match.groups()
+            array = tensor.T if tensor.dim() == 2 else tensor[None]
+            arrays[f"{side}_l{int(layer) + 1}_{_short_name(rest)}"] = array.numpy()
+    return arrays
+
+
+def _short_name(name: str) -> str:
+    """Return Marian's name of a weight of a layer, without the prefix of the layer."""
+    part, kind = name.rsplit(".", 1)
+    sublayers = {"self_attn": "self", "encoder_attn": "context", "final": "ffn"}
+    if part.endswith("_layer_norm"):
+        sublayer = sublayers[part.removesuffix("_layer_norm")]
+        last = "ffn" if sublayer == "ffn" else "Wo"
+        return f"{sublayer}_{last}_ln_{'scale' if kind == 'weight' else 'bias'}"
+    letter = "W" if kind == "weight" else "b"
+    if part.startswith("fc"):
+        return f"ffn_{letter}{part[2:]}"
+    sublayer, projection = part.split(".")
+    return f"{sublayers[sublayer]}_{letter}{projection[0]}"
