@@ -250,8 +250,10 @@ def open_training_data(
     """Prepare the training data, or begin to stream them if configured.
 
     Raises:
+        ConfigError: if there are none.
         DataError, FileError, Interrupted: as in `prepare_corpora`.
     """
+    check_trainable(config, "the configuration")
     if config.data.streaming:
         console.print_line("streaming; the first pairs of the training data:")
         return StreamedEpochs(tokenizers, config)

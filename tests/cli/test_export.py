@@ -127,3 +127,26 @@ def test_errors(trained_run: Path, exported: Path, tmp_path: Path) -> None:
         assert result.exit_code == code, (arguments, result.stderr)
         assert message in result.stderr, (arguments, result.stderr)
         assert result.stdout == ""
+
+
+def test_a_model_goes_to_hugging_face_and_back(trained_run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "marian"
+    result = run_nmt("export", trained_run, "--to", "huggingface", "-o", folder)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert {path.name for path in folder.iterdir()} == {
+        *("config.json", "generation_config.json", "model.safetensors"),
+        *("source.spm", "target.spm", "vocab.json", "tokenizer_config.json"),
+    }
+    result = run_nmt("import", folder, "-o", tmp_path / "run")
+    assert (result.exit_code, result.stdout) == (0, "")
+    options = ["--length-penalty=0.6"]
+    assert translate(tmp_path / "run", tmp_path, *options) == translate(
+        trained_run, tmp_path, *options
+    )
+
+
+def test_marian_has_no_quantization(trained_run: Path, tmp_path: Path) -> None:
+    arguments = ["--to=huggingface", "--quantization=int8", "-o", tmp_path / "marian"]
+    result = run_nmt("export", trained_run, *arguments)
+    assert result.exit_code == 2
+    assert "--quantization needs --to ctranslate2" in result.stderr

@@ -49,6 +49,7 @@ def write_marian(
     separate: bool = False,
     codes: list[str] | None = None,
     steps: int = _STEPS,
+    zero_start: bool = False,
     **settings: Any,
 ) -> Path:
     """Write a model that has memorised a few sentences.
@@ -59,6 +60,7 @@ def write_marian(
         separate: whether each side has its own vocabulary.
         codes: language codes to add to the vocabulary.
         steps: training steps.
+        zero_start: whether the decoder starts with an embedding of zeros, as in Marian.
         settings: keys of config.json.
     """
     folder.mkdir()
@@ -77,7 +79,8 @@ def write_marian(
         json.dumps({"separate_vocabs": separate, "source_lang": "en", "target_lang": "de"})
     )
     model = small_model(len(vocabularies[0]), len(vocabularies[-1]), **settings)
-    _memorise(model, transformers.MarianTokenizer.from_pretrained(folder), steps)
+    tokenizer = transformers.MarianTokenizer.from_pretrained(folder)
+    _memorise(model, tokenizer, steps, zero_start=zero_start)
     model.save_pretrained(folder)
     return folder
 
@@ -110,7 +113,7 @@ def small_model(src_size: int, tgt_size: int, **settings: Any) -> Any:
     return model
 
 
-def _memorise(model: Any, tokenizer: Any, steps: int) -> None:
+def _memorise(model: Any, tokenizer: Any, steps: int, *, zero_start: bool) -> None:
     """Train on a few pairs, so that the choices of the model are clear."""
     src, tgt = zip(*_PAIRS[:_MEMORISED], strict=True)
     batch = tokenizer(list(src), text_target=list(tgt), return_tensors="pt", padding=True)
@@ -125,6 +128,9 @@ def _memorise(model: Any, tokenizer: Any, steps: int) -> None:
         model(**batch).loss.backward()
         optimizer.step()
         schedule.step()
+        if zero_start:
+            start = model.config.decoder_start_token_id
+            model.model.decoder.embed_tokens.weight.detach()[start] = 0.0
     model.eval()
 
 
@@ -188,7 +194,7 @@ def write_npz(folder: Path, source: Path) -> Path:
 
     Args:
         folder: directory to create.
-        source: the model, which must have scaled embeddings.
+        source: the model, which must have scaled embeddings and start with zeros.
     """
     folder.mkdir()
     config = json.loads((source / "config.json").read_text("utf-8"))

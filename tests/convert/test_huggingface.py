@@ -122,9 +122,10 @@ def test_a_run_that_info_describes_and_training_starts_from(
     assert "swish, sinusoidal positions, attention bias, output bias" in " ".join(
         shown.stdout.split()
     )
-    refused = run_nmt("train", run / "config.yaml")
-    assert refused.exit_code == 2
-    assert "data.train" in refused.stderr
+    for command in (["train", run / "config.yaml"], ["shortlist", run]):
+        refused = run_nmt(*command)
+        assert refused.exit_code == 2
+        assert "data.train: names no corpus" in refused.stderr
     (tmp_path / "further.yaml").write_text(
         f"extends: {run / 'config.yaml'}\n"
         "data: {train: {demo: train}}\n"

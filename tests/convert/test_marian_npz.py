@@ -33,7 +33,8 @@ LANGUAGES = {"src_lang": "en", "tgt_lang": "de"}
 
 @pytest.fixture(scope="module", params=MODELS, ids=lambda name: name)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_marian(tmp_path_factory.mktemp("marian") / "model", **MODELS[request.param])
+    folder = tmp_path_factory.mktemp("marian") / "model"
+    return write_marian(folder, zero_start=True, **MODELS[request.param])
 
 
 @pytest.fixture(scope="module")
