@@ -1,1 +1,1 @@
-"""Export to other toolkits."""
+"""Export to other toolkits, and import from Marian and Hugging Face."""

@@ -24,6 +24,7 @@ from nmt.convert.marian import (
 )
 from nmt.errors import ConfigError, FileError
 from nmt.files import MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, read_bounded, reason
+from nmt.limits import MAX_VOCAB_SIZE
 from nmt.model.positions import sinusoids
 
 # What transformers assumes for keys that are missing from config.json.
@@ -72,7 +73,8 @@ def read_huggingface(directory: Path) -> Marian:
     separate = tokenizer.get("separate_vocabs") is True
     if problems := list(_problems(directory, config, separate)):
         raise ConfigError(f"{directory}: nmt cannot import this model", *problems)
-    special = Special(str(tokenizer.get("unk_token", "<unk>")))
+    unk = tokenizer.get("unk_token", "<unk>")
+    special = Special(unk.get("content", "") if isinstance(unk, dict) else str(unk))
     src_size = config["vocab_size"]
     tgt_size = config.get("decoder_vocab_size") or src_size
     src_pieces = _vocabulary(directory / "vocab.json", src_size)
@@ -83,7 +85,7 @@ def read_huggingface(directory: Path) -> Marian:
     )
     special = special._replace(eos=eos, pad=pad)
     check_special(directory, src_pieces, tgt_pieces, special)
-    tensors = _tensors(directory, config)
+    tensors = _tensors(directory, config, [tgt_size, config["d_model"]])
     return Marian(
         origin=directory,
         kind="MarianMT",
@@ -159,6 +161,10 @@ def _problems(directory: Path, config: dict[str, Any], separate: bool) -> Iterat
         number = int | float if isinstance(value, float) else int
         if is_number and not (isinstance(config[key], number) and config[key] >= 0):
             yield f"config.json: {key} {config[key]}: must be a number"
+    for key in ("vocab_size", "decoder_vocab_size"):
+        size = config.get(key) or 0
+        if not isinstance(size, int) or size > MAX_VOCAB_SIZE:
+            yield f"config.json: {key} {size}: must be a number, at most {MAX_VOCAB_SIZE:,}"
     if isinstance(config["d_model"], int) and config["d_model"] % 2:
         yield f"config.json: d_model {config['d_model']}: sinusoidal positions need it even"
     for name in (*_FILES, *(["target_vocab.json"] if separate else [])):
@@ -233,7 +239,8 @@ def _spm(path: Path) -> bytes:
     return read_bounded(path, MAX_TOKENIZER_BYTES, plain=False)
 
 
-def _tensors(directory: Path, config: dict[str, Any]) -> dict[str, Tensor]:
+def _tensors(directory: Path, config: dict[str, Any], tgt_shape: list[int]) -> dict[str, Tensor]:
+    """Return the weights by name, without positions and weights that are tied to others."""
     path = directory / "model.safetensors"
     try:
         loaded = load_file(path)
@@ -246,9 +253,13 @@ def _tensors(directory: Path, config: dict[str, Any]) -> dict[str, Tensor]:
         tensors.pop(PROJECTION, None)
     elif PROJECTION not in tensors:
         raise FileError(f"{path}: the weight {PROJECTION} is missing: download the model again")
-    if TGT_EMBEDDING not in tensors:
-        raise FileError(f"{path}: the weight {TGT_EMBEDDING} is missing: download the model again")
-    tensors[OUTPUT_BIAS] = tensors[OUTPUT_BIAS].flatten()
+    if TGT_EMBEDDING not in tensors or list(tensors[TGT_EMBEDDING].shape) != tgt_shape:
+        raise FileError(
+            f"{path}: the weight {TGT_EMBEDDING} is missing, or its shape is not {tgt_shape}: "
+            "download the model again"
+        )
+    if OUTPUT_BIAS in tensors:
+        tensors[OUTPUT_BIAS] = tensors[OUTPUT_BIAS].flatten()
     for side in ("encoder", "decoder"):
         _check_positions(path, tensors.pop(f"{side}.{_POSITIONS}", None))
     return tensors
@@ -258,11 +269,11 @@ def _check_positions(path: Path, table_MD: Tensor | None) -> None:
     """Raise a ConfigError if positions are not the sinusoids that Marian computes."""
     if table_MD is None:
         return
-    order_D = order_of(table_MD.shape[1])
-    expected_MD = sinusoids(0, *table_MD.shape)
     try:
+        num_positions, d_model = table_MD.shape
+        order_D, expected_MD = order_of(d_model), sinusoids(0, num_positions, d_model)
         assert_close(table_MD.float()[:, order_D], expected_MD, rtol=0.0, atol=0.01)
-    except AssertionError as error:
+    except (AssertionError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"{path}: its {_POSITIONS} are not sinusoids: nmt cannot import this model"
         ) from error

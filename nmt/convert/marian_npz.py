@@ -196,9 +196,12 @@ def _tensors(
 
     def get(*names: str) -> Tensor:
         for name in names:
-            if name in arrays:
-                return torch.from_numpy(np.array(arrays[name], np.float32))
-        raise FileError(f"{path}: the weight {names[-1]} is missing: download the model again")
+            array = arrays.get(name)
+            if array is not None and array.ndim == 2 and array.dtype.kind == "f":
+                return torch.from_numpy(np.array(array, np.float32))
+        raise FileError(
+            f"{path}: the weight {names[-1]} is missing, or no matrix: download the model again"
+        )
 
     tensors = {
         SRC_EMBEDDING: get("encoder_Wemb", "Wemb"),

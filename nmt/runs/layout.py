@@ -6,7 +6,7 @@ A run directory is the model, and can be moved or copied as a whole:
     data.json                  the corpora: hashes, numbers of pairs, pairs dropped
     tokenizer/                 SentencePiece models
     checkpoints/step-N/        weights, optimizer, state.json
-    averaged/                  averaged weights, if any
+    averaged/                  averaged weights, if any, or those of an imported model
     shortlist/                 likely target tokens of each source token, if `nmt shortlist` ran
     metrics.jsonl              training and validation metrics
     finished                   the step at which training ended, averaging included

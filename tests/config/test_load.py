@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nmt.config.load import dump_config, load_config
+from nmt.config.load import dump_config, load_config, load_model_config
 from nmt.config.schema import Config
 from nmt.errors import ConfigError, FileError, NmtError
 
@@ -294,3 +294,13 @@ def test_a_section_replaces_a_value(error_of: Callable[..., str], load: Load) ->
     message = error_of("extends: base.yaml\ntrain: {keep_last: 1}", base=base)
     assert "keep_last >= 5" in message
     assert "(in" not in message
+
+
+def test_only_the_configuration_of_a_model_may_have_no_training_data(
+    error_of: Callable[..., str], tmp_path: Path, load: Load
+) -> None:
+    text = "data: {src_lang: en, tgt_lang: de, train: []}\n"
+    assert "c.yaml: data.train: names no corpus to train on" in error_of(text)
+    assert load_model_config(tmp_path / "c.yaml").data.train == []
+    further = load("extends: imported.yaml\ndata: {train: {demo: train}}\n", imported=text)
+    assert len(further.data.train) == 1
