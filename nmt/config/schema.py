@@ -81,7 +81,8 @@ class DataConfig(Section):
     @property
     def train_pairs(self) -> list[LanguagePair]:
         """The language pairs of the training corpora, each once."""
-        return list(dict.fromkeys(map(self.pair_of, self.train)))
+        pairs = list(dict.fromkeys(map(self.pair_of, self.train)))
+        return pairs or [LanguagePair(self.src_lang, self.tgt_lang)]
 
     def tags_of(self, pair: LanguagePair) -> list[str]:
         """Return the tags in front of the sources of a language pair."""

@@ -24,8 +24,13 @@ from nmt.runs.parts import find_weights, load_tokenizers
 from nmt.training.lora import ordinary_parameters
 
 _FREE = {"sampling_alpha", "sampling_nbest", "extend"}
-_VOCABULARIES = {"src_embedding.weight": 0, "tgt_embedding.weight": 1, "projection.weight": 1}
-"""The matrices with a row for each piece, and the side of the tokenizer."""
+_VOCABULARIES = {
+    "src_embedding.weight": 0,
+    "tgt_embedding.weight": 1,
+    "projection.weight": 1,
+    "projection.bias": 1,
+}
+"""The parameters with a row for each piece, and the side of the tokenizer."""
 _LAYER = re.compile(r"(encoder|decoder)_layers\.(\d+)\.(.+)")
 
 
@@ -112,7 +117,7 @@ def initial_weights(
 
 
 def _extended(weights: Mapping[str, Tensor], old: Tokenizers, new: Tokenizers) -> dict[str, Tensor]:
-    """Return the matrices [V, D] with rows for pieces, for an extended vocabulary."""
+    """Return the parameters with rows for pieces, [V, D] or [V], for an extended vocabulary."""
     origins = [row_origins(*pair) for pair in zip(old, new, strict=True)]
     return {
         name: torch.stack([weights[name][ids].mean(dim=0) for ids in origins[side]])
