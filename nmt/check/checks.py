@@ -24,11 +24,17 @@ CHECKS: list[Callable[[Subject], Iterator[Finding]]] = [
 ]
 _OF_ALL_TEXT = (settings.unused_pieces, settings.parameters, settings.epochs)
 """Checks that the beginning of a stream cannot answer."""
+_OF_A_NEW_MODEL = (settings.unreached_vocabulary, settings.unused_pieces, settings.parameters)
+"""Checks of what `train.init_from` has decided."""
 
 
 def findings(subject: Subject) -> list[Finding]:
     """Run all checks that apply, and return their findings."""
-    skipped = _OF_ALL_TEXT if subject.config.data.streaming else ()
+    config = subject.config
+    skipped = {
+        *(_OF_ALL_TEXT if config.data.streaming else ()),
+        *(_OF_A_NEW_MODEL if config.train.init_from else ()),
+    }
     return [finding for check in CHECKS if check not in skipped for finding in check(subject)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -40,6 +41,14 @@ def test_too_many_epochs(subject: Make) -> None:
     assert findings(subject(steps)) == []
     # Validation stops it early.
     assert findings(subject("train.max_steps=20000", patience)) == []
+
+
+def test_what_another_run_has_decided_is_not_criticized(subject: Make) -> None:
+    large = subject("model={d_model: 512}")
+    assert findings(large)
+    train = large.config.train.model_copy(update={"init_from": "runs/other"})
+    config = large.config.model_copy(update={"train": train})
+    assert findings(replace(large, config=config)) == []
 
 
 def test_epochs_without_validation(subject: Make) -> None:
