@@ -334,6 +334,8 @@ class Config(Section):
             yield "tokenizer.extend needs train.init_from: it extends the tokenizer of another run"
         if self.tokenizer.extend and self.train.lora:
             yield "tokenizer.extend: train.lora would not train the embeddings of new pieces"
+        if self.tokenizer.extend and {"embeddings", "*"} & {*self.train.freeze}:
+            yield "tokenizer.extend: train.freeze would not train the embeddings of new pieces"
         if self.train.lora and self.model.kind != "transformer":
             yield f"train.lora needs model.kind: transformer, not {self.model.kind}"
         if (name := set_of(self.train.metric)) and name not in self.data.valid_sets:

@@ -80,6 +80,8 @@ def export_huggingface(model: TrainedModel, output: Path) -> None:
 def reasons(config: Config) -> Iterator[str]:
     """Yield why Marian cannot represent a model of this configuration."""
     model = config.model
+    if config.data.tags != "none":
+        yield f"data.tags {config.data.tags}: MarianTokenizer cannot put the tags before a source"
     if model.kind != "transformer":
         yield f"model.kind {model.kind}: only transformer"
         return

@@ -156,7 +156,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
                 with archive.open(name) as file:
                     arrays[name.removesuffix(".npy")] = np.lib.format.read_array(file)
             return arrays
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         problem = reason(error)
         raise FileError(f"{path}: cannot be read: {problem}: download the model again") from error
 
@@ -275,6 +275,6 @@ def _decode(decoder: dict[Any, Any]) -> dict[str, Any]:
     decode: dict[str, Any] = {}
     if isinstance(beams := decoder.get("beam-size"), int) and beams > 0:
         decode["beam_size"] = beams
-    if isinstance(alpha := decoder.get("normalize", 0.0), int | float):
+    if isinstance(alpha := decoder.get("normalize") or 0.0, int | float):
         decode["length_penalty"] = min(max(float(alpha), 0.0), 10.0)
     return decode

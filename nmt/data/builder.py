@@ -95,13 +95,19 @@ def helpers(builder: Builder, corpora: Mapping[str, AnyCorpus], count: int) -> I
             "corpora": _CORPORA.dump_python(dict(corpora), mode="json"),
         }
     )
-    command = [sys.executable, "-m", "nmt.data.builder"]
-    processes = [
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        for _ in range(count)
-    ]
+    # With the module path of this process: another one might find other modules.
+    code = f"import sys; sys.path[:] = {sys.path!r}; import {__name__} as b; b.help_others()"
+    processes: list[subprocess.Popen[bytes]] = []
+    with suppress(OSError):  # without helpers it only takes longer
+        for _ in range(count):
+            processes.append(
+                subprocess.Popen(
+                    [sys.executable, "-c", code],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
     # In threads: a request is larger than a pipe, and a helper reads it only once it has started.
     threads = [threading.Thread(target=_ask, args=(process, request)) for process in processes]
     try:
@@ -125,7 +131,7 @@ def _ask(process: subprocess.Popen[bytes], request: str) -> None:
         process.stdin.flush()
 
 
-def _help() -> None:
+def help_others() -> None:
     """Build the entries that the standard input describes, until all are there.
 
     After an error, the main process takes over, meets the same error and reports it.
@@ -147,7 +153,3 @@ def _end_with_main_process() -> None:
     """End this process as soon as the main process closes its end of the pipe, or dies."""
     sys.stdin.read()
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-if __name__ == "__main__":
-    _help()

@@ -9,9 +9,10 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from nmt.config.schema import DataConfig
 from nmt.errors import FileError
@@ -108,30 +109,63 @@ def _is_intact(target: Path, warn: Callable[[str], object] | None) -> bool:
         return True
     if warn:
         warn(f"warning: {problem}; building it again")
-    _discard(target)
+    with _locked(target) as state:
+        # Another process may have built it again meanwhile.
+        if state is not _Lock.BUSY and target.is_dir() and _problem(target):
+            _discard(target)
     return False
 
 
 def _build_unless_busy(target: Path, build: Build) -> bool:
     """Build an entry unless it exists by now; return False if another process is building it."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(target) as state:
+        if state is _Lock.BUSY:
+            return False
+        if state is _Lock.HELD:
+            _remove_unfinished(target)
+        # On a file system without locks, two processes may do the same work.
+        if not target.is_dir():
+            _build(target, build)
+    return True
+
+
+class _Lock(Enum):
+    """Whether this process may build an entry."""
+
+    HELD = "held"
+    BUSY = "busy"
+    UNAVAILABLE = "unavailable"
+
+
+@contextlib.contextmanager
+def _locked(target: Path) -> Iterator[_Lock]:
+    """Lock an entry for this process, if no other has locked it."""
     path = target.with_name(f".{target.name}.lock")
     with open_lock(path) as file:
         try:
             lock(file)
         except BlockingIOError:
-            return False
-        except OSError:  # this file system has no locks: two processes may do the same work
-            _build(target, build)
-            return True
+            yield _Lock.BUSY
+            return
+        except OSError:
+            yield _Lock.UNAVAILABLE
+            return
+        if not _is_at(path, file):  # another process was faster, and has removed the file
+            yield _Lock.BUSY
+            return
         try:
-            if not target.is_dir():
-                _remove_unfinished(target)
-                _build(target, build)
+            yield _Lock.HELD
         finally:
             with contextlib.suppress(OSError):  # Windows keeps open files
                 path.unlink()
-    return True
+
+
+def _is_at(path: Path, file: IO[bytes]) -> bool:
+    """Return whether an open file is still the one at a path."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    return False
 
 
 def _remove_unfinished(target: Path) -> None:

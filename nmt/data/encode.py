@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,11 @@ from nmt.data.tokenizer import Tokenizers
 
 _PAIRS_PER_CHUNK = 4096
 _CHARACTERS_PER_CHUNK = 1 << 21
+
+
+def num_processes() -> int:
+    """Return how many processes torchrun has started on this machine; 1 without it."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
 def chunked(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:

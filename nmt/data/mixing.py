@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import collections
 import itertools
 import random
 from collections.abc import Iterator
 
 from nmt.config.corpora import AnyCorpus
 from nmt.config.schema import Config
-from nmt.data.corpus import Pair, read_pairs
+from nmt.data.corpus import Pair, files_of, read_pairs
 from nmt.data.shards import shards
 
 CHUNK_PAIRS = 1024
@@ -20,39 +19,48 @@ Chunk = tuple[AnyCorpus, list[Pair]]
 
 
 def mixed_chunks(config: Config, epoch: int) -> Iterator[Chunk]:
-    """Yield the training pairs of an epoch in chunks, which a few shards at a time contribute.
+    """Yield the training pairs of an epoch in chunks, to which several shards contribute.
 
-    The shards come in random order. A corpus of weight 2 comes twice; of one with weight 0.5, a
-    random half of the pairs.
+    The shards come in random order. Each chunk is taken from one of those that are open, at random
+    and in proportion to their sizes, so that they end at about the same time. A corpus of weight 2
+    is read twice, one time after the other; of one with weight 0.5, a random half of the pairs.
     """
     rng = random.Random(f"{config.train.seed} {epoch}")
-    visits = [
-        (shard, part)
-        for corpus in config.data.train
-        for shard in shards(corpus)
-        for part in _parts(shard.weight)
-    ]
-    rng.shuffle(visits)
-    waiting = iter([_visit(config, *visit, rng.random()) for visit in visits])
-    opened = collections.deque(itertools.islice(waiting, _OPEN_SHARDS))
+    parts = [shard for corpus in config.data.train for shard in shards(corpus)]
+    rng.shuffle(parts)
+    sizes = [_size(shard) for shard in parts]
+    usual = max(sum(sizes) / max(1, sum(size > 0 for size in sizes)), 1)
+    waiting = iter(
+        [
+            (_visits(config, shard, rng.random()), (size or usual) * shard.weight)
+            for shard, size in zip(parts, sizes, strict=True)
+        ]
+    )
+    opened = list(itertools.islice(waiting, _OPEN_SHARDS))
     while opened:
-        visit = opened.popleft()
-        if chunk := next(visit, None):
+        [place] = rng.choices(range(len(opened)), [size for _, size in opened])
+        if chunk := next(opened[place][0], None):
             yield chunk
-            opened.append(visit)
         else:
-            opened.extend(itertools.islice(waiting, 1))
+            opened[place : place + 1] = itertools.islice(waiting, 1)
 
 
-def _parts(weight: float) -> list[float]:
-    """Return the fraction of a shard that each visit in an epoch takes."""
-    whole = int(weight)
-    return [1.0] * whole + ([weight - whole] if weight > whole else [])
+def _size(shard: AnyCorpus) -> int:
+    """Return the bytes of a shard's files; 0 if there are none on this machine."""
+    return sum(path.stat().st_size for path in files_of(shard) if path.exists())
 
 
-def _visit(config: Config, shard: AnyCorpus, part: float, seed: float) -> Iterator[Chunk]:
-    """Yield a fraction of the pairs of a shard in chunks."""
+def _visits(config: Config, shard: AnyCorpus, seed: float) -> Iterator[Chunk]:
+    """Yield the pairs of a shard as often as its weight says, in chunks."""
     rng = random.Random(seed)
-    pairs = (pair for pair in read_pairs(shard, config.data) if part == 1 or rng.random() < part)
+    for _ in range(int(shard.weight)):
+        yield from _chunks(shard, read_pairs(shard, config.data))
+    part = shard.weight % 1
+    if part:
+        pairs = read_pairs(shard, config.data)
+        yield from _chunks(shard, (pair for pair in pairs if rng.random() < part))
+
+
+def _chunks(shard: AnyCorpus, pairs: Iterator[Pair]) -> Iterator[Chunk]:
     while chunk := list(itertools.islice(pairs, CHUNK_PAIRS)):
         yield shard, chunk

@@ -14,6 +14,7 @@ from nmt.data import cache
 from nmt.data.balance import balance
 from nmt.data.builder import Builder, helpers
 from nmt.data.corpus import content_key, files_of
+from nmt.data.encode import num_processes
 from nmt.data.prepared import Prepared
 from nmt.data.shards import shards
 from nmt.data.tokenizer import Tokenizers
@@ -57,17 +58,14 @@ def prepare(
     parts = [part for corpus in corpora for part in shards(corpus)]
     names = [_entry_name(config, tokenizers, part, filtered) for part in parts]
     folder = cache.directory(config.data)
-    missing = [
-        part for name, part in zip(names, parts, strict=True) if not (folder / name).is_dir()
-    ]
-    started_together = int(os.environ.get("LOCAL_WORLD_SIZE", 0))  # set by torchrun
-    num_helpers = 0 if started_together else _num_helpers(missing)
-    threads = max(1, (os.cpu_count() or 1) // max(started_together, 1 + num_helpers))
-    builder = Builder(config.data, tokenizers, filtered, threads)
     named = dict(zip(names, parts, strict=True))
+    absent = {name: part for name, part in named.items() if not (folder / name).is_dir()}
+    num_helpers = 0 if num_processes() > 1 else _num_helpers([*absent.values()])
+    threads = max(1, (os.cpu_count() or 1) // max(num_processes(), 1 + num_helpers))
+    builder = Builder(config.data, tokenizers, filtered, threads)
     builds = {name: partial(builder.build, part, progress) for name, part in named.items()}
     wait = partial(progress, "waiting for another process", 0) if progress else None
-    with helpers(builder, named, num_helpers):
+    with helpers(builder, absent, num_helpers):
         directories = cache.entries(config.data, builds, warn, wait)
     prepared = Prepared.load(
         [directories[name] for name in names],

@@ -36,7 +36,7 @@ def shards(corpus: AnyCorpus) -> list[AnyCorpus]:
     if isinstance(corpus, FilesCorpus):
         _check_counterparts(found["src"], found["tgt"], corpus.tgt)
         _check_counterparts(found["tgt"], found["src"], corpus.src)
-    names = sorted(next(iter(found.values())), key=_natural)
+    names = sorted(next(iter(found.values())), key=lambda name: (_natural(name), name))
     return [
         corpus.model_copy(update={key: files[name] for key, files in found.items()})
         for name in names

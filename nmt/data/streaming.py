@@ -21,7 +21,7 @@ from nmt.config.schema import Config
 from nmt.data import cache, mixing
 from nmt.data.batching import Batch, BatchOrder, batches
 from nmt.data.corpus import stream_key
-from nmt.data.encode import Encoder
+from nmt.data.encode import Encoder, num_processes
 from nmt.data.filters import CorpusReport, FilterReport
 from nmt.data.mixing import Chunk, mixed_chunks
 from nmt.data.prefetch import prefetch
@@ -99,7 +99,8 @@ class StreamedEpochs:
 
     def _tokenized(self, chunks: list[Chunk]) -> Prepared | None:
         """Filter and tokenize a window; None if no pairs are left."""
-        encoder = Encoder(self._config.data, self._tokenizers, True, os.cpu_count() or 1)
+        threads = max(1, (os.cpu_count() or 1) // num_processes())
+        encoder = Encoder(self._config.data, self._tokenizers, True, threads)
         by_shard: dict[int, list[Chunk]] = {}
         for chunk in chunks:
             by_shard.setdefault(id(chunk[0]), []).append(chunk)

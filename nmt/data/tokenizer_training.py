@@ -87,7 +87,10 @@ def cache_key(config: Config, **more: Any) -> str:
         sentencepiece=sentencepiece.__version__,
         tokenizer=config.tokenizer.model_dump(exclude=excluded),
         corpora=[
-            stream_key(corpus) if config.data.streaming else content_key(corpus)
+            # Of a stream, only the beginning is read, which depends on the weights.
+            {**stream_key(corpus), "weight": corpus.weight}
+            if config.data.streaming
+            else content_key(corpus)
             for corpus in config.data.train
         ],
         languages=(config.data.src_lang, config.data.tgt_lang),
@@ -119,7 +122,9 @@ def _training_pairs(config: Config) -> Iterator[Pair]:
     if config.data.streaming:
         chunks = mixed_chunks(config, 0)
         pairs = itertools.chain.from_iterable(chunk for _, chunk in chunks)
-        yield from itertools.islice(filter(_has_text, pairs), config.tokenizer.train_sentences // 2)
+        yield from itertools.islice(
+            filter(_has_text, pairs), max(1, config.tokenizer.train_sentences // 2)
+        )
     else:
         for corpus in config.data.train:
             yield from filter(_has_text, read_pairs(corpus, config.data))

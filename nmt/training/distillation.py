@@ -103,7 +103,11 @@ def each_pair(config: Config, output: Path) -> dict[Path, Config]:
     found = {}
     pairs = config.data.train_pairs
     for pair in pairs:
-        path = output.with_suffix(f".{pair}{output.suffix}") if len(pairs) > 1 else output
+        path = (
+            output.with_suffix(f".{str(pair).replace('/', '_')}{output.suffix}")
+            if len(pairs) > 1
+            else output
+        )
         corpora = [corpus for corpus in config.data.train if config.data.pair_of(corpus) == pair]
         data = config.data.model_copy(update={"train": corpora})
         found[path] = config.model_copy(update={"data": data})

@@ -214,11 +214,11 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         limit = self._config.clip_norm or math.inf
-        scaled: Any = self.optimizer
+        fused: Any = self.optimizer  # reads these two attributes, which no type has
         # Adam divides the gradients by the one, in the same pass that updates the weights, and does
         # nothing if the other is 1.
-        scaled.grad_scale = (tokens * ((grad_norm + _EPSILON) / limit).clamp(min=1.0)).float()
-        scaled.found_inf = self._halted
+        fused.grad_scale = (tokens * ((grad_norm + _EPSILON) / limit).clamp(min=1.0)).float()
+        fused.found_inf = self._halted
         self._run_optimizer()
 
     def _run_optimizer(self) -> None:

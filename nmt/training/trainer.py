@@ -456,8 +456,8 @@ class Trainer:
         state = checkpoint.read_state(newest.path)
         if state.get("data") != self.train_data.key:
             raise ConfigError(
-                f"data.train: its text has changed since {newest.path} was trained on it; "
-                "restore it, or use another `run_dir`"
+                f"data.train: its text has changed since {newest.path} was trained on it, or an "
+                "earlier version of nmt prepared it; restore the text, or use another `run_dir`"
             )
         files = self.learner.files
         tensors = {name: checkpoint.load_tensors(newest.path, name) for name in files}

@@ -71,11 +71,29 @@ def test_shuffling_is_limited_to_a_window(make_data: MakeData) -> None:
     assert windows[0] != PAIRS[:16]
 
 
-def test_a_few_shards_at_a_time_are_mixed(make_data: MakeData) -> None:
-    made = make_data(*((SRC[n * 16 :][:16], TGT[n * 16 :][:16]) for n in range(3)), streaming=True)
-    shards = [str(corpus.src)[-4] for corpus, _ in mixing.mixed_chunks(made[0], 0)]  # type: ignore[union-attr]
-    first, second, third = dict.fromkeys(shards)
-    assert shards == [first, second, first, second, third, third]
+def test_a_few_shards_at_a_time_are_mixed(
+    make_data: MakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large and a small shard end at about the same time, whatever their order."""
+    monkeypatch.setattr(mixing, "CHUNK_PAIRS", 1)
+    made = make_data((SRC, TGT), (SRC[:10], TGT[:10]), streaming=True)
+    large, small = (corpus.src for corpus in made[0].data.train)  # type: ignore[union-attr]
+    for epoch in range(5):
+        read = [corpus.src for corpus, _ in mixing.mixed_chunks(made[0], epoch)]  # type: ignore[union-attr]
+        assert (read.count(large), read.count(small)) == (50, 10)
+        assert max(place for place, path in enumerate(read) if path == small) > 30
+    made = make_data(*((SRC[n * 10 :][:10], TGT[n * 10 :][:10]) for n in range(5)), streaming=True)
+    read = [corpus.src for corpus, _ in mixing.mixed_chunks(made[0], 0)]  # type: ignore[union-attr]
+    third = [*dict.fromkeys(read)][2]
+    assert read.index(third) >= 10  # two are open at a time
+
+
+def test_repetitions_of_a_shard_follow_one_another(make_data: MakeData) -> None:
+    made = make_data((SRC, TGT), streaming=True)
+    [corpus] = made[0].data.train
+    data = made[0].data.model_copy(update={"train": [corpus.model_copy(update={"weight": 3})]})
+    chunks = mixing.mixed_chunks(made[0].model_copy(update={"data": data}), 0)
+    assert [pair.src for _, chunk in chunks for pair in chunk] == SRC * 3
 
 
 def test_weights(make_data: MakeData) -> None:
