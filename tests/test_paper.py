@@ -187,7 +187,8 @@ def test_local_files_can_replace_the_dataset() -> None:
     assert len(overrides) == 3
     path = PAPER / "a-heads-1.yaml"
     data = load_config(path, [f"{key}={value}" for key, value in overrides]).data
-    assert [corpus.model_dump() for corpus in (*data.train, *data.valid, *data.test)] == [
-        {"kind": "files", "weight": 1.0, "src": f"{part}.en", "tgt": f"{part}.de"}
+    corpora = (*data.train, *data.valid_corpora, *data.test)
+    assert [corpus.model_dump(exclude_unset=True) for corpus in corpora] == [
+        {"kind": "files", "src": f"{part}.en", "tgt": f"{part}.de"}
         for part in ("train", "newstest2013", "newstest2014")
     ]

@@ -108,7 +108,8 @@ def test_the_python_example_works(trained_run: Path, tmp_path: Path) -> None:
 
 def test_the_example_in_several_languages_works(tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    [_, example] = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    section = text.partition("## Several languages")[2]
+    [example, *_] = re.findall(r"^```yaml\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     (tmp_path / "several.yaml").write_text(example, "utf-8")
     write_phrasebook(tmp_path / "train", "train", 60)
     write_phrasebook(tmp_path / "small", "train", 20)

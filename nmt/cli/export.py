@@ -83,16 +83,21 @@ def _write(model: Path, to: Target, output: Path, quantization: str | None) -> N
 
 def import_(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A MarianMT model, or Marian's own files.")
+        Path,
+        typer.Argument(
+            metavar="DIR", help="Directory of a MarianMT model, or of Marian's own files."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="RUN", help="A new run directory to write.")
     ],
     src_lang: Annotated[
-        str | None, typer.Option(help="Code of the source language. Default: the model's.")
+        str | None,
+        typer.Option(help="Code of the source language; required if the model does not name it."),
     ] = None,
     tgt_lang: Annotated[
-        str | None, typer.Option(help="Code of the target language. Default: the model's.")
+        str | None,
+        typer.Option(help="Code of the target language; required if the model does not name it."),
     ] = None,
 ) -> None:
     """Make a run directory from a Marian model, such as those of OPUS-MT.

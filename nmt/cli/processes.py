@@ -24,7 +24,7 @@ Processes = Annotated[
         min=1,
         max=MAX_THREADS,
         metavar="N",
-        help="Processes on this machine that share the work: one for each GPU.",
+        help="Processes on this machine that share the work, such as one for each GPU.",
     ),
 ]
 

@@ -339,8 +339,11 @@ class Config(Section):
         if self.train.lora and self.model.kind != "transformer":
             yield f"train.lora needs model.kind: transformer, not {self.model.kind}"
         if (name := set_of(self.train.metric)) and name not in self.data.valid_sets:
-            named = ", ".join(filter(None, self.data.valid_sets)) or "none"
-            yield f"train.metric {self.train.metric}: data.valid has no set {name}, but {named}"
+            named = ", ".join(filter(None, self.data.valid_sets))
+            known = (
+                f"it has {named}" if named else f"name its sets, as in {{{name}: {{src: FILE, …}}}}"
+            )
+            yield f"train.metric {self.train.metric}: data.valid has no set {name}; {known}"
         if self.train.patience is not None and not self.data.valid:
             yield "train.patience needs data.valid"
         if self.train.average == "best" and not self.data.valid:

@@ -33,8 +33,8 @@ class SearchOptions(DecodeConfig):
     """Maximum length of the input in tokens, EOS included; longer input is split at sentence ends.
     Default: the maximum length in training."""
     tgt_lang: str | None = None
-    """Language to translate into, of those that a model with data.tags knows. Default: as
-    `data.tgt_lang`."""
+    """Language to translate into, for a model with data.tags (`nmt info` lists its languages).
+    Default: as `data.tgt_lang`."""
     src_lang: str | None = None
     """Language of the source, for a model with data.tags: both. Default: as `data.src_lang`."""
     shortlist: bool = False

@@ -78,7 +78,7 @@ def _check_counterparts(
 ) -> None:
     for name, path in files.items():
         if name not in others:
-            raise DataError(f"{path}: no file that matches {pattern} is its other side")
+            raise DataError(f"{path}: has no counterpart among the files that match {pattern}")
 
 
 def _natural(texts: tuple[str, ...]) -> list[list[tuple[int, str]]]:

@@ -76,7 +76,9 @@ def find_run(path: Path) -> Path:
             *map(str, runs[:_MAX_LISTED_RUNS]),
             *([f"and {num_others} more"] if num_others > 0 else []),
         )
-    raise FileError(f"{path}: not a model: there is no config.yaml in it")
+    marian = any((path / name).is_file() for name in ("config.json", "decoder.yml"))
+    advice = [f"`nmt import {path} -o RUN` makes one of a MarianMT model"] if marian else []
+    raise FileError(f"{path}: not a model: there is no config.yaml in it", *advice)
 
 
 def load_run_config(run: Path) -> Config:

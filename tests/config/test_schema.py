@@ -505,8 +505,11 @@ def test_named_sets_are_kept_apart_and_survive_a_dump(load: Callable[..., Config
         (["data.valid={a: {demo: valid, srx: 2}}"], "data.valid.a.0.srx: unknown key"),
         (["data.valid={a: {demo: valid}, b: x}"], "data.valid.b: must be a corpus"),
         (["data.valid={a: []}"], "data.valid.a: value should have at least 1 item"),
-        (["train.metric=a/bleu"], "data.valid has no set a, but none"),
-        (["data.valid={b: {demo: valid}}", "train.metric=a/bleu"], "has no set a, but b"),
+        (
+            ["train.metric=a/bleu"],
+            "data.valid has no set a; name its sets, as in {a: {src: FILE, …}}",
+        ),
+        (["data.valid={b: {demo: valid}}", "train.metric=a/bleu"], "has no set a; it has b"),
         (["train.metric=ppl"], "must be loss, bleu or chrf, or one of them on a set"),
         (["train.metric=a b/bleu"], "must be loss, bleu or chrf, or one of them on a set"),
     ],

@@ -37,7 +37,17 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module", params=MODELS, ids=lambda name: name)
+# Each model takes seconds to train; all that differ in one respect only are slow tests.
+USUAL = ("opus", "relu, depths", "separate")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=() if name in USUAL else pytest.mark.slow, id=name)
+        for name in MODELS
+    ],
+)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("marian") / "model"
     return write_marian(folder, **MODELS[request.param])

@@ -54,7 +54,9 @@ def test_what_does_not_match(tmp_path: Path) -> None:
     corpus = corpus_of(src=f"{tmp_path}/a.*.en", tgt=f"{tmp_path}/a.*.de")
     assert isinstance(corpus, FilesCorpus)
     message = error_of(corpus)
-    assert message == f"{tmp_path}/a.2.en: no file that matches {corpus.tgt} is its other side"
+    assert message == (
+        f"{tmp_path}/a.2.en: has no counterpart among the files that match {corpus.tgt}"
+    )
     only_src = corpus.model_copy(update={"tgt": f"{tmp_path}/b.de"})
     assert "both sides need one" in error_of(only_src, ConfigError)
     nothing = corpus_of(jsonl=f"{tmp_path}/*.jsonl")

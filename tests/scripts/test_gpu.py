@@ -75,6 +75,7 @@ def check_training(*runs: dict[str, Any]) -> None:
         assert first == pytest.approx(second)
 
 
+@pytest.mark.slow
 def test_a_model_translates_a_text_and_an_unknown_peak_is_called_so(trained_run: Path) -> None:
     text = trained_run.parent / "test.src"
     options = ["--systems", "nmt", "--translate-batches", "100"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
@@ -26,7 +27,8 @@ def test_logits_are_those_of_the_whole_vocabulary(bias: bool, quantised: bool) -
         torch.nn.init.normal_(network.projection.bias)
     if quantised:
         int8.quantise(network)
-    allowed = AllowedTokens.of([[4, 9, 30], [9, 41]], 2, torch.device("cpu"))
+    ids = [np.array(own, np.int32) for own in ([4, 9, 30], [9, 41])]
+    allowed = AllowedTokens.of(ids, 2, next(network.parameters()))
     hidden = torch.randn(6, 32)
     expected = network.project(hidden)[:, [2, 4, 9, 30, 41]]
     assert_close(allowed.projection(network)(hidden), expected)
