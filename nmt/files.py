@@ -15,6 +15,7 @@ import io
 import os
 import re
 import secrets
+import shutil
 import stat
 import sys
 from collections.abc import Iterable, Iterator
@@ -205,6 +206,38 @@ def clear_temporaries(path: Path) -> None:
         names = [entry.name for entry in entries if re.fullmatch(pattern, entry.name)]
     for name in names:
         path.with_name(name).unlink(missing_ok=True)
+
+
+def refuse_existing(output: Path) -> None:
+    """Check that an output directory is new or empty.
+
+    Raises:
+        FileError: if it is not.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise FileError(f"{output}: already exists; name a new directory")
+
+
+@contextlib.contextmanager
+def new_directory(output: Path) -> Iterator[Path]:
+    """Yield a directory to fill, which becomes `output` when the block ends, or disappears.
+
+    Args:
+        output: to be created; see `refuse_existing`.
+
+    Raises:
+        FileError: if it cannot be written.
+    """
+    temporary = temporary_name(output)
+    with as_file_error(output):
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            if output.is_dir():
+                output.rmdir()
+            temporary.rename(output)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

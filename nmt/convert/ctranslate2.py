@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from nmt.config.load import dump_config
 from nmt.config.models import TransformerConfig
 from nmt.errors import ConfigError, FileError
+from nmt.files import refuse_existing
 from nmt.model.attention import MultiHeadAttention
 from nmt.model.transformer import DecoderLayer, EncoderLayer, FeedForward, Residual, Transformer
 from nmt.runs.exported import cannot_represent, num_positions, vocabulary
@@ -69,8 +70,7 @@ def export_ctranslate2(
             (folder / "vmap.txt").write_bytes(vmap.encode("utf-8"))
 
     try:
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise FileError(f"{output}: already exists; name a new directory")
+        refuse_existing(output)
         if output.is_dir():
             output.rmdir()
         save_directory(output, fill)

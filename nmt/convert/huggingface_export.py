@@ -10,7 +10,6 @@ tokenizer_config.json              the languages and special pieces
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,8 @@ from nmt.convert.marian import (
 )
 from nmt.convert.marian_pieces import as_in_vocabulary
 from nmt.data.tokenizer import Tokenizer, Tokenizers
-from nmt.errors import ConfigError, FileError
-from nmt.files import as_file_error, temporary_name
+from nmt.errors import ConfigError
+from nmt.files import new_directory, refuse_existing
 from nmt.model.positions import sinusoids
 from nmt.runs.exported import num_positions, vocabulary
 from nmt.runs.manifest import write_json
@@ -56,25 +55,16 @@ def export_huggingface(model: TrainedModel, output: Path) -> None:
         raise ConfigError(
             "Hugging Face runs the model as Marian, which cannot represent it", *problems
         )
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise FileError(f"{output}: already exists; name a new directory")
-    temporary = temporary_name(output)
-    with as_file_error(output):
-        try:
-            temporary.mkdir(parents=True)
-            save_file(_tensors(model), temporary / "model.safetensors", {"format": "pt"})
-            for name, value in _descriptions(model).items():
-                write_json(temporary / name, value)
-            for name, tokenizer in zip(("source", "target"), model.tokenizers, strict=True):
-                tokenizer.save(temporary / f"{name}.spm")
-            # safetensors creates files that only their owner can read, whatever the umask.
-            mode = (temporary / "config.json").stat().st_mode
-            (temporary / "model.safetensors").chmod(mode)
-            if output.is_dir():
-                output.rmdir()
-            temporary.rename(output)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    refuse_existing(output)
+    with new_directory(output) as folder:
+        save_file(_tensors(model), folder / "model.safetensors", {"format": "pt"})
+        for name, value in _descriptions(model).items():
+            write_json(folder / name, value)
+        for name, tokenizer in zip(("source", "target"), model.tokenizers, strict=True):
+            tokenizer.save(folder / f"{name}.spm")
+        # safetensors creates files that only their owner can read, whatever the umask.
+        mode = (folder / "config.json").stat().st_mode
+        (folder / "model.safetensors").chmod(mode)
 
 
 def reasons(config: Config) -> Iterator[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -18,7 +18,7 @@ from nmt.convert.marian_pieces import with_vocabulary
 from nmt.data.model_file import ModelType, parse
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.errors import ConfigError, FileError
-from nmt.files import as_file_error, temporary_name
+from nmt.files import new_directory, refuse_existing
 from nmt.limits import MAX_LENGTH
 from nmt.model.build import check_shapes, make_network
 from nmt.runs.average import save_imported
@@ -42,8 +42,7 @@ def import_model(
         ConfigError: if nmt cannot represent the model, or its languages are unknown.
         FileError: if a file is missing or damaged, or the output is not empty or cannot be written.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise FileError(f"{output}: already exists; name a new directory")
+    refuse_existing(output)
     marian = read_marian(directory)
     languages = (src_lang or marian.languages[0], tgt_lang or marian.languages[1])
     if not all(isinstance(language, str) and language for language in languages):
@@ -131,8 +130,6 @@ def _config(
 def _check(
     marian: Marian, config: Config, tokenizers: Tokenizers, weights: Mapping[str, Tensor]
 ) -> None:
-    import torch
-
     with torch.device("meta"):
         network = make_network(config.model, *tokenizers.sizes)
     check_shapes(network, weights, str(marian.origin))
@@ -145,16 +142,8 @@ def _write(
     weights: Mapping[str, Tensor],
     origin: str,
 ) -> None:
-    temporary = temporary_name(output)
-    with as_file_error(output):
-        try:
-            temporary.mkdir(parents=True)
-            (temporary / "config.yaml").write_text(dump_config(config), encoding="utf-8")
-            write_json(temporary / "data.json", {"train": [], "valid": []})
-            save_directory(temporary / "tokenizer", tokenizers.save)
-            save_imported(temporary, weights, origin)
-            if output.is_dir():
-                output.rmdir()
-            temporary.rename(output)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with new_directory(output) as folder:
+        (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+        write_json(folder / "data.json", {"train": [], "valid": []})
+        save_directory(folder / "tokenizer", tokenizers.save)
+        save_imported(folder, weights, origin)
