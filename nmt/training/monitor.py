@@ -35,7 +35,7 @@ def preparing(console: Console, stop: StopFlag) -> Iterator[Callable[[str, int],
         nonlocal last
         if stop.signum is not None:
             raise Interrupted("stopped while preparing; the same command starts again", stop.signum)
-        text = f"{activity}: {pairs:,} pairs"
+        text = f"{activity}: {pairs:,} pairs" if pairs else activity
         if status is not None:
             status.update(plain(text))
         elif activity != last[0] or time.monotonic() > last[1] + 5:
