@@ -7,6 +7,7 @@ old pieces stay as they are, and so does the segmentation of text in which no ne
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import heapq
 import math
@@ -49,7 +50,8 @@ def extend_tokenizers(
     Args:
         config: of the new run.
         source: the tokenizers to extend, which stay as they are.
-        progress, warn: as in `train_tokenizers`.
+        progress: as in `train_tokenizers`.
+        warn: as in `train_tokenizers`, and called with the number of new pieces.
 
     Raises:
         ConfigError: if a model is of a kind without smaller pieces.
@@ -72,7 +74,13 @@ def extend_tokenizers(
 
     before = [hashlib.sha256(one.serialized()).hexdigest() for one in source]
     name = f"tokenizer-{cache_key(config, source=before)}"
-    return Tokenizers.load(cache.entry(config.data, name, build, warn))
+    wait = functools.partial(report, "waiting for another process", 0)
+    extended = Tokenizers.load(cache.entry(config.data, name, build, warn, wait))
+    if warn:
+        sides = [*zip(source, extended, strict=True)][: 1 if source.joint else 2]
+        added = " + ".join(f"{new.vocab_size - old.vocab_size:,}" for old, new in sides)
+        warn(f"tokenizer.extend: {added} new pieces, of at most {number:,}")
+    return extended
 
 
 def extend(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import os
@@ -75,7 +76,8 @@ def train_tokenizers(
         trained.save(directory)
 
     name = f"tokenizer-{cache_key(config)}"
-    return Tokenizers.load(cache.entry(config.data, name, build, warn))
+    wait = functools.partial(report, "waiting for another process", 0)
+    return Tokenizers.load(cache.entry(config.data, name, build, warn, wait))
 
 
 def cache_key(config: Config, **more: Any) -> str:

@@ -134,6 +134,9 @@ def test_rows_of_new_pieces_are_means_of_old_ones(
     before, after = (Tokenizers.load(path / "tokenizer") for path in (source.path, run.path))
     assert "zyx" in "".join(after.src.pieces(after.src.encode(["zyx"])[0]))
     assert after.joint == joint
+    added = [new.vocab_size - old.vocab_size for old, new in zip(before, after, strict=True)]
+    told = f"{added[0]}" if joint else f"{added[0]} + {added[1]}"
+    assert f"tokenizer.extend: {told} new pieces, of at most 6" in run.log
     names = ["src_embedding.weight"]
     names += [] if joint else ["tgt_embedding.weight", "projection.weight"]
     for name in names:
