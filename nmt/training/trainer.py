@@ -76,6 +76,8 @@ class _Window:
     loss: float = 0.0
     nll: float = 0.0
     tokens: int = 0
+    own_tokens: int = 0
+    """Target tokens of this process."""
     seconds: float = 0.0
 
 
@@ -251,6 +253,8 @@ class Trainer:
         progress.step += 1
         progress.epoch, progress.batch = last.epoch, last.number + 1
         progress.scores, progress.signatures = {}, {}
+        own = started.group[self.world.rank :: self.world.size]
+        self._window.own_tokens += sum(batch.num_tgt_tokens for batch in own)
         self._count(figures, time.monotonic() - start, started.rate)
 
     def _start(self, groups: Iterator[list[Batch]]) -> None:
@@ -296,10 +300,17 @@ class Trainer:
         }
         self.monitor.advance(progress.step, {name: record[name] for name in _BAR_FIGURES})
         if progress.step % self.config.train.log_every == 0:
-            self.monitor.log("train", progress.step, record)
+            self.monitor.log("train", progress.step, record | self._shares())
             self._window = _Window()
         elif progress.step - self._first_step in _EARLY_STEPS:
             self.monitor.show("train", progress.step, record)
+
+    def _shares(self) -> dict[str, float]:
+        """Return the part of the target tokens that each of several processes has had."""
+        if self.world.size == 1:
+            return {}
+        own = self.world.gather(self._window.own_tokens)
+        return {f"share_{rank}": tokens / sum(own) for rank, tokens in enumerate(own)}
 
     def _not_finite(self, group: list[Batch], figures: StepStats, skipped: int) -> None:
         """Report that a batch is skipped, or end training.

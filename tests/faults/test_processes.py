@@ -104,6 +104,10 @@ def test_fault_04_any_number_of_processes_goes_on(whole: Folder, sizes: tuple[in
     expected, found = (whole.state(12, each)["scores"] for each in ("whole", run))
     assert found == pytest.approx(expected, rel=1e-9)
     assert set(found) == {"loss", "ppl", "bleu", "chrf"}
+    last = [record for record in whole.metrics(run) if record["kind"] == "train"][-1]
+    shares = {name: part for name, part in last.items() if name.startswith("share")}
+    assert [*shares] == (["share_0", "share_1"] if sizes[1] == 2 else [])
+    assert sum(shares.values()) == pytest.approx(sizes[1] - 1)
 
 
 @pytest.mark.parametrize("settings", [[], ["train.clip_norm=0.1", "train.optimizer=adamw"]])
