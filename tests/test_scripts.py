@@ -87,6 +87,7 @@ def test_translation_is_measured(trained_run: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "code", "message"),
     [
+        ("bench-shortlist", ["x"], 2, "invalid int value: 'x'"),
         ("bench-prepare", ["x"], 2, "arguments are required: TGT"),
         ("bench-prepare", ["nodir/x", "nodir/y"], 4, "scripts/bench-prepare: nodir/x"),
         ("bench-prepare", ["x", "y", "data.a=1"], 2, "scripts/bench-prepare: "),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,10 @@ from nmt.convert.marian import (
     order_of,
 )
 from nmt.errors import ConfigError, FileError
-from nmt.files import MAX_JSON_BYTES, MAX_TOKENIZER_BYTES, read_bounded, reason
+from nmt.files import MAX_TOKENIZER_BYTES, read_bounded, reason
 from nmt.limits import MAX_VOCAB_SIZE
 from nmt.model.positions import sinusoids
+from nmt.runs.manifest import read_json
 
 # What transformers assumes for keys that are missing from config.json.
 _DEFAULTS: dict[str, Any] = {
@@ -65,7 +65,7 @@ def read_huggingface(directory: Path) -> Marian:
         ConfigError: if nmt cannot represent the model; the message lists all reasons.
         FileError: if a file is missing or cannot be read.
     """
-    config = {**_DEFAULTS, **read_object(directory / "config.json")}
+    config = {**_DEFAULTS, **read_json(directory / "config.json", plain=False)}
     generation = _optional(directory / "generation_config.json")
     tokenizer = _optional(directory / "tokenizer_config.json")
     for key in ("decoder_start_token_id", "eos_token_id", "pad_token_id"):
@@ -103,22 +103,6 @@ def read_huggingface(directory: Path) -> Marian:
     )
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file, which may be a link, as in the cache of Hugging Face.
-
-    Raises:
-        FileError: if it is missing, cannot be read, or is something else.
-    """
-    content = read_bounded(path, MAX_JSON_BYTES, plain=False)
-    try:
-        value = json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise FileError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(value, dict):
-        raise FileError(f"{path}: not a JSON object")
-    return value
-
-
 def check_special(
     directory: Path, src_pieces: list[str], tgt_pieces: list[str], special: Special
 ) -> None:
@@ -133,7 +117,7 @@ def check_special(
 
 
 def _optional(path: Path) -> dict[str, Any]:
-    return read_object(path) if path.exists() else {}
+    return read_json(path, plain=False) if path.exists() else {}
 
 
 def _problems(directory: Path, config: dict[str, Any], separate: bool) -> Iterator[str]:
@@ -218,7 +202,7 @@ def _decode(config: dict[str, Any], generation: dict[str, Any]) -> dict[str, Any
 def _vocabulary(path: Path, size: int) -> list[str]:
     """Return the pieces of a vocabulary in the order of their ids; "" for an id without one."""
     pieces = [""] * size
-    for piece, number in read_object(path).items():
+    for piece, number in read_json(path, plain=False).items():
         if not isinstance(number, int) or not 0 <= number < size or pieces[number]:
             raise FileError(
                 f"{path}: piece {piece!r}: its id {number!r} is not a number below {size:,}, the "

@@ -169,13 +169,17 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     return manifest
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, *, plain: bool = True) -> dict[str, Any]:
     """Return the JSON object in a file.
+
+    Args:
+        path: the file.
+        plain: refuse links; the cache of Hugging Face consists of them.
 
     Raises:
         FileError: if it is missing, not a plain file, not JSON, or not an object.
     """
-    content = read_bounded(path, MAX_JSON_BYTES)
+    content = read_bounded(path, MAX_JSON_BYTES, plain=plain)
     try:
         value = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:

@@ -20,14 +20,14 @@ Lengths = npt.NDArray[np.int64]
 # 37,000 pieces, and translations about as long as their sources.
 _MEDIAN, _SPREAD = 23.0, 0.65
 _RATIO, _RATIO_SPREAD = 1.03, 0.2
-# So many that batches of similar lengths have little padding, as with a real corpus.
+# Enough for batches of similar lengths with little padding, as with a real corpus.
 _CORPUS_PAIRS = 200_000
 _NUM_SPECIAL = 4
 _WORDS_PER_LINE = 50
 
 
 def make_tokenizers(vocab_size: int) -> Tokenizers:
-    """Return a joint tokenizer of so many pieces, in which every word is a piece."""
+    """Return a joint tokenizer with `vocab_size` pieces, in which every word is a piece."""
     import sentencepiece
 
     from nmt.data.tokenizer import Tokenizer, Tokenizers
