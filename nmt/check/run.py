@@ -14,6 +14,7 @@ from nmt.check.plan import Plan
 from nmt.check.subject import Subject
 from nmt.check.text import style_differences
 from nmt.config.schema import Config
+from nmt.config.stages import stages_of
 from nmt.console import Console
 from nmt.data.filters import CorpusReport
 from nmt.data.prepare import prepare
@@ -84,7 +85,8 @@ def check(config: Config, console: Console) -> Report:
         Interrupted: if a signal arrives during the preparation.
     """
     device = set_up_device(config)
-    check_freeze(config)
+    for stage in stages_of(config):
+        check_freeze(stage.config)
     subject = _prepare(config, console)
     parts, train = subject.parts, subject.parts["train"]
     with _status(console, "checking the text"):

@@ -15,6 +15,8 @@ from pydantic import (
 from nmt.config.section import Section
 
 MAX_COLUMN = 10**6
+SET_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,31}"
+"""The name of a set of corpora."""
 
 
 class Corpus(Section):
@@ -31,6 +33,8 @@ class Corpus(Section):
     """Code of its target language. Default: `data.tgt_lang`."""
     reversed: bool = False
     """Use it in the other direction: once read, its sides and their languages are swapped."""
+    set: Annotated[str, Field(pattern=f"^{SET_NAME}$")] | None = None
+    """Name of its set, for `train.stages`; the key of the set in `data.train: {NAME: CORPUS}`."""
 
 
 class FilesCorpus(Corpus):
@@ -153,6 +157,22 @@ def _add_brackets(value: Any) -> Any:
     return value
 
 
+def _name_sets(value: Any) -> Any:
+    """Turn named sets of corpora into a list of corpora that have the name as a key."""
+    if not is_named(value):
+        return value
+    corpora = []
+    for name, some in value.items():
+        for corpus in some if isinstance(some, list) else [some]:
+            corpora.append({**corpus, "set": name} if isinstance(corpus, dict) else corpus)
+    return corpora
+
+
+def is_named(value: Any) -> bool:
+    """Tell named sets of corpora from a single corpus, whose keys have no sections and lists."""
+    return isinstance(value, dict) and any(isinstance(v, dict | list) for v in value.values())
+
+
 AnyCorpus = Annotated[
     FilesCorpus | TsvCorpus | JsonlCorpus | ParquetCorpus | DatasetCorpus | DemoCorpus,
     Field(discriminator="kind"),
@@ -160,3 +180,5 @@ AnyCorpus = Annotated[
 ]
 
 Corpora = Annotated[list[AnyCorpus], BeforeValidator(_add_brackets)]
+
+TrainCorpora = Annotated[Corpora, BeforeValidator(_name_sets)]

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from nmt.config.corpora import AnyCorpus, Corpora, Corpus
+from nmt.config.corpora import AnyCorpus, Corpora, Corpus, TrainCorpora
 from nmt.config.decode import DecodeConfig
-from nmt.config.finetuning import ExtendConfig, LoraConfig
+from nmt.config.finetuning import ExtendConfig, LoraConfig, StageConfig, stage_conflicts
 from nmt.config.languages import LanguagePair, TagKind, is_usable, tags_of
 from nmt.config.models import AnyModel, TransformerConfig
 from nmt.config.section import BatchTokens, Length, MaybeSteps, Probability, Section, Steps
@@ -28,8 +28,9 @@ class DataConfig(Section):
     """Code of the source language, for example `en`; corpora may have others."""
     tgt_lang: str
     """Code of the target language, for example `de`; corpora may have others."""
-    train: Corpora
-    """The corpora to train on. Only a model that was imported may have none."""
+    train: TrainCorpora
+    """The corpora to train on, or sets of them by name, as in `{general: {src: FILE, tgt: FILE},
+    domain: {src: FILE, tgt: FILE}}`, for `train.stages`. Only an imported model may have none."""
     valid: ValidCorpora = Field(default=[])
     """The corpora used to choose the best checkpoint and to stop early. Or several sets of them by
     name, as in `{general: {src: FILE, tgt: FILE}, domain: {src: FILE, tgt: FILE}}`, which are
@@ -216,6 +217,9 @@ class TrainConfig(Section):
     lora: LoraConfig | None = None
     """Train low-rank changes of the weights of `init_from` only. The checkpoints hold the changed
     weights, as those of any other run."""
+    stages: list[StageConfig] = Field(default=[])
+    """Parts of the run with settings of their own, one after the other, as for a curriculum:
+    `[{steps: 4000}, {corpora: {domain: 1}, learning_rate: 0.0002, freeze: [embeddings]}]`."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 1
     """Seed of initialisation, data order, dropout and sampling."""
     log_every: Steps = 100
@@ -262,6 +266,10 @@ class TrainConfig(Section):
             yield "lora needs init_from: it changes the weights of another run"
         if self.lora and self.freeze:
             yield "lora freezes all but its factors: use it without freeze"
+        if self.lora and any(stage.freeze for stage in self.stages):
+            yield "lora freezes all but its factors: use it without stages that have freeze"
+        if self.stages and self.patience is not None:
+            yield "patience cannot be combined with stages, which have fixed lengths"
         if self.lora and self.shard:
             yield "lora cannot be combined with shard: use one of them"
 
@@ -344,6 +352,9 @@ class Config(Section):
                 f"it has {named}" if named else f"name its sets, as in {{{name}: {{src: FILE, …}}}}"
             )
             yield f"train.metric {self.train.metric}: data.valid has no set {name}; {known}"
+        if self.train.stages:
+            sets = dict.fromkeys(one.set for one in self.data.train if one.set)
+            yield from stage_conflicts(self.train.stages, self.train.max_steps, [*sets])
         if self.train.patience is not None and not self.data.valid:
             yield "train.patience needs data.valid"
         if self.train.average == "best" and not self.data.valid:

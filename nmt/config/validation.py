@@ -7,15 +7,13 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from nmt.config.corpora import Corpora
+from nmt.config.corpora import SET_NAME, Corpora, is_named
 
 FIGURES = ("loss", "bleu", "chrf")
 """The figures that may choose the best checkpoint."""
 
 TAGS = ("corpora", "sets")
 """The two forms of `data.valid`; pydantic's locations contain one of them."""
-
-_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,31}"
 
 
 def is_loss(metric: str) -> bool:
@@ -29,14 +27,12 @@ def set_of(metric: str) -> str:
 
 
 def _tag(value: Any) -> str:
-    """Tell named sets from a single corpus, whose keys have no sections and lists as values."""
-    named = isinstance(value, dict) and any(isinstance(v, dict | list) for v in value.values())
-    return "sets" if named else "corpora"
+    return "sets" if is_named(value) else "corpora"
 
 
 def _check_names(value: Any) -> Any:
     for name in value:
-        if not isinstance(name, str) or not re.fullmatch(_NAME, name):
+        if not isinstance(name, str) or not re.fullmatch(SET_NAME, name):
             raise ValueError(
                 f"{name!r} cannot be the name of a set: use a letter, then letters, digits, "
                 "- and _, at most 32 in all"
@@ -45,7 +41,7 @@ def _check_names(value: Any) -> Any:
 
 
 def _check_metric(value: Any) -> Any:
-    if not re.fullmatch(f"({_NAME}/)?({'|'.join(FIGURES)})", str(value)):
+    if not re.fullmatch(f"({SET_NAME}/)?({'|'.join(FIGURES)})", str(value)):
         raise ValueError(
             "must be loss, bleu or chrf, or one of them on a set of data.valid, as in domain/bleu"
         )
@@ -61,5 +57,5 @@ ValidCorpora = Annotated[
 Metric = Annotated[
     str,
     BeforeValidator(_check_metric),
-    Field(json_schema_extra={"pattern": f"^({_NAME}/)?({'|'.join(FIGURES)})$"}),
+    Field(json_schema_extra={"pattern": f"^({SET_NAME}/)?({'|'.join(FIGURES)})$"}),
 ]

@@ -80,7 +80,9 @@ def choosing_advice(run: Path, damaged: Path | None = None) -> str:
     return f"To choose another checkpoint, name it, as in {others[-1]}"
 
 
-def choose_to_average(run: Path, which: str, count: int, metric: str) -> list[Checkpoint]:
+def choose_to_average(
+    run: Path, which: str, count: int, metric: str, *, after: int = 0
+) -> list[Checkpoint]:
     """Return the checkpoints to average, at most `count`, oldest first.
 
     Args:
@@ -88,11 +90,12 @@ def choose_to_average(run: Path, which: str, count: int, metric: str) -> list[Ch
         which: `last` or `best`.
         count: maximum number of checkpoints.
         metric: validation score that `best` refers to.
+        after: a step; only checkpoints of later steps are considered.
 
     Raises:
         FileError: if the best cannot be determined because the state of one cannot be read.
     """
-    checkpoints = regular(list_checkpoints(run))
+    checkpoints = [one for one in regular(list_checkpoints(run)) if one.step > after]
     if which == "best":
         _refuse_unreadable(checkpoints, "it may be one of the best. Copy it again, or delete it")
     ranked = checkpoints[::-1] if which == "last" else best_first(checkpoints, metric)

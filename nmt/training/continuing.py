@@ -6,15 +6,17 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from nmt.config.schema import Config
+from nmt.config.stages import stages_of
 from nmt.config.validation import is_loss
 from nmt.data.prepared import Prepared
 from nmt.errors import ConfigError, FileError
 from nmt.runs import checkpoint, layout, manifest
-from nmt.training.schedule import learning_rate
+from nmt.training.schedule import rate_of_run
 
 CHANGEABLE = {
     "data.test",
@@ -71,11 +73,12 @@ def check_settings(config: Config, run: Path) -> list[str]:
         # Files may move: their content is compared instead. Validation ignores corpus weights.
         and not re.match(r"data\.valid\.|data\.train\..*(?<!\.weight)$", key)
     }
+    later = _stages_to_come(before, config, step)
     fixed = _fixed(before, config, step, is_validated=any(one.scores for one in checkpoints))
     refused = [
         f"{key}: was {json.dumps(was)}, is now {json.dumps(now)}{fixed.get(key, '')}"
         for key, (was, now) in changes.items()
-        if key in fixed or not _is_among(key, CHANGEABLE)
+        if key in fixed or not (_is_among(key, CHANGEABLE) or _is_among(key, later))
     ]
     if refused:
         raise ConfigError(
@@ -123,6 +126,21 @@ def check_validation_data(run: Path, valid: Mapping[str, Prepared]) -> None:
         )
 
 
+def _stages_to_come(before: Config, now: Config, step: int) -> set[str]:
+    """Return the keys of stages that may change in this run: those of stages not yet begun.
+
+    The stage in progress may become longer or shorter, as long as its end is not yet reached.
+    """
+    stages = [stages_of(one) for one in (before, now)]
+    keys = set()
+    for number, pair in enumerate(zip_longest(*stages)):
+        if all(one is None or one.begin >= step for one in pair):
+            keys.add(f"train.stages.{number}")
+        elif all(one is None or one.end > step for one in pair):
+            keys.add(f"train.stages.{number}.steps")
+    return keys
+
+
 def _fixed(before: Config, now: Config, step: int, *, is_validated: bool) -> dict[str, str]:
     """Return the changeable keys that can no longer change in this run, with the reason."""
     fixed = {}
@@ -137,9 +155,8 @@ def _fixed(before: Config, now: Config, step: int, *, is_validated: bool) -> dic
 def _rate_change(before: Config, now: Config, step: int) -> list[str]:
     if not step:
         return []
-    width = now.model.d_model
-    last = learning_rate(step, before.train, width)
-    planned, following = (learning_rate(step + 1, one.train, width) for one in (before, now))
+    last = rate_of_run(step, before)
+    planned, following = (rate_of_run(step + 1, one) for one in (before, now))
     if math.isclose(planned, following):
         return []
     return [

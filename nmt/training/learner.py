@@ -357,10 +357,19 @@ class Learner:
             },
         }
 
-    def restore(self, tensors: Mapping[str, Mapping[str, Tensor]], origin: str) -> None:
+    def restore(
+        self, tensors: Mapping[str, Mapping[str, Tensor]], origin: str, *, complete: bool = True
+    ) -> None:
         """Restore the state that `tensors` returned.
 
+        Args:
+            tensors: the state.
+            origin: where it comes from, for messages.
+            complete: whether it has the optimizer state of all parameters that are trained. If not,
+                that of the others begins anew.
+
         Raises:
+            KeyError: if a tensor is missing.
             FileError: if the weights do not fit the network; the message names `origin`.
         """
         self.load(tensors["weights"], origin)
@@ -369,6 +378,8 @@ class Learner:
                 parameter.copy_(tensors["lora"][name])
         for name, parameter in self.network.named_parameters():
             if not parameter.requires_grad:
+                continue
+            if not complete and f"step.{name}" not in tensors["optimizer"]:
                 continue
             state = {
                 key: tensors["optimizer"][f"{key}.{name}"].to(self._device)

@@ -14,6 +14,7 @@ import torch
 from nmt.config.corpora import AnyCorpus
 from nmt.config.load import check_trainable, dump_config
 from nmt.config.schema import Config
+from nmt.config.stages import stages_of
 from nmt.console import Console
 from nmt.data.balance import describe
 from nmt.data.batching import Epochs
@@ -49,7 +50,8 @@ class _Opened:
     """What training starts or continues with."""
 
     tokenizers: Tokenizers
-    train: Epochs | StreamedEpochs
+    train: Epochs | StreamedEpochs  # of all stages
+    of_stages: list[Epochs | StreamedEpochs]
     valid: dict[str, Prepared]  # by the name of the set
 
 
@@ -92,17 +94,46 @@ def train(
         if world.leads:
             _check_data(config, run, opened, console, inspect)
         _check_same_data(opened, world)
-        trainer = Trainer(
-            config, run, opened.tokenizers, opened.train, opened.valid, console, world
-        )
+        trainer = _train_stages(config, run, opened, console, world, stop, stop_after)
+        if world.leads:
+            _finish(run, config, trainer, console)
+
+
+def _train_stages(
+    config: Config,
+    run: Path,
+    opened: _Opened,
+    console: Console,
+    world: World,
+    stop: StopFlag,
+    stop_after: int | None,
+) -> Trainer:
+    """Train in each stage that is not yet finished; return the trainer of the last one.
+
+    A stage begins as if the run had been resumed at its first step with other settings.
+    """
+    stages = stages_of(config)
+    newest = world.decide(lambda: _step_reached(run)) if len(stages) > 1 else 0
+    # A run stopped just at the end of a stage is first validated there.
+    pairs = zip(stages, opened.of_stages, strict=True)
+    for stage, data in [pair for pair in pairs if newest <= pair[0].end]:
+        if stage.count > 1 and world.leads:
+            console.print_line(stage.describe())
+        trainer = Trainer(stage, run, opened.tokenizers, data, opened.valid, console, world)
         _check_same_start(trainer, world)
         if world.leads:
             # Only now: the trainer has checked that the checkpoints match.
             write_text(run / "config.yaml", dump_config(config))
             write_text(run / "data.json", _describe_data(opened.train.sample, opened.valid))
         trainer.train(stop, stop_after)
-        if world.leads:
-            _finish(run, config, trainer, console)
+        world.gather(None)  # the others read the checkpoint that process 0 has written
+    return trainer
+
+
+def _step_reached(run: Path) -> int:
+    """Return the step from which a run resumes."""
+    newest = checkpoint.newest_intact(run, lambda message: None)  # the trainer reports damaged ones
+    return newest.step if newest else 0
 
 
 @contextmanager
@@ -133,7 +164,16 @@ def _load(config: Config, run: Path, console: Console, stop: StopFlag) -> _Opene
     tokenizers = load_tokenizers(run)
     train = open_training_data(config, tokenizers, console, stop)
     console.print(train.sample.report.table())
-    return _Opened(tokenizers, train, prepare_validation(config, tokenizers, console, stop))
+    valid = prepare_validation(config, tokenizers, console, stop)
+    # All stages now: a file that is missing in the last one would be noticed after days.
+    of_stages = [
+        train
+        if stage.config.data.train == config.data.train
+        and stage.config.train.batch_tokens == config.train.batch_tokens
+        else open_training_data(stage.config, tokenizers, console, stop)
+        for stage in stages_of(config)
+    ]
+    return _Opened(tokenizers, train, of_stages, valid)
 
 
 def _check_data(
@@ -154,7 +194,8 @@ def _fail_early(config: Config, run: Path, world: World) -> None:
     check_trainable(config, "the configuration")
     _check_accumulation(config, world)
     set_up_device(config)
-    check_freeze(config)
+    for stage in stages_of(config):
+        check_freeze(stage.config)
     if not is_begun(run):
         check_initial_model(config)
 
@@ -211,7 +252,8 @@ def bytes_per_parameter(config: Config) -> int:
     It has the weight, its gradient and the two moments of Adam, all in fp32; of parameters that are
     not trained, and there may be few others, only the weight.
     """
-    partly = config.train.freeze or config.train.lora
+    always = all(stage.config.train.freeze for stage in stages_of(config))
+    partly = always or config.train.lora
     return _BYTES_PER_WEIGHT if partly else _BYTES_PER_PARAMETER
 
 
@@ -309,7 +351,7 @@ def valid_part(name: str) -> str:
 
 def _check_same_data(opened: _Opened, world: World) -> None:
     """Raise a DataError if processes of different machines have read different text."""
-    keys = [data.key for data in (opened.train, *opened.valid.values())]
+    keys = [data.key for data in (*opened.of_stages, *opened.valid.values())]
     different = [rank for rank, other in enumerate(world.gather(keys)) if other != keys]
     if different:
         raise DataError(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from nmt.config.schema import TrainConfig
+from nmt.config.schema import Config, TrainConfig
+from nmt.config.stages import Stage, stages_of
 
 
 def learning_rate(step: int, config: TrainConfig, d_model: int) -> float:
@@ -32,3 +33,15 @@ def learning_rate(step: int, config: TrainConfig, d_model: int) -> float:
     if config.schedule == "linear":
         return peak * left
     return peak * 0.5 * (1.0 + math.cos(math.pi * (1.0 - left)))
+
+
+def rate_in_stage(step: int, stage: Stage) -> float:
+    """Return the learning rate of a step of a run, from 1, in one of its stages."""
+    config = stage.config
+    return learning_rate(step - stage.schedule_begin, config.train, config.model.d_model)
+
+
+def rate_of_run(step: int, config: Config) -> float:
+    """Return the learning rate of a step of a run, from 1; of later ones, as in its last stage."""
+    stages = stages_of(config)
+    return rate_in_stage(step, next((one for one in stages if step <= one.end), stages[-1]))

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 
-from nmt.config.schema import Config
+from nmt.config.stages import Stage
 from nmt.config.validation import is_loss
 from nmt.console import Console
 from nmt.data.batching import Batch, Epochs
@@ -34,7 +34,7 @@ from nmt.training.initial import initial_weights
 from nmt.training.learner import Learner, StepInProgress, StepStats
 from nmt.training.monitor import Monitor
 from nmt.training.saving import BackgroundSaver, Tensors
-from nmt.training.schedule import learning_rate
+from nmt.training.schedule import rate_in_stage
 from nmt.training.validate import SetsValidator
 from nmt.translate.score import perplexity
 
@@ -91,12 +91,12 @@ class _Started:
 
 
 class Trainer:
-    """Trains the network of a run directory, starting from its newest checkpoint if it has one.
+    """Trains the network of a run directory in one stage, from its newest checkpoint if it has one.
 
     Otherwise it starts from the weights of `train.init_from`, or from random ones.
 
     Args:
-        config: configuration of the run.
+        stage: the stage of the run, with its configuration.
         run: run directory.
         tokenizers: of the run.
         train_data: batches of training pairs.
@@ -107,7 +107,7 @@ class Trainer:
 
     def __init__(
         self,
-        config: Config,
+        stage: Stage,
         run: Path,
         tokenizers: Tokenizers,
         train_data: Epochs | StreamedEpochs,
@@ -116,7 +116,8 @@ class Trainer:
         world: World | None = None,
     ) -> None:
         self.world = world or World()
-        self.config, self.run = config, run
+        self.stage, self.run = stage, run
+        self.config = config = stage.config
         self.tokenizers, self.train_data = tokenizers, train_data
         self.device = choose_device(local_device(config.train.device))
         self.learner = Learner(config, tokenizers, self.device, console.print_line, self.world)
@@ -140,7 +141,9 @@ class Trainer:
         self._resume()
 
     def train(self, stop: StopFlag, stop_after: int | None = None) -> None:
-        """Train until `max_steps`, early stopping or a signal; then average checkpoints.
+        """Train until the end of the stage, early stopping or a signal.
+
+        After the last stage, average its checkpoints.
 
         Args:
             stop: polled after every step.
@@ -156,7 +159,7 @@ class Trainer:
                 self.run if self.world.leads else None,
                 self.console,
                 self.progress.step,
-                self.config.train.max_steps,
+                self.stage.end,
             ) as monitor,
             self.saver,
         ):
@@ -181,7 +184,8 @@ class Trainer:
                         break
                 self._step(groups, stop)
             self.saver.wait()
-            self._average(stop)
+            if self.stage.is_last:
+                self._average(stop)
 
     def _stop_all(self, stop: StopFlag) -> None:
         """Set the flag of all processes, after one of them was asked to stop."""
@@ -206,7 +210,7 @@ class Trainer:
                 "training ends"
             )
             return True
-        return self.progress.step >= self.config.train.max_steps
+        return self.progress.step >= self.stage.end
 
     def _out_of_patience(self) -> bool:
         patience = self.config.train.patience
@@ -261,7 +265,7 @@ class Trainer:
         """Start the step after those already started."""
         self.saver.check()
         number = self.progress.step + len(self._started) + 1
-        rate = learning_rate(number, self.config.train, self.config.model.d_model)
+        rate = rate_in_stage(number, self.stage)
         group = self._put_back.pop(0) if self._put_back else next(groups)
         own = group[self.world.rank :: self.world.size]
         step = self.learner.start(own, rate, stop=lambda: bool(self._asked))
@@ -277,7 +281,7 @@ class Trainer:
         """Return whether the weights after a step may be validated or saved, or are the last."""
         config = self.config.train
         return (
-            step in (config.max_steps, self._stop_after)
+            step in (self.stage.end, self._stop_after)
             or step % config.validate_every == 0
             or step % config.save_every == 0
         )
@@ -335,7 +339,7 @@ class Trainer:
         self.world.gather(None)  # torchrun ends all processes once the first has ended
         last = checkpoint.list_checkpoints(self.run)
         # After the warm-up, a resumed run cannot change its length.
-        in_warmup = self.progress.step < config.warmup_steps
+        in_warmup = self.progress.step - self.stage.schedule_begin < config.warmup_steps
         raise TrainingError(
             f"{problem}The weights were not changed. Try a lower train.learning_rate, "
             f"{'a longer train.warmup_steps ' if in_warmup else ''}or train.clip_norm=1.0; "
@@ -348,7 +352,7 @@ class Trainer:
         config, progress = self.config.train, self.progress
         if progress.step == 0:
             return
-        last = progress.step >= config.max_steps
+        last = progress.step >= self.stage.end
         validate = last or progress.step % config.validate_every == 0
         if self.validator and validate and not progress.scores and not stop:
             self.monitor.doing("validating")
@@ -447,7 +451,11 @@ class Trainer:
     def _steps_to_average(self) -> list[int]:
         config = self.config.train
         chosen = retention.choose_to_average(
-            self.run, config.average, config.average_count, config.metric
+            self.run,
+            config.average,
+            config.average_count,
+            config.metric,
+            after=self.stage.begin,
         )
         return [one.step for one in chosen]
 
@@ -465,7 +473,9 @@ class Trainer:
                 self.learner.load(weights, source)
             return
         state = checkpoint.read_state(newest.path)
-        if state.get("data") != self.train_data.key:
+        begins = 0 < newest.step == self.stage.begin
+        has_new_data = begins and self.stage.changes_data
+        if not has_new_data and state.get("data") != self.train_data.key:
             raise ConfigError(
                 f"data.train: its text has changed since {newest.path} was trained on it, or an "
                 "earlier version of nmt prepared it; restore the text, or use another `run_dir`"
@@ -474,12 +484,14 @@ class Trainer:
         tensors = {name: checkpoint.load_tensors(newest.path, name) for name in files}
         try:
             self.progress = Progress(**{name: state[name] for name in asdict(self.progress)})
-            self.learner.restore(tensors, str(newest.path))
+            self.learner.restore(tensors, str(newest.path), complete=not begins)
         except KeyError as error:
             raise FileError(
                 f"{newest.path}: cannot be resumed: {error.args[0]} is missing; it was written "
                 "by another version of nmt"
             ) from error
+        if has_new_data:  # a new number, since random numbers depend on it
+            self.progress.epoch, self.progress.batch = self.progress.epoch + 1, 0
         self._saved = replace(self.progress)
         self._saved_only_to_resume = newest.only_to_resume
         # `train` has already announced the newest one.

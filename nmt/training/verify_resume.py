@@ -97,6 +97,10 @@ def _train_twice(
 def _shortened(config: Config, steps: int) -> Config:
     """Return a configuration with less validation and fewer checkpoints."""
     values = config.model_dump()
+    for stage in values["train"]["stages"][:-1]:
+        stage["steps"] = max(1, stage["steps"] * steps // config.train.max_steps)
+    for stage in values["train"]["stages"][-1:]:
+        stage["steps"] = None
     values["train"] |= {
         "max_steps": steps,
         "log_every": 1,
