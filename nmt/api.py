@@ -29,6 +29,8 @@ from nmt.config.schema import Config
 from nmt.config.search import search_options
 from nmt.data.tags import Tagger
 from nmt.errors import ConfigError, DataError, FileError
+from nmt.hub.models import find_model, pin
+from nmt.hub.names import is_hub_name
 from nmt.limits import useful_threads
 from nmt.progress import Advance
 from nmt.runs.exported import cannot_represent, is_exported
@@ -70,8 +72,9 @@ def load(
     """Load a model.
 
     Args:
-        path: a run directory, one checkpoint in it (`RUN/checkpoints/step-N`), or a model exported
-            to CTranslate2.
+        path: a run directory, one checkpoint in it (`RUN/checkpoints/step-N`), a model exported
+            to CTranslate2, or one on the Hugging Face Hub: `hf:owner/name`, or
+            `hf:owner/name@revision`, which is downloaded into the cache once.
         ensemble: further runs with the same tokenizers; their probabilities are averaged.
         engine: `nmt`, `ctranslate2`, or `auto`: on a CPU CTranslate2, which is faster, for all that
             it can do, and nmt's own for the rest. A run is converted for CTranslate2 once, in
@@ -89,16 +92,17 @@ def load(
 
     Raises:
         ConfigError: if a parameter is wrong, or the models do not go together.
-        FileError: if there is no model, or it is damaged.
+        FileError: if there is no model, it is damaged, or it cannot be downloaded.
     """
     _check_choice("engine", engine, ENGINES)
     _check_choice("compute", compute, COMPUTE)
-    paths = [Path(path), *map(Path, ensemble)]
+    names = [pin(each, log) for each in (path, *ensemble)]
+    paths = [find_model(name, log) for name in names]
     model = _load(paths, engine, compute, device, threads, parallel, log)
     # For `pickle`; other machines may have other numbers of cores.
+    first, *others = (n if is_hub_name(n) else Path(n).absolute() for n in names)
     model._arguments = {
-        "path": paths[0].absolute(),
-        "ensemble": tuple(each.absolute() for each in paths[1:]),
+        **{"path": first, "ensemble": tuple(others)},
         **{"engine": engine, "compute": compute, "device": device},
         **{"threads": threads, "parallel": parallel},
     }
@@ -669,8 +673,8 @@ def distill(
     starts from the teacher's weights if only the number of layers and the dropout differ.
 
     Args:
-        teacher: its run directory, an exported model, or a YAML configuration, from which it is
-            trained first, with those overrides that change `data`.
+        teacher: its run directory, an exported model, a model on the Hub, or a YAML configuration,
+            from which it is trained first, with those overrides that change `data`.
         config, overrides, run_dir: of the student, as in `train`.
         text: where the translations go, by default `RUN.distilled.jsonl`; one per language pair.
         candidates: translations of each source to choose from, by sentence BLEU.
@@ -694,6 +698,7 @@ def distill(
     from nmt.training.run import is_begun
 
     shown = console or Console(stderr=True)
+    teacher = pin(teacher, shown.print_line)
     if Path(teacher).is_file():
         of_data = [change for change in overrides if change.startswith("data.")]
         teacher = train(teacher, of_data, console=shown)
@@ -705,7 +710,7 @@ def distill(
         return model.translator({"nbest": candidates, "beam_size": width}, warn=shown.print_line)
 
     student = student_config(resolved, output, only_distilled=only_distilled)
-    student = start_from_teacher(student, Path(teacher), run, shown.print_line)
+    student = start_from_teacher(student, teacher, run, shown.print_line)
     if is_begun(run):
         check_settings(student, run)  # now rather than after hours of translation
     distill_corpora(load_teacher, resolved, output, shown.print_line)

@@ -29,8 +29,10 @@ LAYERS: list[set[str]] = [
     {"parsing"},
     {"translate"},
     {"evaluation"},
+    {"convert"},
+    {"hub"},
     {"training"},
-    {"check", "convert"},
+    {"check"},
     {"api"},
     {"nmt"},  # __init__, which imports api on first use
     {"report"},
@@ -199,7 +201,8 @@ try:
     make_app(sys.argv[1:])(sys.argv[1:])
 except SystemExit as end:
     code = end.code
-heavy = {"torch", "numpy", "datasets", "pyarrow", "sentencepiece", "sacrebleu"} & sys.modules.keys()
+heavy = {"torch", "numpy", "datasets", "pyarrow", "sentencepiece", "sacrebleu", "huggingface_hub"}
+heavy &= sys.modules.keys()
 sys.exit(f"imported {heavy}" if heavy else code)
 """
 

@@ -42,6 +42,8 @@ _COMMANDS = {
         "runs/demo --to ctranslate2 --quantization int8 -o demo-ct2",
     ),
     "import": ("Use elsewhere", "export", "opus-mt-en-de -o runs/opus-en-de"),
+    "push": ("Use elsewhere", "hub", "runs/demo owner/demo-en-de --private"),
+    "pull": ("Use elsewhere", "hub", "owner/demo-en-de -o runs/pulled"),
 }
 """The panel of the help, the module and example arguments of each command."""
 

@@ -20,6 +20,7 @@ from nmt.cli.options import (
     Model,
     Output,
     Threads,
+    found,
     refuse_outputs,
     require_one,
     with_search_options,
@@ -35,7 +36,11 @@ if TYPE_CHECKING:
 _SCORING = "Scoring"
 OptionalModel = Annotated[
     Path | None,
-    typer.Argument(metavar="MODEL", help="The model to translate with, unless --hyp is given."),
+    typer.Argument(
+        metavar="MODEL",
+        help="The model to translate with, unless --hyp is given.",
+        callback=found,
+    ),
 ]
 Src = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Text to translate. Default: data.test.")

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Optional, get_args
 
 import typer
 
+from nmt.cli.app import log
 from nmt.config.search import SearchOptions
 from nmt.errors import ConfigError
 from nmt.limits import MAX_THREADS
@@ -37,14 +38,40 @@ class EngineName(str, Enum):
     ctranslate2 = "ctranslate2"
 
 
+def found(context: typer.Context, model: Path | None) -> Path | None:
+    """Return the directory of a model, after downloading it if it is on the Hub."""
+    return _found([model])[0] if model and not context.resilient_parsing else model
+
+
+def all_found(context: typer.Context, models: list[Path] | None) -> list[Path] | None:
+    """Return the directories of models, as `found`."""
+    return _found(models) if models and not context.resilient_parsing else models
+
+
+def _found(models: list[Path]) -> list[Path]:
+    from nmt.hub.names import is_hub_name
+
+    if not any(map(is_hub_name, models)):
+        return models
+    from nmt.hub.models import find_model, pin
+
+    return [find_model(pin(model, log), log) for model in models]
+
+
 Model = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A run directory, or RUN/checkpoints/step-N.")
+    Path,
+    typer.Argument(
+        metavar="MODEL",
+        help="A run directory, RUN/checkpoints/step-N, or hf:owner/name on the Hugging Face Hub.",
+        callback=found,
+    ),
 ]
 Ensemble = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="MODEL",
         help="Average the probabilities with another model's; may be repeated.",
+        callback=all_found,
         show_default=False,
         rich_help_panel=_COMPUTING,
     ),

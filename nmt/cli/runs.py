@@ -17,6 +17,7 @@ from nmt.cli.options import (
     Model,
     Page,
     Threads,
+    all_found,
     refuse_outputs,
     with_search_options,
 )
@@ -36,7 +37,12 @@ AsJsonInstead = Annotated[
 
 
 Runs = Annotated[
-    list[Path], typer.Argument(metavar="RUN...", help="Run directories, or RUN/checkpoints/step-N.")
+    list[Path],
+    typer.Argument(
+        metavar="RUN...",
+        help="Run directories, RUN/checkpoints/step-N, or hf:owner/name.",
+        callback=all_found,
+    ),
 ]
 Corpus = Annotated[
     Part | None,

@@ -92,7 +92,8 @@ Teacher = Annotated[
     Path,
     typer.Argument(
         metavar="TEACHER",
-        help="The model to learn from, or the YAML configuration to train it with.",
+        help="The model to learn from (also hf:owner/name), or the YAML configuration to train it "
+        "with.",
     ),
 ]
 DistilledText = Annotated[

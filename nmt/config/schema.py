@@ -208,8 +208,9 @@ class TrainConfig(Section):
     """Let a GPU round the factors of fp32 products to TF32, with 10 bits of mantissa instead of 23,
     which is faster. It changes nothing on a CPU, nor products in bf16."""
     init_from: str | None = None
-    """Start from the weights of this run, with its tokenizer, instead of random weights. The model
-    may have a different number of layers (evenly spaced ones are then copied) or dropout."""
+    """Start from the weights of this model, with its tokenizer, instead of random weights: a run, a
+    directory that `nmt import` reads, or `hf:owner/name`, a model on the Hugging Face Hub. The new
+    one may have a different number of layers (evenly spaced ones are then copied) or dropout."""
     freeze: list[str] = Field(default=[])
     """Parameters that keep their weights: patterns such as `encoder_layers.0.*` for their names, or
     `embeddings` (with positions and output projection), `encoder` or `decoder`. After a `!`, a

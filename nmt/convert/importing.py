@@ -28,7 +28,13 @@ _TYPES = {ModelType.UNIGRAM: "unigram", ModelType.BPE: "bpe", ModelType.CHAR: "c
 
 
 def import_model(
-    directory: Path, output: Path, *, src_lang: str | None = None, tgt_lang: str | None = None
+    directory: Path,
+    output: Path,
+    *,
+    src_lang: str | None = None,
+    tgt_lang: str | None = None,
+    usual_languages: tuple[str | None, str | None] = (None, None),
+    name: str | None = None,
 ) -> None:
     """Write a Marian model as a run directory. On failure no output is left behind.
 
@@ -37,6 +43,8 @@ def import_model(
             format.
         output: run directory to create; may exist if it is empty.
         src_lang, tgt_lang: codes of the languages; by default those that the model names.
+        usual_languages: codes of the languages if neither are given nor named by the model.
+        name: of the model, for `nmt info`; by default that of the directory.
 
     Raises:
         ConfigError: if nmt cannot represent the model, or its languages are unknown.
@@ -44,7 +52,8 @@ def import_model(
     """
     refuse_existing(output)
     marian = read_marian(directory)
-    languages = (src_lang or marian.languages[0], tgt_lang or marian.languages[1])
+    named = [ours or usual for ours, usual in zip(marian.languages, usual_languages, strict=True)]
+    languages = (src_lang or named[0], tgt_lang or named[1])
     if not all(isinstance(language, str) and language for language in languages):
         raise ConfigError(
             f"{directory}: it does not name its languages: give `src_lang` and `tgt_lang`"
@@ -54,7 +63,8 @@ def import_model(
     assert isinstance(config.model, TransformerConfig)
     weights = embeddings_in_nmt(marian, config.model, added) | weights_in_nmt(marian, config.model)
     _check(marian, config, tokenizers, weights)
-    _write(output, config, tokenizers, weights, f"{marian.kind} model {directory.absolute().name}")
+    origin = f"{marian.kind} model {name or directory.absolute().name}"
+    _write(output, config, tokenizers, weights, origin)
 
 
 def read_marian(directory: Path) -> Marian:

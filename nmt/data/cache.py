@@ -1,4 +1,4 @@
-"""The cache of prepared data and tokenizers: one directory per entry, named after its inputs."""
+"""The cache of prepared data, tokenizers and models: one directory per entry."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def entries(
     Args:
         data: holds the location of the cache; without it, the user's.
         builds: for the name of each entry, which contains a hash of its inputs, a function that
-            writes files into the directory that it is given.
+            writes files into the directory that it is given, also in folders in it.
         warn: called with a message when a damaged entry is built again.
         wait: called several times per second while other processes build. It may raise an
             exception to end the wait.
@@ -180,9 +180,10 @@ def _build(target: Path, build: Build) -> None:
     try:
         work.mkdir()
         build(work)
-        sums = {path.name: measure(path) for path in sorted(work.iterdir())}
+        files = [path for path in sorted(work.rglob("*")) if not path.is_dir()]
+        sums = {path.relative_to(work).as_posix(): measure(path) for path in files}
         (work / _CHECKSUMS_FILE).write_text(json.dumps(sums), "utf-8")
-        for path in work.iterdir():
+        for path in (*files, work / _CHECKSUMS_FILE):
             _sync(path)
         _rename(work, target)
     finally:

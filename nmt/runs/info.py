@@ -15,6 +15,7 @@ from nmt.config.schema import Config
 from nmt.errors import FileError, escape
 from nmt.runs import checkpoint, layout, manifest, retention
 from nmt.runs.ctranslate2_file import read_variables
+from nmt.runs.hub_file import read_origin
 from nmt.runs.int8 import Int8Scores, read_int8_scores
 
 _MAX_CORPORA = 20
@@ -69,6 +70,7 @@ class ModelInfo:
         data: descriptions of the corpora of `train` and `valid`, as in data.json.
         versions: versions of the programs that wrote the weights.
         int8: what int8 costs, if it was measured for these weights.
+        hub: repository and commit, if the run was downloaded from the Hugging Face Hub.
         bytes: size of the run directory on disk.
         stored: for an export to CTranslate2, number of parameters by data type.
         files: for an export to CTranslate2, size of each file in bytes.
@@ -89,6 +91,7 @@ class ModelInfo:
     data: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     int8: dict[str, Any] = field(default_factory=dict)
+    hub: dict[str, str] = field(default_factory=dict)
     bytes: int = 0
     stored: dict[str, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
@@ -137,6 +140,7 @@ def inspect(path: Path) -> ModelInfo:
         _describe_choice(info, run, metric, checkpoints)
     if info.weights and (scores := read_int8_scores(run, run / info.weights.name)):
         info.int8 = scores.model_dump()
+    info.hub = read_origin(run)
     _describe_training(info, newest)
     _describe_data(info, run / "data.json")
     info.bytes = _size(run)
@@ -315,6 +319,7 @@ def _size(directory: Path) -> int:
 def render(info: ModelInfo) -> Iterator[str]:
     """Yield the contents of a model directory as lines for a terminal of 80 columns."""
     yield from _entry("model", info.path)
+    yield from _entry("Hub", ", commit ".join(info.hub.values()))
     yield from _entry("weights", _weights_line(info))
     if info.config:
         data, tokenizer = info.config.data, info.config.tokenizer

@@ -10,6 +10,7 @@ A run directory is the model, and can be moved or copied as a whole:
     shortlist/                 likely target tokens of each source token, if `nmt shortlist` ran
     metrics.jsonl              training and validation metrics
     finished                   the step at which training ended, averaging included
+    hub.json                   repository and commit, if it was downloaded from the Hugging Face Hub
 
 The directories of weights and of the tokenizer have manifests (see `manifest`). The configuration
 has none: users may edit it, it is validated like any other configuration, and the weights must fit
@@ -121,6 +122,7 @@ def files_of(model: Path) -> list[Path]:
     except FileError:
         return []
     files = [run / name for name in ("config.yaml", "data.json", "metrics.jsonl", "finished")]
+    files += [run / name for name in ("int8.json", "hub.json")]
     folders = [run / "tokenizer", run / "averaged", run / "shortlist"]
     folders += [*(run / "checkpoints").glob("*")]
     files += [path for folder in folders for path in folder.glob("*")]

@@ -23,7 +23,7 @@ from nmt.progress import progress_bar
 from nmt.runs.exported import is_exported
 from nmt.runs.layout import load_run_config
 from nmt.training.initial import differences
-from nmt.training.run import is_begun
+from nmt.training.run import is_begun, starting_from
 from nmt.translate.formats import Item
 from nmt.translate.resume import is_finished, translate_file
 from nmt.translate.translator import ScoredText, Translation, Translator
@@ -136,33 +136,28 @@ def student_config(config: Config, distilled: Path, *, only_distilled: bool) -> 
 
 
 def start_from_teacher(
-    config: Config, teacher: Path, run: Path, log: Callable[[str], object]
+    config: Config, teacher: str | Path, run: Path, log: Callable[[str], object]
 ) -> Config:
     """Return the configuration of a student that starts from its teacher's weights, if they fit.
 
     Args:
         config: of the student; nothing changes if it has `train.init_from`.
-        teacher: a model directory.
+        teacher: a model directory, or the name of a model on the Hub.
         run: the student's; if it has begun, it started as its configuration says.
         log: called with a message that says where the student starts.
     """
     if config.train.init_from:
         return config
     if is_begun(run):
-        return _starting_from(config, load_run_config(run).train.init_from)
-    if is_exported(teacher):
+        return starting_from(config, load_run_config(run).train.init_from)
+    if is_exported(Path(teacher)):
         log(f"the student starts from random weights: {teacher} is an exported model")
         return config
-    if different := differences(teacher, config):
+    if different := differences(str(teacher), config):
         log(f"the student starts from random weights: {'; '.join(different)}")
         return config
     log(f"the student starts from the weights of {teacher}")
-    return _starting_from(config, str(teacher))
-
-
-def _starting_from(config: Config, source: str | None) -> Config:
-    settings = config.train.model_copy(update={"init_from": source})
-    return config.model_copy(update={"train": settings})
+    return starting_from(config, str(teacher))
 
 
 def _records(config: Config) -> Iterator[str]:

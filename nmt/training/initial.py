@@ -17,9 +17,11 @@ from nmt.data.tokenizer import Tokenizers
 from nmt.data.tokenizer_extension import extend_tokenizers, row_origins
 from nmt.data.tokenizer_training import Progress, train_tokenizers
 from nmt.errors import ConfigError
+from nmt.hub.models import find_source, is_foreign, pin
+from nmt.hub.names import is_hub_name, parse_name
 from nmt.model.network import Network
 from nmt.runs.checkpoint import load_tensors
-from nmt.runs.layout import find_run
+from nmt.runs.layout import find_run, load_run_config
 from nmt.runs.parts import find_weights, load_tokenizers
 from nmt.training.lora import ordinary_parameters
 
@@ -32,6 +34,36 @@ _VOCABULARIES = {
 }
 """The parameters with a row for each piece, and the side of the tokenizer."""
 _LAYER = re.compile(r"(encoder|decoder)_layers\.(\d+)\.(.+)")
+
+
+def pinned_source(config: Config, run: Path, log: Callable[[str], object]) -> str | None:
+    """Return `train.init_from` with the commit, if it is on the Hub, so that it always means one.
+
+    A run that has been started already keeps its commit, unless the configuration names another
+    revision.
+
+    Args:
+        config: as the user wrote it.
+        run: the run directory, which may not exist yet.
+        log: called with the commit of a new run.
+
+    Raises:
+        ConfigError, FileError: as in `nmt.hub.models.pin`.
+    """
+    source = config.train.init_from
+    if not source or not is_hub_name(source):
+        return source
+    if (run / "config.yaml").exists():
+        before = load_run_config(run).train.init_from
+        if before and is_hub_name(before) and str(parse_name(before).at(None)) == source:
+            return before
+    return str(pin(source, log))
+
+
+def _source(config: Config) -> Path:
+    """Return the directory of `train.init_from`, which may be downloaded or imported for it."""
+    data = config.data
+    return find_source(config.train.init_from or "", (data.src_lang, data.tgt_lang))
 
 
 def initial_tokenizers(
@@ -53,7 +85,7 @@ def initial_tokenizers(
         FileError: if those of `train.init_from` are missing or damaged.
     """
     if config.train.init_from:
-        tokenizers = load_tokenizers(find_run(Path(config.train.init_from)))
+        tokenizers = load_tokenizers(find_run(_source(config)))
         if config.tokenizer.extend:
             tokenizers = extend_tokenizers(config, tokenizers, progress, warn)
     else:
@@ -69,24 +101,42 @@ def check_initial_model(config: Config) -> None:
         ConfigError: if it does not; the message lists all settings that differ.
         FileError: if it is missing or damaged.
     """
-    if not config.train.init_from:
+    source = config.train.init_from
+    if not source:
         return
-    if problems := differences(Path(config.train.init_from), config):
+    if problems := differences(source, config):
         raise ConfigError(
-            f"train.init_from: {config.train.init_from} does not fit the configuration; only "
-            "the number of layers, dropout, and the sampling of the tokenizer may differ",
+            f"train.init_from: {source} does not fit the configuration; only the number of "
+            "layers, dropout, and the sampling of the tokenizer may differ",
             *problems,
+            _way_out(source),
         )
 
 
-def differences(path: Path, config: Config) -> list[str]:
-    """Describe the settings of a run that rule out starting from its weights; empty if none do.
+def _way_out(source: str) -> str:
+    """Return a sentence that says how to get a configuration that fits."""
+    fitting = "a configuration that begins with `extends: RUN/config.yaml` fits"
+    if is_hub_name(source):
+        return f"`nmt pull {source} -o RUN` makes a run of it; {fitting}"
+    if is_foreign(Path(source)):
+        return f"`nmt import {source} -o RUN` makes a run of it; {fitting}"
+    return fitting.replace("RUN", str(find_run(Path(source))))
+
+
+def differences(source: str, config: Config) -> list[str]:
+    """Describe the settings of a model that rule out starting from its weights; empty if none do.
+
+    Args:
+        source: as in `train.init_from`.
+        config: of the new run.
 
     Raises:
+        ConfigError: if nmt cannot represent the model.
         FileError: if there is no intact model.
     """
-    _, source, _ = find_weights(path)
-    return list(_differences(source, config))
+    start = config.train.model_copy(update={"init_from": source})
+    _, before, _ = find_weights(_source(config.model_copy(update={"train": start})))
+    return list(_differences(before, config))
 
 
 def initial_weights(
@@ -106,10 +156,11 @@ def initial_weights(
     Raises:
         FileError: if the model is missing or damaged.
     """
-    _, source, directory = find_weights(Path(config.train.init_from or ""))
+    path = _source(config)
+    _, source, directory = find_weights(path)
     available = load_tensors(directory, "weights")
     if config.tokenizer.extend:
-        old = load_tokenizers(find_run(Path(config.train.init_from or "")))
+        old = load_tokenizers(find_run(path))
         available |= _extended(available, old, tokenizers)
     origin = _origins(source.model, config.model)
     names = ordinary_parameters(network)

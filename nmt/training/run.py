@@ -35,7 +35,7 @@ from nmt.runs.parts import load_tokenizers
 from nmt.signals import StopFlag
 from nmt.training.continuing import check_settings, check_validation_data
 from nmt.training.freezing import check_freeze
-from nmt.training.initial import check_initial_model, initial_tokenizers
+from nmt.training.initial import check_initial_model, initial_tokenizers, pinned_source
 from nmt.training.monitor import preparing
 from nmt.training.sharding import whole
 from nmt.training.trainer import Trainer
@@ -85,6 +85,8 @@ def train(
         Interrupted: if a signal arrives; the state has been saved.
     """
     world = world or World()
+    source = world.decide(lambda: pinned_source(config, run, console.print_line))
+    config = starting_from(config, source)
     _fail_early(config, run, world)
     with StopFlag() as stop, _owned(run) if world.leads else nullcontext():
         world.once(lambda: _begin(config, run, console, stop))
@@ -134,6 +136,12 @@ def _step_reached(run: Path) -> int:
     """Return the step from which a run resumes."""
     newest = checkpoint.newest_intact(run, lambda message: None)  # the trainer reports damaged ones
     return newest.step if newest else 0
+
+
+def starting_from(config: Config, source: str | None) -> Config:
+    """Return a configuration with another `train.init_from`."""
+    settings = config.train.model_copy(update={"init_from": source})
+    return config.model_copy(update={"train": settings})
 
 
 @contextmanager
