@@ -46,7 +46,7 @@ def _explained(name: HubName, action: str, error: Exception) -> tuple[str, ...]:
             return (
                 f"{action}: the disk is full: make room, or set HF_HOME and NMT_CACHE_DIR to "
                 "directories on another disk",
-                "what has been downloaded is kept",
+                "files that are complete are kept",
             )
     for cause in causes:
         if isinstance(cause, errors.HfHubHTTPError):
@@ -56,10 +56,9 @@ def _explained(name: HubName, action: str, error: Exception) -> tuple[str, ...]:
     if any(_is_network(cause) for cause in causes) or isinstance(error, errors.EntryNotFoundError):
         return (
             f"{action}: {constants.ENDPOINT} cannot be reached ({_line(causes[-1])})",
-            "try again when there is a network: the same command continues; models that are in the "
-            "cache need none",
+            "repeat the command when there is a network; models in the cache need none",
         )
-    return f"{action}: {_line(error)}", "the same command continues where this one stopped"
+    return f"{action}: {_line(error)}", "repeat the command: files that are complete are kept"
 
 
 def _answered(status: int, action: str, error: Exception) -> tuple[str, ...]:

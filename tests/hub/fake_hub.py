@@ -38,6 +38,10 @@ class Repository:
         self.branches[branch] = name
         return name
 
+    def files(self) -> dict[str, bytes]:
+        """Return the files of the main branch."""
+        return self.commits[self.branches["main"]]
+
     def resolve(self, revision: str) -> str | None:
         """Return the commit of a revision."""
         commit = self.branches.get(revision, revision)
@@ -50,7 +54,8 @@ class Hub:
     Attributes:
         repositories: by name.
         tampered: content to send in place of that of these paths.
-        cut: paths whose content is cut off after so many bytes, once.
+        cut: after how many bytes the next responses with these paths are cut off.
+        ranges: path and first byte of every request for a part of a file.
         requests: method and path of every request.
     """
 
@@ -58,7 +63,7 @@ class Hub:
         self.repositories: dict[str, Repository] = {}
         self.large: dict[str, bytes] = {}
         self.tampered: dict[str, bytes] = {}
-        self.cut: dict[str, int] = {}
+        self.cut: dict[str, list[int]] = {}
         self.ranges: list[str] = []
         self.requests: list[str] = []
         self.url = ""
@@ -204,10 +209,9 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 hub.ranges.append(f"{path} {start}")
                 headers["Content_Range"] = f"bytes {start}-{size - 1}/{size}"
                 content, status = content[start:], 206
-            if self.command == "GET" and path in hub.cut:
-                self._answer(
-                    status, content[: hub.cut[path]], Content_Length=str(len(content)), **headers
-                )
+            if self.command == "GET" and hub.cut.get(path):
+                part = content[: hub.cut[path].pop()]
+                self._answer(status, part, Content_Length=str(len(content)), **headers)
                 self.close_connection = True
                 return None
             return self._answer(status, content, **headers)

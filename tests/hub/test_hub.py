@@ -5,53 +5,67 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from huggingface_hub import constants as hub_constants
+from typer.testing import Result
 
 import forked
+from command import run_nmt
 
 from .fake_hub import Hub, Repository, running_hub
 
+RESOLVE = "/{repo_id}/resolve/{revision}/{filename}"
 TEXT = b"the cat sat.\n\nthe dog ran home on a mat.\n"
 
 
 class User:
-    """Somebody with a cache of their own, who runs commands."""
+    """Somebody with caches of their own, who runs commands in a folder of their own."""
 
     def __init__(self, hub: Hub, folder: Path) -> None:
         self.hub, self.folder = hub, folder
+        (folder / "text").write_bytes(TEXT)
 
-    def run(self, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a command."""
+    def run(self, *arguments: object, **constants: Any) -> Result:
+        """Run a command.
+
+        Args:
+            arguments: its arguments.
+            constants: those of `huggingface_hub`, which reads them from the environment only once.
+        """
         own = {
-            "HF_ENDPOINT": self.hub.url,
-            "HF_HOME": str(self.folder / "hf"),
-            "NMT_CACHE_DIR": str(self.folder / "nmt-cache"),
-            "HF_TOKEN": "hf_token",
-            "HF_HUB_DISABLE_XET": "1",
-            "OMP_NUM_THREADS": "1",
+            "ENDPOINT": self.hub.url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": f"{self.hub.url}{RESOLVE}",
+            "HF_HUB_CACHE": str(self.folder / "hf"),
+            "HF_HUB_DISABLE_XET": True,
         }
-        words = [str(argument) for argument in arguments]
-        env = {**os.environ, **own, **environment}
-        return forked.run(forked.COMMAND, *words, data=TEXT, cwd=self.folder, env=env)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in {**own, **constants}.items():
+                patch.setattr(hub_constants, name, value)
+            patch.setenv("NMT_CACHE_DIR", str(self.folder / "nmt-cache"))
+            patch.setenv("HF_TOKEN", "hf_token")
+            patch.chdir(self.folder)
+            return run_nmt(*arguments)
 
-    def succeeds(self, *arguments: object, **environment: str) -> str:
+    def succeeds(self, *arguments: object, **constants: Any) -> str:
         """Run a command and return its output."""
-        done = self.run(*arguments, **environment)
-        assert done.returncode == 0, done.stderr
+        done = self.run(*arguments, **constants)
+        assert done.exit_code == 0, done.output
         return done.stdout
 
-    def fails(self, *arguments: object, code: int = 4, **environment: str) -> str:
+    def fails(self, *arguments: object, code: int = 4, **constants: Any) -> str:
         """Run a command that fails, and return its message."""
-        done = self.run(*arguments, **environment)
-        assert done.returncode == code, done.stderr
-        assert "Traceback" not in done.stderr
+        done = self.run(*arguments, **constants)
+        assert done.exit_code == code, (done.output, done.exception)
         return done.stderr
+
+    def translates(self, model: object, *options: str, **constants: Any) -> str:
+        """Return the translations of a model."""
+        return self.succeeds("translate", model, "text", "--threads", "1", *options, **constants)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +86,7 @@ def pushed(
         *("push", trained_run, "owner/model", "--license", "cc-by-4.0"),
         *("--scores", "flickr.json"),
     )
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert "hf:owner/model: uploaded as commit" in done.stderr
     repository = served.repositories["owner/model"]
     return repository.commits[repository.branches["main"]]
@@ -127,10 +141,10 @@ def test_the_card(pushed: dict[str, bytes]) -> None:
 
 
 def test_a_pulled_model_translates_the_same(user: User, trained_run: Path) -> None:
-    options = ["--threads", "1", "--compute", "float32", "--scores"]
-    expected = user.succeeds("translate", trained_run, *options)
+    options = ["--compute", "float32", "--scores"]
+    expected = user.translates(trained_run, *options)
     user.succeeds("pull", "owner/model", "-o", "pulled")
-    assert user.succeeds("translate", "pulled", *options) == expected
+    assert user.translates("pulled", *options) == expected
     commit = user.hub.repositories["owner/model"].branches["main"]
     assert json.loads((user.folder / "pulled/hub.json").read_text("utf-8")) == {
         **{"repository": "owner/model", "commit": commit}
@@ -142,16 +156,16 @@ def test_a_pulled_model_translates_the_same(user: User, trained_run: Path) -> No
 
 def test_names_are_accepted_instead_of_directories(user: User, trained_run: Path) -> None:
     options = ["--threads", "1", "--engine", "nmt"]
-    expected = user.succeeds("translate", trained_run, *options)
-    done = user.run("translate", "hf:owner/model", *options)
+    expected = user.translates(trained_run, *options)
+    done = user.run("translate", "hf:owner/model", "text", *options)
     commit = user.hub.repositories["owner/model"].branches["main"]
     assert f"hf:owner/model: commit {commit}\n" in done.stderr
     assert done.stdout == expected
     # The cache has it now, so the Hub is not needed any more.
     for name in ("hf:owner/model", f"hf:owner/model@{commit}"):
-        offline = user.succeeds("translate", name, *options, HF_HUB_OFFLINE="1")
+        offline = user.translates(name, *options, HF_HUB_OFFLINE=True)
         assert offline == expected
-    both = user.succeeds("translate", trained_run, *options, "--ensemble", "hf:owner/model")
+    both = user.translates(trained_run, *options, "--ensemble", "hf:owner/model")
     assert both == expected
     assert "verified" in user.succeeds("info", "hf:owner/model")
     user.succeeds("export", "hf:owner/model", "--to", "ctranslate2", "-o", "exported")
@@ -247,7 +261,7 @@ def test_a_damaged_cache_is_replaced(user: User) -> None:
     cached = next((user.folder / "nmt-cache").glob("hub-*/checkpoints/*/weights.safetensors"))
     cached.write_bytes(b"damaged")  # and the file of huggingface_hub, which is the same one
     done = user.run("info", "hf:owner/model")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert "damaged: its checksum does not match; building it again" in done.stderr
 
 
@@ -273,12 +287,22 @@ def test_only_files_that_cannot_run_code_are_downloaded(
 
 def test_an_interrupted_download_resumes(user: User, pushed: dict[str, bytes]) -> None:
     path = next(path for path in pushed if path.endswith("weights.safetensors"))
-    user.hub.cut[path] = 1000
-    user.fails("pull", "owner/model", "-o", "pulled", HF_HUB_DOWNLOAD_TIMEOUT="1")
-    user.hub.cut.clear()
     user.hub.ranges.clear()
+    user.hub.cut[path] = [1000]
+    user.succeeds("pull", "owner/model", "-o", "pulled", DOWNLOAD_CHUNK_SIZE=100)
+    assert user.hub.ranges == [f"{path} 1000"]
+
+
+def test_what_a_failed_download_has_completed_is_kept(user: User, pushed: dict[str, bytes]) -> None:
+    path = next(path for path in pushed if path.endswith("weights.safetensors"))
+    user.hub.tampered[path] = pushed[path][:1000]
+    message = user.fails("pull", "owner/model", "-o", "pulled")
+    assert "files that are complete are kept" in message
+    user.hub.tampered.clear()
+    user.hub.requests.clear()
     user.succeeds("pull", "owner/model", "-o", "pulled")
-    assert any(path in one for one in user.hub.ranges)
+    [loaded] = [one for one in user.hub.requests if one.startswith("GET /owner/model/resolve")]
+    assert loaded.endswith(path)
 
 
 @pytest.mark.parametrize(
@@ -304,8 +328,8 @@ def test_other_errors(user: User, trained_run: Path) -> None:
     user.hub.repositories["owner/empty"].commit({"README.md": b""})
     assert "no model that nmt reads" in user.fails("info", "hf:owner/empty")
     assert "not the name of a model" in user.fails("info", "hf:a/b/c", code=2)
-    assert "HF_HUB_OFFLINE is set" in user.fails("info", "hf:owner/model", HF_HUB_OFFLINE="1")
-    gone = {"HF_ENDPOINT": "http://127.0.0.1:9"}
+    assert "HF_HUB_OFFLINE is set" in user.fails("info", "hf:owner/model", HF_HUB_OFFLINE=True)
+    gone = {"ENDPOINT": "http://127.0.0.1:9"}
     assert "http://127.0.0.1:9 cannot be reached" in user.fails("info", "hf:owner/model", **gone)
     assert "cannot be reached" in user.fails("push", trained_run, "owner/model", **gone)
 
@@ -325,7 +349,7 @@ def test_a_run_starts_from_a_model_on_the_hub(user: User, trained_run: Path) -> 
     assert config["train"]["init_from"] == f"hf:owner/model@{commit}"
     repository.commit({"README.md": b"gone"})
     done = user.run(*training(user, "hf:owner/model", **{"train.max_steps": 2}))
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert "resuming from step 1" in done.stderr
     other = training(user, "hf:owner/model@main", **{"train.max_steps": 3})
     assert "train.init_from: was" in user.fails(*other, code=2)
@@ -334,3 +358,48 @@ def test_a_run_starts_from_a_model_on_the_hub(user: User, trained_run: Path) -> 
     message = user.fails(*unfit, "--run-dir", "other", code=2)
     assert "model.d_ff: 64 there, 32 here" in message
     assert f"`nmt pull {name} -o RUN`" in message
+
+
+@pytest.fixture(scope="module")
+def marian(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("marian") / "model"
+    assert run_nmt("export", trained_run, "--to", "huggingface", "-o", folder).exit_code == 0
+    return folder
+
+
+def test_a_marian_model_on_the_hub_is_imported(user: User, marian: Path, trained_run: Path) -> None:
+    files = {path.name: path.read_bytes() for path in marian.iterdir()}
+    user.hub.repositories["owner/opus"] = Repository()
+    commit = user.hub.repositories["owner/opus"].commit({**files, "pytorch_model.bin": b""})
+    options = ["--length-penalty=0.6", "--engine=nmt"]
+    expected = user.translates(trained_run, *options)
+    assert user.translates("hf:owner/opus", *options) == expected
+    assert user.translates("hf:owner/opus", *options, HF_HUB_OFFLINE=True) == expected
+    assert len([*(user.folder / "nmt-cache").glob("hub-*")]) == 1
+    assert not any("pytorch" in request for request in user.hub.requests)
+    user.succeeds("pull", "owner/opus", "-o", "pulled")
+    told = user.succeeds("info", "pulled")
+    assert "imported from the MarianMT model owner/opus" in told
+    assert f"owner/opus, commit {commit}" in told
+    user.succeeds("push", "pulled", "owner/again")
+    assert b"imported from" in user.hub.repositories["owner/again"].files()["README.md"]
+
+
+def test_a_run_starts_from_a_marian_model(user: User, marian: Path, trained_run: Path) -> None:
+    directory = user.folder / "marian"
+    shutil.copytree(marian, directory)
+    path = directory / "tokenizer_config.json"
+    values = json.loads(path.read_text("utf-8"))
+    del values["source_lang"], values["target_lang"]
+    path.write_text(json.dumps(values), "utf-8")  # those of the configuration count, then
+    shutil.copy(trained_run / "config.yaml", user.folder / "tuned.yaml")
+    message = user.fails(*training(user, directory), code=2)
+    assert "model.attention_bias: True there, False here" in message
+    assert f"`nmt import {directory} -o RUN` makes a run of it" in message
+    [imported] = (user.folder / "nmt-cache").glob("imported-*")
+    shutil.copy(imported / "config.yaml", user.folder / "tuned.yaml")
+    data = yaml.safe_load((trained_run / "config.yaml").read_text("utf-8"))["data"]
+    corpora = {"data.train": json.dumps(data["train"]), "data.cache_dir": "cache"}
+    user.succeeds(*training(user, directory, **corpora))
+    assert [imported] == [*(user.folder / "nmt-cache").glob("imported-*")]
+    assert "init_from" in (user.folder / "runs/tuned/config.yaml").read_text("utf-8")
