@@ -55,7 +55,7 @@ def _explained(name: HubName, action: str, error: Exception) -> tuple[str, ...]:
         return f"{action}: HF_HUB_OFFLINE is set, and it is not in the cache", "unset it"
     if any(_is_network(cause) for cause in causes) or isinstance(error, errors.EntryNotFoundError):
         return (
-            f"{action}: {constants.ENDPOINT} cannot be reached ({_line(causes[-1])})",
+            f"{action}: {constants.ENDPOINT} cannot be reached, or broke off ({_line(causes[-1])})",
             "repeat the command when there is a network; models in the cache need none",
         )
     return f"{action}: {_line(error)}", "repeat the command: files that are complete are kept"

@@ -289,7 +289,8 @@ def test_an_interrupted_download_resumes(user: User, pushed: dict[str, bytes]) -
     path = next(path for path in pushed if path.endswith("weights.safetensors"))
     user.hub.ranges.clear()
     user.hub.cut[path] = [1000]
-    user.succeeds("pull", "owner/model", "-o", "pulled", DOWNLOAD_CHUNK_SIZE=100)
+    if user.run("pull", "owner/model", "-o", "pulled", DOWNLOAD_CHUNK_SIZE=100).exit_code:
+        user.succeeds("pull", "owner/model", "-o", "pulled")  # huggingface_hub 1.0 does not retry
     assert user.hub.ranges == [f"{path} 1000"]
 
 
