@@ -125,12 +125,11 @@ def _description(config: Config, weights: Path) -> Iterator[str]:
     number = sum(math.prod(shape) for shape in read_shapes(weights, "weights").values())
     size = (weights / "weights.safetensors").stat().st_size / 1e6
     model = config.model
-    layers = f"{model.encoder_layers} encoder layers"
-    if model.kind != "rnn":
-        layers += f", {model.decoder_layers} decoder layers"
+    decoder_layers = 1 if model.kind == "rnn" else model.decoder_layers
     yield (
-        f"A translation model ({pairs}), trained with nmt: {model.kind}, {layers}, "
-        f"`d_model` {model.d_model}, {number:,} parameters ({size:,.1f} MB).\n"
+        f"A translation model ({pairs}), trained with nmt: {model.kind}, "
+        f"{model.encoder_layers} + {decoder_layers} layers, `d_model` {model.d_model}, "
+        f"{number:,} parameters ({size:,.1f} MB).\n"
     )
     if origin := read_state(weights).get("imported"):
         yield f"It was imported from the {origin}.\n"
@@ -177,6 +176,8 @@ def _validation(weights: Path) -> list[TestScores]:
             sets.setdefault(name, []).append(
                 {"metric": metric, "name": _NAMES[metric], "score": score, "signature": signature}
             )
+    if len(sets) > 1:  # of several sets, the first is there twice: also without its name
+        sets.pop("validation", None)
     return [TestScores(name, scores) for name, scores in sets.items()]
 
 

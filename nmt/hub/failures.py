@@ -56,7 +56,7 @@ def _explained(name: HubName, action: str, error: Exception) -> tuple[str, ...]:
     if any(_is_network(cause) for cause in causes) or isinstance(error, errors.EntryNotFoundError):
         return (
             f"{action}: {constants.ENDPOINT} cannot be reached, or broke off ({_line(causes[-1])})",
-            "repeat the command when there is a network; models in the cache need none",
+            "repeat the command when there is a network",
         )
     return f"{action}: {_line(error)}", "repeat the command: files that are complete are kept"
 

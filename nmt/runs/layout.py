@@ -64,7 +64,9 @@ def find_run(path: Path) -> Path:
         FileError: if there is no model, or a directory in it is a symbolic link.
     """
     if not path.is_dir():
-        raise FileError(f"{path}: no such model directory")
+        on_hub = str(path).startswith("hf:")
+        advice = [f"`nmt pull {path} -o RUN` makes a run of it, to write in"] if on_hub else []
+        raise FileError(f"{path}: no such model directory", *advice)
     for folder in (path, *path.absolute().parents[:2]):
         if os.path.lexists(folder / "config.yaml"):
             refuse_links(folder)

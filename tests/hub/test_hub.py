@@ -330,6 +330,7 @@ def test_other_errors(user: User, trained_run: Path) -> None:
     assert "no model that nmt reads" in user.fails("info", "hf:owner/empty")
     assert "not the name of a model" in user.fails("info", "hf:a/b/c", code=2)
     assert "HF_HUB_OFFLINE is set" in user.fails("info", "hf:owner/model", HF_HUB_OFFLINE=True)
+    assert "`nmt pull hf:owner/model -o RUN`" in user.fails("shortlist", "hf:owner/model")
     gone = {"ENDPOINT": "http://127.0.0.1:9"}
     assert "http://127.0.0.1:9 cannot be reached" in user.fails("info", "hf:owner/model", **gone)
     assert "cannot be reached" in user.fails("push", trained_run, "owner/model", **gone)
