@@ -673,8 +673,8 @@ def distill(
     starts from the teacher's weights if only the number of layers and the dropout differ.
 
     Args:
-        teacher: its run directory, an exported model, a model on the Hub, or a YAML configuration,
-            from which it is trained first, with those overrides that change `data`.
+        teacher: a model as in `load`, or a YAML configuration, from which it is trained first, with
+            those overrides that change `data`.
         config, overrides, run_dir: of the student, as in `train`.
         text: where the translations go, by default `RUN.distilled.jsonl`; one per language pair.
         candidates: translations of each source to choose from, by sentence BLEU.
@@ -690,8 +690,7 @@ def distill(
         ConfigError, DataError, FileError, TrainingError, Interrupted: as in `train`.
     """
     overrides = _as_strings(overrides)
-    resolved = _resolve(config, overrides)
-    run = _run_directory(config, run_dir)
+    resolved, run = _resolve(config, overrides), _run_directory(config, run_dir)
     from nmt.console import Console
     from nmt.training.continuing import check_settings
     from nmt.training.distillation import distill_corpora, start_from_teacher, student_config

@@ -45,8 +45,8 @@ def push(
     Uploads what translation needs: the weights that translate, tokenizer, configuration. Log in
     with `hf auth login`, or set HF_TOKEN.
     """
-    from nmt.hub.card import TestScores
-    from nmt.hub.upload import PushOptions, push
+    from nmt.hub.card import PushOptions, TestScores
+    from nmt.hub.upload import push
 
     read = [TestScores.read(path) for path in scores or []]
     push(run, name, PushOptions(private, revision, transformers, license, read), log)

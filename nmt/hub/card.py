@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nmt.config.schema import Config
 from nmt.errors import FileError
 from nmt.files import MAX_JSON_BYTES, read_bounded
 from nmt.runs.checkpoint import read_shapes, read_state
-
-if TYPE_CHECKING:
-    from nmt.hub.upload import PushOptions
 
 _NAMES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 
@@ -55,6 +52,25 @@ class TestScores:
                 f"{path}: not what `nmt evaluate` prints as JSON, which is a list of scores"
             ) from error
         return cls(path.stem, kept)
+
+
+@dataclass(frozen=True)
+class PushOptions:
+    """How a model is published.
+
+    Attributes:
+        private: whether a new repository is private.
+        revision: branch, which is created if it is missing; None for the main branch.
+        transformers: add the MarianMT export, which `transformers` loads by the same name.
+        license: identifier for the model card, such as `cc-by-4.0`.
+        scores: scores on test sets for the model card.
+    """
+
+    private: bool = False
+    revision: str | None = None
+    transformers: bool = False
+    license: str | None = None
+    scores: list[TestScores] = field(default_factory=list)
 
 
 def model_card(
@@ -147,8 +163,8 @@ def _usage(repository: str, options: PushOptions) -> Iterator[str]:
             f'    model = MarianMTModel.from_pretrained("{repository}")\n'
         )
     yield (
-        "For CTranslate2, unless the architecture rules it out:\n\n"
-        f"    nmt export hf:{repository} --to ctranslate2 -o DIR\n"
+        "nmt runs it with CTranslate2 on a CPU if its architecture permits; "
+        f"`nmt export hf:{repository}` writes it for other programs with CTranslate2.\n"
     )
 
 

@@ -6,7 +6,6 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from nmt.config.load import dump_config
 from nmt.config.schema import Config
 from nmt.errors import ConfigError, FileError
 from nmt.files import as_file_error, write_text
-from nmt.hub.card import TestScores, model_card
+from nmt.hub.card import PushOptions, model_card
 from nmt.hub.download import MARIAN_FILES, RUN_FILES
 from nmt.hub.failures import hub_failures
 from nmt.hub.names import HubName, is_hub_name, parse_name
@@ -28,25 +27,6 @@ if TYPE_CHECKING:
 
 _PATHS = ("src", "tgt", "tsv", "jsonl", "parquet", "dataset")
 _MODEL_PATHS = ("model", "src_model", "tgt_model")
-
-
-@dataclass(frozen=True)
-class PushOptions:
-    """How a model is published.
-
-    Attributes:
-        private: whether a new repository is private.
-        revision: branch, which is created if it is missing; None for the main branch.
-        transformers: add the MarianMT export, which `transformers` loads by the same name.
-        license: identifier for the model card, such as `cc-by-4.0`.
-        scores: scores on test sets for the model card.
-    """
-
-    private: bool = False
-    revision: str | None = None
-    transformers: bool = False
-    license: str | None = None
-    scores: list[TestScores] = field(default_factory=list)
 
 
 def push(path: Path, text: str, options: PushOptions, log: Callable[[str], object]) -> None:
