@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -62,6 +63,7 @@ def load(
     path: str | Path,
     *,
     ensemble: Sequence[str | Path] = (),
+    ensemble_weights: Sequence[float] | None = None,
     engine: str = "auto",
     compute: str = "auto",
     device: str = "auto",
@@ -76,6 +78,8 @@ def load(
             to CTranslate2, or one on the Hugging Face Hub: `hf:owner/name`, or
             `hf:owner/name@revision`, which is downloaded into the cache once.
         ensemble: further runs with the same tokenizers; their probabilities are averaged.
+        ensemble_weights: weights of the models in the arithmetic mean of their probabilities, that
+            of `path` first; numbers above 0, whose sum does not matter. By default all the same.
         engine: `nmt`, `ctranslate2`, or `auto`: on a CPU CTranslate2, which is faster, for all that
             it can do, and nmt's own for the rest. A run is converted for CTranslate2 once, in
             seconds, into the cache.
@@ -97,12 +101,14 @@ def load(
     _check_choice("engine", engine, ENGINES)
     _check_choice("compute", compute, COMPUTE)
     names = [pin(each, log) for each in (path, *ensemble)]
+    _check_weights(ensemble_weights, len(names))
     paths = [find_model(name, log) for name in names]
-    model = _load(paths, engine, compute, device, threads, parallel, log)
+    model = _load(paths, ensemble_weights, engine, compute, device, threads, parallel, log)
     # For `pickle`; other machines may have other numbers of cores.
     first, *others = (n if is_hub_name(n) else Path(n).absolute() for n in names)
     model._arguments = {
         **{"path": first, "ensemble": tuple(others)},
+        "ensemble_weights": tuple(ensemble_weights) if ensemble_weights else None,
         **{"engine": engine, "compute": compute, "device": device},
         **{"threads": threads, "parallel": parallel},
     }
@@ -111,6 +117,7 @@ def load(
 
 def _load(
     paths: list[Path],
+    weights: Sequence[float] | None,
     engine: str,
     compute: str,
     device: str,
@@ -125,7 +132,7 @@ def _load(
             raise ConfigError("`ensemble` needs runs: CTranslate2 runs one exported model")
         device = "cpu" if _is_cpu(device) else str(_torch_device(device))
         return Model(_exported_engine(paths[0], compute, device, threads, parallel))
-    own = _OwnEngine(paths, compute, device, threads, parallel or 1)
+    own = _OwnEngine(paths, weights, compute, device, threads, parallel or 1)
     if engine == "nmt":
         return Model(own.engine, own)
     try:
@@ -146,6 +153,24 @@ class _NotForCTranslate2(ConfigError):
 def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
         raise ConfigError(f"unknown `{name}` {value!r}: known are {', '.join(known)}")
+
+
+def _check_weights(weights: Sequence[float] | None, num_models: int) -> None:
+    """Check that there is a weight above 0 for each model.
+
+    Raises:
+        ConfigError: if there are more or fewer, or one is out of range.
+    """
+    if weights is None:
+        return
+    if len(weights) != num_models:
+        raise ConfigError(
+            f"`ensemble_weights` has {len(weights)} numbers for {num_models} models: give one for "
+            "each, that of the model named first as the first"
+        )
+    for weight in weights:
+        if not 0 < weight < math.inf:
+            raise ConfigError(f"`ensemble_weights`: {weight} is not a number above 0")
 
 
 def num_threads() -> int:
@@ -268,6 +293,7 @@ class _OwnEngine:
     """nmt's own engine, loaded when it is first needed."""
 
     paths: Sequence[Path]
+    weights: Sequence[float] | None
     compute: str
     device: str
     threads: int
@@ -284,7 +310,7 @@ class _OwnEngine:
         from nmt.translate.torch_engine import Networks
         from nmt.translate.workers import CAN_FORK, Workers
 
-        networks = Networks(self.models)
+        networks = Networks(self.models, self.weights)
         if self.parallel > 1 and CAN_FORK and _torch_device(self.device).type == "cpu":
             torch.set_num_threads(1)
             return Workers(networks, self.parallel)
@@ -379,7 +405,8 @@ class Model:
             prefixes: the beginning of the translation of each line, or of the only line. Their
                 tokens are forced; scores cover the tokens after them.
             options: `alignments=True` aligns the words of each translation with those of its
-                source, `token_scores=True` adds the log-probability of each token. Others are the
+                source, `token_scores=True` adds the log-probability of each token, and
+                `token_alternatives=3` the 3 most probable tokens at each position. Others are the
                 fields of `nmt.config.search.SearchOptions`, such as `beam_size` and `tgt_lang`;
                 those not given are as in `decode` of the model's configuration.
 
@@ -403,14 +430,21 @@ class Model:
         *,
         alignments: bool = False,
         token_scores: bool = False,
+        token_alternatives: int = 0,
         **options: Any,
     ) -> Iterator[Translation]:
         """Translate lines lazily, in order, reading ahead by a bounded number of them.
 
         Args:
-            lines, prefixes, alignments, token_scores, options: as in `translate`.
+            lines, prefixes, alignments, token_scores, token_alternatives, options: as in
+                `translate`.
         """
-        translator = self.translator(options, alignments=alignments, token_scores=token_scores)
+        translator = self.translator(
+            options,
+            alignments=alignments,
+            token_scores=token_scores,
+            token_alternatives=token_alternatives,
+        )
         return translator.translate(lines, prefixes)
 
     def translator(
@@ -419,6 +453,7 @@ class Model:
         *,
         alignments: bool = False,
         token_scores: bool = False,
+        token_alternatives: int = 0,
         warn: Log = warnings.warn,
         warn_short: Log | None = None,
         peers: Peers | None = None,
@@ -429,6 +464,7 @@ class Model:
             options: as in `translate`.
             alignments: align words.
             token_scores: add the log-probability of each token.
+            token_alternatives: add so many of the most probable tokens at each position.
             warn: called with warnings for the user.
             warn_short: called for each translation that is suspiciously short.
             peers: processes that translate the same lines together.
@@ -439,6 +475,8 @@ class Model:
         lacking = engine.cannot(chosen)
         if alignments and isinstance(engine, CTranslate2Engine) and not engine.aligns:
             lacking = "`alignments` for exported models"
+        if token_alternatives and isinstance(engine, CTranslate2Engine):
+            lacking = "`token_alternatives`"
         if lacking and not self._own:
             raise ConfigError(f"CTranslate2 lacks {lacking}: name a run, for nmt's own engine")
         if lacking and self._own:
@@ -456,6 +494,7 @@ class Model:
             aligner=aligner,
             say_short=warn_short,
             token_scores=token_scores,
+            token_alternatives=token_alternatives,
             peers=peers,
         )
 

@@ -17,10 +17,12 @@ from nmt.cli.options import (
     Engine,
     EngineName,
     Ensemble,
+    EnsembleWeights,
     Model,
     Output,
     Threads,
     found,
+    parse_weights,
     refuse_outputs,
     require_one,
     with_search_options,
@@ -90,7 +92,8 @@ EvalbParams = Annotated[
 @with_search_options(
     *("tgt_lang", "src_lang"),
     *("beam_size", "length_penalty", "max_extra_len", "batch_tokens", "split_sentences"),
-    *("min_length", "no_repeat_ngram_size", "repetition_penalty", "shortlist"),
+    *("min_length", "no_repeat_ngram_size", "repetition_penalty", "banned", "shortlist"),
+    *("coverage_penalty", "stop", "patience", "beam_groups", "diversity"),
 )
 def evaluate(
     search: dict[str, Any],
@@ -108,6 +111,7 @@ def evaluate(
     as_json: AsJson = False,
     output: Output = None,
     ensemble: Ensemble = None,
+    ensemble_weights: EnsembleWeights = None,
     device: Device = "auto",
     engine: Engine = EngineName.auto,
     compute: ComputeOption = Compute.auto,
@@ -120,14 +124,13 @@ def evaluate(
             "--hyp is scored as it is: leave out --src, --output, --ensemble and search options"
         )
     options = _scoring(metrics, lowercase, tokenize, confidence, evalb_params)
-    inputs = [src, *(ref or []), evalb_params]
     models = [model, *(ensemble or [])] if model else []
     if output:
-        refuse_outputs([output], [path for path in inputs if path], models)
+        refuse_outputs([output], [src, *(ref or []), evalb_params], models)
     files: dict[str, Any] = {"src": src, "refs": ref or [], "test_set": test_set, "langs": langs}
     if model:
-        computing: dict[str, Any] = {"device": device, "threads": threads}
-        computing |= {"engine": engine.value, "compute": compute.value}
+        computing: dict[str, Any] = {"device": device, "threads": threads, "engine": engine.value}
+        computing |= {"compute": compute.value, "ensemble_weights": parse_weights(ensemble_weights)}
         data, hypotheses = _translate(models, computing, search, files, options)
     else:
         data, hypotheses = _read(hyp, files)

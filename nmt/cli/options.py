@@ -8,7 +8,7 @@ from enum import Enum
 from functools import cache
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Optional, get_args
+from typing import Annotated, Any, Literal, Optional, get_args, get_origin
 
 import typer
 
@@ -76,6 +76,14 @@ Ensemble = Annotated[
         rich_help_panel=_COMPUTING,
     ),
 ]
+EnsembleWeights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="W,W,...",
+        help="Weights of the models' probabilities, MODEL first, as in 2,1. Default: all the same.",
+        rich_help_panel=_COMPUTING,
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(
@@ -133,13 +141,18 @@ def with_search_options(*names: str) -> Callable[[Callable[..., None]], Callable
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        given = inspect.signature(command, eval_str=True).parameters.values()
-        parameters = [parameter for parameter in given if parameter.name != "search"]
+        own = inspect.signature(command, eval_str=True).parameters.values()
+        parameters = [parameter for parameter in own if parameter.name != "search"]
         parameters += map(_parameter, names)
 
         def wrapper(**values: Any) -> None:
             search = {name: values.pop(name) for name in names}
-            chosen = {name: value for name, value in search.items() if value is not None}
+            # An option that may be repeated is an empty list if it is not given.
+            given = {name: value for name, value in search.items() if value not in (None, [])}
+            chosen = {
+                name: value.value if isinstance(value, Enum) else value
+                for name, value in given.items()
+            }
             command(**values, search=chosen)
 
         wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
@@ -156,10 +169,19 @@ def _help_texts() -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in documentation.items()}
 
 
+def _kind(name: str, annotation: Any) -> Any:
+    """Return the type of an option for a field."""
+    if get_origin(annotation) is list:
+        return list[str]
+    if get_origin(annotation) is Literal:
+        choices = {value: value for value in get_args(annotation)}
+        return Enum(name, choices, type=str)  # type: ignore[misc]
+    return next((kind for kind in get_args(annotation) if kind is not NoneType), annotation)
+
+
 def _parameter(name: str) -> inspect.Parameter:
     field = SearchOptions.model_fields[name]
-    kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
-    kind = kinds[0] if kinds else field.annotation
+    kind = _kind(name, field.annotation)
     bounds: dict[str, Any] = {}
     for rule in field.metadata:
         if hasattr(rule, "ge"):
@@ -177,6 +199,20 @@ def _parameter(name: str) -> inspect.Parameter:
         default=None,
         annotation=Annotated[Optional[kind], option],  # noqa: UP045
     )
+
+
+def parse_weights(text: str | None) -> list[float] | None:
+    """Return the numbers of an option such as `2,1`.
+
+    Raises:
+        ConfigError: they are not numbers.
+    """
+    try:
+        return None if text is None else [float(number) for number in text.split(",")]
+    except ValueError as error:
+        raise ConfigError(
+            f"--ensemble-weights {text}: must be numbers separated by commas, as in 2,1"
+        ) from error
 
 
 def refuse_outputs(

@@ -21,14 +21,17 @@ from nmt.cli.options import (
     Engine,
     EngineName,
     Ensemble,
+    EnsembleWeights,
     Model,
     Output,
     Threads,
+    parse_weights,
     refuse_outputs,
     with_search_options,
 )
 from nmt.cli.processes import Processes, joined, launch
 from nmt.errors import ConfigError
+from nmt.limits import MAX_ALTERNATIVES
 
 if TYPE_CHECKING:
     from nmt.progress import Advance
@@ -75,7 +78,7 @@ Scores = Annotated[
     typer.Option(
         "--scores",
         help="Put the score (length-normalized log-probability) and a tab before each translation, "
-        "or add the keys score and token_log_probs.",
+        "or add the keys score, score_parts and token_log_probs.",
     ),
 ]
 Alignments = Annotated[
@@ -85,6 +88,16 @@ Alignments = Annotated[
         help="Put a tab and the word alignment after each translation: 0-0 1-2 (source-target, "
         "from 0), or add the keys alignment, src_words and tgt_words. Punctuation at the edges of "
         "a word counts as a word.",
+    ),
+]
+TokenAlternatives = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=MAX_ALTERNATIVES,
+        metavar="N",
+        help="Add the N most probable tokens at each position of a translation to JSON objects: "
+        "the keys tokens and token_alternatives.",
     ),
 ]
 WarnShort = Annotated[
@@ -98,7 +111,8 @@ WarnShort = Annotated[
 SEARCH = (
     *("tgt_lang", "src_lang"),
     *("nbest", "beam_size", "length_penalty", "max_extra_len", "batch_tokens", "split_sentences"),
-    *("min_length", "no_repeat_ngram_size", "repetition_penalty"),
+    *("min_length", "no_repeat_ngram_size", "repetition_penalty", "banned"),
+    *("coverage_penalty", "stop", "patience", "beam_groups", "diversity"),
     *("temperature", "top_k", "top_p", "seed", "shortlist"),
 )
 
@@ -115,8 +129,10 @@ def translate(
     prefix_file: PrefixFile = None,
     scores: Scores = False,
     alignments: Alignments = False,
+    token_alternatives: TokenAlternatives = 0,
     warn_short: WarnShort = False,
     ensemble: Ensemble = None,
+    ensemble_weights: EnsembleWeights = None,
     device: Device = "auto",
     engine: Engine = EngineName.auto,
     compute: ComputeOption = Compute.auto,
@@ -134,10 +150,13 @@ def translate(
     if _is_finished([file, prefix_file], [model, *(ensemble or [])], output, resume):
         return
     columns = {"nbest": "nbest" in search, "scores": scores, "alignments": alignments}
-    chosen = _layout(layout, key, file, prefix_file, columns, short=warn_short)
+    only_json = {"short": warn_short, "alternatives": token_alternatives}
+    chosen = _layout(layout, key, file, prefix_file, columns, only_json)
     computing: dict[str, Any] = {"device": device, "compute": compute.value, "threads": threads}
     computing |= {"ensemble": ensemble or [], "engine": engine.value}
-    wanted = {"alignments": alignments, "warn_short": warn_short}
+    computing["ensemble_weights"] = parse_weights(ensemble_weights)
+    wanted: dict[str, Any] = {"alignments": alignments, "token_alternatives": token_alternatives}
+    wanted |= {"warn_short": log if warn_short else None}
     wanted["token_scores"] = layout is Format.jsonl and (scores or columns["nbest"])
     with joined() as peers:
         job = Job(file, prefix_file, output, chosen, peers)
@@ -168,11 +187,12 @@ def _layout(
     file: Path | None,
     prefix_file: Path | None,
     columns: dict[str, bool],
-    *,
-    short: bool,
+    only_json: dict[str, Any],
 ) -> Layout:
     from nmt.translate.formats import JsonLayout, TextLayout
 
+    if only_json["alternatives"] and layout is not Format.jsonl:
+        raise ConfigError("--token-alternatives adds keys to JSON objects: use --format jsonl")
     if key is not None and layout is not Format.jsonl:
         raise ConfigError("--key names a key of JSON objects: it needs --format jsonl")
     if prefix_file is not None and layout is Format.jsonl:
@@ -181,7 +201,7 @@ def _layout(
         raise ConfigError("--prefix-file and the text cannot both be the standard input")
     if layout is Format.text:
         return TextLayout(**columns, prefixes=prefix_file is not None)
-    return JsonLayout(key or "src", **columns, short=short)
+    return JsonLayout(key or "src", **columns, **only_json)
 
 
 @dataclass(frozen=True)
@@ -206,7 +226,7 @@ class Job:
         model: Path,
         computing: dict[str, Any],
         search: dict[str, Any],
-        wanted: dict[str, bool],
+        wanted: dict[str, Any],
     ) -> Translator:
         """Load the model."""
         from nmt import api
@@ -220,12 +240,7 @@ class Job:
         # In interactive use, each line gets all threads.
         parallel = 1 if self.interactive else computing["threads"] or api.num_threads()
         translator = api.load(model, parallel=parallel, log=log, **computing).translator(
-            search,
-            alignments=wanted["alignments"],
-            token_scores=wanted["token_scores"],
-            warn=log,
-            warn_short=log if wanted["warn_short"] else None,
-            peers=self.peers,
+            search, warn=log, peers=self.peers, **wanted
         )
         log(f"engine: {translator.engine}")
         return translator

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from nmt.config.section import BatchTokens, Section
 from nmt.limits import MAX_BEAM_SIZE, MAX_LENGTH
+
+Phrase = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^\S(.*\S)?$")]
 
 
 class DecodeConfig(Section):
@@ -18,6 +21,21 @@ class DecodeConfig(Section):
     """Hypotheses kept at each step; 1 is greedy search."""
     length_penalty: Annotated[float, Field(ge=0.0, le=10.0)] = 0.6
     """Alpha of Wu et al. (2016): scores are divided by ((5 + length) / 6) ** alpha."""
+    coverage_penalty: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+    """Beta of Wu et al. (2016): penalize finished translations that leave parts of the source
+    unattended, by the attention of the last decoder layer. Transformers only."""
+    stop: Literal["beam", "first", "bound"] = "beam"
+    """When to stop: beam (patience * beam_size hypotheses have finished), first (one has), or bound
+    (nothing in the beam can still become one of the best; exact, but slower)."""
+    patience: Annotated[float, Field(gt=0.0, le=100.0)] = 1.0
+    """Stop later, or with values below 1 earlier, than when beam_size hypotheses have finished
+    (Kasai et al. 2022)."""
+    beam_groups: Annotated[int, Field(gt=0, le=MAX_BEAM_SIZE)] = 1
+    """Divide the beam into this many groups that avoid each other's tokens (diverse beam search,
+    Vijayakumar et al. 2018)."""
+    diversity: Annotated[float, Field(ge=0.0, le=100.0)] = 0.5
+    """With beam_groups: what a token costs for each hypothesis of an earlier group that has chosen
+    it in the same step."""
     max_extra_len: Annotated[int, Field(ge=0, le=MAX_LENGTH)] = 50
     """A translation has at most this many tokens more than its source."""
     min_length: Annotated[int, Field(ge=0, le=MAX_LENGTH)] = 0
@@ -27,6 +45,9 @@ class DecodeConfig(Section):
     repetition_penalty: Annotated[float, Field(gt=0.0, le=100.0)] = 1.0
     """For each token that the translation already has, the logit is divided by this if positive,
     multiplied if negative (Keskar et al. 2019). 1 is no penalty."""
+    banned: list[Phrase] = Field(default=[])
+    """Words or phrases that no translation contains, as the tokenizer divides them. A longer word
+    that it divides into the same first pieces is banned, too."""
     batch_tokens: BatchTokens = 4096
     """Maximum size of a batch in source tokens, padding included."""
     trees: bool = False
@@ -40,11 +61,33 @@ class DecodeConfig(Section):
         It then ranks by the probabilities of the tokens that are allowed, which sum to 1 again.
         """
         values = (self.min_length, self.no_repeat_ngram_size, self.repetition_penalty)
-        return values != (0, 0, 1.0)
+        return values != (0, 0, 1.0) or bool(self.banned)
+
+    @property
+    def enough_finished(self) -> int:
+        """How many hypotheses must have finished before the search stops, unless it is by `bound`.
+
+        A half is rounded up, as CTranslate2 does it.
+        """
+        return 1 if self.stop == "first" else max(1, math.floor(self._patient_beam + 0.5))
+
+    @property
+    def _patient_beam(self) -> float:
+        return self.patience * (self.beam_size // self.beam_groups)
 
     def _conflicts(self) -> Iterator[str]:
         if self.trees and self.reshapes:
             yield (
-                "decode.trees cannot be combined with min_length, no_repeat_ngram_size or "
-                "repetition_penalty: a tree repeats brackets and has a given length"
+                "decode.trees cannot be combined with min_length, no_repeat_ngram_size, "
+                "repetition_penalty or banned: a tree repeats brackets, has a given length, and "
+                "has all words of the source"
             )
+        if self.trees and self.beam_groups > 1:
+            yield "decode.trees cannot be combined with beam_groups: a sentence has one tree"
+        if self.beam_size % self.beam_groups:
+            yield (
+                f"`beam_groups` {self.beam_groups} does not divide `beam_size` {self.beam_size}: "
+                "each group has the same number of hypotheses"
+            )
+        if self.patience != 1.0 and self.stop != "beam":
+            yield f"`patience` cannot be combined with `stop` {self.stop}: it is for `stop` beam"

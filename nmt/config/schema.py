@@ -329,6 +329,8 @@ class Config(Section):
                 "decode.trees needs labelled brackets among tokenizer.user_defined_symbols, "
                 "as in configs/parsing-gum.yaml"
             )
+        if self.decode.coverage_penalty and self.model.kind != "transformer":
+            yield f"decode.coverage_penalty needs model.kind: transformer, not {self.model.kind}"
         trained_elsewhere = self.train.init_from or self.tokenizer.model or self.tokenizer.src_model
         if not trained_elsewhere:
             yield from _untrained_languages(self.data)

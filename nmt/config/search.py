@@ -12,12 +12,15 @@ from nmt.config.explain import requirement
 from nmt.errors import ConfigError
 from nmt.limits import MAX_BEAM_SIZE, MAX_LENGTH, MAX_SEED, MAX_VOCAB_SIZE
 
+_OF_THE_BEAM = {"coverage_penalty": 0.0, "stop": "beam", "patience": 1.0, "beam_groups": 1}
+
 
 class SearchOptions(DecodeConfig):
     """The `decode` section of a configuration, and options of a single call."""
 
     nbest: int = Field(1, ge=1, le=MAX_BEAM_SIZE)
-    """Number of translations per line, at most beam_size."""
+    """Number of translations per line: the best ones, at most beam_size, or if sampling, so many
+    independent draws."""
     temperature: float | None = Field(None, gt=0.0, allow_inf_nan=False)
     """Sample, with log-probabilities divided by this; values below 1 favour likely tokens."""
     top_k: int | None = Field(None, ge=1, le=MAX_VOCAB_SIZE)
@@ -50,14 +53,30 @@ class SearchOptions(DecodeConfig):
         yield from super()._conflicts()
         if self.seed is not None and not self.samples:
             yield "`seed` needs sampling: `temperature`, `top_k` or `top_p`"
-        if self.nbest > 1 and self.samples:
-            yield "`nbest` cannot be combined with sampling, which draws one translation"
-        if self.nbest > self.beam_size:
+        if self.samples:
+            yield from self._sampling_conflicts()
+        elif self.nbest > self.beam_size:
             yield f"`nbest` {self.nbest} is greater than `beam_size` {self.beam_size}"
+        elif self.stop != "bound" and self.nbest > self.enough_finished * self.beam_groups:
+            yield (
+                f"`nbest` {self.nbest} is more than the {self.enough_finished * self.beam_groups} "
+                "finished hypotheses that `stop` and `patience` ask for"
+            )
         if self.shortlist and self.trees:
             yield "`shortlist` cannot be combined with decode.trees: a tree has all source words"
         if self.split_sentences and self.trees:
             yield "`split_sentences` cannot be combined with decode.trees: a line has one tree"
+
+    def _sampling_conflicts(self) -> Iterator[str]:
+        """Yield what sampling cannot be combined with: rules of the beam that change the result."""
+        if self.nbest > 1 and self.trees:
+            yield "`nbest` with sampling cannot be combined with decode.trees"
+        for name, neutral in _OF_THE_BEAM.items():
+            if (value := getattr(self, name)) != neutral:
+                yield (
+                    f"`{name}` {value} cannot be combined with sampling, which has no beam: leave "
+                    f"it at {neutral}"
+                )
 
 
 def search_options(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -18,7 +19,8 @@ def recorded_weights(sublayers: Iterable[MultiHeadAttention]) -> Iterator[list[T
     """Record the weights of attention sub-layers while the block runs.
 
     The weights are computed a second time, before each forward pass, so that the sub-layers need
-    not keep them and compute the same as without recording.
+    not keep them and compute the same as without recording. Calls in other threads are not
+    recorded.
 
     Args:
         sublayers: sub-layers that will each be called once, in this order, without `past`.
@@ -27,8 +29,11 @@ def recorded_weights(sublayers: Iterable[MultiHeadAttention]) -> Iterator[list[T
         A list to which the weights [B, H, L, M] are appended.
     """
     weights: list[Tensor] = []
+    own_thread = threading.get_ident()
 
     def record(sublayer: MultiHeadAttention, args: Any, kwargs: Any) -> None:
+        if threading.get_ident() != own_thread:
+            return
         assert kwargs.get("past") is None
         weights.append(sublayer.weights(*args, memory=kwargs.get("memory")))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Sequence
@@ -15,7 +16,8 @@ from nmt.errors import ConfigError
 from nmt.search.constraints import ConstrainedStepper, Constraint
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.prefix import Prefixes
-from nmt.search.slots import Beams, Candidates, advance, collect_finished
+from nmt.search.repeated import RepeatedStepper, whole_sentences
+from nmt.search.slots import Beams, Candidates, Finished, advance
 from nmt.search.stepper import Stepper
 from nmt.search.topk import most_probable
 
@@ -59,29 +61,36 @@ def sample_search(
     length_penalty: float,
     constraints: Sequence[Constraint] = (),
     prefixes: Prefixes | None = None,
+    draws: int = 1,
     device: torch.device | str = "cpu",
 ) -> list[list[Hypothesis]]:
-    """Draw one token sequence for each sentence of a batch.
+    """Draw token sequences for each sentence of a batch.
 
-    Each sentence has its own random generator, which yields one number per step, so the result
-    does not depend on the other sentences in the batch.
+    Each draw has its own random generator, which yields one number per step, so the result depends
+    neither on the other sentences in the batch nor on the number of draws.
 
     Args:
         sentence_keys: one per sentence, such as its line number.
         sampling: settings of the distribution to draw from.
         stepper, max_lengths, bos_id, eos_id, length_penalty, constraints, prefixes, device: as
-            in `beam_search`; the length penalty does not change what is drawn.
+            in `beam_search`; the length penalty does not change what is drawn. Constraints and
+            prefixes see each draw as a sentence: those of a sentence stand in consecutive places.
+        draws: sequences to draw for each sentence, independently of each other.
 
     Returns:
-        One hypothesis per sentence, or none if its probabilities are not finite. Its
-        log-probabilities are those of the model, whatever the temperature.
+        The hypotheses of each sentence, in the order of drawing; fewer if its probabilities are
+        not finite. Their log-probabilities are those of the model, whatever the temperature.
     """
-    generators = [random.Random(f"{sampling.seed} {key}") for key in sentence_keys]
-    results: list[list[Hypothesis]] = [[] for _ in max_lengths]
-    max_lengths_B = torch.tensor(max_lengths, dtype=torch.int64, device=device)
+    keys = [_key(key, draw) for key in sentence_keys for draw in range(draws)]
+    generators = [random.Random(f"{sampling.seed} {key}") for key in keys]
+    limits = [limit for limit in max_lengths for _ in range(draws)]
+    max_lengths_B = torch.tensor(limits, dtype=torch.int64, device=device)
+    finished = Finished(len(limits), eos_id, length_penalty, device)
+    if draws > 1:
+        stepper = RepeatedStepper(stepper, draws)
     if constraints:
         stepper = ConstrainedStepper(stepper, constraints)
-    beams = Beams.start(len(max_lengths), device)
+    beams = Beams.start(len(limits), device)
     length, wide = 0, widest_float(torch.device(device))
     while len(beams.sentence_B):
         length += 1
@@ -101,10 +110,21 @@ def sample_search(
             drawn = prefixes.force(drawn, beams.sentence_B, length, 1)
         ends_B1 = (drawn.tokens_BK == eos_id) | (max_lengths_B[beams.sentence_B] <= length)[:, None]
         finite_B1 = drawn.scores_BK.isfinite()
-        collect_finished(results, beams, drawn, ends_B1 & finite_B1, eos_id, length_penalty)
-        stay_N = (~ends_B1 & finite_B1)[:, 0].nonzero()[:, 0]
-        beams = advance(stepper, beams, drawn, drawn.scores_BK, stay_N, 1)
-    return results
+        finished.add(beams, drawn, ends_B1 & finite_B1)
+        lives_B1 = ~ends_B1 & finite_B1
+        live_scores_B1 = drawn.scores_BK.masked_fill(~lives_B1, -torch.inf)
+        stay_N = whole_sentences(lives_B1[:, 0], draws).nonzero()[:, 0]
+        beams = advance(stepper, beams, drawn, live_scores_B1, stay_N, 1)
+    hypotheses = finished.hypotheses
+    return [
+        [*itertools.chain.from_iterable(hypotheses[first : first + draws])]
+        for first in range(0, len(limits), draws)
+    ]
+
+
+def _key(key: str, draw: int) -> str:
+    """Return what determines a draw; that of the first one does not say that there are others."""
+    return f"{key} {draw}" if draw else key
 
 
 def _draw(log_probs_BK: Tensor, numbers_B: Tensor, sampling: Sampling) -> Tensor:

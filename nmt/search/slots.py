@@ -6,6 +6,7 @@ or hypotheses, K candidates per sentence, T tokens so far.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -60,22 +61,64 @@ class Candidates:
     log_probs_BK: Tensor
 
 
-def collect_finished(
-    finished: list[list[Hypothesis]],
-    beams: Beams,
-    best: Candidates,
-    done_BW: Tensor,
-    eos_id: int,
-    length_penalty: float,
-) -> None:
-    """Append the hypotheses that end with the marked candidates to `finished`, by sentence."""
-    sentence_N, place_N = done_BW.nonzero(as_tuple=True)
-    tokens_NT, log_probs_NT = beams.extended(best, sentence_N, place_N)
-    numbers = beams.sentence_B[sentence_N].tolist()
-    for number, ids, log_probs in zip(
-        numbers, tokens_NT.tolist(), log_probs_NT.tolist(), strict=True
-    ):
-        finished[number].append(Hypothesis.from_tokens(ids, log_probs, eos_id, length_penalty))
+class Finished:
+    """The finished hypotheses of each sentence.
+
+    Args:
+        num_sentences: of the batch.
+        eos_id: the token that ends a hypothesis.
+        length_penalty: alpha of their scores.
+        device: of `num_B`.
+
+    Attributes:
+        hypotheses: those of each sentence, in the order in which they finished.
+        num_B: int64, how many there are.
+    """
+
+    def __init__(
+        self,
+        num_sentences: int,
+        eos_id: int,
+        length_penalty: float,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.hypotheses: list[list[Hypothesis]] = [[] for _ in range(num_sentences)]
+        self.num_B = torch.zeros(num_sentences, dtype=torch.int64, device=device)
+        self.length_penalty = length_penalty
+        self._eos_id = eos_id
+
+    def add(
+        self, beams: Beams, best: Candidates, done_BK: Tensor, coverage_BW: Tensor | None = None
+    ) -> None:
+        """Add the hypotheses that end with the marked candidates.
+
+        Args:
+            beams: the hypotheses before the last token.
+            best: their continuations.
+            done_BK: bool, at least one True; K may be smaller than that of `best`.
+            coverage_BW: the coverage penalty of each hypothesis in `beams`; None if there is none.
+        """
+        sentence_N, place_N = done_BK.nonzero(as_tuple=True)
+        tokens_NT, log_probs_NT = beams.extended(best, sentence_N, place_N)
+        coverage: Sequence[float] = [0.0] * len(sentence_N)
+        if coverage_BW is not None:
+            coverage = coverage_BW[sentence_N, best.beams_BK[sentence_N, place_N]].tolist()
+        numbers = beams.sentence_B[sentence_N].tolist()
+        rows = zip(numbers, tokens_NT.tolist(), log_probs_NT.tolist(), coverage, strict=True)
+        for number, ids, log_probs, penalty in rows:
+            self.hypotheses[number].append(
+                Hypothesis.from_tokens(ids, log_probs, self._eos_id, self.length_penalty, penalty)
+            )
+        self.num_B[beams.sentence_B] += done_BK.sum(dim=1)
+
+    def best_first(self, count: int) -> list[list[Hypothesis]]:
+        """Return the best hypotheses of each sentence, at most `count`."""
+        return [best_first(group)[:count] for group in self.hypotheses]
+
+
+def best_first(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
+    """Return hypotheses by score; equal ones keep their order."""
+    return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)
 
 
 def advance(
@@ -86,10 +129,24 @@ def advance(
     stay_N: Tensor,
     beam_size: int,
 ) -> Beams:
-    """Return the beams of the sentences that stay, and select them in the stepper."""
-    live_scores_NW, places_NW = live_scores_BK[stay_N].sort(dim=1, descending=True, stable=True)
-    live_scores_NW, places_NW = live_scores_NW[:, :beam_size], places_NW[:, :beam_size]
+    """Return the beams of the sentences that stay, and select them in the stepper.
+
+    Args:
+        stepper: gives the log-probabilities of the hypotheses in `beams`.
+        beams: the hypotheses before their newest token.
+        best: their continuations, best first.
+        live_scores_BK: the scores of continuations; -inf for those that are not alive.
+        stay_N: indices of the sentences that stay, ascending.
+        beam_size: hypotheses kept per sentence: the first that are alive.
+    """
+    dead_NK = live_scores_BK[stay_N].isneginf().to(torch.int8)
+    places_NW = dead_NK.sort(dim=1, stable=True).indices[:, :beam_size]
     tokens_NWT, log_probs_NWT = beams.extended(best, stay_N[:, None], places_NW)
     if len(stay_N):
         stepper.select(stay_N, best.beams_BK[stay_N[:, None], places_NW])
-    return Beams(beams.sentence_B[stay_N], live_scores_NW, tokens_NWT, log_probs_NWT)
+    return Beams(
+        beams.sentence_B[stay_N],
+        live_scores_BK[stay_N[:, None], places_NW],
+        tokens_NWT,
+        log_probs_NWT,
+    )

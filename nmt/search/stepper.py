@@ -37,18 +37,38 @@ class Stepper(Protocol):
 
 
 class EnsembleStepper:
-    """Several models combined by averaging their probabilities."""
+    """Several models combined by averaging their probabilities.
 
-    def __init__(self, steppers: Sequence[Stepper]) -> None:
+    Args:
+        steppers: the models.
+        weights: of each, as for `averaged`.
+    """
+
+    def __init__(self, steppers: Sequence[Stepper], weights: Sequence[float] | None = None) -> None:
         self._steppers = steppers
+        self._weights = weights or [1.0] * len(steppers)
 
     def step(self, tokens_BW: Tensor) -> Iterator[Tensor]:
         """Yield the logarithm of the average probability; see `Stepper.step`."""
         steps = [stepper.step(tokens_BW) for stepper in self._steppers]
         for log_probs in zip(*steps, strict=True):
-            yield torch.stack(log_probs).logsumexp(0) - math.log(len(log_probs))
+            yield averaged(log_probs, self._weights)
 
     def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
         """Keep these sentences and hypotheses in every model."""
         for stepper in self._steppers:
             stepper.select(sentences_N, beams_NW)
+
+
+def averaged(log_probs: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """Return the logarithm of the weighted arithmetic mean of the probabilities of several models.
+
+    Args:
+        log_probs: log-probabilities of each model, all of the same shape.
+        weights: of each, above 0; their sum does not matter.
+    """
+    relative = [weight * len(weights) / sum(weights) for weight in weights]
+    if set(relative) != {1.0}:
+        pairs = zip(log_probs, relative, strict=True)
+        log_probs = [each + math.log(weight) for each, weight in pairs]
+    return torch.stack(list(log_probs)).logsumexp(0) - math.log(len(log_probs))

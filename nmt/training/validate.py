@@ -116,7 +116,8 @@ class Validator:
         sources, _ = self._pairs()
         share = sources[self.world.rank :: self.world.size]
         languages = self.languages[self.world.rank :: self.world.size]
-        options = search_options(decode, {"beam_size": train.valid_beam_size})
+        width = {"beam_size": train.valid_beam_size, "beam_groups": 1}
+        options = search_options(decode, width)
         model = TrainedModel(self.config, self.tokenizers, network, weights=Path())
         translator = Translator(Networks([model]), options, self.log, poll=lambda: _raise_if(stop))
         try:

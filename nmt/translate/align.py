@@ -7,7 +7,6 @@ So a target word has one link; a source word may have any number of links, or no
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -38,7 +37,6 @@ class Aligner:
     def __init__(self, models: Sequence[TrainedModel], layer: int | None = None) -> None:
         self._tokenizers = models[0].tokenizers
         self._tagger = Tagger(models[0].config.data, self._tokenizers.src)
-        self._lock = threading.Lock()
         self._layer_index = -1 if layer is None else layer - 1
         self._networks = [model.transformer("word alignment (`alignments`)") for model in models]
         for model, network in zip(models, self._networks, strict=True):
@@ -66,8 +64,7 @@ class Aligner:
         weights_of_models = []
         for network in self._networks:
             attention = network.decoder_layers[self._layer_index].cross_attention
-            # recorded_weights would record the calls of other threads too.
-            with self._lock, recorded_weights([attention]) as weights:
+            with recorded_weights([attention]) as weights:
                 network.decode(tgt_in_BT, *network.encode(src_BS))
             [weights_BHTS] = weights
             weights_of_models.append(weights_BHTS.float().mean(1))

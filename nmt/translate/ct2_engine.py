@@ -19,7 +19,8 @@ from nmt.runs.layout import load_run_config
 from nmt.runs.manifest import problems
 from nmt.runs.parts import read_lengths
 from nmt.search.hypothesis import Hypothesis, normalized_score
-from nmt.translate.engine import free_scores, never_output, not_finite, output_limits
+from nmt.translate.banned import banned_sequences
+from nmt.translate.engine import Alternatives, free_scores, never_output, not_finite, output_limits
 from nmt.translate.words import Weights
 
 # Larger batches are divided, so that every thread has work. On two cores, 16 to 64 sentences were
@@ -101,6 +102,7 @@ class CTranslate2Engine:
         num_parallel: one more than it searches at the same time, so that its threads have work
             while results are detokenized.
         models: the one model.
+        model_weights: 1, since there is one model.
         dtype: what CTranslate2 computes in.
         max_positions: tokens that the model has positions for.
         aligns: whether `weights` averages the attention over the heads: earlier versions exported
@@ -132,6 +134,7 @@ class CTranslate2Engine:
             lengths=read_lengths(run or directory),
         )
         self.models = [model]
+        self.model_weights = [1.0]
         self.aligns = run is not None
         self.max_positions = num_positions(model.config)
         kind, _, index = device.partition(":")
@@ -176,6 +179,12 @@ class CTranslate2Engine:
         """
         if options.samples:
             return "sampling"
+        if options.coverage_penalty:
+            return "`coverage_penalty`: it computes another one, which depends on the batch"
+        if options.stop == "bound":
+            return "`stop` bound"
+        if options.beam_groups > 1:
+            return "`beam_groups`"
         if options.shortlist and not self._has_shortlist:
             return "`shortlist`: the model was exported without one"
         return "decode.trees" if options.trees else None
@@ -237,6 +246,12 @@ class CTranslate2Engine:
             raise not_finite(self.models[0])
         return scores
 
+    def alternatives(
+        self, sources: Sequence[list[int]], targets: Sequence[list[int]], count: int
+    ) -> list[Alternatives]:
+        """Raise a ConfigError: CTranslate2 does not return them."""
+        raise ConfigError("CTranslate2 lacks `token_alternatives`: use nmt's own engine on a run")
+
     def weights(self, sources: Sequence[list[int]], targets: Sequence[list[int]]) -> list[Weights]:
         """Return the attention of given target tokens to source tokens; see `WordAligner`.
 
@@ -278,6 +293,8 @@ class CTranslate2Engine:
     ) -> list[list[_Found]]:
         """Return the hypotheses of each sentence, best first."""
         without = [[piece] for piece in sorted(self._forbidden)]
+        banned = banned_sequences(self._tgt, options.banned)
+        without += [self._tgt.pieces(row) for row in banned]
         if options.reshapes:  # probabilities are redistributed in any case
             return self._unchecked_beams(inputs, limit, options, without)
         beams = self._unchecked_beams(inputs, limit, options, forbidden=[])
@@ -328,7 +345,8 @@ class CTranslate2Engine:
             prefixes,
             max_batch_size=_MAX_LISTED_SENTENCES if options.shortlist else _MAX_BATCH_SENTENCES,
             beam_size=options.beam_size,
-            num_hypotheses=options.beam_size,
+            patience=options.enough_finished / options.beam_size,
+            num_hypotheses=options.enough_finished,
             length_penalty=penalty,
             suppress_sequences=forbidden or None,
             return_scores=True,

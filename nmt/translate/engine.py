@@ -50,12 +50,20 @@ class WordAligner(Protocol):
         """
 
 
+Alternatives = list[list[tuple[int, float]]]
+"""For each position of a translation, the most probable tokens and their log-probabilities."""
+
+
 class Engine(Protocol):
     """Searches batches for a `Translator`, in tokens."""
 
     @property
     def models(self) -> Sequence[Model]:
         """The model, or the models of an ensemble."""
+
+    @property
+    def model_weights(self) -> Sequence[float]:
+        """The weights of their probabilities, which sum to 1."""
 
     @property
     def dtype(self) -> str:
@@ -115,6 +123,23 @@ class Engine(Protocol):
 
         Raises:
             FileError: if the model's probabilities are not finite.
+        """
+
+    def alternatives(
+        self, sources: Sequence[list[int]], targets: Sequence[list[int]], count: int
+    ) -> list[Alternatives]:
+        """Return the most probable tokens at each position of given translations.
+
+        They are the model's own, whatever the options of a search: unknown words and banned ones
+        may be among them.
+
+        Args:
+            sources: source ids, each with its EOS.
+            targets: target ids, each with its EOS.
+            count: how many tokens, best first.
+
+        Raises:
+            ConfigError: if the engine does not have them.
         """
 
 

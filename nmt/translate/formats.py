@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 from nmt.data.lines import replace_controls
@@ -137,10 +137,13 @@ class JsonLayout:
     Attributes:
         key: key of the source text.
         nbest: add `nbest`, a list of all hypotheses.
-        scores: add `score` and `token_log_probs`.
+        scores: add `score`, `token_log_probs`, and `score_parts`, which the score is computed from:
+            log_prob / length_penalty + coverage_penalty.
         alignments: add `alignment`, a list of pairs of word numbers, and the words that they
             refer to: `src_words` and `tgt_words`.
         short: add `short`, whether the translation is suspiciously short for its source.
+        alternatives: add `tokens`, and as `token_alternatives` so many tokens for the position of
+            each, with their log-probabilities.
     """
 
     key: str
@@ -148,6 +151,7 @@ class JsonLayout:
     scores: bool = False
     alignments: bool = False
     short: bool = False
+    alternatives: int = 0
 
     def read(self, line: str, number: int) -> Item:
         """Read a JSON object.
@@ -221,7 +225,16 @@ class JsonLayout:
     def _fields(self, best: ScoredText, scores: bool) -> dict[str, Any]:
         fields: dict[str, Any] = {"translation": best.text}
         if scores:
-            fields |= {"score": best.score, "token_log_probs": best.token_log_probs}
+            parts = {
+                "log_prob": best.log_prob,
+                "length": best.num_tokens,
+                "length_penalty": best.length_factor,
+                "coverage_penalty": best.coverage,
+            }
+            fields |= {"score": best.score, "score_parts": parts}
+            fields["token_log_probs"] = best.token_log_probs
+        if self.alternatives:
+            fields |= {"tokens": best.tokens, "token_alternatives": best.alternatives}
         if self.alignments:
             fields["alignment"] = best.alignment
             fields["tgt_words"] = split_words(best.text)
@@ -229,5 +242,21 @@ class JsonLayout:
 
     def _hypothesis(self, fields: dict[str, Any], scores: bool) -> ScoredText:
         links = [(src, tgt) for src, tgt in fields["alignment"]] if self.alignments else []
-        score, log_probs = (fields["score"], fields["token_log_probs"]) if scores else (0.0, [])
-        return ScoredText(fields["translation"], score, token_log_probs=log_probs, alignment=links)
+        best = ScoredText(fields["translation"], 0.0, alignment=links)
+        if scores:
+            parts = fields["score_parts"]
+            best = replace(
+                best,
+                score=fields["score"],
+                log_prob=parts["log_prob"],
+                num_tokens=parts["length"],
+                length_factor=parts["length_penalty"],
+                coverage=parts["coverage_penalty"],
+                token_log_probs=fields["token_log_probs"],
+            )
+        if self.alternatives:
+            rows = [
+                [(piece, score) for piece, score in row] for row in fields["token_alternatives"]
+            ]
+            best = replace(best, tokens=fields["tokens"], alternatives=rows)
+        return best

@@ -366,6 +366,7 @@ def _job(translator: Translator, layout: Layout) -> dict[str, Any]:
     return {
         "nmt": __version__,
         "models": [_fingerprint(model) for model in translator.engine.models],
+        "model_weights": [*translator.engine.model_weights],
         "dtype": translator.engine.dtype,
         "max_input": translator.max_input,
         "output": repr(layout),

@@ -15,26 +15,23 @@ from torch import Tensor
 from nmt.config.search import SearchOptions
 from nmt.device import is_out_of_memory
 from nmt.errors import ConfigError
+from nmt.model.attention import MultiHeadAttention
 from nmt.model.network import Network
-from nmt.parsing.constraint import TreeConstraint, TreeGrammar
+from nmt.model.observe import recorded_weights
 from nmt.runs.layout import find_run
 from nmt.runs.model import TrainedModel
 from nmt.runs.shortlist import Shortlist, load_shortlist
 from nmt.search.beam import beam_search
-from nmt.search.constraints import (
-    ConstrainedStepper,
-    Constraint,
-    Forbidden,
-    MinLength,
-    NoRepeatedNgrams,
-    RepetitionPenalty,
-)
+from nmt.search.constraints import ConstrainedStepper
+from nmt.search.coverage import Coverage
+from nmt.search.diverse import diverse_beam_search
 from nmt.search.hypothesis import Hypothesis
-from nmt.search.prefix import Prefixes
-from nmt.search.sample import Sampling, sample_search
-from nmt.search.stepper import EnsembleStepper, Stepper
+from nmt.search.sample import sample_search
+from nmt.search.stepper import EnsembleStepper, Stepper, averaged
+from nmt.search.topk import top
 from nmt.translate.allowed import AllowedTokens
-from nmt.translate.engine import free_scores, never_output, not_finite, output_limits
+from nmt.translate.engine import Alternatives, free_scores, not_finite, output_limits
+from nmt.translate.rules import Rules
 
 # Log-probabilities are computed for this many rows at a time. With more, as many megabytes would be
 # taken from the system and given back in every step.
@@ -50,7 +47,13 @@ class ModelStepper:
         logits: yield logits instead of log-probabilities.
         allowed: what translations of the sentences may contain, by default all tokens. The search
             then uses the numbers of these tokens in place of their ids.
+        observed: a sub-layer of encoder-decoder attention to record.
+
+    Attributes:
+        attention_BWS: the weights of `observed` in the last step, averaged over its heads.
     """
+
+    attention_BWS: Tensor
 
     def __init__(
         self,
@@ -59,8 +62,10 @@ class ModelStepper:
         *,
         logits: bool = False,
         allowed: AllowedTokens | None = None,
+        observed: MultiHeadAttention | None = None,
     ) -> None:
         self._network, self._logits, self._allowed = network, logits, allowed
+        self._observed = observed
         self._project = allowed.projection(network) if allowed else network.project
         self._state = network.start_decoding(src_BS)
 
@@ -68,7 +73,7 @@ class ModelStepper:
         """Yield log-probabilities, in float32 whatever the network computes in."""
         if self._allowed:
             tokens_BW = self._allowed.ids_U[tokens_BW]
-        hidden_BWD = self._network.decode_step(tokens_BW, self._state)
+        hidden_BWD = self._decode(tokens_BW)
         first, width = 0, hidden_BWD.shape[1]
         whole_sentences = max(_ROWS // width, 1) * width
         for hidden_CD in torch.split(hidden_BWD.flatten(0, 1), whole_sentences):
@@ -80,6 +85,15 @@ class ModelStepper:
             else:
                 yield scores_CV.log_softmax(-1, dtype=torch.float32)
             first += len(hidden_CD)
+
+    def _decode(self, tokens_BW: Tensor) -> Tensor:
+        if self._observed is None:
+            return self._network.decode_step(tokens_BW, self._state)
+        with recorded_weights([self._observed]) as weights:
+            hidden_BWD = self._network.decode_step(tokens_BW, self._state)
+        [weights_BHWS] = weights
+        self.attention_BWS = weights_BHWS.float().mean(dim=1)
+        return hidden_BWD
 
     def select(self, sentences_N: Tensor, beams_NW: Tensor) -> None:
         """Keep these sentences and hypotheses in the state."""
@@ -93,6 +107,10 @@ class Networks:
 
     Args:
         models: with the same tokenizers and on the same device.
+        weights: of each model in the average, above 0; by default all count the same.
+
+    Attributes:
+        model_weights: of each model in the average; they sum to 1.
 
     Raises:
         ConfigError: if the models' tokenizers or tags differ.
@@ -100,15 +118,19 @@ class Networks:
 
     num_parallel = 1
 
-    def __init__(self, models: Sequence[TrainedModel]) -> None:
+    def __init__(
+        self, models: Sequence[TrainedModel], weights: Sequence[float] | None = None
+    ) -> None:
         first = models[0]
+        weights = weights or [1.0] * len(models)
+        self.model_weights = [weight / sum(weights) for weight in weights]
         for model in models[1:]:
             _check_same_tokenizers(first, model)
         self.models = models
         self._src, self._tgt = first.tokenizers
-        weights = next(first.network.parameters())
-        self._device = weights.device
-        self.dtype = first.network.arithmetic or str(weights.dtype)
+        parameter = next(first.network.parameters())
+        self._device = parameter.device
+        self.dtype = first.network.arithmetic or str(parameter.dtype)
         self.max_positions = min(model.network.max_length or sys.maxsize for model in models)
 
     def __str__(self) -> str:
@@ -155,35 +177,38 @@ class Networks:
     ) -> list[list[Hypothesis]]:
         src_BS = padded(sources, self._src.pad_id).to(self._device)
         allowed = self._allowed(sources, prefixes) if options.shortlist else None
-        steppers = [self._stepper(model.network, src_BS, options, allowed) for model in self.models]
-        stepper: Stepper = steppers[0] if len(steppers) == 1 else EnsembleStepper(steppers)
-        forbidden = never_output(self._tgt)
-        constraints: list[Constraint] = []
-        if options.trees:
-            sentences = self._src.decode([ids[:-1] for ids in sources])
-            constraints.append(TreeConstraint(TreeGrammar(self._tgt), sentences))
-            forbidden.remove(self._tgt.unk_id)  # it represents words only
         numbers = allowed.numbers if allowed else list
-        constraints.append(Forbidden(numbers(forbidden), self._device))
-        max_lengths = output_limits(sources, prefixes, options, self.max_positions)
+        rules = Rules(options, self.models[0].tokenizers, numbers, self._device)
+        models = self._steppers(src_BS, options, allowed)
         bos_id, eos_id = numbers([self._tgt.bos_id, self._tgt.eos_id])
+        limits = output_limits(sources, prefixes, options, self.max_positions)
         settings: dict[str, Any] = {
             "bos_id": bos_id,
             "eos_id": eos_id,
             "length_penalty": options.length_penalty,
-            "constraints": constraints,
+            "constraints": rules.excluding(sources),
+            "prefixes": rules.prefixes(prefixes),
             "device": self._device,
         }
-        if any(prefixes):
-            forced = [numbers(prefix) for prefix in prefixes]
-            settings["prefixes"] = Prefixes(forced, eos_id, self._device)
+        stepper = self._combined(models, rules)
         if options.samples:
-            hypotheses = sample_search(stepper, max_lengths, keys, _sampling(options), **settings)
+            found = sample_search(
+                stepper, limits, keys, rules.sampling(), draws=options.nbest, **settings
+            )
         else:
-            hypotheses = beam_search(stepper, max_lengths, beam_size=options.beam_size, **settings)
-        if not all(hypotheses):
+            settings |= {"beam_size": options.beam_size, "stop": rules.stop()}
+            if options.coverage_penalty:
+                settings["coverage"] = self._coverage(models, src_BS, options.coverage_penalty)
+            if options.beam_groups > 1:
+                groups, diversity = options.beam_groups, options.diversity
+                found = diverse_beam_search(
+                    stepper, limits, groups=groups, diversity=diversity, **settings
+                )
+            else:
+                found = beam_search(stepper, limits, **settings)
+        if not all(found):
             raise not_finite(self.models[0])
-        return [*map(allowed.restored, hypotheses)] if allowed else hypotheses
+        return [*map(allowed.restored, found)] if allowed else found
 
     @cached_property
     def _shortlist(self) -> Shortlist:
@@ -196,27 +221,38 @@ class Networks:
         weights = next(self.models[0].network.parameters())
         return AllowedTokens.of(ids, self._tgt.bos_id, weights)
 
-    def _stepper(
-        self,
-        network: Network[Any],
-        src_BS: Tensor,
-        options: SearchOptions,
-        allowed: AllowedTokens | None,
-    ) -> Stepper:
-        """Return a stepper of one model, with the options that change its probabilities."""
-        if not options.reshapes:
-            return ModelStepper(network, src_BS, allowed=allowed)
-        numbers = allowed.numbers if allowed else list
-        [eos_id] = numbers([self._tgt.eos_id])
-        constraints: list[Constraint] = [
-            RepetitionPenalty(options.repetition_penalty),
-            MinLength(options.min_length, eos_id),
-            Forbidden(numbers(never_output(self._tgt)), self._device),
+    def _steppers(
+        self, src_BS: Tensor, options: SearchOptions, allowed: AllowedTokens | None
+    ) -> list[ModelStepper]:
+        """Return a stepper of each model, with the attention that the coverage penalty needs."""
+        observed: list[MultiHeadAttention | None] = [None] * len(self.models)
+        if options.coverage_penalty:
+            networks = [model.transformer("decode.coverage_penalty") for model in self.models]
+            observed = [network.decoder_layers[-1].cross_attention for network in networks]
+        return [
+            ModelStepper(
+                model.network, src_BS, logits=options.reshapes, allowed=allowed, observed=attention
+            )
+            for model, attention in zip(self.models, observed, strict=True)
         ]
-        if options.no_repeat_ngram_size:
-            constraints.append(NoRepeatedNgrams(options.no_repeat_ngram_size))
-        stepper = ModelStepper(network, src_BS, logits=True, allowed=allowed)
-        return ConstrainedStepper(stepper, constraints, normalize=True)
+
+    def _combined(self, models: Sequence[ModelStepper], rules: Rules) -> Stepper:
+        """Return the models as one, each with the rules that change its probabilities."""
+        steppers: Sequence[Stepper] = models
+        if rules.options.reshapes:
+            steppers = [
+                ConstrainedStepper(each, rules.reshaping(), normalize=True) for each in models
+            ]
+        return steppers[0] if len(models) == 1 else EnsembleStepper(steppers, self.model_weights)
+
+    def _coverage(self, models: Sequence[ModelStepper], src_BS: Tensor, beta: float) -> Coverage:
+        """Return the coverage penalty by the attention of the models' last decoder layers."""
+
+        def attention() -> Tensor:
+            pairs = zip(models, self.model_weights, strict=True)
+            return torch.stack([model.attention_BWS * weight for model, weight in pairs]).sum(0)
+
+        return Coverage(beta, attention, src_BS != self._src.pad_id)
 
     def _with_token_scores(
         self,
@@ -251,31 +287,43 @@ class Networks:
 
         An ensemble averages the probabilities of its models.
         """
-        src_BS = padded(sources, self._src.pad_id).to(self._device)
-        tgt_in_BT = padded([[self._tgt.bos_id, *ids[:-1]] for ids in targets], self._tgt.pad_id)
         tgt_out_BT = padded(targets, self._tgt.pad_id).to(self._device)
         log_probs_of_models = []
-        for model in self.models:
-            logits_BTV = model.network(src_BS, tgt_in_BT.to(self._device)).float()
+        for logits_BTV in self._logits(sources, targets):
             chosen_BT = logits_BTV.gather(2, tgt_out_BT[:, :, None])[:, :, 0]
             log_probs_of_models.append(chosen_BT - logits_BTV.logsumexp(2))
-        log_probs_BT = torch.stack(log_probs_of_models).logsumexp(0) - math.log(
-            len(log_probs_of_models)
-        )
+        log_probs_BT = averaged(log_probs_of_models, self.model_weights)
         rows = zip(targets, log_probs_BT.tolist(), strict=True)
         scores: list[list[float]] = [row[: len(ids)] for ids, row in rows]
         if not all(math.isfinite(sum(row)) for row in scores):
             raise not_finite(self.models[0])
         return scores
 
+    @torch.inference_mode()
+    def alternatives(
+        self, sources: Sequence[list[int]], targets: Sequence[list[int]], count: int
+    ) -> list[Alternatives]:
+        """Return the most probable tokens at each position of given translations."""
+        log_probs_BTV = averaged(
+            [logits.log_softmax(-1) for logits in self._logits(sources, targets)],
+            self.model_weights,
+        )
+        log_probs_NK, tokens_NK = top(log_probs_BTV.flatten(0, 1), count)
+        pairs = [
+            [*zip(*row, strict=True)]
+            for row in zip(tokens_NK.tolist(), log_probs_NK.tolist(), strict=True)
+        ]
+        width = log_probs_BTV.shape[1]
+        return [pairs[i * width : i * width + len(ids)] for i, ids in enumerate(targets)]
 
-def _sampling(options: SearchOptions) -> Sampling:
-    return Sampling(
-        1.0 if options.temperature is None else options.temperature,
-        options.top_k,
-        options.top_p,
-        1 if options.seed is None else options.seed,
-    )
+    def _logits(
+        self, sources: Sequence[list[int]], targets: Sequence[list[int]]
+    ) -> Iterator[Tensor]:
+        """Yield the logits [B, T, V] of each model at the positions of given translations."""
+        src_BS = padded(sources, self._src.pad_id).to(self._device)
+        tgt_in_BT = padded([[self._tgt.bos_id, *ids[:-1]] for ids in targets], self._tgt.pad_id)
+        for model in self.models:
+            yield model.network(src_BS, tgt_in_BT.to(self._device)).float()
 
 
 def _check_same_tokenizers(first: TrainedModel, other: TrainedModel) -> None:

@@ -22,8 +22,8 @@ from nmt.data.tags import Tagger
 from nmt.data.tokenizer import Token
 from nmt.errors import ConfigError, DataError
 from nmt.progress import Advance
-from nmt.search.hypothesis import Hypothesis, normalized_score
-from nmt.translate.engine import Engine, WordAligner, check_lengths
+from nmt.search.hypothesis import Hypothesis, length_factor
+from nmt.translate.engine import Alternatives, Engine, WordAligner, check_lengths
 from nmt.translate.memo import Memo
 from nmt.translate.short import ShortLines
 from nmt.translate.source import Source, with_languages, with_prefixes
@@ -51,6 +51,15 @@ class ScoredText:
     """Natural logarithms, one per target token, if they were asked for."""
     alignment: Links = field(default_factory=list)
     """Word alignment, if there is an aligner."""
+    length_factor: float = 1.0
+    """What log_prob is divided by; score = log_prob / length_factor + coverage."""
+    coverage: float = 0.0
+    """The coverage penalty, at most 0."""
+    tokens: list[str] = field(default_factory=list)
+    """The pieces, EOS included, if alternatives were asked for."""
+    alternatives: list[list[tuple[str, float]]] = field(default_factory=list)
+    """For each token, the most probable pieces at its position and their log-probabilities, if
+    they were asked for."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +67,14 @@ class Translation:
     """The translation of a line."""
 
     hypotheses: list[ScoredText]
-    """The `nbest` best, best first; at least one, and fewer only if the model has no more."""
+    """The `nbest` best, best first, or so many samples, in the order of drawing; at least one, and
+    fewer only if there are no more: the model's, or the distinct ones of diverse groups."""
     is_short: bool = False
     """Whether the best one, or a part of it, is suspiciously short for its source."""
 
     @property
     def text(self) -> str:
-        """The best translation."""
+        """The best translation, or the first sample."""
         return self.hypotheses[0].text
 
     @property
@@ -163,6 +173,7 @@ class Translator:
             signal does.
         aligner: of the same models; adds the alignments.
         token_scores: add the log-probability of each token.
+        token_alternatives: add so many of the most probable tokens at each position.
         say_short: called with a message for each translation that is suspiciously short.
         peers: processes that call the same methods with the same lines. They share the batches, and
             all get all translations.
@@ -184,6 +195,7 @@ class Translator:
         aligner: WordAligner | None = None,
         say_short: Callable[[str], object] | None = None,
         token_scores: bool = False,
+        token_alternatives: int = 0,
         peers: Peers | None = None,
     ) -> None:
         self._peers = peers or Alone()
@@ -199,6 +211,7 @@ class Translator:
             self._tagger.ids(self._languages)  # fail now rather than at the first line
         self._warn, self._poll, self._aligner = warn, poll, aligner
         self._lengths, self._token_scores = models[0].lengths, token_scores
+        self._num_alternatives = token_alternatives
         self.short = ShortLines(say_short)
         trained_on = min(model.config.data.max_length for model in models)
         max_input = self.options.max_input_length or trained_on
@@ -432,7 +445,39 @@ class Translator:
         )
         best = [hypotheses[: self.options.nbest] for hypotheses in found]
         texts = self._texts(best)
+        if self._num_alternatives:
+            texts = self._with_alternatives(sources, best, texts)
         return self._aligned(self._aligner, parts, best, texts) if self._aligner else texts
+
+    def _with_alternatives(
+        self,
+        sources: list[list[int]],
+        best: list[list[Hypothesis]],
+        texts: list[list[ScoredText]],
+    ) -> list[list[ScoredText]]:
+        """Return the texts of a batch with their tokens, and the alternatives to each."""
+        flat = [*itertools.chain(*best)]
+        targets = [[*h.ids, self._tgt.eos_id] for h in flat]
+        repeated = [src for src, group in zip(sources, best, strict=True) for _ in group]
+        found: list[Alternatives] = []
+        for start in range(0, len(flat), len(sources)):
+            some = slice(start, start + len(sources))
+            count = self._num_alternatives
+            found += self.engine.alternatives(repeated[some], targets[some], count)
+        shown = (
+            replace(
+                text,
+                tokens=self._tgt.pieces(ids[: text.num_tokens]),
+                alternatives=[self._named(row) for row in rows[: text.num_tokens]],
+            )
+            for text, ids, rows in zip(itertools.chain(*texts), targets, found, strict=True)
+        )
+        return [[next(shown) for _ in group] for group in texts]
+
+    def _named(self, row: list[tuple[int, float]]) -> list[tuple[str, float]]:
+        """Return the pieces of tokens instead of their ids."""
+        ids, log_probs = zip(*row, strict=True)
+        return [*zip(self._tgt.pieces(ids), log_probs, strict=True)]
 
     def _aligned(
         self,
@@ -511,9 +556,18 @@ class Translator:
     def _texts(self, found: list[list[Hypothesis]]) -> list[list[ScoredText]]:
         """Detokenize the hypotheses of a batch."""
         texts = iter(self._tgt.decode([h.ids for hypotheses in found for h in hypotheses]))
+        alpha = self.options.length_penalty
         return [
             [
-                ScoredText(next(texts), h.score, h.log_prob, h.num_tokens, h.token_log_probs)
+                ScoredText(
+                    next(texts),
+                    h.score,
+                    h.log_prob,
+                    h.num_tokens,
+                    h.token_log_probs,
+                    length_factor=length_factor(h.num_tokens, alpha),
+                    coverage=h.coverage,
+                )
                 for h in hypotheses
             ]
             for hypotheses in found
@@ -527,11 +581,22 @@ class Translator:
         for hypotheses in zip(*parts, strict=False):
             log_prob = sum(h.log_prob for h in hypotheses)
             num_tokens = sum(h.num_tokens for h in hypotheses)
-            score = normalized_score(log_prob, num_tokens, self.options.length_penalty)
-            text = " ".join(h.text for h in hypotheses if h.text)
-            log_probs = [log_prob for h in hypotheses for log_prob in h.token_log_probs]
-            links = _joined_links(hypotheses)
-            joined.append(ScoredText(text, score, log_prob, num_tokens, log_probs, links))
+            factor = length_factor(num_tokens, self.options.length_penalty)
+            coverage = sum(h.coverage for h in hypotheses)
+            joined.append(
+                ScoredText(
+                    " ".join(h.text for h in hypotheses if h.text),
+                    log_prob / factor + coverage,
+                    log_prob,
+                    num_tokens,
+                    [log_prob for h in hypotheses for log_prob in h.token_log_probs],
+                    _joined_links(hypotheses),
+                    factor,
+                    coverage,
+                    [token for h in hypotheses for token in h.tokens],
+                    [row for h in hypotheses for row in h.alternatives],
+                )
+            )
         return Translation(joined, is_short)
 
 

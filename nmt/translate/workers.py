@@ -24,7 +24,7 @@ from nmt.config.search import SearchOptions
 from nmt.errors import DataError
 from nmt.search.hypothesis import Hypothesis
 from nmt.signals import exit_with_parent, hangup_signals
-from nmt.translate.engine import Engine, Model
+from nmt.translate.engine import Alternatives, Engine, Model
 
 # macOS libraries do not survive a fork, and Windows cannot fork.
 CAN_FORK = sys.platform == "linux" and hasattr(os, "fork")
@@ -41,13 +41,14 @@ class Workers:
 
     Attributes:
         engine: the original engine.
-        models, dtype, max_positions: those of the engine.
+        models, model_weights, dtype, max_positions: those of the engine.
         num_parallel: number of processes.
     """
 
     def __init__(self, engine: Engine, count: int) -> None:
         self.engine = engine
         self.models: Sequence[Model] = engine.models
+        self.model_weights = engine.model_weights
         self.dtype, self.max_positions = engine.dtype, engine.max_positions
         self.num_parallel = count
         self._pool = ProcessPoolExecutor(
@@ -94,6 +95,12 @@ class Workers:
     ) -> list[list[float]]:
         """Return the log-probability of each token of given translations, in this process."""
         return self.engine.score(sources, targets)
+
+    def alternatives(
+        self, sources: Sequence[list[int]], targets: Sequence[list[int]], count: int
+    ) -> list[Alternatives]:
+        """Return the most probable tokens at each position, computed in this process."""
+        return self.engine.alternatives(sources, targets, count)
 
 
 _engine: Engine  # set in each worker process

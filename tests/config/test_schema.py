@@ -169,7 +169,10 @@ def test_an_explicit_kind_decides(error_of: Callable[..., str], corpus: str, exp
             "model.positions.kind: unknown key: it belongs to model.kind transformer",
         ),
         ("model: {kind: rnn, xyzzy: 1}", "known keys are cell, d_hidden, d_model, dropout"),
-        ("decode: {xyzzy: 1}", "decode.xyzzy: unknown key; known keys are batch_tokens, beam_size"),
+        (
+            "decode: {xyzzy: 1}",
+            "decode.xyzzy: unknown key; known keys are banned, batch_tokens, beam_groups",
+        ),
     ],
 )
 def test_an_unknown_key_is_refused_with_a_suggestion(

@@ -33,7 +33,19 @@ def test_a_value_out_of_range_names_the_option(length_penalty: object) -> None:
     ("given", "message"),
     [
         ({"nbest": 5}, "`nbest` 5 is greater than `beam_size` 4"),
-        ({"nbest": 2, "top_k": 3}, "`nbest` cannot be combined with sampling"),
+        ({"top_k": 3, "stop": "first"}, "`stop` first cannot be combined with sampling"),
+        ({"top_k": 3, "coverage_penalty": 0.2}, "`coverage_penalty` 0.2 cannot be combined with"),
+        ({"top_k": 3, "beam_groups": 2}, "`beam_groups` 2 cannot be combined with sampling"),
+        ({"top_k": 3, "nbest": 2, "trees": True}, "`nbest` with sampling cannot be combined with"),
+        ({"beam_groups": 3}, "`beam_groups` 3 does not divide `beam_size` 4"),
+        ({"beam_groups": 2, "trees": True}, "decode.trees cannot be combined with beam_groups"),
+        ({"banned": ["cat"], "trees": True}, "decode.trees cannot be combined with min_length, "),
+        ({"stop": "bound", "patience": 2.0}, "`patience` cannot be combined with `stop` bound"),
+        ({"stop": "first", "nbest": 2}, "`nbest` 2 is more than the 1 finished hypotheses"),
+        ({"patience": 0.5, "nbest": 3}, "`nbest` 3 is more than the 2 finished hypotheses"),
+        ({"stop": "never"}, "`stop`: must be 'beam', 'first' or 'bound', but it is 'never'"),
+        ({"banned": [""]}, "`banned`: "),
+        ({"banned": [" cat"]}, "`banned`: "),
         ({"seed": 1}, "`seed` needs sampling"),
         ({"split_sentences": True, "trees": True}, "`split_sentences` cannot be combined with"),
         ({"trees": True, "min_length": 3}, "decode.trees cannot be combined with min_length, "),
@@ -53,5 +65,17 @@ def test_invalid_options_and_conflicts_are_refused(given: dict[str, object], mes
 
 
 def test_all_conflicts_are_reported_at_once() -> None:
-    with pytest.raises(ConfigError, match=r"`nbest` cannot .*; `nbest` 5 is greater than"):
-        search_options(options={"nbest": 5, "top_k": 3})
+    with pytest.raises(ConfigError, match=r"`beam_groups` 3 does .*; `nbest` 5 is greater than"):
+        search_options(options={"nbest": 5, "beam_groups": 3})
+
+
+def test_how_many_hypotheses_must_have_finished() -> None:
+    assert SearchOptions().enough_finished == 4
+    assert SearchOptions(stop="first").enough_finished == 1
+    assert SearchOptions(patience=0.01).enough_finished == 1
+    assert SearchOptions(beam_size=5, patience=0.5).enough_finished == 3
+    assert SearchOptions(beam_size=6, beam_groups=3, patience=2.0).enough_finished == 4
+
+
+def test_sampling_may_draw_more_than_the_beam_holds() -> None:
+    assert SearchOptions(nbest=9, top_k=3).nbest == 9

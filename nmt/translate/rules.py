@@ -1,0 +1,97 @@
+"""The rules that the search options ask nmt's own search for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from nmt.config.search import SearchOptions
+from nmt.data.tokenizer import Tokenizers
+from nmt.parsing.constraint import TreeConstraint, TreeGrammar
+from nmt.search.constraints import (
+    BannedSequences,
+    Constraint,
+    Forbidden,
+    MinLength,
+    NoRepeatedNgrams,
+    RepetitionPenalty,
+)
+from nmt.search.prefix import Prefixes
+from nmt.search.sample import Sampling
+from nmt.search.stopping import EnoughFinished, NoneCanWin, StopRule
+from nmt.translate.banned import banned_sequences
+from nmt.translate.engine import never_output
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Rules for one batch.
+
+    Attributes:
+        options: of the search.
+        tokenizers: of the model.
+        numbers: returns what the search calls these target tokens; it leaves out those that it
+            never chooses.
+        device: device of the search.
+    """
+
+    options: SearchOptions
+    tokenizers: Tokenizers
+    numbers: Callable[[Sequence[int]], list[int]]
+    device: torch.device
+
+    def reshaping(self) -> list[Constraint]:
+        """Return the rules that change the probabilities, which are then normalized again."""
+        options, tgt = self.options, self.tokenizers.tgt
+        [eos_id] = self.numbers([tgt.eos_id])
+        rules: list[Constraint] = [
+            RepetitionPenalty(options.repetition_penalty),
+            MinLength(options.min_length, eos_id),
+            Forbidden(self.numbers(never_output(tgt)), self.device),
+        ]
+        if options.no_repeat_ngram_size:
+            rules.append(NoRepeatedNgrams(options.no_repeat_ngram_size))
+        sequences = [(row, self.numbers(row)) for row in banned_sequences(tgt, options.banned)]
+        if possible := [found for row, found in sequences if len(found) == len(row)]:
+            rules.append(BannedSequences(possible, self.device))
+        return rules
+
+    def excluding(self, sources: Sequence[list[int]]) -> list[Constraint]:
+        """Return the rules that only exclude continuations; others keep their probabilities."""
+        src, tgt = self.tokenizers
+        forbidden = never_output(tgt)
+        rules: list[Constraint] = []
+        if self.options.trees:
+            sentences = src.decode([ids[:-1] for ids in sources])
+            rules.append(TreeConstraint(TreeGrammar(tgt), sentences))
+            forbidden.remove(tgt.unk_id)  # it represents words only
+        return [*rules, Forbidden(self.numbers(forbidden), self.device)]
+
+    def prefixes(self, prefixes: Sequence[list[int]]) -> Prefixes | None:
+        """Return the beginnings of translations, for every draw or group of a sentence."""
+        if not any(prefixes):
+            return None
+        options = self.options
+        copies = options.nbest if options.samples else options.beam_groups
+        forced = [self.numbers(prefix) for prefix in prefixes for _ in range(copies)]
+        [eos_id] = self.numbers([self.tokenizers.tgt.eos_id])
+        return Prefixes(forced, eos_id, self.device)
+
+    def stop(self) -> StopRule:
+        """Return when the search for a sentence, or for a group of its beam, ends."""
+        options = self.options
+        if options.stop == "bound":
+            return NoneCanWin(min(options.nbest, options.beam_size // options.beam_groups))
+        return EnoughFinished(options.enough_finished)
+
+    def sampling(self) -> Sampling:
+        """Return how to draw."""
+        options = self.options
+        return Sampling(
+            1.0 if options.temperature is None else options.temperature,
+            options.top_k,
+            options.top_p,
+            1 if options.seed is None else options.seed,
+        )
