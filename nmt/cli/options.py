@@ -175,7 +175,7 @@ def _kind(name: str, annotation: Any) -> Any:
         return list[str]
     if get_origin(annotation) is Literal:
         choices = {value: value for value in get_args(annotation)}
-        return Enum(name, choices, type=str)  # type: ignore[misc]
+        return Enum(name, choices, type=str)
     return next((kind for kind in get_args(annotation) if kind is not NoneType), annotation)
 
 

@@ -154,10 +154,8 @@ def translate(
     chosen = _layout(layout, key, file, prefix_file, columns, only_json)
     computing: dict[str, Any] = {"device": device, "compute": compute.value, "threads": threads}
     computing |= {"ensemble": ensemble or [], "engine": engine.value}
-    computing["ensemble_weights"] = parse_weights(ensemble_weights)
-    wanted: dict[str, Any] = {"alignments": alignments, "token_alternatives": token_alternatives}
-    wanted |= {"warn_short": log if warn_short else None}
-    wanted["token_scores"] = layout is Format.jsonl and (scores or columns["nbest"])
+    computing |= {"ensemble_weights": parse_weights(ensemble_weights)}
+    wanted = _wanted(layout, columns, only_json)
     with joined() as peers:
         job = Job(file, prefix_file, output, chosen, peers)
         job.run(job.translator(model, computing, search, wanted), resume=resume)
@@ -202,6 +200,16 @@ def _layout(
     if layout is Format.text:
         return TextLayout(**columns, prefixes=prefix_file is not None)
     return JsonLayout(key or "src", **columns, **only_json)
+
+
+def _wanted(layout: Format, columns: dict[str, bool], only_json: dict[str, Any]) -> dict[str, Any]:
+    """Return what the translator adds to the translations."""
+    return {
+        "alignments": columns["alignments"],
+        "token_scores": layout is Format.jsonl and (columns["scores"] or columns["nbest"]),
+        "token_alternatives": only_json["alternatives"],
+        "warn_short": log if only_json["short"] else None,
+    }
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,8 @@ class DecodeConfig(Section):
     """For each token that the translation already has, the logit is divided by this if positive,
     multiplied if negative (Keskar et al. 2019). 1 is no penalty."""
     banned: list[Phrase] = Field(default=[])
-    """Words or phrases that no translation contains, as the tokenizer divides them. A longer word
-    that it divides into the same first pieces is banned, too."""
+    """Words or phrases that no translation contains as whole words, in this case. A longer word is
+    not banned unless one of its tokens ends where the banned one does."""
     batch_tokens: BatchTokens = 4096
     """Maximum size of a batch in source tokens, padding included."""
     trees: bool = False
@@ -61,7 +61,7 @@ class DecodeConfig(Section):
         It then ranks by the probabilities of the tokens that are allowed, which sum to 1 again.
         """
         values = (self.min_length, self.no_repeat_ngram_size, self.repetition_penalty)
-        return values != (0, 0, 1.0) or bool(self.banned)
+        return values != (0, 0, 1.0)
 
     @property
     def enough_finished(self) -> int:
@@ -78,10 +78,11 @@ class DecodeConfig(Section):
     def _conflicts(self) -> Iterator[str]:
         if self.trees and self.reshapes:
             yield (
-                "decode.trees cannot be combined with min_length, no_repeat_ngram_size, "
-                "repetition_penalty or banned: a tree repeats brackets, has a given length, and "
-                "has all words of the source"
+                "decode.trees cannot be combined with min_length, no_repeat_ngram_size or "
+                "repetition_penalty: a tree repeats brackets and has a given length"
             )
+        if self.trees and self.banned:
+            yield "decode.trees cannot be combined with banned: a tree has all source words"
         if self.trees and self.beam_groups > 1:
             yield "decode.trees cannot be combined with beam_groups: a sentence has one tree"
         if self.beam_size % self.beam_groups:

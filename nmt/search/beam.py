@@ -1,8 +1,17 @@
 """Beam search and greedy search over a step function.
 
-With beam_size 1 this is greedy search. The paper (section 6.1) says only "terminating early when
-possible"; `nmt.search.stopping` has the rules. Unlike Wu et al., this search does not prune by
-score. The beam itself is ranked by log_prob, since all its hypotheses have the same length.
+Each step considers the 2 * beam_size best continuations of a sentence. Those among the beam_size
+best that end with EOS are finished hypotheses; the beam_size best of the others stay alive. The
+search for a sentence ends when `nmt.search.stopping` says so (the paper's section 6.1 says only
+"terminating early when possible"), or at its maximum length, where unfinished hypotheses are
+accepted. With beam_size 1 this is greedy search.
+
+Finished hypotheses are ranked by log_prob / ((5 + length) / 6) ** length_penalty, where the length
+includes EOS, plus the coverage penalty (Wu et al. 2016, eq. 14). The beam itself is ranked by
+log_prob, since all its hypotheses have the same length. Unlike Wu et al., this search does not
+prune by score.
+
+A batch gives the same results as its sentences alone, provided the stepper does.
 
 Shapes: B sentences in the batch, W live hypotheses per sentence, N sentences that stay,
 K candidates per sentence.
@@ -47,30 +56,19 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """Return the best token sequences found by beam search for a batch of sentences.
 
-    Each step considers the 2 * beam_size best continuations of a sentence. Those among the
-    beam_size best that end with EOS are finished hypotheses; the beam_size best of the others stay
-    alive. The search for a sentence ends when the rule says so, or at its maximum length, where
-    unfinished hypotheses are accepted. Finished hypotheses are ranked by
-    log_prob / ((5 + length) / 6) ** length_penalty, where the length includes EOS, plus the
-    coverage penalty (Wu et al. 2016, eq. 14).
-
-    A batch gives the same results as its sentences alone, provided the stepper does.
-
     Args:
         stepper: the model, with one hypothesis per sentence.
         max_lengths: most tokens of a hypothesis of each sentence, EOS included; at least 1.
         bos_id: the first token passed to the stepper.
         eos_id: the token that ends a hypothesis.
         beam_size: hypotheses kept per sentence; 1 is greedy search.
-        length_penalty: alpha of the formula above; 0 ranks by log_prob.
+        length_penalty: alpha of the score; 0 ranks by log_prob.
         constraints: rules on the tokens of a hypothesis.
         prefixes: what the hypotheses of each sentence begin with.
         coverage: the coverage penalty.
-        stop: when the search for a sentence ends; by default when beam_size hypotheses have
-            finished.
+        stop: by default when beam_size hypotheses have finished.
         selection: chooses the continuations.
-        copies: sentences come in groups of this size, which leave the batch together; see
-            `RepeatedStepper`.
+        copies: so many consecutive sentences leave the batch together; see `RepeatedStepper`.
         device: device of the tensors passed to and from the stepper.
 
     Returns:
@@ -93,13 +91,12 @@ def beam_search(
         done_BW = ((ends_BK | at_limit_B[:, None]) & best.scores_BK.isfinite())[:, :beam_size]
         if done_BW.any():
             finished.add(beams, best, done_BW, coverage.penalties() if coverage else None)
-        live_scores_BK = best.scores_BK.masked_fill(ends_BK, -torch.inf)
-        live_B = live_scores_BK.amax(dim=1)
-        goes_on_B = stop.goes_on(finished, beams.sentence_B, live_B, limits_B)
-        lives_B = ~at_limit_B & goes_on_B & live_B.isfinite()
-        live_scores_BK.masked_fill_(~lives_B[:, None], -torch.inf)
-        stay_N = _staying(lives_B, copies)
-        beams = advance(stepper, beams, best, live_scores_BK, stay_N, beam_size)
+        live_BK = best.scores_BK.masked_fill(ends_BK | at_limit_B[:, None], -torch.inf)
+        best_live_B = live_BK.amax(dim=1)
+        goes_on_B = stop.goes_on(finished, beams.sentence_B, best_live_B, limits_B)
+        live_BK.masked_fill_(~goes_on_B[:, None], -torch.inf)
+        stay_N = _staying(goes_on_B & best_live_B.isfinite(), copies)
+        beams = advance(stepper, beams, best, live_BK, stay_N, beam_size)
     return finished.best_first(beam_size)
 
 

@@ -1,8 +1,7 @@
 """Rules on the tokens of a hypothesis, applied to the log-probabilities of each step.
 
-`MinLength`, `NoRepeatedNgrams`, `BannedSequences` and `RepetitionPenalty` do what CTranslate2
-does: they change the logits, and the log-softmax comes after them (`ConstrainedStepper` with
-`normalize`).
+`MinLength`, `NoRepeatedNgrams` and `RepetitionPenalty` do what CTranslate2 does: they change the
+logits, and the log-softmax comes after them (`ConstrainedStepper` with `normalize`).
 """
 
 from __future__ import annotations
@@ -131,39 +130,6 @@ class NoRepeatedNgrams(_History):
         change_CT = torch.zeros_like(repeats_CT, dtype=log_probs_CV.dtype)
         change_CT.masked_fill_(repeats_CT, -torch.inf)
         return log_probs_CV.scatter_add_(1, ngrams_CTN[:, :, -1], change_CT)
-
-
-class BannedSequences(_History):
-    """Forbids tokens that would complete one of some sequences, as CTranslate2 does.
-
-    Args:
-        sequences: token ids, at least one in each.
-        device: device of the log-probabilities.
-    """
-
-    def __init__(
-        self, sequences: Sequence[Sequence[int]], device: torch.device | str = "cpu"
-    ) -> None:
-        # Sequences of the same length are compared together.
-        self._by_length = [
-            torch.tensor([row for row in sequences if len(row) == length], device=device)
-            for length in sorted({len(row) for row in sequences})
-        ]
-
-    def apply(self, log_probs_CV: Tensor, first: int) -> Tensor:
-        """Set the probabilities of the tokens to 0."""
-        tokens_CT = self._rows(first, len(log_probs_CV))
-        length = tokens_CT.shape[1]
-        for banned_NL in self._by_length:
-            before_NL, last_N = banned_NL[:, :-1], banned_NL[:, -1]
-            if before_NL.shape[1] > length:
-                continue
-            newest_CL = tokens_CT[:, length - before_NL.shape[1] :]
-            completes_CN = (newest_CL[:, None] == before_NL).all(dim=2)
-            change_CN = torch.zeros_like(completes_CN, dtype=log_probs_CV.dtype)
-            change_CN.masked_fill_(completes_CN, -torch.inf)
-            log_probs_CV.scatter_add_(1, last_N.expand_as(change_CN), change_CN)
-        return log_probs_CV
 
 
 class RepetitionPenalty(_History):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -81,8 +81,9 @@ def sample_search(
         The hypotheses of each sentence, in the order of drawing; fewer if its probabilities are
         not finite. Their log-probabilities are those of the model, whatever the temperature.
     """
-    keys = [_key(key, draw) for key in sentence_keys for draw in range(draws)]
-    generators = [random.Random(f"{sampling.seed} {key}") for key in keys]
+    generators = [
+        _generator(sampling.seed, key, draw) for key in sentence_keys for draw in range(draws)
+    ]
     limits = [limit for limit in max_lengths for _ in range(draws)]
     max_lengths_B = torch.tensor(limits, dtype=torch.int64, device=device)
     finished = Finished(len(limits), eos_id, length_penalty, device)
@@ -94,18 +95,9 @@ def sample_search(
     length, wide = 0, widest_float(torch.device(device))
     while len(beams.sentence_B):
         length += 1
-        step = stepper.step(beams.next_tokens(bos_id))
-        log_probs_BK, tokens_BK = most_probable(step, sampling.top_k)
-        numbers_B = torch.tensor(
-            [generators[number].random() for number in beams.sentence_B.tolist()],
-            dtype=wide,
-            device=device,
-        )
-        places_B1 = _draw(log_probs_BK, numbers_B, sampling)
-        tokens_B1, log_probs_B1 = tokens_BK.gather(1, places_B1), log_probs_BK.gather(1, places_B1)
-        drawn = Candidates(
-            beams.scores_BW + log_probs_B1, torch.zeros_like(tokens_B1), tokens_B1, log_probs_B1
-        )
+        numbers = [generators[number].random() for number in beams.sentence_B.tolist()]
+        numbers_B = torch.tensor(numbers, dtype=wide, device=device)
+        drawn = _drawn(beams, stepper.step(beams.next_tokens(bos_id)), numbers_B, sampling)
         if prefixes:
             drawn = prefixes.force(drawn, beams.sentence_B, length, 1)
         ends_B1 = (drawn.tokens_BK == eos_id) | (max_lengths_B[beams.sentence_B] <= length)[:, None]
@@ -115,16 +107,24 @@ def sample_search(
         live_scores_B1 = drawn.scores_BK.masked_fill(~lives_B1, -torch.inf)
         stay_N = whole_sentences(lives_B1[:, 0], draws).nonzero()[:, 0]
         beams = advance(stepper, beams, drawn, live_scores_B1, stay_N, 1)
-    hypotheses = finished.hypotheses
-    return [
-        [*itertools.chain.from_iterable(hypotheses[first : first + draws])]
-        for first in range(0, len(limits), draws)
-    ]
+    groups = (finished.hypotheses[i : i + draws] for i in range(0, len(limits), draws))
+    return [[*itertools.chain(*group)] for group in groups]
 
 
-def _key(key: str, draw: int) -> str:
-    """Return what determines a draw; that of the first one does not say that there are others."""
-    return f"{key} {draw}" if draw else key
+def _generator(seed: int, key: str, draw: int) -> random.Random:
+    """Return the generator of a draw; that of the first does not depend on there being others."""
+    return random.Random(f"{seed} {key} {draw}" if draw else f"{seed} {key}")
+
+
+def _drawn(
+    beams: Beams, log_probs: Iterable[Tensor], numbers_B: Tensor, sampling: Sampling
+) -> Candidates:
+    """Return one continuation of each hypothesis, which numbers in [0, 1) choose."""
+    log_probs_BK, tokens_BK = most_probable(log_probs, sampling.top_k)
+    places_B1 = _draw(log_probs_BK, numbers_B, sampling)
+    tokens_B1, log_probs_B1 = tokens_BK.gather(1, places_B1), log_probs_BK.gather(1, places_B1)
+    scores_B1 = beams.scores_BW + log_probs_B1
+    return Candidates(scores_B1, torch.zeros_like(tokens_B1), tokens_B1, log_probs_B1)
 
 
 def _draw(log_probs_BK: Tensor, numbers_B: Tensor, sampling: Sampling) -> Tensor:

@@ -19,7 +19,6 @@ from nmt.runs.layout import load_run_config
 from nmt.runs.manifest import problems
 from nmt.runs.parts import read_lengths
 from nmt.search.hypothesis import Hypothesis, normalized_score
-from nmt.translate.banned import banned_sequences
 from nmt.translate.engine import Alternatives, free_scores, never_output, not_finite, output_limits
 from nmt.translate.words import Weights
 
@@ -181,6 +180,8 @@ class CTranslate2Engine:
             return "sampling"
         if options.coverage_penalty:
             return "`coverage_penalty`: it computes another one, which depends on the batch"
+        if options.banned:  # it bans sequences of tokens; a word can be divided in many ways
+            return "`banned`"
         if options.stop == "bound":
             return "`stop` bound"
         if options.beam_groups > 1:
@@ -293,8 +294,6 @@ class CTranslate2Engine:
     ) -> list[list[_Found]]:
         """Return the hypotheses of each sentence, best first."""
         without = [[piece] for piece in sorted(self._forbidden)]
-        banned = banned_sequences(self._tgt, options.banned)
-        without += [self._tgt.pieces(row) for row in banned]
         if options.reshapes:  # probabilities are redistributed in any case
             return self._unchecked_beams(inputs, limit, options, without)
         beams = self._unchecked_beams(inputs, limit, options, forbidden=[])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,6 @@ from nmt.config.search import SearchOptions
 from nmt.data.tokenizer import Tokenizers
 from nmt.parsing.constraint import TreeConstraint, TreeGrammar
 from nmt.search.constraints import (
-    BannedSequences,
     Constraint,
     Forbidden,
     MinLength,
@@ -21,7 +20,8 @@ from nmt.search.constraints import (
 from nmt.search.prefix import Prefixes
 from nmt.search.sample import Sampling
 from nmt.search.stopping import EnoughFinished, NoneCanWin, StopRule
-from nmt.translate.banned import banned_sequences
+from nmt.translate.allowed import AllowedTokens
+from nmt.translate.banned import BannedPhrases, banned_text
 from nmt.translate.engine import never_output
 
 
@@ -32,15 +32,18 @@ class Rules:
     Attributes:
         options: of the search.
         tokenizers: of the model.
-        numbers: returns what the search calls these target tokens; it leaves out those that it
-            never chooses.
+        allowed: what the translations may contain, by default all tokens.
         device: device of the search.
     """
 
     options: SearchOptions
     tokenizers: Tokenizers
-    numbers: Callable[[Sequence[int]], list[int]]
+    allowed: AllowedTokens | None
     device: torch.device
+
+    def numbers(self, ids: Sequence[int]) -> list[int]:
+        """Return what the search calls these target tokens, without those it never chooses."""
+        return self.allowed.numbers(ids) if self.allowed else [*ids]
 
     def reshaping(self) -> list[Constraint]:
         """Return the rules that change the probabilities, which are then normalized again."""
@@ -53,9 +56,6 @@ class Rules:
         ]
         if options.no_repeat_ngram_size:
             rules.append(NoRepeatedNgrams(options.no_repeat_ngram_size))
-        sequences = [(row, self.numbers(row)) for row in banned_sequences(tgt, options.banned)]
-        if possible := [found for row, found in sequences if len(found) == len(row)]:
-            rules.append(BannedSequences(possible, self.device))
         return rules
 
     def excluding(self, sources: Sequence[list[int]]) -> list[Constraint]:
@@ -67,6 +67,10 @@ class Rules:
             sentences = src.decode([ids[:-1] for ids in sources])
             rules.append(TreeConstraint(TreeGrammar(tgt), sentences))
             forbidden.remove(tgt.unk_id)  # it represents words only
+        if self.options.banned:
+            text = banned_text(tgt, tuple(self.options.banned))
+            ids = self.allowed.ids_U if self.allowed else None
+            rules.append(BannedPhrases(text, ids, self.device))
         return [*rules, Forbidden(self.numbers(forbidden), self.device)]
 
     def prefixes(self, prefixes: Sequence[list[int]]) -> Prefixes | None:

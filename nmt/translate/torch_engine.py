@@ -177,10 +177,9 @@ class Networks:
     ) -> list[list[Hypothesis]]:
         src_BS = padded(sources, self._src.pad_id).to(self._device)
         allowed = self._allowed(sources, prefixes) if options.shortlist else None
-        numbers = allowed.numbers if allowed else list
-        rules = Rules(options, self.models[0].tokenizers, numbers, self._device)
+        rules = Rules(options, self.models[0].tokenizers, allowed, self._device)
         models = self._steppers(src_BS, options, allowed)
-        bos_id, eos_id = numbers([self._tgt.bos_id, self._tgt.eos_id])
+        bos_id, eos_id = rules.numbers([self._tgt.bos_id, self._tgt.eos_id])
         limits = output_limits(sources, prefixes, options, self.max_positions)
         settings: dict[str, Any] = {
             "bos_id": bos_id,

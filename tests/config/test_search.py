@@ -39,7 +39,7 @@ def test_a_value_out_of_range_names_the_option(length_penalty: object) -> None:
         ({"top_k": 3, "nbest": 2, "trees": True}, "`nbest` with sampling cannot be combined with"),
         ({"beam_groups": 3}, "`beam_groups` 3 does not divide `beam_size` 4"),
         ({"beam_groups": 2, "trees": True}, "decode.trees cannot be combined with beam_groups"),
-        ({"banned": ["cat"], "trees": True}, "decode.trees cannot be combined with min_length, "),
+        ({"banned": ["cat"], "trees": True}, "decode.trees cannot be combined with banned"),
         ({"stop": "bound", "patience": 2.0}, "`patience` cannot be combined with `stop` bound"),
         ({"stop": "first", "nbest": 2}, "`nbest` 2 is more than the 1 finished hypotheses"),
         ({"patience": 0.5, "nbest": 3}, "`nbest` 3 is more than the 2 finished hypotheses"),
