@@ -150,15 +150,14 @@ def translate(
     if _is_finished([file, prefix_file], [model, *(ensemble or [])], output, resume):
         return
     columns = {"nbest": "nbest" in search, "scores": scores, "alignments": alignments}
-    only_json = {"short": warn_short, "alternatives": token_alternatives}
-    chosen = _layout(layout, key, file, prefix_file, columns, only_json)
+    more = {"short": warn_short, "alternatives": token_alternatives}
+    chosen = _layout(layout, key, file, prefix_file, columns, more)
     computing: dict[str, Any] = {"device": device, "compute": compute.value, "threads": threads}
     computing |= {"ensemble": ensemble or [], "engine": engine.value}
-    computing |= {"ensemble_weights": parse_weights(ensemble_weights)}
-    wanted = _wanted(layout, columns, only_json)
+    computing["ensemble_weights"] = parse_weights(ensemble_weights)
     with joined() as peers:
-        job = Job(file, prefix_file, output, chosen, peers)
-        job.run(job.translator(model, computing, search, wanted), resume=resume)
+        job = Job(file, prefix_file, output, chosen, _wanted(layout, columns, more), peers)
+        job.run(job.translator(model, computing, search), resume=resume)
 
 
 def _is_finished(
@@ -214,12 +213,17 @@ def _wanted(layout: Format, columns: dict[str, bool], only_json: dict[str, Any])
 
 @dataclass(frozen=True)
 class Job:
-    """Lines to translate, where the translations go, and the processes that share the work."""
+    """Lines to translate, where the translations go, and the processes that share the work.
+
+    Attributes:
+        wanted: what the translator adds to the translations.
+    """
 
     file: Path | None
     prefix_file: Path | None
     output: Path | None
     layout: Layout
+    wanted: dict[str, Any]
     peers: Peers | None
 
     @property
@@ -234,7 +238,6 @@ class Job:
         model: Path,
         computing: dict[str, Any],
         search: dict[str, Any],
-        wanted: dict[str, Any],
     ) -> Translator:
         """Load the model."""
         from nmt import api
@@ -248,7 +251,7 @@ class Job:
         # In interactive use, each line gets all threads.
         parallel = 1 if self.interactive else computing["threads"] or api.num_threads()
         translator = api.load(model, parallel=parallel, log=log, **computing).translator(
-            search, warn=log, peers=self.peers, **wanted
+            search, warn=log, peers=self.peers, **self.wanted
         )
         log(f"engine: {translator.engine}")
         return translator
