@@ -130,7 +130,7 @@ def diverse_beam_search(
 
 def _distinct(groups: Sequence[Sequence[Hypothesis]]) -> list[Hypothesis]:
     """Return the hypotheses of all groups, best first, each once."""
-    hypotheses = [hypothesis for group in groups for hypothesis in group]
-    return [
-        *{(*best.ids, best.num_tokens): best for best in best_first(hypotheses)[::-1]}.values()
-    ][::-1]
+    distinct: dict[tuple[int, ...], Hypothesis] = {}
+    for best in best_first([hypothesis for group in groups for hypothesis in group]):
+        distinct.setdefault((best.num_tokens, *best.ids), best)
+    return [*distinct.values()]

@@ -174,12 +174,13 @@ class CTranslate2Engine:
     def cannot(self, options: SearchOptions) -> str | None:
         """Return which of the options it cannot follow.
 
-        It can sample, but what it draws for a sentence would depend on the rest of the batch.
+        It can sample, but what it draws for a sentence would depend on the rest of the batch, as
+        its coverage penalty does, because it counts the attention to padding.
         """
         if options.samples:
             return "sampling"
         if options.coverage_penalty:
-            return "`coverage_penalty`: it computes another one, which depends on the batch"
+            return "`coverage_penalty`: its own depends on the other sentences of a batch"
         if options.banned:  # it bans sequences of tokens; a word can be divided in many ways
             return "`banned`"
         if options.stop == "bound":

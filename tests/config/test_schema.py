@@ -419,6 +419,11 @@ def test_a_dumped_configuration_is_safe_to_print(load: Callable[..., Config]) ->
             ["model={kind: rnn, tie_embeddings: all}", "tokenizer.joint=false"],
             "model.tie_embeddings: all needs tokenizer.joint: true",
         ),
+        (
+            ["model={kind: rnn}", "decode.coverage_penalty=0.2"],
+            "decode.coverage_penalty needs model.kind: transformer, not rnn",
+        ),
+        (["decode.beam_groups=3"], "`beam_groups` 3 does not divide `beam_size` 4"),
         (["decode.trees=true"], "decode.trees needs labelled brackets among tokenizer.user"),
         (["model.kind=lstm"], "model.kind: must be one of transformer, rnn, conv"),
         (["model.kind=[a]"], "model.kind: must be one of transformer, rnn, conv"),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
-from nmt.translate.torch_engine import EnsembleStepper, padded
+from nmt.config.search import SearchOptions
+from nmt.errors import ConfigError
+from nmt.runs.model import TrainedModel
+from nmt.translate.torch_engine import EnsembleStepper, Networks, padded
+from nmt.translate.translator import Translator
 
 
 class FixedStepper:
@@ -36,3 +41,13 @@ def test_an_ensemble_averages_probabilities() -> None:
 def test_padded() -> None:
     assert padded([[1, 2, 3], [4]], 9).tolist() == [[1, 2, 3], [4, 9, 9]]
     assert padded([[1]], 0).dtype == torch.int64
+
+
+def test_a_coverage_penalty_needs_a_transformer(any_model: TrainedModel) -> None:
+    translator = Translator(Networks([any_model]), SearchOptions(coverage_penalty=0.2))
+    if any_model.config.model.kind == "transformer":
+        [found] = translator.translate(["the cat sat."])
+        assert found.hypotheses[0].coverage < 0
+        return
+    with pytest.raises(ConfigError, match=r"decode\.coverage_penalty needs a model trained with"):
+        list(translator.translate(["the cat sat."]))
