@@ -335,7 +335,7 @@ def test_sampling(trained_run: Path, best: list[str]) -> None:
     [
         (["--temperature=0"], "temperature"),
         (["--nbest=5"], "--beam-size"),
-        (["--nbest=2", "--top-k=3"], "sampling"),
+        (["--stop=first", "--top-k=3"], "sampling"),
         (["--beam-size=0"], "beam-size"),
         (["--device=gpu"], "'gpu'"),
         (["--compute=int3"], "compute"),

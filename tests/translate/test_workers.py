@@ -91,7 +91,7 @@ import nmt.translate.workers
 from nmt.translate.workers import Workers
 
 class Engine:
-    models, dtype, max_positions, num_parallel = [], "", 1, 1
+    models, model_weights, dtype, max_positions, num_parallel = [], [], "", 1, 1
     def search(self, sources, keys, options, **more):
         print(os.getpid(), flush=True)
         if len(sources) == 2:
