@@ -10,6 +10,8 @@ import numpy.typing as npt
 from nmt.check.finding import Finding, share
 from nmt.check.subject import Subject
 from nmt.config.models import TransformerConfig
+from nmt.config.schema import TrainConfig
+from nmt.config.stages import stages_of
 from nmt.model.size import num_parameters
 
 # Rule of thumb: 100 epochs are usual for a small corpus, and a model overfits long before 300.
@@ -68,7 +70,7 @@ def untold_languages(subject: Subject) -> Iterator[Finding]:
 def epochs(subject: Subject) -> Iterator[Finding]:
     """Yield a finding if training takes too many epochs."""
     train, plan = subject.config.train, subject.plan
-    if plan.epochs <= _MANY_EPOCHS or train.patience is not None:
+    if plan.epochs <= _MANY_EPOCHS or train.patience is not None or train.stages:
         return
     usual = max(1, round(train.max_steps * _USUAL_EPOCHS / plan.epochs))
     early_stopping = (
@@ -86,8 +88,16 @@ def epochs(subject: Subject) -> Iterator[Finding]:
 
 
 def warm_up(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding if the warm-up lasts until training ends."""
-    train = subject.config.train
+    """Yield a finding for each schedule whose warm-up lasts until it ends."""
+    config = subject.config
+    yield from _warm_up(config.train, "train", "training")
+    for number, stage in enumerate(config.train.stages):
+        if stage.has_schedule:
+            train = stages_of(config)[number].config.train
+            yield from _warm_up(train, f"train.stages.{number}", "the stage")
+
+
+def _warm_up(train: TrainConfig, section: str, whole: str) -> Iterator[Finding]:
     if train.warmup_steps < train.max_steps:
         return
     usual = max(1, train.max_steps // _USUAL_WARM_UP)
@@ -95,10 +105,10 @@ def warm_up(subject: Subject) -> Iterator[Finding]:
     yield Finding(
         "warning",
         "warm-up",
-        "train.warmup_steps",
-        f"the warm-up takes {train.warmup_steps:,} steps, but training ends after "
+        f"{section}.warmup_steps",
+        f"the warm-up takes {train.warmup_steps:,} steps, but {whole} ends after "
         f"{train.max_steps:,}: the learning rate rises to {reached:.0f} % of its peak and never "
-        f"decays; a tenth of the steps is usual, train.warmup_steps={usual}",
+        f"decays; a tenth of the steps is usual, {section}.warmup_steps={usual}",
     )
 
 

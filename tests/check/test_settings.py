@@ -65,6 +65,14 @@ def test_warm_up_longer_than_training(subject: Make) -> None:
     assert findings(subject("train.warmup_steps=99")) == []
 
 
+def test_warm_up_longer_than_a_stage(subject: Make) -> None:
+    stages = "train.stages=[{steps: 60}, {learning_rate: 0.001, warmup_steps: 80}]"
+    finding = only(subject(stages), "warm-up")
+    assert finding.about == "train.stages.1.warmup_steps"
+    assert "but the stage ends after 40: the learning rate rises to 50 %" in finding.message
+    assert findings(subject(stages, *overrides(finding))) == []
+
+
 @pytest.mark.parametrize(
     "model",
     ["{d_model: 512}", "{kind: rnn}", "{kind: conv, positions: {max_length: 256}}"],
