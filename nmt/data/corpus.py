@@ -151,7 +151,7 @@ def files_of(corpus: AnyCorpus) -> list[Path]:
 
 
 def content_key(corpus: AnyCorpus) -> dict[str, Any]:
-    """Return JSON values that identify the text of a corpus, regardless of path and weight."""
+    """Return JSON values that identify the text of a corpus, regardless of path, weight and set."""
     return {"fingerprint": fingerprint(corpus), **_keys_of_content(corpus)}
 
 
@@ -164,7 +164,7 @@ def stream_key(corpus: AnyCorpus) -> dict[str, Any]:
 
 
 def _keys_of_content(corpus: AnyCorpus) -> dict[str, Any]:
-    excluded = {"kind", "src", "tgt", "tsv", "jsonl", "parquet", "dataset", "weight"}
+    excluded = {"kind", "src", "tgt", "tsv", "jsonl", "parquet", "dataset", "weight", "set"}
     # These have no key unless they are set: corpora without them keep the entries of the cache.
     excluded |= {name for name in ("src_lang", "tgt_lang", "reversed") if not getattr(corpus, name)}
     return {"kind": type(corpus).__name__, **corpus.model_dump(exclude=excluded)}
