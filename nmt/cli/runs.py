@@ -145,13 +145,13 @@ def alignment_error(model: Model) -> None:
     """Print the word alignment error rate of the attention of each decoder layer.
 
     For a model of the built-in corpus, which comes with true alignments of all words except
-    punctuation.
+    punctuation. A last row, head, is the head that train.guided_alignment has taught.
     """
     from nmt.report.alignments import alignment_errors
 
     scores = alignment_errors(model)
     typer.echo("layer  AER %  precision %  recall %")
-    for layer, score in enumerate(scores, start=1):
+    for layer, score in scores.items():
         rates = (score.error_rate, score.precision, score.recall)
         error, precision, recall = (100 * rate for rate in rates)
-        typer.echo(f"{layer:5}  {error:5.1f}  {precision:11.1f}  {recall:8.1f}")
+        typer.echo(f"{layer:>5}  {error:5.1f}  {precision:11.1f}  {recall:8.1f}")

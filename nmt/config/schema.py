@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field
 from nmt.config.corpora import AnyCorpus, Corpora, Corpus, TrainCorpora
 from nmt.config.decode import DecodeConfig
 from nmt.config.finetuning import ExtendConfig, LoraConfig, StageConfig, stage_conflicts
+from nmt.config.guided_alignment import GuidedAlignmentConfig, guided_conflicts
 from nmt.config.languages import LanguagePair, TagKind, is_usable, tags_of
 from nmt.config.models import AnyModel, TransformerConfig
 from nmt.config.section import BatchTokens, Length, MaybeSteps, Probability, Section, Steps
@@ -221,6 +222,8 @@ class TrainConfig(Section):
     stages: list[StageConfig] = Field(default=[])
     """Parts of the run with settings of their own, one after the other, as for a curriculum:
     `[{steps: 4000}, {corpora: {domain: 1}, learning_rate: 0.0002, freeze: [embeddings]}]`."""
+    guided_alignment: GuidedAlignmentConfig | None = None
+    """Teach one attention head of a Transformer the word alignment of the training pairs."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 1
     """Seed of initialisation, data order, dropout and sampling."""
     log_every: Steps = 100
@@ -273,6 +276,8 @@ class TrainConfig(Section):
             yield "patience cannot be combined with stages, which have fixed lengths"
         if self.lora and self.shard:
             yield "lora cannot be combined with shard: use one of them"
+        if self.guided_alignment and self.shard:
+            yield "guided_alignment cannot be combined with shard: use one of them"
 
 
 def _lacks_brackets(tokenizer: TokenizerConfig) -> bool:
@@ -349,6 +354,7 @@ class Config(Section):
             yield "tokenizer.extend: train.freeze would not train the embeddings of new pieces"
         if self.train.lora and self.model.kind != "transformer":
             yield f"train.lora needs model.kind: transformer, not {self.model.kind}"
+        yield from self._guided_conflicts()
         if (name := set_of(self.train.metric)) and name not in self.data.valid_sets:
             named = ", ".join(filter(None, self.data.valid_sets))
             known = (
@@ -362,3 +368,25 @@ class Config(Section):
             yield "train.patience needs data.valid"
         if self.train.average == "best" and not self.data.valid:
             yield "train.average: best needs data.valid"
+
+    def _guided_conflicts(self) -> Iterator[str]:
+        if self.train.guided_alignment is None:
+            if any(corpus.alignments for corpus in self.data.train):
+                yield (
+                    "data.train has alignments, which nothing uses: set train.guided_alignment={}, "
+                    "or remove them"
+                )
+            return
+        if self.train.guided_alignment.aligner == "none" and not any(
+            corpus.alignments for corpus in self.data.train
+        ):
+            yield (
+                "train.guided_alignment.aligner: none needs alignments of at least one corpus of "
+                "data.train"
+            )
+        yield from guided_conflicts(self.train.guided_alignment, self.model)
+        if self.data.streaming:
+            yield (
+                "train.guided_alignment needs prepared data, to align them first: it cannot be "
+                "combined with streaming"
+            )

@@ -22,6 +22,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nmt.config.guided_alignment import guided_layer
 from nmt.config.load import dump_config
 from nmt.config.models import TransformerConfig
 from nmt.errors import ConfigError, FileError
@@ -93,6 +94,7 @@ def make_spec(model: TrainedModel) -> Any:
         )
     config = model.config.model
     assert isinstance(config, TransformerConfig)
+    guided = model.config.train.guided_alignment
     network = model.transformer("CTranslate2")
     activations = {
         "relu": Activation.RELU,
@@ -106,10 +108,10 @@ def make_spec(model: TrainedModel) -> Any:
         pre_norm=config.norm == "pre",
         activation=activations[config.activation],
         ffn_glu=config.activation == "swiglu",
-        # The attention that it returns is that of nmt.translate.align: the last layer's, averaged
-        # over all heads.
-        alignment_layer=-1,
-        alignment_heads=0,
+        # The attention that it returns is that of nmt.translate.align: the first head's that was
+        # taught alignment, or the last layer's, averaged over all heads.
+        alignment_layer=guided_layer(guided, config.decoder_layers) if guided else -1,
+        alignment_heads=1 if guided else 0,
     )
     _set_sides(spec, network, num_positions(model.config))
     for side, layers in (

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.schema import Config
+from nmt.data.links import Linker, PieceLinks
 from nmt.data.prefetch import prefetch
 from nmt.data.prepared import Int64s, Prepared
 from nmt.data.tokenizer import Tokenizer, Tokenizers
@@ -47,17 +48,22 @@ class Batch:
     """The epoch that it belongs to."""
     number: int = 0
     """Its number in the epoch; later batches have larger ones."""
+    links: PieceLinks | None = None
+    """The word alignment, if training is guided by one."""
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch with its tensors on a device; see `nmt.device.upload`."""
         tensors = [self.src_BS, self.tgt_in_BT, self.tgt_out_BT, self.tgt_places_N]
-        src_BS, tgt_in_BT, tgt_out_BT, tgt_places_N = upload(tensors, device)
+        if self.links:
+            tensors += [self.links.places_N3, self.links.weights_N]
+        src_BS, tgt_in_BT, tgt_out_BT, tgt_places_N, *links = upload(tensors, device)
         return replace(
             self,
             src_BS=src_BS,
             tgt_in_BT=tgt_in_BT,
             tgt_out_BT=tgt_out_BT,
             tgt_places_N=tgt_places_N,
+            links=PieceLinks(*links) if links else None,
         )
 
     def origins(self) -> Iterator[str]:
@@ -87,6 +93,7 @@ class Batch:
             num_src_tokens=int(src_lengths.sum()),
             num_tgt_tokens=int(tgt_lengths.sum()),
             rows=self.rows[pairs],
+            links=self.links.of_pairs(pairs, len(self.rows)) if self.links else None,
         )
 
 
@@ -184,24 +191,39 @@ class Epochs:
 
     Args:
         prepared: the pairs.
-        tokenizers, config: as in `batches`.
+        tokenizers, config, linker: as in `batches`.
     """
 
     sample: Prepared
     """The pairs; of a stream, some."""
 
-    def __init__(self, prepared: Prepared, tokenizers: Tokenizers, config: Config) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        tokenizers: Tokenizers,
+        config: Config,
+        linker: Linker | None = None,
+    ) -> None:
         self.sample, self._tokenizers, self._config = prepared, tokenizers, config
+        self._linker = linker
         self._order = BatchOrder.of(prepared, config.train.batch_tokens, config.train.seed)
 
     @property
     def key(self) -> str:
-        """Identifies the text."""
-        return self.sample.key
+        """Identifies the text and its word alignment."""
+        return f"{self.sample.key} {self._linker.key}" if self._linker else self.sample.key
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from a number on; see `batches`."""
-        return batches(self.sample, self._tokenizers, self._order, self._config, epoch, start)
+        return batches(
+            self.sample,
+            self._tokenizers,
+            self._order,
+            self._config,
+            epoch,
+            start,
+            linker=self._linker,
+        )
 
 
 def batches(
@@ -213,6 +235,7 @@ def batches(
     start: int = 0,
     *,
     ahead: int = _BATCHES_AHEAD,
+    linker: Linker | None = None,
 ) -> Iterator[Batch]:
     """Yield the batches of an epoch, made ahead of time in a background thread.
 
@@ -230,6 +253,7 @@ def batches(
         start: number of the first batch. Earlier batches are skipped, at no cost without
             sampling; with sampling they are made and discarded.
         ahead: number of batches to make ahead; it does not change them.
+        linker: finds the word alignment of a batch, if there is one.
     """
     plan = order.epoch(epoch)
     made: Iterator[Batch]
@@ -239,7 +263,13 @@ def batches(
     else:
         made = (collate(*prepared.rows(rows), tokenizers, rows) for rows in plan[start:])
     numbered = (
-        replace(batch, source=prepared, epoch=epoch, number=number)
+        replace(
+            batch,
+            source=prepared,
+            epoch=epoch,
+            number=number,
+            links=linker(batch.src_BS, batch.tgt_in_BT, batch.rows) if linker else None,
+        )
         for number, batch in enumerate(made, start)
     )
     return prefetch(numbered, ahead)

@@ -164,7 +164,8 @@ def stream_key(corpus: AnyCorpus) -> dict[str, Any]:
 
 
 def _keys_of_content(corpus: AnyCorpus) -> dict[str, Any]:
-    excluded = {"kind", "src", "tgt", "tsv", "jsonl", "parquet", "dataset", "weight", "set"}
+    excluded = {"kind", "src", "tgt", "tsv", "jsonl", "parquet", "dataset"}
+    excluded |= {"weight", "set", "alignments"}
     # These have no key unless they are set: corpora without them keep the entries of the cache.
     excluded |= {name for name in ("src_lang", "tgt_lang", "reversed") if not getattr(corpus, name)}
     return {"kind": type(corpus).__name__, **corpus.model_dump(exclude=excluded)}

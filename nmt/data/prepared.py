@@ -8,7 +8,7 @@ Training reads their buffers as numpy arrays without copying. That is faster tha
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ class Prepared:
             counts.name = corpus_name(corpus)
         self._table = pa.concat_tables(tables)
         self._ends = np.cumsum([len(table) for table in tables])
-        self._src, self._tgt = _Lists(self._table["src_ids"]), _Lists(self._table["tgt_ids"])
+        self._src, self._tgt = Lists(self._table["src_ids"]), Lists(self._table["tgt_ids"])
         self.src_lengths = self._src.lengths() + 1
         self.tgt_lengths = self._tgt.lengths() + 1
         self._places: Int64s | None = None
@@ -149,6 +149,17 @@ class Prepared:
         rows = ([pair] * size for pair, size in zip(pairs, self.corpus_sizes, strict=True))
         return list(itertools.chain.from_iterable(rows))
 
+    def lines(self) -> Iterator[tuple[AnyCorpus, CorpusReport, range, Int64s]]:
+        """Yield each corpus with its counts, its rows, and the line of each row in it, from 1."""
+        end = 0
+        for corpus, counts, size in zip(
+            self.corpora, self.report.corpora, self.corpus_sizes, strict=True
+        ):
+            rows = range(end, end + size)
+            lines = self._table["line"].take(pa.array(self._places_of(rows)))
+            yield corpus, counts, rows, lines.to_numpy()
+            end += size
+
     def _places_of(self, indices: Iterable[int]) -> Int64s:
         rows = np.fromiter(indices, np.int64)
         return rows if self._places is None else self._places[rows]
@@ -185,7 +196,7 @@ def _load(directory: Path) -> tuple[pa.Table, CorpusReport]:
         raise FileError(f"{directory}: damaged; delete it to prepare the data again") from error
 
 
-class _Lists:
+class Lists:
     """A chunked column of int32 lists, read without copying."""
 
     def __init__(self, column: Any) -> None:

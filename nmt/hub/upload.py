@@ -25,7 +25,7 @@ from nmt.runs.parts import find_weights, load_tokenizers
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-_PATHS = ("src", "tgt", "tsv", "jsonl", "parquet", "dataset")
+_PATHS = ("src", "tgt", "tsv", "jsonl", "parquet", "dataset", "alignments")
 _MODEL_PATHS = ("model", "src_model", "tgt_model")
 
 

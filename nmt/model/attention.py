@@ -131,6 +131,26 @@ class MultiHeadAttention(nn.Module):
         q_BHLK, keys_values = self._project(x_BLD, memory)
         return attention_weights(q_BHLK, keys_values.k_BHMK, mask)
 
+    def first_head_log_weights(
+        self, x_BLD: Tensor, mask: Tensor | None, *, memory: KeyValues
+    ) -> Tensor:
+        """Return the logarithms of the first head's weights before dropout, float32 [B, L, M].
+
+        It costs no more than that head.
+
+        Args:
+            x_BLD, memory: as in `forward`.
+            mask: as in `forward`, the same for all heads.
+        """
+        width = self.widths[0] // self.num_heads
+        rows = slice(width)
+        q_BLK = F.linear(x_BLD, self.qkv_weight[rows], _rows_of(self.qkv_bias, rows))
+        scores_BLM = ((q_BLK * width**-0.5) @ memory.k_BHMK[:, 0].transpose(-2, -1)).float()
+        if mask is not None:
+            scores_BLM = scores_BLM.masked_fill(~mask[:, 0], torch.finfo(scores_BLM.dtype).min)
+        log_weights_BLM: Tensor = scores_BLM.log_softmax(dim=-1)
+        return log_weights_BLM
+
     def empty_past(self, batch_size: int) -> Past:
         """Return the empty cache that decoding starts from."""
         empty = [

@@ -14,28 +14,35 @@ from nmt.translate.align import Aligner
 from nmt.translate.words import Links, split_words
 
 
-def alignment_errors(run: Path) -> list[AlignmentScore]:
+def alignment_errors(run: Path) -> dict[str, AlignmentScore]:
     """Return the score of the attention of each decoder layer, from the first to the last.
 
     Args:
         run: directory of a Transformer that was trained on the built-in corpus.
+
+    Returns:
+        The scores by the number of the layer, and that of the head that `train.guided_alignment`
+        has taught, if there is one, as `head`.
 
     Raises:
         ConfigError: if the model is not a Transformer.
         FileError: if the directory has no model.
     """
     model = load_model(run)
-    test = pairs("test")
-    num_layers = len(model.transformer("word alignment").decoder_layers)
-    scores = []
-    for layer in range(1, num_layers + 1):
-        aligned = Aligner([model], layer).align([(pair.src, pair.tgt) for pair in test])
-        predicted = [
-            _between_words(links, pair.src, pair.tgt)
-            for pair, links in zip(test, aligned, strict=True)
-        ]
-        scores.append(score_alignments(predicted, [pair.alignment for pair in test]))
+    depth = len(model.transformer("word alignment").decoder_layers)
+    scores = {str(layer): _score(Aligner([model], layer)) for layer in range(1, depth + 1)}
+    if model.config.train.guided_alignment:
+        scores["head"] = _score(Aligner([model]))
     return scores
+
+
+def _score(aligner: Aligner) -> AlignmentScore:
+    test = pairs("test")
+    aligned = aligner.align([(pair.src, pair.tgt) for pair in test])
+    predicted = [
+        _between_words(links, pair.src, pair.tgt) for pair, links in zip(test, aligned, strict=True)
+    ]
+    return score_alignments(predicted, [pair.alignment for pair in test])
 
 
 def _between_words(links: Links, src: str, tgt: str) -> Links:

@@ -22,6 +22,7 @@ from nmt.model.build import check_shapes, make_network, network_with_weights
 from nmt.model.network import Network
 from nmt.model.transformer import Transformer
 from nmt.training.freezing import freeze
+from nmt.training.guided_alignment import GuidedHead
 from nmt.training.lora import (
     add_factors,
     has_factors,
@@ -45,7 +46,7 @@ class StepStats:
     """Statistics of a training step.
 
     Attributes:
-        loss: smoothed loss in nats, summed over target tokens.
+        loss: smoothed loss in nats, summed over target tokens, with that of guided alignment.
         nll: negative log-likelihood in nats, summed over target tokens.
         tokens: number of target tokens without padding.
         grad_norm: norm of the gradient of the loss per token, before clipping.
@@ -117,6 +118,7 @@ class Learner:
         self.network.to(device)
         if config.train.activation_checkpointing and isinstance(self.network, Transformer):
             self.network.checkpoints_activations = True
+        self._head = GuidedHead.of(self.network, config.train.guided_alignment)
         self.optimizer = _make_optimizer(self.network, config.train)
         self._config, self._device, self._warn = config.train, device, warn
         self._src_pad_id, self._tgt_pad_id = tokenizers.src.pad_id, tokenizers.tgt.pad_id
@@ -288,11 +290,10 @@ class Learner:
         _seed(self._config.seed, batch.epoch, batch.number)
         with self._world.connected() if is_sharded(self.network) else nullcontext():
             with autocast(self._config.precision, self._device):
-                loss, nll = batch_loss(
-                    self.network,
-                    batch.to(self._device),
-                    self._config.label_smoothing,
-                )
+                batch = batch.to(self._device)
+                loss, nll = batch_loss(self.network, batch, self._config.label_smoothing)
+                if self._head:
+                    loss = loss + self._head.loss(batch)
             loss.backward()  # type: ignore[no-untyped-call]
         return torch.stack([loss.detach(), nll])
 

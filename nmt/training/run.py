@@ -19,6 +19,7 @@ from nmt.console import Console
 from nmt.data.balance import describe
 from nmt.data.batching import Epochs
 from nmt.data.lengths import LengthModel
+from nmt.data.links import Linker
 from nmt.data.prepare import prepare
 from nmt.data.prepared import Prepared
 from nmt.data.streaming import StreamedEpochs
@@ -39,6 +40,7 @@ from nmt.training.initial import check_initial_model, initial_tokenizers, pinned
 from nmt.training.monitor import preparing
 from nmt.training.sharding import whole
 from nmt.training.trainer import Trainer
+from nmt.training.word_alignment import align_words, check_alignments
 
 _BYTES_PER_PARAMETER, _BYTES_PER_WEIGHT = 16, 4
 
@@ -204,6 +206,7 @@ def _fail_early(config: Config, run: Path, world: World) -> None:
     set_up_device(config)
     for stage in stages_of(config):
         check_freeze(stage.config)
+    check_alignments(config)
     if not is_begun(run):
         check_initial_model(config)
 
@@ -310,7 +313,11 @@ def open_training_data(
     prepared = prepare_corpora(config, tokenizers, config.data.train, True, console, stop)
     for line in describe(prepared, config.data):
         console.print_line(line)
-    return Epochs(prepared, tokenizers, config)
+    if config.train.guided_alignment is None:
+        return Epochs(prepared, tokenizers, config)
+    with preparing(console, stop) as progress:
+        links = align_words(config, tokenizers, prepared, console, progress)
+    return Epochs(prepared, tokenizers, config, Linker(links, tokenizers))
 
 
 def prepare_corpora(

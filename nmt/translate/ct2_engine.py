@@ -265,6 +265,8 @@ class CTranslate2Engine:
 
         # The attention that a beam search returns is wrong for all but the longest source of a
         # batch. Greedy search with the targets as prefixes returns what nmt's own engine computes.
+        # A head that was taught alignment shows it one position later, which reads the token.
+        shift = int(self.models[0].config.train.guided_alignment is not None)
         results = self._translator.translate_batch(
             [self._src.pieces(ids[:-1]) for ids in sources],
             [self._tgt.pieces(ids) for ids in targets],
@@ -273,11 +275,13 @@ class CTranslate2Engine:
             return_attention=True,
             return_end_token=True,
             max_input_length=0,
-            max_decoding_length=max(1, *map(len, targets)),
+            max_decoding_length=shift + max(1, *map(len, targets)),
             min_decoding_length=0,
         )
         return [
-            np.array(result.attention[0][: len(ids)], np.float32).reshape(len(ids), len(src) - 1)
+            np.array(result.attention[0][shift : shift + len(ids)], np.float32).reshape(
+                len(ids), len(src) - 1
+            )
             for result, src, ids in zip(results, sources, targets, strict=True)
         ]
 

@@ -43,16 +43,17 @@ def _word_spans(text: str) -> list[tuple[int, int]]:
     for chunk in _CHUNK.finditer(text):
         start, end = chunk.span()
         first, last = start, end  # the span without punctuation
-        while first < end and _is_punctuation(text[first]):
+        while first < end and is_punctuation(text[first]):
             first += 1
-        while last > first and _is_punctuation(text[last - 1]):
+        while last > first and is_punctuation(text[last - 1]):
             last -= 1
         parts = [(start, first), (first, last), (last, end)]
         spans += [(begin, stop) for begin, stop in parts if begin < stop]
     return spans
 
 
-def _is_punctuation(character: str) -> bool:
+def is_punctuation(character: str) -> bool:
+    """Return whether a character is punctuation (Unicode categories P*)."""
     return unicodedata.category(character).startswith("P")
 
 
