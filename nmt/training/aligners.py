@@ -7,6 +7,7 @@ symmetrised. Words are those of `nmt.translate.words`, with punctuation apart.
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from nmt.config.languages import LanguagePair
 from nmt.data.lines import read_lines
 from nmt.device import choose_device
 from nmt.errors import ConfigError, TrainingError
+from nmt.files import reason
 from nmt.runs.manifest import read_manifest
 from nmt.runs.model import TrainedModel, load_model
 from nmt.runs.parts import find_weights
@@ -99,7 +101,7 @@ class ProgramAligner(PairAligner):
         if kind == "eflomal":
             options = ["-s", files["src"], "-t", files["tgt"]]
             options += ["-f", files["forward"], "-r", files["backward"]]
-            _run([program, "--overwrite", *map(str, options)], None, poll)
+            _run([program, *map(str, options)], None, poll)
         else:
             command = [program, "-i", str(files["both"]), "-d", "-o", "-v"]
             _run(command, files["forward"], poll)
@@ -131,18 +133,28 @@ def _write(pairs: Iterable[tuple[str, str]], files: dict[str, Path]) -> None:
 
 
 def _run(command: list[str], output: Path | None, poll: Callable[[], object]) -> None:
-    with tempfile.TemporaryFile() as errors:
-        with open(output, "wb") if output else tempfile.TemporaryFile() as stdout:
+    """Run a program, with its standard output in a file.
+
+    Raises:
+        TrainingError: if it cannot be started, or fails.
+    """
+    with (
+        tempfile.TemporaryFile() as errors,
+        open(output or os.devnull, "wb") as stdout,
+    ):
+        try:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=errors
             )
-            try:
-                while process.poll() is None:
-                    poll()
-                    time.sleep(_POLL_SECONDS)
-            finally:
-                process.kill()
-                process.wait()
+        except OSError as error:
+            raise TrainingError(f"{command[0]}: cannot be started: {reason(error)}") from error
+        try:
+            while process.poll() is None:
+                poll()
+                time.sleep(_POLL_SECONDS)
+        finally:
+            process.kill()
+            process.wait()
         if process.returncode:
             errors.seek(0)
             lines = errors.read().decode("utf-8", errors="replace").strip().split("\n")

@@ -476,9 +476,10 @@ class Trainer:
         begins = 0 < newest.step == self.stage.begin
         has_new_data = begins and self.stage.changes_data
         if not has_new_data and state.get("data") != self.train_data.key:
+            alignment = "or word alignment " if self.config.train.guided_alignment else ""
             raise ConfigError(
-                f"data.train: its text has changed since {newest.path} was trained on it, or an "
-                "earlier version of nmt prepared it; restore the text, or use another `run_dir`"
+                f"data.train: its text {alignment}has changed since {newest.path} was trained on "
+                "it, or an earlier version of nmt prepared it; restore it, or use another `run_dir`"
             )
         files = self.learner.files
         tensors = {name: checkpoint.load_tensors(newest.path, name) for name in files}

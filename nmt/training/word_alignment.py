@@ -135,7 +135,7 @@ class _Maker:
 
     def build(self, directory: Path) -> None:
         """Write the links of all pairs."""
-        with tempfile.TemporaryDirectory(prefix="nmt-align-") as folder:
+        with tempfile.TemporaryDirectory(dir=directory) as folder:
             aligners = self._make_aligners(Path(folder))
             save_links(self._links(aligners), directory)
 
