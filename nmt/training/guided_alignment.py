@@ -20,7 +20,7 @@ class GuidedHead:
     A position that predicts a token has not read it, and can only guess which source word it will
     translate. Garg et al. therefore run the decoder once more for the alignment, with the whole
     target sentence. Here the token's alignment is instead that of the position which reads it, one
-    later (Chen et al. 2020, section 3.1). This position knows the token and those before it, in
+    later (SHIFT-ATT, Chen et al. 2020). This position knows the token and those before it, in
     the pass that there is anyway.
 
     Args:
@@ -51,7 +51,7 @@ class GuidedHead:
             )
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the weighted cross-entropy of the last forward pass (equation 5).
+        """Return the weighted cross-entropy of the last forward pass.
 
         It is summed over the aligned target pieces, each with the uniform distribution over the
         source pieces that it is linked to. So it is divided by the number of all target tokens

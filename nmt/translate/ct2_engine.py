@@ -104,8 +104,8 @@ class CTranslate2Engine:
         model_weights: 1, since there is one model.
         dtype: what CTranslate2 computes in.
         max_positions: tokens that the model has positions for.
-        aligns: whether `weights` averages the attention over the heads: earlier versions exported
-            models that do not, but a conversion of the run is by this version.
+        aligns: whether `weights` returns the attention of the right heads: earlier versions
+            exported models that do not, but a conversion of the run is by this version.
 
     Raises:
         ConfigError: CTranslate2 is not installed, or cannot compute there.
