@@ -129,9 +129,10 @@ def public_config(config: Config) -> Config:
     for key in _MODEL_PATHS:
         if values["tokenizer"].get(key):
             values["tokenizer"][key] = Path(values["tokenizer"][key]).name
-    source = values["train"]["init_from"]
-    if source and not is_hub_name(source):
-        values["train"]["init_from"] = Path(source).name
+    guided = values["train"]["guided_alignment"] or {}
+    for section, key in ((values["train"], "init_from"), (guided, "run"), (guided, "reverse_run")):
+        if section.get(key) and not is_hub_name(section[key]):
+            section[key] = Path(section[key]).name
     return Config.model_validate(values)
 
 
