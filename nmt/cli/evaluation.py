@@ -94,6 +94,7 @@ EvalbParams = Annotated[
     *("beam_size", "length_penalty", "max_extra_len", "batch_tokens", "split_sentences"),
     *("min_length", "no_repeat_ngram_size", "repetition_penalty", "banned", "shortlist"),
     *("coverage_penalty", "stop", "patience", "beam_groups", "diversity"),
+    *("temperature", "top_k", "top_p", "seed", "mbr", "mbr_candidates"),
 )
 def evaluate(
     search: dict[str, Any],

@@ -114,6 +114,7 @@ SEARCH = (
     *("min_length", "no_repeat_ngram_size", "repetition_penalty", "banned"),
     *("coverage_penalty", "stop", "patience", "beam_groups", "diversity"),
     *("temperature", "top_k", "top_p", "seed", "shortlist"),
+    *("mbr", "mbr_candidates"),
 )
 
 
@@ -150,7 +151,7 @@ def translate(
     if _is_finished([file, prefix_file], [model, *(ensemble or [])], output, resume):
         return
     columns = {"nbest": "nbest" in search, "scores": scores, "alignments": alignments}
-    more = {"short": warn_short, "alternatives": token_alternatives}
+    more = {"short": warn_short, "alternatives": token_alternatives, "utility": "mbr" in search}
     chosen = _layout(layout, key, file, prefix_file, columns, more)
     computing: dict[str, Any] = {"device": device, "compute": compute.value, "threads": threads}
     computing |= {"ensemble": ensemble or [], "engine": engine.value}

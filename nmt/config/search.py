@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -12,6 +12,7 @@ from nmt.config.explain import requirement
 from nmt.errors import ConfigError
 from nmt.limits import MAX_BEAM_SIZE, MAX_LENGTH, MAX_SEED, MAX_VOCAB_SIZE
 
+_SAMPLES = 32
 _OF_THE_BEAM = {"coverage_penalty": 0.0, "stop": "beam", "patience": 1.0, "beam_groups": 1}
 
 
@@ -30,6 +31,12 @@ class SearchOptions(DecodeConfig):
     et al. 2020)."""
     seed: int | None = Field(None, ge=0, le=MAX_SEED)
     """Seed of sampling. Default: 1."""
+    mbr: Literal["chrf", "bleu"] | None = None
+    """Choose the candidate with the highest expected chrF or BLEU, the other candidates being the
+    references (minimum Bayes risk, Kumar and Byrne 2004). Candidates are samples (Eikema and Aziz
+    2020), or without sampling, the hypotheses of the beam, weighted by probability."""
+    mbr_candidates: int | None = Field(None, ge=2, le=MAX_BEAM_SIZE)
+    """Number of candidates for mbr. Default: 32 samples, or all hypotheses of the beam."""
     split_sentences: bool = False
     """Translate each sentence of a line separately and join the translations."""
     max_input_length: int | None = Field(None, ge=1, le=MAX_LENGTH)
@@ -49,23 +56,60 @@ class SearchOptions(DecodeConfig):
         """Whether translations are sampled instead of searched for."""
         return (self.temperature, self.top_k, self.top_p) != (None, None, None)
 
+    @property
+    def candidates(self) -> int:
+        """How many hypotheses an engine returns for a line: those mbr chooses from, or nbest."""
+        if self.mbr is None:
+            return self.nbest
+        return self.mbr_candidates or (_SAMPLES if self.samples else self._most_of_the_beam)
+
+    @property
+    def _most_of_the_beam(self) -> int:
+        """How many hypotheses a beam search is sure to look for."""
+        if self.stop == "bound":
+            return self.beam_size
+        return min(self.beam_size, self.enough_finished * self.beam_groups)
+
     def _conflicts(self) -> Iterator[str]:
         yield from super()._conflicts()
         if self.seed is not None and not self.samples:
             yield "`seed` needs sampling: `temperature`, `top_k` or `top_p`"
-        if self.samples:
-            yield from self._sampling_conflicts()
-        elif self.nbest > self.beam_size:
-            yield f"`nbest` {self.nbest} is greater than `beam_size` {self.beam_size}"
-        elif self.stop != "bound" and self.nbest > self.enough_finished * self.beam_groups:
-            yield (
-                f"`nbest` {self.nbest} is more than the {self.enough_finished * self.beam_groups} "
-                "finished hypotheses that `stop` and `patience` ask for"
-            )
+        yield from self._sampling_conflicts() if self.samples else self._beam_conflicts()
+        yield from self._mbr_conflicts()
         if self.shortlist and self.trees:
             yield "`shortlist` cannot be combined with decode.trees: a tree has all source words"
         if self.split_sentences and self.trees:
             yield "`split_sentences` cannot be combined with decode.trees: a line has one tree"
+
+    def _beam_conflicts(self) -> Iterator[str]:
+        """Yield why a beam search cannot find as many hypotheses as are wanted."""
+        name = "mbr_candidates" if self.mbr_candidates else "nbest"
+        wanted = self.mbr_candidates or self.nbest
+        if wanted > self.beam_size:
+            yield f"`{name}` {wanted} is greater than `beam_size` {self.beam_size}"
+        elif wanted > self._most_of_the_beam:
+            yield (
+                f"`{name}` {wanted} is more than the {self._most_of_the_beam} "
+                "finished hypotheses that `stop` and `patience` ask for"
+            )
+
+    def _mbr_conflicts(self) -> Iterator[str]:
+        if self.mbr is None:
+            if self.mbr_candidates is not None:
+                yield "`mbr_candidates` needs `mbr`: chrf or bleu"
+            return
+        if self.trees:
+            yield "`mbr` cannot be combined with decode.trees: trees are not compared as text"
+        if self.candidates == 1:
+            yield (
+                "`mbr` chooses among several candidates, but this search finds one: sample, for "
+                "example with `temperature` 0.7, or search with a larger `beam_size`"
+            )
+        elif self.nbest > self.candidates and (self.samples or self.mbr_candidates):
+            yield (
+                f"`nbest` {self.nbest} is more than the {self.candidates} candidates of `mbr`: "
+                "raise `mbr_candidates`"
+            )
 
     def _sampling_conflicts(self) -> Iterator[str]:
         """Yield what sampling cannot be combined with: rules of the beam that change the result."""

@@ -210,7 +210,7 @@ class CTranslate2Engine:
             token_scores: compute the log-probability of each token.
 
         Returns:
-            For each source the `options.nbest` best hypotheses, best first.
+            For each source the `options.candidates` best hypotheses, best first.
 
         Raises:
             ConfigError: it cannot follow the options.
@@ -231,7 +231,7 @@ class CTranslate2Engine:
             # reached the sentence's own limit.
             if limit < highest and max(len(found.pieces) for found in beams[place]) >= limit:
                 [beams[place]] = self._beams([inputs[place]], limit, options)
-        best = [beam[: options.nbest] for beam in beams]
+        best = [beam[: options.candidates] for beam in beams]
         if token_scores:
             best = self._with_token_scores(inputs, best, options)
         return [[self._hypothesis(*found, options) for found in beam] for beam in best]

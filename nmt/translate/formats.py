@@ -142,6 +142,7 @@ class JsonLayout:
         alignments: add `alignment`, a list of pairs of word numbers, and the words that they
             refer to: `src_words` and `tgt_words`.
         short: add `short`, whether the translation is suspiciously short for its source.
+        utility: add `expected_utility`, as computed by mbr; null for a blank text.
         alternatives: add `tokens`, and as `token_alternatives` so many tokens for the position of
             each, with their log-probabilities.
     """
@@ -152,6 +153,7 @@ class JsonLayout:
     alignments: bool = False
     short: bool = False
     alternatives: int = 0
+    utility: bool = False
 
     def read(self, line: str, number: int) -> Item:
         """Read a JSON object.
@@ -233,6 +235,8 @@ class JsonLayout:
             }
             fields |= {"score": best.score, "score_parts": parts}
             fields["token_log_probs"] = best.token_log_probs
+        if self.utility:
+            fields["expected_utility"] = best.utility
         if self.alternatives:
             fields |= {"tokens": best.tokens, "token_alternatives": best.alternatives}
         if self.alignments:
@@ -254,6 +258,8 @@ class JsonLayout:
                 coverage=parts["coverage_penalty"],
                 token_log_probs=fields["token_log_probs"],
             )
+        if self.utility:
+            best = replace(best, utility=fields["expected_utility"])
         if self.alternatives:
             rows = [
                 [(piece, score) for piece, score in row] for row in fields["token_alternatives"]

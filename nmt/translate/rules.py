@@ -78,7 +78,7 @@ class Rules:
         if not any(prefixes):
             return None
         options = self.options
-        copies = options.nbest if options.samples else options.beam_groups
+        copies = options.candidates if options.samples else options.beam_groups
         forced = [self.numbers(prefix) for prefix in prefixes for _ in range(copies)]
         [eos_id] = self.numbers([self.tokenizers.tgt.eos_id])
         return Prefixes(forced, eos_id, self.device)
@@ -87,7 +87,7 @@ class Rules:
         """Return when the search for a sentence, or for a group of its beam, ends."""
         options = self.options
         if options.stop == "bound":
-            return NoneCanWin(min(options.nbest, options.beam_size // options.beam_groups))
+            return NoneCanWin(min(options.candidates, options.beam_size // options.beam_groups))
         return EnoughFinished(options.enough_finished)
 
     def sampling(self) -> Sampling:

@@ -158,7 +158,7 @@ class Networks:
             found = self._search(sources, keys, options, prefixes)
             if not options.reshapes:
                 return found
-            found = [hypotheses[: options.nbest] for hypotheses in found]
+            found = [hypotheses[: options.candidates] for hypotheses in found]
             return self._with_token_scores(sources, prefixes, found, token_scores)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -192,7 +192,7 @@ class Networks:
         stepper = self._combined(models, rules)
         if options.samples:
             found = sample_search(
-                stepper, limits, keys, rules.sampling(), draws=options.nbest, **settings
+                stepper, limits, keys, rules.sampling(), draws=options.candidates, **settings
             )
         else:
             settings |= {"beam_size": options.beam_size, "stop": rules.stop()}

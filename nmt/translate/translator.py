@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pydantic import ConfigDict, TypeAdapter
 
@@ -29,6 +29,9 @@ from nmt.translate.short import ShortLines
 from nmt.translate.source import Source, with_languages, with_prefixes
 from nmt.translate.split import full_windows, prompt_windows, sentence_starts, split_line
 from nmt.translate.words import NO_WORD, Links, link_words, split_words, word_numbers
+
+if TYPE_CHECKING:
+    from nmt.translate.mbr import Utility
 
 _BATCHES_AHEAD = 16
 _CHARACTERS_PER_TOKEN = 4
@@ -60,6 +63,8 @@ class ScoredText:
     alternatives: list[list[tuple[str, float]]] = field(default_factory=list)
     """For each token, the most probable pieces at its position and their log-probabilities, if
     they were asked for."""
+    utility: float | None = None
+    """With mbr, the expected utility, from 0 to 100; of a split line, the mean of its parts'."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,9 @@ class Translation:
     """The translation of a line."""
 
     hypotheses: list[ScoredText]
-    """The `nbest` best, best first, or so many samples, in the order of drawing; at least one, and
-    fewer only if there are no more: the model's, or the distinct ones of diverse groups."""
+    """The `nbest` best, best first, or so many samples, in the order of drawing; with mbr, distinct
+    ones by decreasing utility. At least one, and fewer only if there are no more: the model's, or
+    the distinct ones of diverse groups or of mbr."""
     is_short: bool = False
     """Whether the best one, or a part of it, is suspiciously short for its source."""
 
@@ -443,11 +449,31 @@ class Translator:
             prefixes=[part.prefix for part in parts],
             token_scores=self._token_scores,
         )
-        best = [hypotheses[: self.options.nbest] for hypotheses in found]
+        best = [hypotheses[: self.options.candidates] for hypotheses in found]
         texts = self._texts(best)
+        if self.options.mbr:
+            best, texts = self._of_highest_utility(self.options.mbr, best, texts)
         if self._num_alternatives:
             texts = self._with_alternatives(sources, best, texts)
         return self._aligned(self._aligner, parts, best, texts) if self._aligner else texts
+
+    def _of_highest_utility(
+        self, utility: Utility, found: list[list[Hypothesis]], texts: list[list[ScoredText]]
+    ) -> tuple[list[list[Hypothesis]], list[list[ScoredText]]]:
+        """Return the hypotheses of a batch, and their texts, that mbr chooses; best first."""
+        from nmt.translate.mbr import best_candidates, weights_of_list  # they need numpy
+
+        best, best_texts = [], []
+        for hypotheses, row in zip(found, texts, strict=True):
+            # Samples occur as often as they are probable.
+            weights = [1.0] * len(row)
+            if not self.options.samples:
+                weights = weights_of_list([h.log_prob for h in hypotheses])
+            chosen = best_candidates([text.text for text in row], weights, utility)
+            chosen = chosen[: self.options.nbest]
+            best.append([hypotheses[each.place] for each in chosen])
+            best_texts.append([replace(row[place], utility=value) for place, value in chosen])
+        return best, best_texts
 
     def _with_alternatives(
         self,
@@ -595,6 +621,7 @@ class Translator:
                     coverage,
                     [token for h in hypotheses for token in h.tokens],
                     [row for h in hypotheses for row in h.alternatives],
+                    _mean_utility(hypotheses),
                 )
             )
         return Translation(joined, is_short)
@@ -603,6 +630,11 @@ class Translator:
 def _name(batch: list[_Part]) -> str:
     """Return a name for a batch that no other batch has: a hash of all that is searched."""
     return hashlib.sha256(repr(batch).encode("utf-8")).hexdigest()
+
+
+def _mean_utility(parts: Sequence[ScoredText]) -> float | None:
+    utilities = [part.utility for part in parts if part.utility is not None]
+    return sum(utilities) / len(utilities) if utilities else None
 
 
 def _joined_links(parts: Sequence[ScoredText]) -> Links:
