@@ -8,7 +8,7 @@ keeps the cost of the N * N utilities below that of finding the candidates.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -92,7 +92,7 @@ def bleu_matrix(texts: Sequence[str]) -> Floats:
     """
     from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-    tokenize = Tokenizer13a()
+    tokenize: Callable[[str], str] = Tokenizer13a()  # type: ignore[no-untyped-call]
     ids: dict[str, int] = {}
     rows = [
         [ids.setdefault(word, len(ids)) for word in tokenize(text.rstrip()).split()]

@@ -113,10 +113,12 @@ def test_the_parts_of_a_line_are_chosen_separately(own: nmt.Model) -> None:
         assert h.utility == pytest.approx(sum(part.utility or 0.0 for part in of_parts) / 2)
 
 
-def test_json_has_the_expected_utility(trained_run: Path) -> None:
+def test_json_has_the_expected_utility(trained_run: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
     text = '{"src": "the cat sat."}\n{"src": ""}\n'
     options = ["--mbr", "chrf", "--mbr-candidates", 8, "--temperature", 1, "--nbest", 2]
-    done = run_nmt("translate", trained_run, "--format=jsonl", *options, input=text)
+    source.write_text(text, "utf-8")
+    done = run_nmt("translate", trained_run, source, "--format=jsonl", *options)
     assert done.exit_code == 0, done.stderr
     record, blank = map(json.loads, done.stdout.split("\n")[:-1])
     utilities = [each["expected_utility"] for each in record["nbest"]]
@@ -127,6 +129,17 @@ def test_json_has_the_expected_utility(trained_run: Path) -> None:
         [again] = layout.read_output([line])
         item = layout.read(json.dumps({"src": json.loads(line)["src"]}), 1)
         assert layout.write(1, item, again) == line
+
+
+def test_a_model_is_evaluated_with_it(trained_run: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.write_text("the cat sat.\na dog ran home.\n", "utf-8")
+    output = tmp_path / "out"
+    options = ["--mbr", "chrf", "--top-p", 0.9, "--mbr-candidates", 4, "--output", output]
+    done = run_nmt("evaluate", trained_run, "--src", source, "--ref", source, *options)
+    assert done.exit_code == 0, done.stderr
+    again = run_nmt("translate", trained_run, source, *options[:-2])
+    assert again.stdout == output.read_text("utf-8")
 
 
 def test_a_job_is_not_resumed_with_other_candidates(own: nmt.Model) -> None:
