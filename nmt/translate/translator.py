@@ -358,6 +358,8 @@ class Translator:
         found: list[list[ScoredText]] = [[] for _ in parts]
         lengths = [len(part.src_ids) for part in parts]
         batch_tokens = self.options.batch_tokens
+        if self.options.mbr and self.options.samples:  # no more rows than a beam search has
+            batch_tokens = batch_tokens * self.options.beam_size // self.options.candidates
         num_parallel = self.engine.num_parallel * self._peers.size
         if num_parallel > 1:  # small inputs, too, keep all of them busy
             batch_tokens = min(batch_tokens, 1 + sum(lengths) // num_parallel)
