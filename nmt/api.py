@@ -464,7 +464,7 @@ class Model:
             options: as in `translate`.
             alignments: align words.
             token_scores: add the log-probability of each token.
-            token_alternatives: add so many of the most probable tokens at each position.
+            token_alternatives: how many of the most probable tokens to add at each position.
             warn: called with warnings for the user.
             warn_short: called for each translation that is suspiciously short.
             peers: processes that translate the same lines together.

@@ -12,7 +12,7 @@ from pydantic import (
     WrapValidator,
 )
 
-from nmt.config.section import Section
+from nmt.config.section import Section, Weight
 
 MAX_COLUMN = 10**6
 SET_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,31}"
@@ -24,7 +24,7 @@ class Corpus(Section):
 
     kind: str
     """The kind of corpus. Optional: the other keys imply it."""
-    weight: Annotated[float, Field(gt=0.0, le=1000.0)] = 1.0
+    weight: Weight = 1.0
     """How often an epoch visits each pair: 2 visits it twice; 0.5 visits a random half of the
     corpus, drawn again each epoch. Only training uses it."""
     src_lang: str | None = None

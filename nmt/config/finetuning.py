@@ -7,10 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nmt.config.section import BatchTokens, Probability, Section, Steps
+from nmt.config.section import BatchTokens, Probability, Section, Steps, Weight
 from nmt.limits import MAX_VOCAB_SIZE
-
-Weight = Annotated[float, Field(gt=0.0, le=1000.0)]
 
 
 class ExtendConfig(Section):

@@ -20,8 +20,7 @@ class SearchOptions(DecodeConfig):
     """The `decode` section of a configuration, and options of a single call."""
 
     nbest: int = Field(1, ge=1, le=MAX_BEAM_SIZE)
-    """Number of translations per line: the best ones, at most beam_size, or if sampling, so many
-    independent draws."""
+    """Number of translations per line: the best ones, at most beam_size, or independent samples."""
     temperature: float | None = Field(None, gt=0.0, allow_inf_nan=False)
     """Sample, with log-probabilities divided by this; values below 1 favour likely tokens."""
     top_k: int | None = Field(None, ge=1, le=MAX_VOCAB_SIZE)

@@ -18,6 +18,7 @@ Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 Steps = Annotated[int, Field(gt=0, le=MAX_STEPS)]
 MaybeSteps = Annotated[int, Field(ge=0, le=MAX_STEPS)]
 BatchTokens = Annotated[int, Field(gt=0, le=MAX_BATCH_TOKENS)]
+Weight = Annotated[float, Field(gt=0.0, le=1000.0)]
 Length = Annotated[int, Field(gt=0, le=MAX_LENGTH)]
 
 

@@ -57,14 +57,14 @@ def stages_of(config: Config) -> list[Stage]:
         end = config.train.max_steps if is_last else begin + (stage.steps or 0)
         own = _in_effect(config, stage, end - begin)
         origin = begin if stage.has_schedule else 0
-        changes_data = bool(found) and _data_of(own) != _data_of(found[-1].config)
+        changes_data = bool(found) and data_of(own) != data_of(found[-1].config)
         found.append(Stage(number, len(listed), begin, end, own, origin, changes_data))
         begin = end
     return found
 
 
 def _in_effect(config: Config, stage: StageConfig, steps: int) -> Config:
-    """Return the settings of a stage of so many steps."""
+    """Return the settings of a stage that takes a number of steps."""
     values = {
         name: getattr(stage, name)
         for name in StageConfig.model_fields
@@ -80,7 +80,7 @@ def _in_effect(config: Config, stage: StageConfig, steps: int) -> Config:
     return config.model_copy(update={"train": train, "data": data})
 
 
-def _data_of(config: Config) -> tuple[object, int]:
+def data_of(config: Config) -> tuple[object, int]:
     """Return the settings of a stage that its batches depend on."""
     return config.data.train, config.train.batch_tokens
 

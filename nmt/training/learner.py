@@ -367,7 +367,7 @@ class Learner:
             tensors: the state.
             origin: where it comes from, for messages.
             complete: whether it has the optimizer state of all parameters that are trained. If not,
-                that of the others begins anew.
+                the others start without one, as in a new run.
 
         Raises:
             KeyError: if a tensor is missing.

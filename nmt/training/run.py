@@ -14,7 +14,7 @@ import torch
 from nmt.config.corpora import AnyCorpus
 from nmt.config.load import check_trainable, dump_config
 from nmt.config.schema import Config
-from nmt.config.stages import stages_of
+from nmt.config.stages import data_of, stages_of
 from nmt.console import Console
 from nmt.data.balance import describe
 from nmt.data.batching import Epochs
@@ -178,8 +178,7 @@ def _load(config: Config, run: Path, console: Console, stop: StopFlag) -> _Opene
     # All stages now: a file that is missing in the last one would be noticed after days.
     of_stages = [
         train
-        if stage.config.data.train == config.data.train
-        and stage.config.train.batch_tokens == config.train.batch_tokens
+        if data_of(stage.config) == data_of(config)
         else open_training_data(stage.config, tokenizers, console, stop)
         for stage in stages_of(config)
     ]

@@ -143,8 +143,8 @@ class JsonLayout:
             refer to: `src_words` and `tgt_words`.
         short: add `short`, whether the translation is suspiciously short for its source.
         utility: add `expected_utility`, as computed by mbr; null for a blank text.
-        alternatives: add `tokens`, and as `token_alternatives` so many tokens for the position of
-            each, with their log-probabilities.
+        alternatives: number of most probable tokens to add for each position, with their
+            log-probabilities, as `token_alternatives`; and `tokens`, those of the translation.
     """
 
     key: str

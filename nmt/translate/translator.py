@@ -72,9 +72,9 @@ class Translation:
     """The translation of a line."""
 
     hypotheses: list[ScoredText]
-    """The `nbest` best, best first, or so many samples, in the order of drawing; with mbr, distinct
-    ones by decreasing utility. At least one, and fewer only if there are no more: the model's, or
-    the distinct ones of diverse groups or of mbr."""
+    """Up to `nbest`: the best ones, best first; or samples, in the order of drawing; or with mbr,
+    distinct ones by decreasing utility. At least one, and fewer than `nbest` only if the model, the
+    diverse groups or mbr have no more distinct ones."""
     is_short: bool = False
     """Whether the best one, or a part of it, is suspiciously short for its source."""
 
@@ -179,7 +179,7 @@ class Translator:
             signal does.
         aligner: of the same models; adds the alignments.
         token_scores: add the log-probability of each token.
-        token_alternatives: add so many of the most probable tokens at each position.
+        token_alternatives: how many of the most probable tokens to add at each position.
         say_short: called with a message for each translation that is suspiciously short.
         peers: processes that call the same methods with the same lines. They share the batches, and
             all get all translations.
