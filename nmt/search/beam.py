@@ -68,7 +68,7 @@ def beam_search(
         coverage: the coverage penalty.
         stop: by default when beam_size hypotheses have finished.
         selection: chooses the continuations.
-        copies: number of consecutive sentences that leave the batch together; see `RepeatedStepper`.
+        copies: consecutive sentences that leave the batch together; see `RepeatedStepper`.
         device: device of the tensors passed to and from the stepper.
 
     Returns:
