@@ -217,7 +217,7 @@ class World:
         """Wait for a key that another process will set, as long as that is alive; return it."""
         beat, since, pause = b"", time.monotonic(), _POLL_SECONDS
         while not self._ask("check", [key]):
-            if self._ask("check", ["failed"]):
+            if self._ask("check", ["failed"]) and not self._ask("check", [key]):
                 failed = self._ask("get", "failed").decode()
                 raise PeerError(f"process {self.rank} ends: process {failed} has failed")
             if self._ask("check", [f"left/{rank}"]) and not self._ask("check", [key]):

@@ -368,10 +368,12 @@ def _check_same_data(opened: _Opened, world: World) -> None:
     keys = [data.key for data in (*opened.of_stages, *opened.valid.values())]
     different = [rank for rank, other in enumerate(world.gather(keys)) if other != keys]
     if different:
-        raise DataError(
+        failure = DataError(
             f"data: processes {', '.join(map(str, different))} read different text from process "
             f"{world.rank}: all machines need the same files"
         )
+        failure.shared = True
+        raise failure
 
 
 def _check_same_start(trainer: Trainer, world: World) -> None:
@@ -386,10 +388,12 @@ def _check_same_start(trainer: Trainer, world: World) -> None:
     ]
     starts = world.gather(start)
     if any(other != starts[0] for other in starts):
-        raise FileError(
+        failure = FileError(
             f"{trainer.run}: the processes have loaded different checkpoints, of steps "
             f"{', '.join(str(step) for step, _ in starts)}: all machines need to see this directory"
         )
+        failure.shared = True
+        raise failure
 
 
 def _describe_data(train: Prepared, valid: Mapping[str, Prepared]) -> str:
