@@ -41,6 +41,7 @@ from nmt.runs.manifest import read_manifest, verify_tokenizer
 from nmt.runs.parts import find_weights
 from nmt.translate.ct2_engine import CTranslate2Engine, require_ctranslate2
 from nmt.translate.engine import Engine, WordAligner
+from nmt.translate.glossary import Glossary
 from nmt.translate.score import PairScore, score_pairs
 from nmt.translate.translator import Translation, Translator
 from nmt.translate.words import Links
@@ -404,7 +405,9 @@ class Model:
             lines: one line, or several; blank ones stay blank.
             prefixes: the beginning of the translation of each line, or of the only line. Their
                 tokens are forced; scores cover the tokens after them.
-            options: `alignments=True` aligns the words of each translation with those of its
+            options: `constraints=[[...], ...]` lists the terms that the translation of each line must
+                contain, or of the only line, each a string or several forms, and `glossary` is a
+                `nmt.translate.glossary.Glossary` or its file. `alignments=True` aligns the words of each translation with those of its
                 source, `token_scores=True` adds the log-probability of each token, and
                 `token_alternatives=3` the 3 most probable tokens at each position. Others are the
                 fields of `nmt.config.search.SearchOptions`, such as `beam_size` and `tgt_lang`;
@@ -420,6 +423,8 @@ class Model:
         if isinstance(prefixes, str):
             prefixes = [prefixes]
         if isinstance(lines, str):
+            if (terms := options.pop("constraints", None)) is not None:
+                options["constraints"] = [terms]
             return next(self.translate_stream([lines], prefixes, **options))
         return list(self.translate_stream(lines, prefixes, **options))
 
@@ -428,6 +433,8 @@ class Model:
         lines: Iterable[str],
         prefixes: Iterable[str] | None = None,
         *,
+        constraints: Iterable[Iterable[str | Iterable[str]]] | None = None,
+        glossary: Glossary | str | Path | None = None,
         alignments: bool = False,
         token_scores: bool = False,
         token_alternatives: int = 0,
@@ -436,16 +443,17 @@ class Model:
         """Translate lines lazily, in order, reading ahead by a bounded number of them.
 
         Args:
-            lines, prefixes, alignments, token_scores, token_alternatives, options: as in
-                `translate`.
+            lines, prefixes, constraints, glossary, alignments, token_scores, token_alternatives,
+                options: as in `translate`.
         """
         translator = self.translator(
             options,
             alignments=alignments,
             token_scores=token_scores,
             token_alternatives=token_alternatives,
+            glossary=glossary,
         )
-        return translator.translate(lines, prefixes)
+        return translator.translate(lines, prefixes, constraints=constraints)
 
     def translator(
         self,
@@ -457,6 +465,7 @@ class Model:
         warn: Log = warnings.warn,
         warn_short: Log | None = None,
         peers: Peers | None = None,
+        glossary: Glossary | str | Path | None = None,
     ) -> Translator:
         """Return a translator with these options.
 
@@ -468,11 +477,14 @@ class Model:
             warn: called with warnings for the user.
             warn_short: called for each translation that is suspiciously short.
             peers: processes that translate the same lines together.
+            glossary: how terms must be translated, or its file.
         """
+        if isinstance(glossary, str | Path):
+            glossary = Glossary.read(Path(glossary))
         chosen = search_options(self.config.decode, options)
         engine = self.engine
         aligner: WordAligner | None = None
-        lacking = engine.cannot(chosen)
+        lacking = engine.cannot(chosen, terms=glossary is not None and not self._own)
         if alignments and isinstance(engine, CTranslate2Engine) and not engine.aligns:
             lacking = "`alignments` for exported models"
         if token_alternatives and isinstance(engine, CTranslate2Engine):
@@ -481,6 +493,8 @@ class Model:
             raise ConfigError(f"CTranslate2 lacks {lacking}: name a run, for nmt's own engine")
         if lacking and self._own:
             engine = self._own.engine
+        own = self._own
+        replaces = own is not None and engine.cannot(chosen, terms=True) is not None
         if chosen.shortlist and self._own:  # fail now rather than in the first batch
             from nmt.runs.shortlist import load_shortlist
 
@@ -496,6 +510,8 @@ class Model:
             token_scores=token_scores,
             token_alternatives=token_alternatives,
             peers=peers,
+            glossary=glossary,
+            engine_for_terms=(lambda: own.engine) if own and replaces else None,
         )
 
     @overload

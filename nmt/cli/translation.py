@@ -108,6 +108,21 @@ WarnShort = Annotated[
         "JSON objects get the key short.",
     ),
 ]
+GlossaryFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--glossary",
+        metavar="FILE",
+        help="Terms and how they must be translated: source term, tab, target term; forms of it "
+        "after more tabs. JSON objects list terms of the target language under constraints.",
+    ),
+]
+RequireTerms = Annotated[
+    bool,
+    typer.Option(
+        "--require-terms", help="End with exit code 3 if a translation lacks a required term."
+    ),
+]
 SEARCH = (
     *("tgt_lang", "src_lang"),
     *("nbest", "beam_size", "length_penalty", "max_extra_len", "batch_tokens", "split_sentences"),
@@ -128,6 +143,8 @@ def translate(
     layout: FormatOption = Format.text,
     key: Key = None,
     prefix_file: PrefixFile = None,
+    glossary: GlossaryFile = None,
+    require_terms: RequireTerms = False,
     scores: Scores = False,
     alignments: Alignments = False,
     token_alternatives: TokenAlternatives = 0,
@@ -148,7 +165,7 @@ def translate(
     if processes > 1:
         launch(processes)
     output = None if output == Path("-") else output
-    if _is_finished([file, prefix_file], [model, *(ensemble or [])], output, resume):
+    if _is_finished([file, prefix_file, glossary], [model, *(ensemble or [])], output, resume):
         return
     columns = {"nbest": "nbest" in search, "scores": scores, "alignments": alignments}
     more = {"short": warn_short, "alternatives": token_alternatives, "utility": "mbr" in search}
@@ -157,8 +174,22 @@ def translate(
     computing |= {"ensemble": ensemble or [], "engine": engine.value}
     computing["ensemble_weights"] = parse_weights(ensemble_weights)
     with joined() as peers:
-        job = Job(file, prefix_file, output, chosen, _wanted(layout, columns, more), peers)
-        job.run(job.translator(model, computing, search), resume=resume)
+        wanted = _wanted(layout, columns, more) | {"glossary": glossary}
+        job = Job(file, prefix_file, output, chosen, wanted, peers)
+        translator = job.translator(model, computing, search)
+        job.run(translator, resume=resume)
+        _report_missing(translator, require_terms)
+
+
+def _report_missing(translator: Translator, require_terms: bool) -> None:
+    """Warn of missing terms, or raise a DataError if all are required."""
+    from nmt.errors import DataError
+
+    summary = translator.missing.summary()
+    if summary and require_terms:
+        raise DataError(summary)
+    if summary:
+        log(f"warning: {summary}; a higher --max-extra-len or --beam-size may help")
 
 
 def _is_finished(

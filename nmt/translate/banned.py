@@ -6,7 +6,6 @@ sentences that stay, V target tokens, S states.
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,10 +14,7 @@ import torch
 from torch import Tensor
 
 from nmt.data.tokenizer import Tokenizer
-
-_SPACE = "\u2581"  # stands for a space in SentencePiece
-_UNKNOWN = "\ufffd"  # a byte of a character that is not ASCII
-_WITHOUT_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
+from nmt.translate.pieces import SPACE, begins_anywhere, is_in_word, text_of
 
 _State = tuple[frozenset[tuple[int, int]], bool]
 """For each phrase that has begun its number and the characters matched, and whether a word may
@@ -41,9 +37,9 @@ class BannedText:
     """
 
     def __init__(self, tokenizer: Tokenizer, phrases: Sequence[str]) -> None:
-        normalized = (text.replace(_SPACE, " ").strip() for text in tokenizer.normalize(phrases))
+        normalized = (text.replace(SPACE, " ").strip() for text in tokenizer.normalize(phrases))
         self._phrases = [phrase for phrase in normalized if phrase]
-        self._texts = [_text(piece) for piece in tokenizer.pieces(range(tokenizer.vocab_size))]
+        self._texts = [text_of(piece) for piece in tokenizer.pieces(range(tokenizer.vocab_size))]
         for token in {*tokenizer.special_ids, *tokenizer.control_symbols.values()}:
             self._texts[token] = ""
         self._by_first: dict[str, list[int]] = defaultdict(list)
@@ -93,7 +89,7 @@ class BannedText:
         begun, is_edge = state
         ended = is_banned = False
         for character in text:
-            in_word = _in_word(character)
+            in_word = is_in_word(character)
             is_banned |= ended and not in_word
             advanced = [
                 (phrase, place + 1)
@@ -103,7 +99,7 @@ class BannedText:
             advanced += [
                 (number, 1)
                 for number, phrase in enumerate(self._phrases)
-                if phrase[0] == character and (is_edge or _begins_anywhere(character))
+                if phrase[0] == character and (is_edge or begins_anywhere(character))
             ]
             begun = frozenset(each for each in advanced if each[1] < len(self._phrases[each[0]]))
             ended = len(begun) < len({*advanced})
@@ -159,23 +155,3 @@ class BannedPhrases:
 def banned_text(tokenizer: Tokenizer, phrases: tuple[str, ...]) -> BannedText:
     """Return what `BannedPhrases` needs: the same for every batch, because it takes a while."""
     return BannedText(tokenizer, phrases)
-
-
-def _text(piece: str) -> str:
-    """Return the text that a piece stands for."""
-    if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
-        byte = int(piece[3:5], 16)
-        return chr(byte) if byte < 128 else _UNKNOWN
-    return piece.replace(_SPACE, " ")
-
-
-def _in_word(character: str) -> bool:
-    """Return whether a character may be inside a word."""
-    is_mark = unicodedata.category(character).startswith("M")
-    return character.isalnum() or is_mark or character == _UNKNOWN
-
-
-def _begins_anywhere(character: str) -> bool:
-    """Return whether a phrase with this first character may begin after any other."""
-    in_word = _in_word(character)
-    return not in_word or unicodedata.name(character, "").startswith(_WITHOUT_SPACES)

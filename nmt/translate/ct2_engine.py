@@ -19,6 +19,7 @@ from nmt.runs.layout import load_run_config
 from nmt.runs.manifest import problems
 from nmt.runs.parts import read_lengths
 from nmt.search.hypothesis import Hypothesis, normalized_score
+from nmt.search.term import Term
 from nmt.translate.engine import Alternatives, free_scores, never_output, not_finite, output_limits
 from nmt.translate.words import Weights
 
@@ -171,12 +172,14 @@ class CTranslate2Engine:
     def __str__(self) -> str:
         return f"CTranslate2 {self._translator.compute_type} on {self._translator.device}"
 
-    def cannot(self, options: SearchOptions) -> str | None:
+    def cannot(self, options: SearchOptions, *, terms: bool = False) -> str | None:
         """Return which of the options it cannot follow.
 
         It can sample, but what it draws for a sentence would depend on the rest of the batch, as
         its coverage penalty does, because it counts the attention to padding.
         """
+        if terms:
+            return "required terms"
         if options.samples:
             return "sampling"
         if options.coverage_penalty:
@@ -198,6 +201,7 @@ class CTranslate2Engine:
         options: SearchOptions,
         *,
         prefixes: Sequence[list[int]] = (),
+        terms: Sequence[Sequence[Term]] = (),
         token_scores: bool = True,
     ) -> list[list[Hypothesis]]:
         """Search translations.
@@ -207,6 +211,7 @@ class CTranslate2Engine:
             keys: unused, since it does not sample.
             options: of the search.
             prefixes: target ids that the translations of each source begin with.
+            terms: none.
             token_scores: compute the log-probability of each token.
 
         Returns:
@@ -216,7 +221,7 @@ class CTranslate2Engine:
             ConfigError: it cannot follow the options.
             FileError: the model's probabilities are not finite.
         """
-        if lacking := self.cannot(options):
+        if lacking := self.cannot(options, terms=any(terms)):
             raise ConfigError(f"CTranslate2 lacks {lacking}: use nmt's own engine on a run")
         prefixes = prefixes or [[]] * len(sources)
         inputs = [

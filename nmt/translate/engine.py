@@ -12,6 +12,7 @@ from nmt.data.lengths import LengthModel
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.errors import ConfigError, FileError
 from nmt.search.hypothesis import Hypothesis
+from nmt.search.term import Term
 from nmt.translate.words import Weights
 
 
@@ -80,8 +81,13 @@ class Engine(Protocol):
     def num_parallel(self) -> int:
         """How many batches it can search in parallel, when called from as many threads."""
 
-    def cannot(self, options: SearchOptions) -> str | None:
-        """Return a noun for an option that it does not support; None if it supports all."""
+    def cannot(self, options: SearchOptions, *, terms: bool = False) -> str | None:
+        """Return a noun for an option that it does not support; None if it supports all.
+
+        Args:
+            options: search options.
+            terms: whether terms are required.
+        """
 
     def search(
         self,
@@ -90,6 +96,7 @@ class Engine(Protocol):
         options: SearchOptions,
         *,
         prefixes: Sequence[list[int]] = (),
+        terms: Sequence[Sequence[Term]] = (),
         token_scores: bool = True,
     ) -> list[list[Hypothesis]]:
         """Search a batch.
@@ -100,6 +107,7 @@ class Engine(Protocol):
             options: search options.
             prefixes: target ids that the translations of each source begin with, fewer than
                 `max_positions`; by default none. Their log-probabilities count as 0.
+            terms: terms that the translations of each source contain; by default none.
             token_scores: whether the log-probability of each token is needed, which some engines
                 compute in a second pass.
 

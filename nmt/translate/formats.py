@@ -11,11 +11,13 @@ from typing import Any, NamedTuple, Protocol
 
 from nmt.data.lines import replace_controls
 from nmt.errors import DataError
-from nmt.translate.source import with_prefixes
+from nmt.translate.glossary import Variants
+from nmt.translate.source import as_constraints, with_prefixes
 from nmt.translate.translator import ScoredText, Translation
 from nmt.translate.words import format_pharaoh, parse_pharaoh, split_words
 
 _PREFIX_KEY = "prefix"
+_CONSTRAINTS_KEY = "constraints"
 
 
 class Item(NamedTuple):
@@ -31,6 +33,8 @@ class Item(NamedTuple):
     """Its language, if not that of the options."""
     tgt_lang: str | None = None
     """The language to translate into, if not that of the options."""
+    constraints: tuple[Variants, ...] = ()
+    """The terms that the translation must contain."""
 
 
 class Layout(Protocol):
@@ -127,12 +131,21 @@ def _finite(number: str) -> float:
     return value
 
 
+def _is_term(value: object) -> bool:
+    """Return whether a value of JSON is a term, or a list of its forms."""
+    forms = value if isinstance(value, list) else [value]
+    texts = all(isinstance(form, str) and form.strip() for form in forms)
+    return bool(forms) and texts and "".join(forms).isprintable()
+
+
 @dataclass(frozen=True)
 class JsonLayout:
     """JSON objects, one per line; blank lines stay blank.
 
     The output has all keys of the input, and `translation`. The key `prefix`, if present, is the
-    beginning of the translation; a model with tags is told `src_lang` and `tgt_lang`.
+    beginning of the translation; a model with tags is told `src_lang` and `tgt_lang`. The key
+    `constraints`, if present, lists terms that the translation must contain, each as a string or as
+    a list of forms. If it lacks some of them, or of those of a glossary, `missing` lists these.
 
     Attributes:
         key: key of the source text.
@@ -189,7 +202,16 @@ class JsonLayout:
         codes = [record.get(key) if key != self.key else None for key in ("src_lang", "tgt_lang")]
         # A model without tags ignores them, whatever they are; one with tags refuses other values.
         languages = [None if code is None else str(code) for code in codes]
-        return Item(record[self.key], record, prefix, *languages)
+        return Item(record[self.key], record, prefix, *languages, self._constraints(record, number))
+
+    def _constraints(self, record: dict[str, Any], number: int) -> tuple[Variants, ...]:
+        terms = record.get(_CONSTRAINTS_KEY, []) if self.key != _CONSTRAINTS_KEY else []
+        if not isinstance(terms, list) or not all(map(_is_term, terms)):
+            raise DataError(
+                f"line {number}: {_CONSTRAINTS_KEY!r} lists the terms that the translation must "
+                "contain, each a string or a list of strings: rename other keys of this name"
+            )
+        return as_constraints(terms)
 
     def write(self, number: int, item: Item, translation: Translation) -> str:
         """Return the input object with the translation added."""
@@ -201,6 +223,8 @@ class JsonLayout:
             record["src_words"] = split_words(replace_controls(item.text)[0])
         if self.short:
             record["short"] = translation.is_short
+        if translation.missing:
+            record["missing"] = translation.missing
         if self.nbest:
             record["nbest"] = [self._fields(best, True) for best in translation.hypotheses]
         text = json.dumps(record, ensure_ascii=False)

@@ -370,6 +370,7 @@ def _job(translator: Translator, layout: Layout) -> dict[str, Any]:
         "dtype": translator.engine.dtype,
         "max_input": translator.max_input,
         "output": repr(layout),
+        "glossary": translator.glossary.sha256 if translator.glossary else None,
         **translator.options.model_dump(),
     }
 

@@ -18,11 +18,14 @@ from nmt.search.constraints import (
     RepetitionPenalty,
 )
 from nmt.search.prefix import Prefixes
+from nmt.search.required import RequiredTerms
 from nmt.search.sample import Sampling
 from nmt.search.stopping import EnoughFinished, NoneCanWin, StopRule
+from nmt.search.term import Term
 from nmt.translate.allowed import AllowedTokens
 from nmt.translate.banned import BannedPhrases, banned_text
 from nmt.translate.engine import never_output
+from nmt.translate.terms import term_encoder
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,23 @@ class Rules:
         forced = [self.numbers(prefix) for prefix in prefixes for _ in range(copies)]
         [eos_id] = self.numbers([self.tokenizers.tgt.eos_id])
         return Prefixes(forced, eos_id, self.device)
+
+    def required(self, terms: Sequence[Sequence[Term]], limits: Sequence[int]) -> RequiredTerms:
+        """Return the terms that translations must contain.
+
+        Args:
+            terms: those of each sentence.
+            limits: most tokens of the translations of each sentence, EOS included.
+        """
+        numbered = [
+            [[form._replace(tokens=(*self.numbers(form.tokens),)) for form in term] for term in row]
+            for row in terms
+        ]
+        starts_word_V = torch.tensor(term_encoder(self.tokenizers.tgt).starts_word)
+        if self.allowed:
+            starts_word_V = starts_word_V[self.allowed.ids_U.cpu()]
+        [eos_id] = self.numbers([self.tokenizers.tgt.eos_id])
+        return RequiredTerms(numbered, starts_word_V, limits, eos_id, self.device)
 
     def stop(self) -> StopRule:
         """Return when the search for a sentence, or for a group of its beam, ends."""

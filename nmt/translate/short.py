@@ -1,13 +1,31 @@
-"""Counting suspiciously short translations."""
+"""Counting lines whose translations are suspiciously short, or lack required terms."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 _MAX_LISTED = 5
 
 
-class ShortLines:
+class _Lines:
+    """Counts lines, and lists the first ones."""
+
+    def __init__(self) -> None:
+        self._total = self._count = 0
+        self._listed: list[int] = []
+
+    def _add(self, number: int, counts: bool) -> None:
+        self._total += 1
+        self._count += counts
+        if counts and self._count <= _MAX_LISTED:
+            self._listed.append(number)
+
+    def _named(self) -> str:
+        numbers = ", ".join(map(str, self._listed)) + (", …" if self._count > _MAX_LISTED else "")
+        return f"line{'s' if self._count > 1 else ''} {numbers}"
+
+
+class ShortLines(_Lines):
     """Counts the lines with suspiciously short translations, for a summary at the end.
 
     Args:
@@ -15,9 +33,8 @@ class ShortLines:
     """
 
     def __init__(self, warn: Callable[[str], object] | None = None) -> None:
+        super().__init__()
         self._warn = warn
-        self._total = self._count = 0
-        self._listed: list[int] = []
 
     def add(self, number: int, is_short: bool) -> None:
         """Count a line.
@@ -26,21 +43,37 @@ class ShortLines:
             number: line number, from 1.
             is_short: whether its translation is suspiciously short.
         """
-        self._total += 1
-        if not is_short:
-            return
-        self._count += 1
-        if self._count <= _MAX_LISTED:
-            self._listed.append(number)
-        if self._warn:
+        self._add(number, is_short)
+        if is_short and self._warn:
             self._warn(f"line {number}: the translation is suspiciously short for its source")
 
     def summary(self) -> str:
         """Return a one-line warning with the count and the first line numbers; empty if none."""
         if not self._count:
             return ""
-        numbers = ", ".join(map(str, self._listed)) + (", …" if self._count > _MAX_LISTED else "")
         return (
             f"warning: {self._count:,} of {self._total:,} translations are suspiciously short for "
-            f"their source: line{'s' if self._count > 1 else ''} {numbers}"
+            f"their source: {self._named()}"
+        )
+
+
+class MissingTerms(_Lines):
+    """Counts the lines whose translations lack required terms, among those that have any."""
+
+    def add(self, number: int, missing: Sequence[str]) -> None:
+        """Count a line with required terms.
+
+        Args:
+            number: line number, from 1.
+            missing: the terms that its translation lacks.
+        """
+        self._add(number, bool(missing))
+
+    def summary(self) -> str:
+        """Return a one-line message with the count and the first line numbers; empty if none."""
+        if not self._count:
+            return ""
+        return (
+            f"{self._count:,} of {self._total:,} translations with required terms lack some of "
+            f"them: {self._named()}"
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from nmt.config.languages import LanguagePair
 from nmt.errors import DataError
+from nmt.translate.glossary import Variants
 
 
 @dataclass(frozen=True)
@@ -17,18 +18,22 @@ class Source:
     Attributes:
         text: the text.
         prefix: the beginning of its translation; may be empty.
+        constraints: the terms that its translation must contain, each as the forms of which one is
+            enough.
         src_lang, tgt_lang: its language and that to translate into; by default those of the
             options. Only a model with tags is told them.
     """
 
     text: str
     prefix: str = ""
+    constraints: tuple[Variants, ...] = ()
     src_lang: str | None = None
     tgt_lang: str | None = None
 
     def __len__(self) -> int:
         """Return the number of characters."""
-        return len(self.text) + len(self.prefix)
+        terms = sum(len(form) for forms in self.constraints for form in forms)
+        return len(self.text) + len(self.prefix) + terms
 
 
 def with_prefixes(lines: Iterable[str], prefixes: Iterable[str]) -> Iterator[Source]:
@@ -52,3 +57,23 @@ def with_prefixes(lines: Iterable[str], prefixes: Iterable[str]) -> Iterator[Sou
 def with_languages(source: Source, languages: LanguagePair) -> Source:
     """Return a source in other languages."""
     return replace(source, src_lang=languages.src, tgt_lang=languages.tgt)
+
+
+def as_constraints(terms: Iterable[str | Iterable[str]]) -> tuple[Variants, ...]:
+    """Return required terms, each of which is a string or several forms, without repetitions."""
+    forms = ((term,) if isinstance(term, str) else tuple(term) for term in terms)
+    return tuple(dict.fromkeys(forms))
+
+
+def with_constraints(
+    sources: Iterable[Source], constraints: Iterable[Iterable[str | Iterable[str]]]
+) -> Iterator[Source]:
+    """Add the terms that translations must contain to sources, lazily.
+
+    Raises:
+        DataError: if there are more of one than of the other.
+    """
+    for source, terms in itertools.zip_longest(sources, constraints):
+        if source is None or terms is None:
+            raise DataError("give one list of constraints, which may be empty, for each line")
+        yield replace(source, constraints=as_constraints(terms))

@@ -46,7 +46,7 @@ def translate_windows(
         for number, line in enumerate(lines, 1):
             item = layout.read(line, number)
             pending.append(item)
-            yield Source(item.text, item.prefix, item.src_lang, item.tgt_lang)
+            yield Source(item.text, item.prefix, item.constraints, item.src_lang, item.tgt_lang)
 
     numbers = itertools.count(1)
     windows = translator.windows(

@@ -28,6 +28,7 @@ from nmt.search.diverse import diverse_beam_search
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.sample import sample_search
 from nmt.search.stepper import EnsembleStepper, Stepper, averaged
+from nmt.search.term import Term
 from nmt.search.topk import top
 from nmt.translate.allowed import AllowedTokens
 from nmt.translate.engine import Alternatives, free_scores, not_finite, output_limits
@@ -136,7 +137,7 @@ class Networks:
     def __str__(self) -> str:
         return f"nmt {self.dtype.removeprefix('torch.')} on {self._device}"
 
-    def cannot(self, options: SearchOptions) -> str | None:
+    def cannot(self, options: SearchOptions, *, terms: bool = False) -> str | None:
         """Return None: it supports all options."""
         return None
 
@@ -147,6 +148,7 @@ class Networks:
         options: SearchOptions,
         *,
         prefixes: Sequence[list[int]] = (),
+        terms: Sequence[Sequence[Term]] = (),
         token_scores: bool = True,
     ) -> list[list[Hypothesis]]:
         """Search a batch, or sample from it.
@@ -155,7 +157,7 @@ class Networks:
         """
         try:
             prefixes = prefixes or [[]] * len(sources)
-            found = self._search(sources, keys, options, prefixes)
+            found = self._search(sources, keys, options, prefixes, terms)
             if not options.reshapes:
                 return found
             found = [hypotheses[: options.candidates] for hypotheses in found]
@@ -174,9 +176,10 @@ class Networks:
         keys: Sequence[str],
         options: SearchOptions,
         prefixes: Sequence[list[int]],
+        terms: Sequence[Sequence[Term]],
     ) -> list[list[Hypothesis]]:
         src_BS = padded(sources, self._src.pad_id).to(self._device)
-        allowed = self._allowed(sources, prefixes) if options.shortlist else None
+        allowed = self._allowed(sources, prefixes, terms) if options.shortlist else None
         rules = Rules(options, self.models[0].tokenizers, allowed, self._device)
         models = self._steppers(src_BS, options, allowed)
         bos_id, eos_id = rules.numbers([self._tgt.bos_id, self._tgt.eos_id])
@@ -204,6 +207,10 @@ class Networks:
                     stepper, limits, groups=groups, diversity=diversity, **settings
                 )
             else:
+                if any(terms):
+                    required = rules.required(terms, limits)
+                    settings["constraints"] = [*settings["constraints"], required]
+                    settings["selection"] = required
                 found = beam_search(stepper, limits, **settings)
         if not all(found):
             raise not_finite(self.models[0])
@@ -214,9 +221,19 @@ class Networks:
         return load_shortlist(find_run(self.models[0].weights), self.models[0].tokenizers)
 
     def _allowed(
-        self, sources: Sequence[list[int]], prefixes: Sequence[list[int]]
+        self,
+        sources: Sequence[list[int]],
+        prefixes: Sequence[list[int]],
+        terms: Sequence[Sequence[Term]],
     ) -> AllowedTokens:
-        ids = [self._shortlist.of(*pair) for pair in zip(sources, prefixes, strict=True)]
+        of_terms = [
+            [token for term in row for form in term for token in form.tokens]
+            for row in terms or [[]] * len(sources)
+        ]
+        ids = [
+            self._shortlist.of(src, [*prefix, *more])
+            for src, prefix, more in zip(sources, prefixes, of_terms, strict=True)
+        ]
         weights = next(self.models[0].network.parameters())
         return AllowedTokens.of(ids, self._tgt.bos_id, weights)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import warnings
+from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,11 +24,14 @@ from nmt.data.tokenizer import Token
 from nmt.errors import ConfigError, DataError
 from nmt.progress import Advance
 from nmt.search.hypothesis import Hypothesis, length_factor
+from nmt.search.term import Term
 from nmt.translate.engine import Alternatives, Engine, WordAligner, check_lengths
+from nmt.translate.glossary import Glossary, Variants
 from nmt.translate.memo import Memo
-from nmt.translate.short import ShortLines
-from nmt.translate.source import Source, with_languages, with_prefixes
+from nmt.translate.short import MissingTerms, ShortLines
+from nmt.translate.source import Source, with_constraints, with_languages, with_prefixes
 from nmt.translate.split import full_windows, prompt_windows, sentence_starts, split_line
+from nmt.translate.terms import check_search, term_encoder
 from nmt.translate.words import NO_WORD, Links, link_words, split_words, word_numbers
 
 if TYPE_CHECKING:
@@ -77,6 +81,8 @@ class Translation:
     diverse groups or mbr have no more distinct ones."""
     is_short: bool = False
     """Whether the best one, or a part of it, is suspiciously short for its source."""
+    missing: list[str] = field(default_factory=list)
+    """The required terms that the best one lacks, by their first form."""
 
     @property
     def text(self) -> str:
@@ -114,6 +120,8 @@ class _Part(NamedTuple):
     """For each token the number of its word in the line; empty without an aligner."""
     prefix: list[int]
     """Target ids that its translations begin with."""
+    terms: list[Term]
+    """The terms that its translations contain."""
 
     @property
     def key(self) -> str:
@@ -183,9 +191,13 @@ class Translator:
         say_short: called with a message for each translation that is suspiciously short.
         peers: processes that call the same methods with the same lines. They share the batches, and
             all get all translations.
+        glossary: how terms must be translated.
+        engine_for_terms: returns what searches lines with required terms, by default `engine`.
 
     Attributes:
         short: counts suspiciously short translations.
+        missing: counts translations that lack required terms.
+        glossary: how terms must be translated.
         engine: what runs the model.
         config: of the first model.
         options: of the search.
@@ -203,6 +215,8 @@ class Translator:
         token_scores: bool = False,
         token_alternatives: int = 0,
         peers: Peers | None = None,
+        glossary: Glossary | None = None,
+        engine_for_terms: Callable[[], Engine] | None = None,
     ) -> None:
         self._peers = peers or Alone()
         self.engine = engine
@@ -218,7 +232,11 @@ class Translator:
         self._warn, self._poll, self._aligner = warn, poll, aligner
         self._lengths, self._token_scores = models[0].lengths, token_scores
         self._num_alternatives = token_alternatives
-        self.short = ShortLines(say_short)
+        self.short, self.missing = ShortLines(say_short), MissingTerms()
+        self.glossary, self._engine_for_terms = glossary, engine_for_terms
+        if glossary:
+            check_search(self.options)
+            term_encoder(self._tgt).check(glossary)
         trained_on = min(model.config.data.max_length for model in models)
         max_input = self.options.max_input_length or trained_on
         self.max_input = min(max_input, self.engine.max_positions)
@@ -229,6 +247,7 @@ class Translator:
         lines: Iterable[str],
         prefixes: Iterable[str] | None = None,
         *,
+        constraints: Iterable[Iterable[str | Iterable[str]]] | None = None,
         languages: Iterable[LanguagePair] | None = None,
         interactive: bool = False,
         advance: Advance = lambda lines: None,
@@ -244,6 +263,8 @@ class Translator:
             prefixes: the beginning of each translation, which may be empty. They are forced as
                 tokens, to which the first word after them may add. The translation of a line that
                 is split begins with the prefix; that of a blank line is blank.
+            constraints: the terms that the translation of each line must contain, each a string or
+                several forms.
             languages: those of each line; by default as in the options. Only a model with tags is
                 told them.
             interactive: read `lines` in a background thread and translate those that have
@@ -261,6 +282,8 @@ class Translator:
                 more than the lines, too long, or contain unknown characters.
         """
         sources = map(Source, lines) if prefixes is None else with_prefixes(lines, prefixes)
+        if constraints is not None:
+            sources = with_constraints(sources, constraints)
         if languages is not None:
             sources = map(with_languages, sources, languages)
         windows = self.windows(sources, interactive=interactive, advance=advance)
@@ -313,8 +336,20 @@ class Translator:
                 translations = self._translate_new(numbered, found, memo, searched, advance)
             for place, translation in enumerate(translations, number):
                 self.short.add(place, translation.is_short)
-            yield translations
+            yield [*itertools.starmap(self._with_missing, zip(numbered, translations, strict=True))]
             number += len(lines)
+
+    def _with_missing(self, line: tuple[int, Source], translation: Translation) -> Translation:
+        """Return the translation of a numbered line with the terms that it lacks."""
+        number, source = line
+        terms = [*source.constraints]
+        if self.glossary:
+            terms += [found.variants for found in self.glossary.find(source.text)]
+        if not terms:
+            return translation
+        missing = term_encoder(self._tgt).missing([*dict.fromkeys(terms)], translation.text)
+        self.missing.add(number, missing)
+        return replace(translation, missing=missing)
 
     def _translate_new(
         self,
@@ -348,12 +383,17 @@ class Translator:
         tags = [self._tags(*line) for line in lines]
         parts = [
             _Part(
-                number, part, [*tags_of_line, *ids, self._src.eos_id], words, [] if part else prefix
+                number,
+                part,
+                [*tags_of_line, *ids, self._src.eos_id],
+                words,
+                [] if part else prefix,
+                terms,
             )
             for (number, source), ids_of_line, prefix, tags_of_line in zip(
                 lines, encoded, prefixes, tags, strict=True
             )
-            for part, (ids, words) in enumerate(self._divided(source.text, ids_of_line, number))
+            for part, (ids, words, terms) in enumerate(self._divided(source, ids_of_line, number))
         ]
         found: list[list[ScoredText]] = [[] for _ in parts]
         lengths = [len(part.src_ids) for part in parts]
@@ -363,7 +403,11 @@ class Translator:
         num_parallel = self.engine.num_parallel * self._peers.size
         if num_parallel > 1:  # small inputs, too, keep all of them busy
             batch_tokens = min(batch_tokens, 1 + sum(lengths) // num_parallel)
-        batches = list(length_batches(lengths, batch_tokens))
+        batches = [
+            [places[i] for i in batch]
+            for places in _divided_by([bool(part.terms) for part in parts])
+            for batch in length_batches([lengths[i] for i in places], batch_tokens)
+        ]
         texts_of_batches = self._search_shared(
             [[parts[place] for place in batch] for batch in batches], searched
         )
@@ -415,13 +459,20 @@ class Translator:
             self._poll()
             return self._search_fitting(batch)
 
-        with ThreadPoolExecutor(self.engine.num_parallel) as threads:
-            in_parallel = self.engine.num_parallel > 1
-            results = (threads.map if in_parallel else map)(search, batches)
-            for batch, found in zip(batches, results, strict=True):
-                if searched:
-                    searched.add(_name(batch), found)
-                yield found
+        for has_terms, some in itertools.groupby(batches, lambda batch: bool(batch[0].terms)):
+            group, num_parallel = [*some], self._engine(has_terms).num_parallel
+            with ThreadPoolExecutor(num_parallel) as threads:
+                results = (threads.map if num_parallel > 1 else map)(search, group)
+                for batch, found in zip(group, results, strict=True):
+                    if searched:
+                        searched.add(_name(batch), found)
+                    yield found
+
+    def _engine(self, has_terms: bool) -> Engine:
+        """Return what searches batches with or without required terms."""
+        if has_terms and self._engine_for_terms:
+            return self._engine_for_terms()
+        return self.engine
 
     def _search_fitting(self, parts: list[_Part]) -> list[list[ScoredText]]:
         """Search a batch, in halves if it does not fit into memory."""
@@ -444,11 +495,13 @@ class Translator:
 
     def _search(self, parts: list[_Part]) -> list[list[ScoredText]]:
         sources = [part.src_ids for part in parts]
-        found = self.engine.search(
+        terms = [part.terms for part in parts]
+        found = self._engine(any(terms)).search(
             sources,
             [part.key for part in parts],
             self.options,
             prefixes=[part.prefix for part in parts],
+            terms=terms if any(terms) else (),
             token_scores=self._token_scores,
         )
         best = [hypotheses[: self.options.candidates] for hypotheses in found]
@@ -558,18 +611,62 @@ class Translator:
                 )
         return found
 
-    def _divided(self, line: str, ids: list[int], number: int) -> list[tuple[list[int], list[int]]]:
-        """Return the ids and words of each part of a line; none if it is blank."""
+    def _divided(
+        self, source: Source, ids: list[int], number: int
+    ) -> list[tuple[list[int], list[int], list[Term]]]:
+        """Return the ids, words and terms of each part of a line; none if it is blank.
+
+        A line with terms of its own is not divided at sentences: nobody knows where they belong.
+        """
+        line = source.text
+        found = [*self.glossary.find(line)] if self.glossary else []
+        given = [*source.constraints]
+        if found or given:
+            self._check_terms(number)
         limit = max(1, self.max_input - 1 - self._tagger.num_tags)  # each part has the tags
-        each_sentence = self.options.split_sentences
+        each_sentence = self.options.split_sentences and not given
         num_sentences = 1 + len(sentence_starts(line)) if each_sentence else 1
         if len(ids) <= limit and num_sentences == 1:
             words = self._words(line, self._src.tokens(line)) if self._aligner else []
-            return [(ids, words)] if ids else []
+            terms = self._terms([*given, *(each.variants for each in found)], number)
+            return [(ids, words, terms)] if ids else []
+        if given:
+            raise DataError(
+                f"line {number}: {len(ids)} tokens are more than the {limit} that the model takes, "
+                "and its constraints do not say to which part they belong: divide the line"
+            )
         parts = split_line(line, self._src, limit, each_sentence=each_sentence)
         if len(parts) > num_sentences or not each_sentence:
             self._warn_of_division(number, len(ids), limit, len(parts))
-        return [([token.id for token in part], self._words(line, part)) for part in parts]
+        starts = [part[0].start for part in parts]
+        places = [bisect(starts, each.start) - 1 for each in found]
+        return [
+            (
+                [token.id for token in part],
+                self._words(line, part),
+                self._terms(
+                    [t.variants for t, p in zip(found, places, strict=True) if p == place], number
+                ),
+            )
+            for place, part in enumerate(parts)
+        ]
+
+    def _terms(self, terms: Iterable[Variants], number: int) -> list[Term]:
+        """Return the tokens of the terms of a numbered line, each once."""
+        encoder = term_encoder(self._tgt) if terms else None
+        if encoder is None:
+            return []
+        return [encoder.encode(variants, f"line {number}") for variants in dict.fromkeys(terms)]
+
+    def _check_terms(self, number: int) -> None:
+        """Raise a ConfigError if terms cannot be required."""
+        try:
+            check_search(self.options)
+            lacking = self._engine(True).cannot(self.options, terms=True)
+            if lacking:
+                raise ConfigError(f"CTranslate2 lacks {lacking}: name a run, for nmt's own engine")
+        except ConfigError as error:
+            raise ConfigError(f"line {number}: {error}") from error
 
     def _words(self, line: str, tokens: Sequence[Token]) -> list[int]:
         """Return the word number of each source id; tags belong to no word."""
@@ -627,6 +724,13 @@ class Translator:
                 )
             )
         return Translation(joined, is_short)
+
+
+def _divided_by(marks: Sequence[bool]) -> list[list[int]]:
+    """Return the places of the marks that are False, and of those that are True."""
+    return [
+        [place for place, mark in enumerate(marks) if mark is wanted] for wanted in (False, True)
+    ]
 
 
 def _name(batch: list[_Part]) -> str:

@@ -23,6 +23,7 @@ import torch
 from nmt.config.search import SearchOptions
 from nmt.errors import DataError
 from nmt.search.hypothesis import Hypothesis
+from nmt.search.term import Term
 from nmt.signals import exit_with_parent, hangup_signals
 from nmt.translate.engine import Alternatives, Engine, Model
 
@@ -61,9 +62,9 @@ class Workers:
     def __str__(self) -> str:
         return f"{self.engine}, {self.num_parallel} processes"
 
-    def cannot(self, options: SearchOptions) -> str | None:
+    def cannot(self, options: SearchOptions, *, terms: bool = False) -> str | None:
         """Return a noun for an option that the engine does not support."""
-        return self.engine.cannot(options)
+        return self.engine.cannot(options, terms=terms)
 
     def search(
         self,
@@ -72,6 +73,7 @@ class Workers:
         options: SearchOptions,
         *,
         prefixes: Sequence[list[int]] = (),
+        terms: Sequence[Sequence[Term]] = (),
         token_scores: bool = True,
     ) -> list[list[Hypothesis]]:
         """Search a batch in the next free process. Several threads may call this at once.
@@ -80,9 +82,8 @@ class Workers:
             DataError: if a process was killed.
         """
         try:
-            call = partial(
-                _search, sources, keys, options, prefixes=prefixes, token_scores=token_scores
-            )
+            more = {"prefixes": prefixes, "terms": terms, "token_scores": token_scores}
+            call = partial(_search, sources, keys, options, **more)
             return self._pool.submit(call).result()
         except BrokenProcessPool as error:
             raise DataError(
