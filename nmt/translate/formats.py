@@ -134,8 +134,9 @@ def _finite(number: str) -> float:
 def _is_term(value: object) -> bool:
     """Return whether a value of JSON is a term, or a list of its forms."""
     forms = value if isinstance(value, list) else [value]
-    texts = all(isinstance(form, str) and form.strip() for form in forms)
-    return bool(forms) and texts and "".join(forms).isprintable()
+    return bool(forms) and all(
+        isinstance(form, str) and form.strip() and form.isprintable() for form in forms
+    )
 
 
 @dataclass(frozen=True)
@@ -201,8 +202,9 @@ class JsonLayout:
                 ) from error
         codes = [record.get(key) if key != self.key else None for key in ("src_lang", "tgt_lang")]
         # A model without tags ignores them, whatever they are; one with tags refuses other values.
-        languages = [None if code is None else str(code) for code in codes]
-        return Item(record[self.key], record, prefix, *languages, self._constraints(record, number))
+        src_lang, tgt_lang = (None if code is None else str(code) for code in codes)
+        constraints = self._constraints(record, number)
+        return Item(record[self.key], record, prefix, src_lang, tgt_lang, constraints)
 
     def _constraints(self, record: dict[str, Any], number: int) -> tuple[Variants, ...]:
         terms = record.get(_CONSTRAINTS_KEY, []) if self.key != _CONSTRAINTS_KEY else []

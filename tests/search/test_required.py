@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -125,7 +126,7 @@ def test_a_wide_beam_finds_the_best_of_all_sequences(term: list, alpha: float) -
 
 words = st.integers(2, 4)
 forms = st.tuples(words, st.lists(st.integers(5, 7), max_size=2)).map(lambda f: [f[0], *f[1]])
-phrases = st.lists(forms, min_size=1, max_size=2).map(lambda parts: sum(parts, []))
+phrases = st.lists(forms, min_size=1, max_size=2).map(lambda parts: [*itertools.chain(*parts)])
 term_lists = st.lists(st.lists(phrases, min_size=1, max_size=2), max_size=3)
 
 
