@@ -405,13 +405,14 @@ class Model:
             lines: one line, or several; blank ones stay blank.
             prefixes: the beginning of the translation of each line, or of the only line. Their
                 tokens are forced; scores cover the tokens after them.
-            options: `constraints=[[...], ...]` lists the terms that the translation of each line must
-                contain, or of the only line, each a string or several forms, and `glossary` is a
-                `nmt.translate.glossary.Glossary` or its file. `alignments=True` aligns the words of each translation with those of its
-                source, `token_scores=True` adds the log-probability of each token, and
-                `token_alternatives=3` the 3 most probable tokens at each position. Others are the
-                fields of `nmt.config.search.SearchOptions`, such as `beam_size` and `tgt_lang`;
-                those not given are as in `decode` of the model's configuration.
+            options: `constraints=[[...], ...]` lists the terms that the translation of each line
+                must contain, or of the only line, each a string or several forms, and `glossary` is
+                a `nmt.translate.glossary.Glossary` or its file. `alignments=True` aligns the words
+                of each translation with those of its source, `token_scores=True` adds the
+                log-probability of each token, and `token_alternatives=3` the 3 most probable tokens
+                at each position. Others are the fields of `nmt.config.search.SearchOptions`, such
+                as `beam_size` and `tgt_lang`; those not given are as in `decode` of the model's
+                configuration.
 
         Returns:
             The translation of a single line, or a list with one per line.

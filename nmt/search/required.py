@@ -2,19 +2,20 @@
 
 Post and Vilar (2018, "Fast Lexically Constrained Decoding with Dynamic Beam Allocation for Neural
 Machine Translation") divide the beam among banks: groups of hypotheses that have the same number of
-required tokens. Here a bank is the number of tokens that a hypothesis still needs, so that terms may
-have alternatives of different lengths. The banks take turns, the most advanced first, each with its
-best candidate that is left; so they get equal shares, and a bank that has too few candidates leaves
-its slots to the others. As in Hu et al. (2019, "Improved Lexically Constrained Decoding"), this is a
-sort over all sentences at once.
+required tokens. Here a bank is the number of tokens that a hypothesis still needs, so that terms
+may have alternatives of different lengths. The banks take turns, the most advanced first, each with
+its best candidate that is left; so they get equal shares, and a bank that has too few candidates
+leaves its slots to the others. As in Hu et al. (2019, "Improved Lexically Constrained Decoding"),
+this is a sort over all sentences at once.
 
 The candidates are the most probable tokens of each hypothesis and those that go on with a term. Of
-the most advanced hypotheses one is always kept, and one of its candidates needs a token less. So all
-terms occur, unless the maximum length comes first.
+the most advanced hypotheses one is always kept, and one of its candidates needs a token less. So
+all terms occur, unless the maximum length comes first.
 
-Shapes: B sentences in the batch, W live hypotheses per sentence, R = B * W hypotheses, C consecutive
-ones, N sentences that stay, M terms per sentence, A alternatives per term, L tokens per alternative,
-X tokens that go on with terms, K candidates per hypothesis, P = W * K candidates per sentence.
+Shapes: B sentences in the batch, W live hypotheses per sentence, R = B * W hypotheses, C
+consecutive ones, N sentences that stay, M terms per sentence, A alternatives per term, L tokens per
+alternative, X tokens that go on with terms, K candidates per hypothesis, P = W * K candidates per
+sentence.
 """
 
 from __future__ import annotations
