@@ -30,7 +30,7 @@ from nmt.cli.options import (
     with_search_options,
 )
 from nmt.cli.processes import Processes, joined, launch
-from nmt.errors import ConfigError
+from nmt.errors import ConfigError, DataError
 from nmt.limits import MAX_ALTERNATIVES
 
 if TYPE_CHECKING:
@@ -159,8 +159,7 @@ def translate(
 ) -> None:
     """Translate lines, one for one and in order.
 
-    With --output the file gets its name when it is complete; until then the translations are in
-    OUTPUT.partial, and OUTPUT.journal records how far they are.
+    With --output, OUTPUT.partial and OUTPUT.journal show how far it is until OUTPUT is complete.
     """
     if processes > 1:
         launch(processes)
@@ -170,26 +169,30 @@ def translate(
     columns = {"nbest": "nbest" in search, "scores": scores, "alignments": alignments}
     more = {"short": warn_short, "alternatives": token_alternatives, "utility": "mbr" in search}
     chosen = _layout(layout, key, file, prefix_file, columns, more)
-    computing: dict[str, Any] = {"device": device, "compute": compute.value, "threads": threads}
-    computing |= {"ensemble": ensemble or [], "engine": engine.value}
-    computing["ensemble_weights"] = parse_weights(ensemble_weights)
+    wanted = _wanted(layout, columns, more) | {"glossary": glossary}
+    computing = _computing(device, engine, compute, threads, ensemble, ensemble_weights)
     with joined() as peers:
-        wanted = _wanted(layout, columns, more) | {"glossary": glossary}
         job = Job(file, prefix_file, output, chosen, wanted, peers)
-        translator = job.translator(model, computing, search)
-        job.run(translator, resume=resume)
-        _report_missing(translator, require_terms)
+        job.run(job.translator(model, computing, search), resume=resume, strict=require_terms)
 
 
-def _report_missing(translator: Translator, require_terms: bool) -> None:
-    """Warn of missing terms, or raise a DataError if all are required."""
-    from nmt.errors import DataError
-
-    summary = translator.missing.summary()
-    if summary and require_terms:
-        raise DataError(summary)
-    if summary:
-        log(f"warning: {summary}; a higher --max-extra-len or --beam-size may help")
+def _computing(
+    device: str,
+    engine: EngineName,
+    compute: Compute,
+    threads: int | None,
+    ensemble: list[Path] | None,
+    ensemble_weights: str | None,
+) -> dict[str, Any]:
+    """Return the parameters of `nmt.load`."""
+    return {
+        "device": device,
+        "engine": engine.value,
+        "compute": compute.value,
+        "threads": threads,
+        "ensemble": ensemble or [],
+        "ensemble_weights": parse_weights(ensemble_weights),
+    }
 
 
 def _is_finished(
@@ -288,8 +291,12 @@ class Job:
         log(f"engine: {translator.engine}")
         return translator
 
-    def run(self, translator: Translator, *, resume: bool) -> None:
-        """Translate, and write the translations in one of the processes."""
+    def run(self, translator: Translator, *, resume: bool, strict: bool) -> None:
+        """Translate, and write the translations in one of the processes.
+
+        Raises:
+            DataError: `strict` is set, and translations lack required terms; all are written.
+        """
         from nmt.files import write_lines
         from nmt.translate.streams import translate_windows
 
@@ -312,6 +319,10 @@ class Job:
                 f"{summary}; --warn-short reports each, --split-sentences translates each sentence "
                 "of a line separately"
             )
+        if summary := translator.missing.summary():
+            if strict:
+                raise DataError(summary)
+            log(f"warning: {summary}; a higher --max-extra-len or --beam-size may help")
 
     def _to_file(
         self,
