@@ -9,8 +9,13 @@ leaves its slots to the others. As in Hu et al. (2019, "Improved Lexically Const
 this is a sort over all sentences at once.
 
 The candidates are the most probable tokens of each hypothesis and those that go on with a term. Of
-the most advanced hypotheses one is always kept, and one of its candidates needs a token less. So
+the most advanced hypotheses one is always kept, and one of its candidates needs fewer tokens. So
 all terms occur, unless the maximum length comes first.
+
+The number of tokens is an upper bound. It counts the token after each term that ends its last word,
+which may also begin the next term, and it assumes that terms share no tokens, except those that a
+hypothesis ends with. Say `a b` and `a b c` are required, where `c` continues a word. A hypothesis
+that ends with `a b` can go on with `c`, but then `a b` no longer counts and is needed once more.
 
 Shapes: B sentences in the batch, W live hypotheses per sentence, R = B * W hypotheses, C
 consecutive ones, N sentences that stay, M terms per sentence, A alternatives per term, L tokens per
@@ -88,6 +93,9 @@ class RequiredTerms:
         self._tokens_B1MAL = tokens_BMAL[:, None].to(device)
         self._lengths_B1MA = lengths_BMA[:, None].to(device)
         self._ends_anywhere_B1MA = ends_anywhere_BMA[:, None].to(device)
+        is_edge_BMAL = starts_word_V.cpu()[tokens_BMAL.clamp(min=0)]
+        # bool, whether the token after the first l + 1 ones ends a word before it.
+        self._next_is_edge_B1MAL = is_edge_BMAL.roll(-1, dims=-1)[:, None].to(device)
         self._state: _State | None = None
 
     def advance(self, tokens_BW: Tensor) -> None:
@@ -111,6 +119,7 @@ class RequiredTerms:
         self._tokens_B1MAL = self._tokens_B1MAL[sentences_N]
         self._lengths_B1MA = self._lengths_B1MA[sentences_N]
         self._ends_anywhere_B1MA = self._ends_anywhere_B1MA[sentences_N]
+        self._next_is_edge_B1MAL = self._next_is_edge_B1MAL[sentences_N]
 
     def __call__(self, beams: Beams, log_probs: Iterable[Tensor], beam_size: int) -> Candidates:
         """Return candidates in the order in which the banks take turns; see `Selection`."""
@@ -173,22 +182,49 @@ class RequiredTerms:
         return _State(met_M, before_MAL & (tokens_MAL == tokens[..., None, None, None]))
 
     def _needs(self, state: _State) -> Tensor:
-        """Return how many tokens hypotheses still need, if they share none among terms.
+        """Return how many tokens hypotheses need at most; 0 if they contain all terms.
 
-        A term at the end counts as complete. Of those that have begun, one can go on.
+        A term at the very end counts, but a loose one only if its word does not go on. So there are
+        two ways to go on: first end the word, or go on with a term that has begun. At least one of
+        the tokens of `_wanted` makes the number smaller.
+        """
+        costs_M, is_open_M, is_loose_M = self._costs_and_kinds(state)
+        step_MA, _ = self._next_steps(state)
+        total = (costs_M * is_open_M).sum(dim=-1)
+        ending = is_loose_M.any(dim=-1).int()
+        needs = total + torch.minimum(ending, step_MA.flatten(-2).amin(dim=-1))
+        return needs.masked_fill(~is_open_M.any(dim=-1), 0)
+
+    def _costs_and_kinds(self, state: _State) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what terms [..., M] cost, and which ones are open or loose.
+
+        An open term is missing. A loose one is at the very end, and does not count if the last word
+        goes on. The cost is the number of tokens and the one that ends the last word.
         """
         lengths_MA = self._aligned(self._lengths_B1MA, state.matched_MAL[..., 0], 2)
-        shortest_M = lengths_MA.amin(dim=-1)
-        is_open_M = ~(state.met_M | self._ended(state).any(dim=-1))
-        left_MA = lengths_MA - self._progress(state)
-        saved_M = (shortest_M - left_MA.amin(dim=-1)).clamp(min=0)
-        return (shortest_M * is_open_M).sum(dim=-1) - (saved_M * is_open_M).amax(dim=-1)
+        ends_anywhere_MA = self._aligned(self._ends_anywhere_B1MA, state.matched_MAL[..., 0], 2)
+        ended_MA = self._ended(state)
+        is_open_M = ~(state.met_M | ended_MA.any(dim=-1))
+        is_loose_M = ~(state.met_M | is_open_M | (ended_MA & ends_anywhere_MA).any(dim=-1))
+        return lengths_MA.amin(dim=-1) + 1, is_open_M, is_loose_M
 
-    def _progress(self, state: _State) -> Tensor:
-        """Return how many tokens of each alternative hypotheses end with, at most."""
-        size = state.matched_MAL.shape[-1]
-        counts_L = torch.arange(1, size + 1, device=state.matched_MAL.device)
-        return (state.matched_MAL * counts_L).amax(dim=-1)
+    def _next_steps(self, state: _State) -> tuple[Tensor, Tensor]:
+        """Return what each alternative [..., M, A] would save if hypotheses went on with it.
+
+        Returns:
+            the change of the number of tokens, `_NEVER` if the alternative has not begun; the place
+            of its next token.
+        """
+        costs_M, is_open_M, is_loose_M = self._costs_and_kinds(state)
+        lost = (costs_M * is_loose_M).sum(dim=-1)[..., None, None, None]
+        lengths_MA1 = self._aligned(self._lengths_B1MA, state.matched_MAL[..., 0], 2)[..., None]
+        counts_L = torch.arange(1, state.matched_MAL.shape[-1] + 1, device=lost.device)
+        left_MAL = lengths_MA1 - counts_L
+        is_edge_MAL = self._aligned(self._next_is_edge_B1MAL, state.matched_MAL, 3)
+        changes_MAL = left_MAL + 1 - costs_M[..., None, None] + torch.where(is_edge_MAL, 0, lost)
+        is_possible_MAL = state.matched_MAL & (left_MAL > 0) & is_open_M[..., None, None]
+        best = changes_MAL.masked_fill(~is_possible_MAL, _NEVER).min(dim=-1)
+        return best.values, best.indices + 1
 
     def _continuations(self, log_probs_CV: Tensor, first: int, count: int) -> tuple[Tensor, Tensor]:
         """Return the log-probabilities and ids [C, K] of the tokens that hypotheses may go on with.
@@ -217,16 +253,15 @@ class RequiredTerms:
             [R], whether a term at the end must be followed by a token that ends its last word.
         """
         state = self._known
-        progress_BWMA = self._progress(state)
-        ended_BWMA = self._ended(state)
-        is_open_BWM1 = ~(state.met_M | ended_BWMA.any(dim=-1))[..., None]
-        tokens_BWMAL = self._tokens_B1MAL.expand(*progress_BWMA.shape, -1)
-        place_BWMA1 = progress_BWMA.clamp(max=tokens_BWMAL.shape[-1] - 1)[..., None]
-        next_BWMA = tokens_BWMAL.gather(-1, place_BWMA1)[..., 0].masked_fill(~is_open_BWM1, -1)
-        first_BWMA = tokens_BWMAL[..., 0].masked_fill(~is_open_BWM1, -1)
-        is_ended_BW = (ended_BWMA & ~state.met_M[..., None]).flatten(2).any(dim=-1)
+        _, is_open_BWM, is_loose_BWM = self._costs_and_kinds(state)
+        changes_BWMA, place_BWMA = self._next_steps(state)
+        tokens_BWMAL = self._tokens_B1MAL.expand(*changes_BWMA.shape, -1)
+        place_BWMA1 = place_BWMA.clamp(max=tokens_BWMAL.shape[-1] - 1)[..., None]
+        next_BWMA = tokens_BWMAL.gather(-1, place_BWMA1)[..., 0]
+        next_BWMA = next_BWMA.masked_fill(changes_BWMA == _NEVER, -1)
+        first_BWMA = tokens_BWMAL[..., 0].masked_fill(~is_open_BWM[..., None], -1)
         next_RX = torch.cat([next_BWMA.flatten(2), first_BWMA.flatten(2)], dim=2).flatten(0, 1)
-        return next_RX, is_ended_BW.flatten()
+        return next_RX, is_loose_BWM.any(dim=-1).flatten()
 
 
 def in_turns(scores_BP: Tensor, needs_BP: Tensor) -> Tensor:

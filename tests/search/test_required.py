@@ -141,6 +141,15 @@ def test_all_terms_are_there(terms: list, beam_size: int, data: st.DataObject) -
             assert all(contains(each.ids, term) for term in row), (each.ids, row)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_term_that_begins_another(seed: int) -> None:
+    """To complete the longer one undoes the shorter one, which the search must foresee."""
+    terms = [[[2, 5]], [[2, 5, 5]]]
+    [found] = find(random_tables(1, 8, seed=seed), [12], [terms])
+    assert found
+    assert all(contains(each.ids, term) for each in found for term in terms)
+
+
 def test_terms_and_a_prefix() -> None:
     rule = required([[[[B]]], [[[A]]]], [6, 6], 4)
     found = search(
