@@ -51,6 +51,7 @@ if TYPE_CHECKING:  # these need torch, which takes a second to import
     from nmt.evaluation.metrics import Score
     from nmt.runs.model import TrainedModel
     from nmt.translate.align import Aligner
+    from nmt.translate.alternatives import Alternative
     from nmt.translate.attend import PairAttention
     from nmt.translate.translator import Peers
 
@@ -514,6 +515,31 @@ class Model:
             glossary=glossary,
             engine_for_terms=(lambda: own.engine) if own and replaces else None,
         )
+
+    def alternatives(
+        self, src: str, prefix: str = "", *, num: int = 5, **options: Any
+    ) -> list[Alternative]:
+        """Return the likeliest words after the beginning of a translation.
+
+        Args:
+            src: the source line; if it is blank, there are none.
+            prefix: the beginning, which may be empty. After a space a new word begins; otherwise
+                the last word of the prefix may go on.
+            num: how many, at most.
+            options: of the search, as in `translate`.
+
+        Returns:
+            The words, the likeliest first, each with its probability and the best translation that
+            begins with it. The end of the translation counts as an empty word.
+
+        Raises:
+            ConfigError: if an option is unknown, out of range, or not possible here.
+            DataError: if the line is too long to be translated in one part, or `prefix` cannot be
+                used.
+        """
+        from nmt.translate.alternatives import next_words
+
+        return next_words(self.translator(options), src, prefix, num)
 
     @overload
     def score(  # type: ignore[overload-overlap]  # a str is an Iterable[str], too

@@ -21,7 +21,7 @@ from nmt.runs.parts import read_lengths
 from nmt.search.hypothesis import Hypothesis, normalized_score
 from nmt.search.term import Term
 from nmt.translate.engine import Alternatives, free_scores, never_output, not_finite, output_limits
-from nmt.translate.words import Weights
+from nmt.translate.words import LogProbs, Weights
 
 # Larger batches are divided, so that every thread has work. On two cores, 16 to 64 sentences were
 # about as fast in float32, and 16 or 32 in int8.
@@ -258,6 +258,27 @@ class CTranslate2Engine:
     ) -> list[Alternatives]:
         """Raise a ConfigError: CTranslate2 does not return them."""
         raise ConfigError("CTranslate2 lacks `token_alternatives`: use nmt's own engine on a run")
+
+    def next_log_probs(self, src: list[int], prefix: list[int]) -> LogProbs:
+        """Return the log-probabilities [V] of all tokens that may follow a prefix."""
+        import numpy as np  # here, because translation does not need it
+
+        [result] = self._translator.translate_batch(
+            [self._src.pieces(src[:-1])],
+            [self._tgt.pieces(prefix)],
+            beam_size=1,
+            return_logits_vocab=True,
+            return_end_token=True,
+            max_input_length=0,
+            max_decoding_length=len(prefix) + 1,
+            min_decoding_length=0,
+        )
+        logits_V = np.array(result.logits[0][-1], np.float32)
+        highest = logits_V.max()
+        found: LogProbs = logits_V - highest - np.log(np.exp(logits_V - highest).sum())
+        if np.isnan(found).any():
+            raise not_finite(self.models[0])
+        return found
 
     def weights(self, sources: Sequence[list[int]], targets: Sequence[list[int]]) -> list[Weights]:
         """Return the attention of given target tokens to source tokens; see `WordAligner`.

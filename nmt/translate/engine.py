@@ -13,7 +13,7 @@ from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.errors import ConfigError, FileError
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.term import Term
-from nmt.translate.words import Weights
+from nmt.translate.words import LogProbs, Weights
 
 
 class Model(Protocol):
@@ -148,6 +148,19 @@ class Engine(Protocol):
 
         Raises:
             ConfigError: if the engine does not have them.
+        """
+
+    def next_log_probs(self, src: list[int], prefix: list[int]) -> LogProbs:
+        """Return the log-probabilities [V] of all tokens that may follow a prefix.
+
+        They are the model's own, whatever the options of a search.
+
+        Args:
+            src: source ids, with EOS.
+            prefix: target ids, without BOS; fewer than `max_positions`.
+
+        Raises:
+            FileError: if the model's probabilities are not finite.
         """
 
 

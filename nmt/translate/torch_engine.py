@@ -33,6 +33,7 @@ from nmt.search.topk import top
 from nmt.translate.allowed import AllowedTokens
 from nmt.translate.engine import Alternatives, free_scores, not_finite, output_limits
 from nmt.translate.rules import Rules
+from nmt.translate.words import LogProbs
 
 # Log-probabilities are computed for this many rows at a time. With more, as many megabytes would be
 # taken from the system and given back in every step.
@@ -331,6 +332,18 @@ class Networks:
         ]
         width = log_probs_BTV.shape[1]
         return [pairs[i * width : i * width + len(ids)] for i, ids in enumerate(targets)]
+
+    @torch.inference_mode()
+    def next_log_probs(self, src: list[int], prefix: list[int]) -> LogProbs:
+        """Return the log-probabilities [V] of all tokens that may follow a prefix."""
+        logits = self._logits([src], [[*prefix, self._tgt.eos_id]])
+        log_probs_V = averaged(
+            [logits_BTV[0, -1].log_softmax(-1) for logits_BTV in logits], self.model_weights
+        )
+        if log_probs_V.isnan().any():
+            raise not_finite(self.models[0])
+        found: LogProbs = log_probs_V.cpu().numpy()
+        return found
 
     def _logits(
         self, sources: Sequence[list[int]], targets: Sequence[list[int]]

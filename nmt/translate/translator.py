@@ -351,6 +351,32 @@ class Translator:
         self.missing.add(number, missing)
         return replace(translation, missing=missing)
 
+    def encoded(self, source: Source) -> tuple[list[int], list[int]]:
+        """Return the ids of a line as the search takes them, and those of its prefix.
+
+        Returns:
+            Source ids, with tags and EOS, or [] if the line is blank; and target ids.
+
+        Raises:
+            ConfigError: if the model does not know a language.
+            DataError: if the line has too many tokens to be searched in one part, or the prefix
+                cannot be used.
+        """
+        clean = replace(
+            source, text=replace_controls(source.text)[0], prefix=replace_controls(source.prefix)[0]
+        )
+        [ids] = self._src.encode([clean.text])
+        [prefix] = self._prefixes([(1, clean)])
+        if not ids:
+            return [], prefix
+        src_ids = [*self._tags(1, clean), *ids, self._src.eos_id]
+        if len(src_ids) > self.max_input:
+            raise DataError(
+                f"line 1: {len(src_ids)} tokens are more than the {self.max_input} that the model "
+                "takes at a time: give it one sentence"
+            )
+        return src_ids, prefix
+
     def _translate_new(
         self,
         lines: list[tuple[int, Source]],

@@ -26,6 +26,9 @@ Links = list[tuple[int, int]]
 Weights: TypeAlias = "NDArray[np.float32]"
 """Attention of target tokens to source tokens, [target tokens, source tokens]."""
 
+LogProbs: TypeAlias = "NDArray[np.float32]"
+"""Natural logarithms of the probabilities of all target tokens, [V]."""
+
 _CHUNK = re.compile(r"\S+")
 
 
@@ -36,6 +39,19 @@ def split_words(text: str) -> list[str]:
     of a word is a separate word; punctuation inside a word does not split it.
     """
     return [text[start:end] for start, end in _word_spans(text)]
+
+
+def word_at(text: str, place: int) -> tuple[int, int] | None:
+    """Return the span of the word (see `split_words`) at a place, or else of the next one.
+
+    Args:
+        text: the text.
+        place: number of a character, from 0.
+
+    Returns:
+        The numbers of its first character and of that after its last; None if there is no word.
+    """
+    return next((span for span in _word_spans(text) if span[1] > place), None)
 
 
 def _word_spans(text: str) -> list[tuple[int, int]]:

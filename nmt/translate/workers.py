@@ -26,6 +26,7 @@ from nmt.search.hypothesis import Hypothesis
 from nmt.search.term import Term
 from nmt.signals import exit_with_parent, hangup_signals
 from nmt.translate.engine import Alternatives, Engine, Model
+from nmt.translate.words import LogProbs
 
 # macOS libraries do not survive a fork, and Windows cannot fork.
 CAN_FORK = sys.platform == "linux" and hasattr(os, "fork")
@@ -102,6 +103,10 @@ class Workers:
     ) -> list[Alternatives]:
         """Return the most probable tokens at each position, computed in this process."""
         return self.engine.alternatives(sources, targets, count)
+
+    def next_log_probs(self, src: list[int], prefix: list[int]) -> LogProbs:
+        """Return the log-probabilities of all tokens after a prefix, computed in this process."""
+        return self.engine.next_log_probs(src, prefix)
 
 
 _engine: Engine  # set in each worker process
