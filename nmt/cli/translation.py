@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nmt.cli.app import log
+from nmt.cli.interactive import converse
 from nmt.cli.options import (
     Compute,
     ComputeOption,
@@ -123,6 +124,14 @@ RequireTerms = Annotated[
         "--require-terms", help="End with exit code 3 if a translation lacks a required term."
     ),
 ]
+Interactive = Annotated[
+    bool,
+    typer.Option(
+        "--interactive",
+        help="Translate what is typed on a terminal, with commands for n-best lists, alternative "
+        "words and search options (:help).",
+    ),
+]
 SEARCH = (
     *("tgt_lang", "src_lang"),
     *("nbest", "beam_size", "length_penalty", "max_extra_len", "batch_tokens", "split_sentences"),
@@ -156,21 +165,25 @@ def translate(
     compute: ComputeOption = Compute.auto,
     threads: Threads = None,
     processes: Processes = 1,
+    interactive: Interactive = False,
 ) -> None:
     """Translate lines, one for one and in order.
 
     With --output, OUTPUT.partial and OUTPUT.journal show how far it is until OUTPUT is complete.
     """
+    columns = {"nbest": "nbest" in search, "scores": scores, "alignments": alignments}
+    more = {"short": warn_short, "alternatives": token_alternatives, "utility": "mbr" in search}
+    chosen = _layout(layout, key, file, prefix_file, columns, more)
+    computing = _computing(device, engine, compute, threads, ensemble, ensemble_weights)
+    if interactive:
+        converse(model, computing, search, chosen, [file, output, resume, processes > 1])
+        return
     if processes > 1:
         launch(processes)
     output = None if output == Path("-") else output
     if _is_finished([file, prefix_file, glossary], [model, *(ensemble or [])], output, resume):
         return
-    columns = {"nbest": "nbest" in search, "scores": scores, "alignments": alignments}
-    more = {"short": warn_short, "alternatives": token_alternatives, "utility": "mbr" in search}
-    chosen = _layout(layout, key, file, prefix_file, columns, more)
     wanted = _wanted(layout, columns, more) | {"glossary": glossary}
-    computing = _computing(device, engine, compute, threads, ensemble, ensemble_weights)
     with joined() as peers:
         job = Job(file, prefix_file, output, chosen, wanted, peers)
         job.run(job.translator(model, computing, search), resume=resume, strict=require_terms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -92,7 +92,8 @@ def next_words(translator: Translator, src: str, prefix: str, num: int) -> list[
         text = tokenizer.decode([hypothesis.ids])[0]
         reading = _reading(tokenizer, start, hypothesis, text, len(prefix_ids), options)
         readings += [reading] if reading else []
-    return _merged(readings)[:num]
+    # The rules of the search do not apply to forced tokens.
+    return [each for each in _merged(readings) if each.word not in options.banned][:num]
 
 
 def _checked(options: SearchOptions, num: int) -> SearchOptions:
@@ -111,32 +112,43 @@ def _starts(
     translator: Translator, src_ids: list[int], prefix: list[int], new_word: bool, count: int
 ) -> list[_Start]:
     """Return the likeliest tokens after a prefix, best first."""
-    starts = [*itertools.islice(_next(translator, src_ids, prefix, new_word), count)]
     tokenizer = translator.engine.models[0].tokenizers.tgt
+
+    def begins_word(token: int) -> bool:
+        return tokenizer.pieces([token])[0].startswith(_SPACE)
+
+    def fits(token: int) -> bool:
+        return not new_word or token == tokenizer.eos_id or begins_word(token)
+
+    def fits_after_space(token: int) -> bool:
+        return token != tokenizer.eos_id and not begins_word(token)
+
+    starts = [*itertools.islice(_next(translator, src_ids, prefix, fits), count)]
     # A space that is a token by itself begins every word, so it says nothing about the next one.
-    bare = [each for each in starts if tokenizer.pieces(each.ids[-1:]) == [_SPACE]]
-    for space in bare:
+    for space in [each for each in starts if tokenizer.pieces(each.ids[-1:]) == [_SPACE]]:
         starts.remove(space)
-        after = itertools.islice(_next(translator, src_ids, space.ids, False), count)
-        starts += [_Start(ids, space.log_prob + log_prob) for ids, log_prob in after]
+        after = _next(translator, src_ids, space.ids, fits_after_space)
+        starts += [
+            _Start(ids, space.log_prob + log_prob)
+            for ids, log_prob in itertools.islice(after, count)
+        ]
     limit = translator.engine.max_positions
     starts = [each for each in starts if len(each.ids) < limit or each.ids[-1] == tokenizer.eos_id]
     return sorted(starts, key=lambda start: -start.log_prob)[:count]
 
 
 def _next(
-    translator: Translator, src_ids: list[int], prefix: list[int], new_word: bool
+    translator: Translator, src_ids: list[int], prefix: list[int], fits: Callable[[int], bool]
 ) -> Iterator[_Start]:
-    """Yield the tokens that may follow a prefix, best first."""
+    """Yield the tokens that may follow a prefix and that fit, best first."""
     engine, min_length = translator.engine, translator.options.min_length
+    if len(prefix) >= engine.max_positions:
+        return
     tokenizer = engine.models[0].tokenizers.tgt
     excluded = {*never_output(tokenizer), *([tokenizer.eos_id] if len(prefix) < min_length else [])}
     log_probs_V = engine.next_log_probs(src_ids, prefix)
     for token in (-log_probs_V).argsort(kind="stable").tolist():
-        is_end = token == tokenizer.eos_id
-        if token in excluded or not math.isfinite(log_probs_V[token]):
-            continue
-        if not new_word or is_end or tokenizer.pieces([token])[0].startswith(_SPACE):
+        if token not in excluded and math.isfinite(log_probs_V[token]) and fits(token):
             yield _Start([*prefix, token], float(log_probs_V[token]))
 
 

@@ -38,7 +38,7 @@ def split_words(text: str) -> list[str]:
     Words are separated by white space. A run of punctuation (Unicode categories P*) at either end
     of a word is a separate word; punctuation inside a word does not split it.
     """
-    return [text[start:end] for start, end in _word_spans(text)]
+    return [text[start:end] for start, end in word_spans(text)]
 
 
 def word_at(text: str, place: int) -> tuple[int, int] | None:
@@ -51,10 +51,11 @@ def word_at(text: str, place: int) -> tuple[int, int] | None:
     Returns:
         The numbers of its first character and of that after its last; None if there is no word.
     """
-    return next((span for span in _word_spans(text) if span[1] > place), None)
+    return next((span for span in word_spans(text) if span[1] > place), None)
 
 
-def _word_spans(text: str) -> list[tuple[int, int]]:
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Return the numbers of the first character of each word, and of that after its last."""
     spans = []
     for chunk in _CHUNK.finditer(text):
         start, end = chunk.span()
@@ -78,7 +79,7 @@ def word_numbers(text: str, tokens: Sequence[Token]) -> list[int]:
 
     A token that covers several words belongs to the first; the others may have no token.
     """
-    ends = [end for _, end in _word_spans(text)]
+    ends = [end for _, end in word_spans(text)]
     numbers = [bisect_right(ends, token.start) for token in tokens]
     return [number if number < len(ends) else NO_WORD for number in numbers]
 
