@@ -99,7 +99,7 @@ def test_the_python_example_works(trained_run: Path, tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     [code] = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    code = code.replace('"runs/demo"', repr(str(trained_run)))
+    code = code.replace('"runs/demo"', repr(str(trained_run))).replace('"Die "', '"THE "')
     code = code.replace('{"train.max_steps": 200}', repr(TINY.split()))
     done = forked.run(code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -52,6 +52,20 @@ def converse(
     Raises:
         ConfigError: one of them is given, or there is no terminal.
     """
+    _check(layout, unusable)
+    from nmt import api
+
+    loaded = api.load(model, parallel=1, log=log, **computing)
+    session = Session(loaded, search)  # a wrong option is refused before the first line
+    log(f"engine: {loaded.engine}")
+    log("Type a line to translate, or :help.")
+    with suppress(ImportError):  # not on Windows
+        import readline  # noqa: F401 - gives `input` editing and a history, kept in memory only
+    while session.goes_on():
+        pass
+
+
+def _check(layout: Layout, unusable: Sequence[object]) -> None:
     from nmt.translate.formats import TextLayout
 
     if any(unusable) or layout != TextLayout():
@@ -64,16 +78,6 @@ def converse(
             "--interactive needs a terminal for input and output: leave it out to translate lines "
             "from a file or a pipe"
         )
-    from nmt import api
-
-    loaded = api.load(model, parallel=1, log=log, **computing)
-    session = Session(loaded, search)  # a wrong option is refused before the first line
-    log(f"engine: {loaded.engine}")
-    log("Type a line to translate, or :help.")
-    with suppress(ImportError):  # not on Windows
-        import readline  # noqa: F401 - gives `input` editing and a history, kept in memory only
-    while session.goes_on():
-        pass
 
 
 class Session:
