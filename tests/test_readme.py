@@ -103,7 +103,7 @@ def test_the_python_example_works(trained_run: Path, tmp_path: Path) -> None:
     code = code.replace('{"train.max_steps": 200}', repr(TINY.split()))
     done = forked.run(code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.rstrip("\n").split("\n")) == 6
+    assert len(done.stdout.rstrip("\n").split("\n")) == 11
     assert (tmp_path / "runs" / "short" / "config.yaml").is_file()
 
 
