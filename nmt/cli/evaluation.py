@@ -27,7 +27,7 @@ from nmt.cli.options import (
     require_one,
     with_search_options,
 )
-from nmt.cli.translation import file_bar
+from nmt.cli.translation_job import file_bar
 from nmt.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,8 +29,10 @@ Processes = Annotated[
 ]
 
 
-def launch(processes: int) -> NoReturn:
-    """Run this command again in several processes, and exit as they do."""
+def launch(processes: int) -> None:
+    """If there are to be several processes, run this command again in each, and exit as they do."""
+    if processes == 1:
+        return
     from nmt import distributed
 
     if distributed.under_torchrun():

@@ -67,8 +67,7 @@ def train(
     from nmt.config.load import load_config
 
     load_config(config, overrides)  # report errors before importing torch
-    if processes > 1:
-        launch(processes)
+    launch(processes)
 
     with quiet_interrupts():
         import nmt.check.run
