@@ -1,7 +1,7 @@
 """The Python API: load a model, translate, score, align; train and evaluate.
 
-Only this module combines configuration, weights, engine and translator. The command line, reports
-and scripts call it.
+Only this module, with `nmt.engines`, combines configuration, weights, engine and translator. The
+command line, reports and scripts call it.
 
     import nmt
 
@@ -15,12 +15,9 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
-import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
 
@@ -29,17 +26,16 @@ from nmt.config.load import load_config, make_config
 from nmt.config.schema import Config
 from nmt.config.search import search_options
 from nmt.data.tags import Tagger
+from nmt.engines import Log, OwnEngine, check_choices, num_threads, open_engines
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.hub.models import find_model, pin
 from nmt.hub.names import is_hub_name
-from nmt.limits import useful_threads
 from nmt.progress import Advance
-from nmt.runs.exported import cannot_represent, is_exported
 from nmt.runs.int8 import read_int8_scores
 from nmt.runs.layout import find_run
-from nmt.runs.manifest import read_manifest, verify_tokenizer
+from nmt.runs.manifest import read_manifest
 from nmt.runs.parts import find_weights
-from nmt.translate.ct2_engine import CTranslate2Engine, require_ctranslate2
+from nmt.translate.ct2_engine import CTranslate2Engine
 from nmt.translate.engine import Engine, WordAligner
 from nmt.translate.glossary import Glossary
 from nmt.translate.score import PairScore, score_pairs
@@ -49,16 +45,10 @@ from nmt.translate.words import Links
 if TYPE_CHECKING:  # these need torch, which takes a second to import
     from nmt.console import Console
     from nmt.evaluation.metrics import Score
-    from nmt.runs.model import TrainedModel
     from nmt.translate.align import Aligner
     from nmt.translate.alternatives import Alternative
     from nmt.translate.attend import PairAttention
     from nmt.translate.translator import Peers
-
-Log = Callable[[str], object]
-
-ENGINES = ("auto", "nmt", "ctranslate2")
-COMPUTE = ("auto", "float32", "bfloat16", "int8")
 
 
 def load(
@@ -100,12 +90,12 @@ def load(
         ConfigError: if a parameter is wrong, or the models do not go together.
         FileError: if there is no model, it is damaged, or it cannot be downloaded.
     """
-    _check_choice("engine", engine, ENGINES)
-    _check_choice("compute", compute, COMPUTE)
+    check_choices(engine, compute, ensemble_weights, 1 + len(ensemble))
     names = [pin(each, log) for each in (path, *ensemble)]
-    _check_weights(ensemble_weights, len(names))
     paths = [find_model(name, log) for name in names]
-    model = _load(paths, ensemble_weights, engine, compute, device, threads, parallel, log)
+    model = Model(
+        *open_engines(paths, ensemble_weights, engine, compute, device, threads, parallel, log)
+    )
     # For `pickle`; other machines may have other numbers of cores.
     first, *others = (n if is_hub_name(n) else Path(n).absolute() for n in names)
     model._arguments = {
@@ -115,208 +105,6 @@ def load(
         **{"threads": threads, "parallel": parallel},
     }
     return model
-
-
-def _load(
-    paths: list[Path],
-    weights: Sequence[float] | None,
-    engine: str,
-    compute: str,
-    device: str,
-    threads: int | None,
-    parallel: int | None,
-    log: Log,
-) -> Model:
-    threads = useful_threads(threads or num_threads())
-    parallel = useful_threads(parallel) if parallel else None
-    if is_exported(paths[0]) and engine != "nmt":
-        if len(paths) > 1:
-            raise ConfigError("`ensemble` needs runs: CTranslate2 runs one exported model")
-        device = "cpu" if _is_cpu(device) else str(_torch_device(device))
-        return Model(_exported_engine(paths[0], compute, device, threads, parallel))
-    own = _OwnEngine(paths, weights, compute, device, threads, parallel or 1)
-    if engine == "nmt":
-        return Model(own.engine, own)
-    try:
-        fast = _converted_engine(paths, compute, device, threads, parallel, log)
-    except ConfigError as error:
-        if engine == "ctranslate2":
-            raise
-        if not isinstance(error, _NotForCTranslate2):
-            log(f"{paths[0]}: nmt's own engine runs it: {error}")
-        return Model(own.engine, own)
-    return Model(fast, None if engine == "ctranslate2" else own)
-
-
-class _NotForCTranslate2(ConfigError):
-    """The model is not meant for CTranslate2; the user need not be told."""
-
-
-def _check_choice(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ConfigError(f"unknown `{name}` {value!r}: known are {', '.join(known)}")
-
-
-def _check_weights(weights: Sequence[float] | None, num_models: int) -> None:
-    """Check that there is a weight above 0 for each model.
-
-    Raises:
-        ConfigError: if there are more or fewer, or one is out of range.
-    """
-    if weights is None:
-        return
-    if len(weights) != num_models:
-        raise ConfigError(
-            f"`ensemble_weights` has {len(weights)} numbers for {num_models} models: give one for "
-            "each, that of the model named first as the first"
-        )
-    for weight in weights:
-        if not 0 < weight < math.inf:
-            raise ConfigError(f"`ensemble_weights`: {weight} is not a number above 0")
-
-
-def num_threads() -> int:
-    """Return how many CPU threads are used by default: one per core, or OMP_NUM_THREADS."""
-    named = os.environ.get("OMP_NUM_THREADS", "")
-    if named.isascii() and named.isdecimal() and int(named):
-        return int(named)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _is_cpu(device: str) -> bool:
-    """Return whether a device is the CPU, without importing torch unless necessary."""
-    if device != "auto":
-        return device == "cpu"
-    try:
-        if not require_ctranslate2().get_cuda_device_count():
-            return True
-    except ConfigError:
-        pass
-    return str(_torch_device(device)) == "cpu"
-
-
-def _torch_device(name: str) -> Any:
-    from nmt.device import choose_device
-
-    return choose_device(name)
-
-
-def _exported_engine(
-    path: Path, compute: str, device: str, threads: int, parallel: int | None
-) -> Engine:
-    precision = "default" if compute == "auto" else compute
-    return CTranslate2Engine(path, device, threads, parallel=parallel, compute=precision)
-
-
-def _converted_engine(
-    paths: list[Path],
-    compute: str,
-    device: str,
-    threads: int,
-    parallel: int | None,
-    log: Log,
-) -> Engine:
-    """Convert a run for CTranslate2 if necessary, and return CTranslate2's engine for it.
-
-    Raises:
-        ConfigError: if CTranslate2 cannot run it.
-    """
-    if len(paths) > 1:
-        raise _NotForCTranslate2("`ensemble` needs nmt's own engine: CTranslate2 runs one model")
-    if not _is_cpu(device):
-        raise _NotForCTranslate2("on a GPU, CTranslate2 runs exported models only: `nmt export`")
-    if compute == "bfloat16":
-        raise _NotForCTranslate2("bfloat16 on a CPU needs nmt's own engine")
-    run, config, weights = find_weights(paths[0])
-    if reason := cannot_represent(config):
-        raise _NotForCTranslate2(f"CTranslate2 cannot represent {reason}")
-    verify_tokenizer(run)  # a damaged one must not pass because the conversion has a copy
-    from nmt.convert.cached import converted
-
-    require_ctranslate2()
-    if compute == "auto":
-        scores = read_int8_scores(run, weights)
-        compute = "int8" if scores and scores.is_good else "float32"
-
-    try:
-        directory = converted(run, config, weights, compute, log)
-    except FileError as error:
-        raise ConfigError(str(error)) from error
-    return CTranslate2Engine(
-        directory, "cpu", threads, config=config, run=run, weights=weights, parallel=parallel
-    )
-
-
-def load_runs(
-    paths: Sequence[Path], *, device: str = "auto", compute: str = "float32", threads: int | None
-) -> list[TrainedModel]:
-    """Load the networks of runs, for tasks that only nmt's own engine can do.
-
-    Args:
-        paths: run directories, or checkpoints in them.
-        device, compute, threads: as in `load`.
-
-    Raises:
-        ConfigError: if one is an exported model, or there is no such device.
-        FileError: if there is no model, or it is damaged.
-    """
-    for path in paths:
-        if is_exported(path):
-            raise ConfigError(
-                f"{path}: a model exported to CTranslate2, which can translate and score only; "
-                "name the run that it was exported from"
-            )
-    import torch
-
-    from nmt.device import has_bf16
-    from nmt.runs.model import load_model
-
-    if threads:
-        torch.set_num_threads(useful_threads(threads))
-    chosen = _torch_device(device)
-    if compute == "auto" and chosen.type == "cuda" and has_bf16(chosen):
-        compute = "bfloat16"
-    dtype = torch.bfloat16 if compute == "bfloat16" else torch.float32
-    models = [load_model(path, chosen, dtype) for path in paths]
-    if compute == "int8":
-        from nmt.model.int8 import quantise
-
-        if chosen.type != "cpu":
-            raise ConfigError("`compute` int8 is for CPUs: choose bfloat16 on a GPU")
-        for model in models:
-            quantise(model.transformer("`compute` int8"))
-    return models
-
-
-@dataclass
-class _OwnEngine:
-    """nmt's own engine, loaded when it is first needed."""
-
-    paths: Sequence[Path]
-    weights: Sequence[float] | None
-    compute: str
-    device: str
-    threads: int
-    parallel: int
-
-    @cached_property
-    def models(self) -> list[TrainedModel]:
-        return load_runs(self.paths, device=self.device, compute=self.compute, threads=self.threads)
-
-    @cached_property
-    def engine(self) -> Engine:
-        import torch
-
-        from nmt.translate.torch_engine import Networks
-        from nmt.translate.workers import CAN_FORK, Workers
-
-        networks = Networks(self.models, self.weights)
-        if self.parallel > 1 and CAN_FORK and _torch_device(self.device).type == "cpu":
-            torch.set_num_threads(1)
-            return Workers(networks, self.parallel)
-        return networks
 
 
 class Model:
@@ -332,7 +120,7 @@ class Model:
         config: the configuration that it was trained with (of an ensemble, the first one's).
     """
 
-    def __init__(self, engine: Engine, own: _OwnEngine | None = None) -> None:
+    def __init__(self, engine: Engine, own: OwnEngine | None = None) -> None:
         self.engine = engine
         self.config: Config = engine.models[0].config
         self._own = own

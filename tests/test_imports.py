@@ -33,6 +33,7 @@ LAYERS: list[set[str]] = [
     {"hub"},
     {"training"},
     {"check"},
+    {"engines"},
     {"api"},
     {"nmt"},  # __init__, which imports api on first use
     {"report"},

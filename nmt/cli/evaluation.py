@@ -163,10 +163,11 @@ def _translate(
     options: EvaluateOptions,
 ) -> tuple[EvaluationData, list[str]]:
     from nmt import api
+    from nmt.engines import num_threads
     from nmt.evaluation.metrics import gold_trees
     from nmt.evaluation.testsets import read_test_data
 
-    parallel = computing["threads"] or api.num_threads()
+    parallel = computing["threads"] or num_threads()
     model = api.load(models[0], ensemble=models[1:], parallel=parallel, log=log, **computing)
     translator = model.translator(search, warn=log)
     files = files | {name: search.get(name) for name in ("src_lang", "tgt_lang")}

@@ -64,10 +64,10 @@ def export(
 
 
 def _write(model: Path, to: Target, output: Path, quantization: str | None) -> None:
-    from nmt import api
+    from nmt.engines import load_runs
     from nmt.runs.layout import find_run, has_shortlist
 
-    [trained] = api.load_runs([model], device="cpu", threads=None)
+    [trained] = load_runs([model], device="cpu", threads=None)
     if to is Target.huggingface:
         from nmt.convert.huggingface_export import export_huggingface
 

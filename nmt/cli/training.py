@@ -277,11 +277,11 @@ def shortlist(
     Learns from the run's training data (500,000 pairs of it at most) and the model's attention,
     and keeps the result in RUN/shortlist. Then shows what share of the validation data it covers.
     """
-    from nmt import api
     from nmt.console import Console
+    from nmt.engines import load_runs
     from nmt.training.shortlist import learn_run
 
-    [model] = api.load_runs([run], device=device, threads=threads)
+    [model] = load_runs([run], device=device, threads=threads)
     coverage = learn_run(run, model, best, frequent, Console(stderr=True))
     if coverage:
         typer.echo(

@@ -120,6 +120,7 @@ class Job:
     ) -> Translator:
         """Load the model."""
         from nmt import api
+        from nmt.engines import num_threads
 
         if self.peers and (self.interactive or self.file in (None, Path("-"))):
             raise ConfigError("several processes need FILE: they cannot share the standard input")
@@ -128,7 +129,7 @@ class Job:
 
             computing = {**computing, "device": local_device(computing["device"])}
         # In interactive use, each line gets all threads.
-        parallel = 1 if self.interactive else computing["threads"] or api.num_threads()
+        parallel = 1 if self.interactive else computing["threads"] or num_threads()
         translator = api.load(model, parallel=parallel, log=log, **computing).translator(
             search, warn=log, peers=self.peers, **self.wanted
         )
