@@ -198,7 +198,7 @@ def _score(
     references: Sequence[Sequence[str]],
     options: EvaluateOptions,
 ) -> Score:
-    metric = _metric(name, options)
+    metric = sacrebleu_metric(name, options)
     samples = BOOTSTRAP_SAMPLES if options.confidence else 1
     result = metric.corpus_score(hypotheses, references, n_bootstrap=samples)
     return Score(
@@ -222,12 +222,23 @@ def sentence_bleu(tgt_lang: str) -> Callable[[str, str], float]:
         ConfigError: if the tokenizer needs a package that is not installed.
         FileError: if the tokenizer cannot be downloaded.
     """
-    metric = _metric("bleu", EvaluateOptions(tgt_lang=tgt_lang))
+    metric = sacrebleu_metric("bleu", EvaluateOptions(tgt_lang=tgt_lang))
     metric.effective_order = True  # short sentences have no 4-grams
     return lambda hypothesis, reference: float(metric.sentence_score(hypothesis, [reference]).score)
 
 
-def _metric(name: str, options: EvaluateOptions) -> Any:
+def sacrebleu_metric(name: str, options: EvaluateOptions, *, force: bool = False) -> Any:
+    """Return sacreBLEU's object for bleu, chrf or ter.
+
+    Args:
+        name: the metric.
+        options: its settings.
+        force: do not warn of text that looks tokenised.
+
+    Raises:
+        ConfigError: if the tokenizer of BLEU needs a package that is not installed.
+        FileError: if the tokenizer cannot be downloaded.
+    """
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
     from sacrebleu.metrics.ter import TER
@@ -239,6 +250,7 @@ def _metric(name: str, options: EvaluateOptions) -> Any:
                     lowercase=options.lowercase,
                     tokenize=options.tokenize,
                     trg_lang=options.tgt_lang,
+                    force=force,
                 )
             except (ImportError, RuntimeError) as error:
                 reason = " ".join(str(error).split())

@@ -1,0 +1,345 @@
+"""Comparison of systems that translate the same text, after compare-mt.
+
+Neubig et al. 2019, "compare-mt: A Tool for Holistic Comparison of Language Generation Systems".
+Words are the tokens of BLEU, so that text need not be tokenised.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
+from typing import Any
+
+from nmt.errors import DataError
+from nmt.evaluation import groups
+from nmt.evaluation.metrics import EvaluateOptions, sacrebleu_metric
+from nmt.evaluation.ngrams import MAX_ORDER, Ngram, differences, match_counts
+
+System = tuple[str, Sequence[str]]
+"""A name and translations."""
+
+
+@dataclass(frozen=True)
+class SystemScore:
+    """A corpus-level score of a system, and its difference from the baseline.
+
+    Attributes:
+        score: points, 0 to 100.
+        mean: mean of the bootstrap samples.
+        margin: half the width of the 95 % confidence interval around the mean.
+        p_bootstrap: p-value of paired bootstrap resampling (Koehn 2004); None for the baseline.
+        p_randomization: p-value of paired approximate randomization (Riezler and Maxwell 2005);
+            None for the baseline and for groups of sentences.
+    """
+
+    score: float
+    mean: float
+    margin: float
+    p_bootstrap: float | None = None
+    p_randomization: float | None = None
+
+
+Scores = dict[str, list[SystemScore]]
+"""Scores of all systems, the baseline first, by the name of the metric."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Scores of the sentences that have something in common."""
+
+    name: str
+    sentences: int
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Scores of all sentences, divided into groups by the property that is its name."""
+
+    name: str
+    groups: list[Group]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A sentence that one system translates better than the other.
+
+    Attributes:
+        line: its number, from 1.
+        src: the source sentence; None if there is none.
+        reference: the first reference.
+        baseline, system: the two translations.
+        baseline_chrf, system_chrf: their sentence-level chrF.
+    """
+
+    line: int
+    src: str | None
+    reference: str
+    baseline: str
+    system: str
+    baseline_chrf: float
+    system_chrf: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A system next to the baseline.
+
+    Attributes:
+        system: its number among the systems, from 0; the baseline is 0.
+        better, worse: numbers of sentences with a higher and a lower chrF than the baseline's.
+        wins, losses: those with the largest differences, largest first.
+        words_won, words_lost: words that the system gets right and the baseline does not, and the
+            reverse, by log odds.
+        ngrams_won, ngrams_lost: the same for two to four words in a row.
+    """
+
+    system: int
+    better: int
+    worse: int
+    wins: list[Example]
+    losses: list[Example]
+    words_won: list[Ngram]
+    words_lost: list[Ngram]
+    ngrams_won: list[Ngram]
+    ngrams_lost: list[Ngram]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All about systems and their differences from the first, the baseline.
+
+    Attributes:
+        systems: their names.
+        sentences: number of sentences.
+        samples: number of bootstrap samples.
+        trials: number of trials of approximate randomization.
+        signatures: settings needed to reproduce the scores, by the name of the metric.
+        scores: scores of all sentences.
+        groupings: scores by properties of the reference.
+        pairs: all systems except the baseline.
+    """
+
+    systems: list[str]
+    sentences: int
+    samples: int
+    trials: int
+    signatures: dict[str, str]
+    scores: Scores
+    groupings: list[Grouping]
+    pairs: list[Pair]
+
+    def to_json(self) -> str:
+        """Return the comparison as JSON."""
+        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False, indent=2)
+
+
+def compare(
+    systems: Sequence[System],
+    references: Sequence[Sequence[str]],
+    src: Sequence[str] = (),
+    *,
+    train: Iterable[str] | None = None,
+    options: EvaluateOptions | None = None,
+    samples: int = 1000,
+    trials: int = 10_000,
+    top: int = 10,
+) -> Comparison:
+    """Compare systems with the first one, the baseline.
+
+    Scores, intervals and p-values are those of sacreBLEU's command with its paired tests, except
+    that the p-value of equal scores is 1. The environment variable SACREBLEU_SEED sets the seed.
+
+    Args:
+        systems: two or more.
+        references: one or more lists of references. Sentences are grouped by the first.
+        src: source sentences to show, if there are any.
+        train: text in the target language whose words are counted; by default, the first
+            references.
+        options: settings of BLEU and chrF; the metrics are always these two.
+        samples: number of bootstrap samples.
+        trials: number of trials of approximate randomization.
+        top: number of sentences and n-grams in each list.
+
+    Raises:
+        DataError: if there is nothing to compare, or numbers of lines differ.
+        ConfigError, FileError: as in `nmt.evaluation.metrics.evaluate`.
+    """
+    if len(systems) < 2 or not references:
+        raise DataError("a comparison needs two or more systems and a reference")
+    named = [(f"reference {number}", lines) for number, lines in enumerate(references, 1)]
+    check_lines([*systems, *named, *([("source", src)] if src else [])])
+    # The sacrebleu command strips lines, too.
+    systems = [(name, [line.rstrip() for line in lines]) for name, lines in systems]
+    references = [[line.rstrip() for line in lines] for lines in references]
+    options = replace(options or EvaluateOptions(), confidence=True)  # checks the seed
+    metrics = {name: sacrebleu_metric(name, options, force=True) for name in ("bleu", "chrf")}
+    split = _word_splitter(metrics["bleu"])
+    bootstrapped, signatures = _test(systems, references, metrics, "bs", samples)
+    randomized, _ = _test(systems, references, metrics, "ar", trials)
+    return Comparison(
+        systems=[name for name, _ in systems],
+        sentences=len(references[0]),
+        samples=samples,
+        trials=trials,
+        signatures=signatures,
+        scores={name: _scores(results, randomized[name]) for name, results in bootstrapped.items()},
+        groupings=[
+            Grouping(name, _score_groups(found, systems, references, metrics, samples))
+            for name, found in _groupings(references[0], split, train).items()
+        ],
+        pairs=_pairs(systems, references, src, metrics["chrf"], split, top),
+    )
+
+
+def check_lines(texts: Sequence[System]) -> None:
+    """Check that texts are not empty and have as many lines as the first.
+
+    Raises:
+        DataError: one is or has not; it names the texts.
+    """
+    first, lines = texts[0]
+    for name, others in texts:
+        if not others:
+            raise DataError(f"{name}: empty; there is nothing to compare")
+        if len(others) != len(lines):
+            raise DataError(
+                f"{first} has {len(lines)} lines, but {name} has {len(others)}: they must "
+                "correspond line by line"
+            )
+
+
+def _word_splitter(bleu: Any) -> Callable[[str], list[str]]:
+    """Return a function that splits a line into words as BLEU does."""
+
+    def split(line: str) -> list[str]:
+        words: str = bleu.tokenizer(line.rstrip().lower() if bleu.lowercase else line.rstrip())
+        return words.split()
+
+    return split
+
+
+# ---------------------------------------------------------------- scores
+
+
+def _test(
+    systems: Sequence[System],
+    references: Sequence[Sequence[str]],
+    metrics: dict[str, Any],
+    test: str,
+    repetitions: int,
+) -> tuple[dict[str, list[Any]], dict[str, str]]:
+    """Return sacreBLEU's results and signatures, by the name of the metric."""
+    from sacrebleu.significance import PairedTest
+
+    signatures, results = PairedTest(
+        list(systems), metrics, references, test_type=test, n_samples=repetitions
+    )()
+    names = list(signatures)
+    found: dict[str, list[Any]] = {name: list(results[name]) for name in names}
+    return found, {name: str(signatures[name]) for name in names}
+
+
+def _scores(bootstrapped: Sequence[Any], randomized: Sequence[Any] = ()) -> list[SystemScore]:
+    """Put together the results of the two tests for all systems."""
+    baseline = bootstrapped[0]
+
+    def p_value(result: Any) -> float | None:
+        if result is None or result.p_value is None:
+            return None
+        # sacreBLEU counts larger differences only, so that equal systems get its lowest p-value.
+        return 1.0 if result.score == baseline.score else float(result.p_value)
+
+    return [
+        SystemScore(float(one.score), float(one.mean), float(one.ci), p_value(one), p_value(other))
+        for one, other in zip_longest(bootstrapped, randomized)
+    ]
+
+
+def _groupings(
+    lines: Sequence[str], split: Callable[[str], list[str]], train: Iterable[str] | None
+) -> dict[str, groups.Groups]:
+    sentences = [split(line) for line in lines]
+    vocabulary = {word for words in sentences for word in words}
+    counts = groups.count_words(lines if train is None else train, split, vocabulary)
+    text = "the references" if train is None else "the training text"
+    return {
+        "words in the reference": groups.by_length(sentences),
+        f"frequency of the reference's rarest word in {text}": groups.by_rarest_word(
+            sentences, counts
+        ),
+        "end of the reference": groups.by_ending(lines),
+        "digits in the reference": groups.by_digits(lines),
+    }
+
+
+def _score_groups(
+    found: groups.Groups,
+    systems: Sequence[System],
+    references: Sequence[Sequence[str]],
+    metrics: dict[str, Any],
+    samples: int,
+) -> list[Group]:
+    scored = []
+    for name, numbers in found.items():
+        of_group = [(system, [lines[number] for number in numbers]) for system, lines in systems]
+        refs = [[lines[number] for number in numbers] for lines in references]
+        results, _ = _test(of_group, refs, metrics, "bs", samples)
+        scores = {metric: _scores(values) for metric, values in results.items()}
+        scored.append(Group(name, len(numbers), scores))
+    return scored
+
+
+# ---------------------------------------------------------------- sentences and n-grams
+
+
+def _pairs(
+    systems: Sequence[System],
+    references: Sequence[Sequence[str]],
+    src: Sequence[str],
+    chrf: Any,
+    split: Callable[[str], list[str]],
+    top: int,
+) -> list[Pair]:
+    refs = list(zip(*references, strict=True))
+    words = [[split(ref) for ref in each] for each in refs]
+    scores = [
+        [float(chrf.sentence_score(line, ref).score) for line, ref in zip(lines, refs, strict=True)]
+        for _, lines in systems
+    ]
+    matches = [match_counts(map(split, lines), words) for _, lines in systems]
+
+    def example(number: int, system: int) -> Example:
+        return Example(
+            line=number + 1,
+            src=src[number] if src else None,
+            reference=refs[number][0],
+            baseline=systems[0][1][number],
+            system=systems[system][1][number],
+            baseline_chrf=scores[0][number],
+            system_chrf=scores[system][number],
+        )
+
+    def pair(system: int) -> Pair:
+        gains = [after - before for before, after in zip(scores[0], scores[system], strict=True)]
+        numbers = sorted(range(len(gains)), key=lambda number: -abs(gains[number]))
+        better = [number for number in numbers if gains[number] > 0]
+        worse = [number for number in numbers if gains[number] < 0]
+        words_won, words_lost = differences(matches[0], matches[system], range(1, 2), top)
+        longer = range(2, MAX_ORDER + 1)
+        ngrams_won, ngrams_lost = differences(matches[0], matches[system], longer, top)
+        return Pair(
+            system=system,
+            better=len(better),
+            worse=len(worse),
+            wins=[example(number, system) for number in better[:top]],
+            losses=[example(number, system) for number in worse[:top]],
+            words_won=words_won,
+            words_lost=words_lost,
+            ngrams_won=ngrams_won,
+            ngrams_lost=ngrams_lost,
+        )
+
+    return [pair(system) for system in range(1, len(systems))]
