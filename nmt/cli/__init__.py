@@ -29,6 +29,11 @@ _COMMANDS = {
         "evaluation",
         "runs/demo --src test.en --ref test.de --confidence",
     ),
+    "compare": (
+        "Translate and evaluate",
+        "comparison",
+        "old.de new.de --ref test.de --src test.en --html comparison.html",
+    ),
     "score": ("Translate and evaluate", "evaluation", "runs/demo --src test.en --tgt test.de"),
     "info": ("Look into runs", "runs", "runs/demo"),
     "report": ("Look into runs", "runs", "runs/demo runs/other -o report.html"),

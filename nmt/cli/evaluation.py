@@ -202,16 +202,11 @@ def _print_scores(
     as_json: bool,
     output: Path | None,
 ) -> None:
-    from nmt.data.lines import BOM
     from nmt.evaluation.metrics import evaluate, render
     from nmt.evaluation.pairs import evaluate_pairs
     from nmt.files import write_lines
 
-    if any(lines[:1] and lines[0].startswith(BOM) for lines in (hypotheses, *data.refs)):
-        log(
-            "warning: the byte-order mark at the start of the translations or references counts "
-            "as text, as it does for sacreBLEU: remove it"
-        )
+    warn_of_byte_order_marks(hypotheses, *data.refs)
     if output:
         write_lines(hypotheses, output)
     scores: list[Score] = evaluate(hypotheses, data.refs, replace(options, tgt_lang=data.tgt_lang))
@@ -221,6 +216,17 @@ def _print_scores(
             log(line)
     else:
         write_lines(render(scores, as_json), None)
+
+
+def warn_of_byte_order_marks(*texts: list[str]) -> None:
+    """Print a warning if translations or references start with a byte-order mark."""
+    from nmt.data.lines import BOM
+
+    if any(lines[:1] and lines[0].startswith(BOM) for lines in texts):
+        log(
+            "warning: the byte-order mark at the start of the translations or references counts "
+            "as text, as it does for sacreBLEU: remove it"
+        )
 
 
 @with_search_options("tgt_lang", "src_lang", "batch_tokens")

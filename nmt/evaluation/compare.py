@@ -170,7 +170,7 @@ def compare(
     if len(systems) < 2 or not references:
         raise DataError("a comparison needs two or more systems and a reference")
     named = [(f"reference {number}", lines) for number, lines in enumerate(references, 1)]
-    check_lines([*systems, *named, *([("source", src)] if src else [])])
+    check_lines([*named, *systems, *([("source", src)] if src else [])])
     # The sacrebleu command strips lines, too.
     systems = [(name, [line.rstrip() for line in lines]) for name, lines in systems]
     references = [[line.rstrip() for line in lines] for lines in references]
@@ -266,10 +266,8 @@ def _groupings(
     counts = groups.count_words(lines if train is None else train, split, vocabulary)
     text = "the references" if train is None else "the training text"
     return {
-        "words in the reference": groups.by_length(sentences),
-        f"frequency of the reference's rarest word in {text}": groups.by_rarest_word(
-            sentences, counts
-        ),
+        "length of the reference in words": groups.by_length(sentences),
+        f"frequency of the rarest word in {text}": groups.by_rarest_word(sentences, counts),
         "end of the reference": groups.by_ending(lines),
         "digits in the reference": groups.by_digits(lines),
     }

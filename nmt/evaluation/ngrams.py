@@ -60,14 +60,14 @@ def differences(
         top: the most to return of each.
 
     Returns:
-        Two lists, each by decreasing difference; of equals, the alphabetically first come first.
+        Two lists, each by decreasing log odds, then by decreasing difference, then by the alphabet.
     """
     found = [
         Ngram(" ".join(words), baseline[words], system[words], _log_odds(baseline, system, words))
         for words in sorted(baseline.keys() | system.keys())
         if len(words) in orders
     ]
-    found.sort(key=lambda ngram: -abs(ngram.log_odds))
+    found.sort(key=lambda each: (-abs(each.log_odds), -abs(each.system - each.baseline)))
     won = [ngram for ngram in found if ngram.log_odds > 0]
     lost = [ngram for ngram in found if ngram.log_odds < 0]
     return won[:top], lost[:top]

@@ -6,14 +6,15 @@ import html
 import re
 from importlib import resources
 
-_PLACEHOLDER = re.compile(r"\{\{([\w.]+)\}\}")
+_PLACEHOLDER = re.compile(r"\{\{([\w./]+)\}\}")
 
 
 def fill_page(package: str, data: str, **texts: str) -> str:
     """Fill in the template `page.html` of a package.
 
-    In the template, `{{page.js}}` stands for the package's file of that name, `{{data}}` for the
-    data and `{{title}}` for the text of that name. Inserted text is not expanded again.
+    In the template, `{{page.js}}` stands for the package's file of that name,
+    `{{nmt.report/style.css}}` for one of another package, `{{data}}` for the data and `{{title}}`
+    for the text of that name. Inserted text is not expanded again.
 
     Args:
         package: the package, for example `nmt.report`.
@@ -22,12 +23,15 @@ def fill_page(package: str, data: str, **texts: str) -> str:
             standard, restrictions for contents of script elements).
         texts: plain text by name; HTML-escaped.
     """
-    folder = resources.files(package)
     parts = {name: html.escape(text) for name, text in texts.items()}
     parts["data"] = data.replace("<", "\\u003c")
 
     def replacement(placeholder: re.Match[str]) -> str:
-        name = placeholder[1]
-        return folder.joinpath(name).read_text("utf-8") if "." in name else parts[name]
+        folder, _, name = placeholder[1].rpartition("/")
+        return _read(folder or package, name) if "." in name else parts[name]
 
-    return _PLACEHOLDER.sub(replacement, folder.joinpath("page.html").read_text("utf-8"))
+    return _PLACEHOLDER.sub(replacement, _read(package, "page.html"))
+
+
+def _read(package: str, name: str) -> str:
+    return resources.files(package).joinpath(name).read_text("utf-8")

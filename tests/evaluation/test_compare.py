@@ -94,10 +94,6 @@ def test_wins_and_losses(comparison: Comparison) -> None:
     assert gains[-1] > 0
     assert all(example.system_chrf < example.baseline_chrf for example in other.losses)
     assert perfect.losses == perfect.words_lost == perfect.ngrams_lost == []
-    # A cut off end also loses the full stop, as often as there is one.
-    stops = [word for word in perfect.words_won if word.text == "."]
-    cut = sum(REF[number].endswith(".") for number in range(0, 60, 3))
-    assert [word.system - word.baseline for word in stops] == [cut]
 
 
 def test_identical_systems_do_not_differ() -> None:
@@ -152,9 +148,9 @@ def test_words_are_those_of_the_tokenizer() -> None:
     [
         ([("a", ["x"])], [["x"]], "two or more systems"),
         ([("a", ["x"]), ("b", ["x"])], [], "a reference"),
-        ([("a", ["x"]), ("b", ["x", "y"])], [["x"]], "a has 1 lines, but b has 2"),
+        ([("a", ["x"]), ("b", ["x", "y"])], [["x"]], "reference 1 has 1 lines, but b has 2"),
         ([("a", ["x"]), ("b", ["x"])], [["x"], ["x", "y"]], "reference 2 has 2"),
-        ([("a", []), ("b", [])], [[]], "a: empty"),
+        ([("a", []), ("b", [])], [["x"]], "a: empty"),
     ],
 )
 def test_texts_that_cannot_be_compared(

@@ -33,3 +33,8 @@ def test_text_and_data_cannot_become_markup(package: str) -> None:
     assert title == "&lt;/script&gt;&lt;!-- \u2028 &amp; ü"
     assert "<" not in data
     assert json.loads(data) == text
+
+
+def test_files_of_other_packages(package: str, tmp_path: Path) -> None:
+    (tmp_path / package / "page.html").write_text("{{nmt.report/style.css}}", "utf-8")
+    assert fill_page(package, "").startswith(":root {")

@@ -101,7 +101,7 @@ def test_text_cannot_escape_from_the_data(report: Report) -> None:
 def test_templates_are_part_of_the_wheel() -> None:
     folder = Path(nmt.report.__file__).parent
     root = folder.parents[1]
-    names = ["page.html", "style.css", "charts.js", "page.js"]
+    names = ["page.html", "style.css", "charts.js", "pieces.js", "page.js"]
     for name in names:
         assert resources.files("nmt.report").joinpath(name).is_file()
     # The wheel contains all files of the package except those that git ignores.

@@ -1,0 +1,1 @@
+"""Comparisons of systems as text and as a page of HTML."""
