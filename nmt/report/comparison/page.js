@@ -10,7 +10,7 @@ const HOW_TO_READ_SCORES =
   `± and the bars are 95 % confidence intervals from ${count(COMPARISON.samples)} bootstrap samples `
   + "of the sentences. p is the probability of a difference from the baseline, system 1, at least as "
   + "large as this one if the systems were equally good: from paired bootstrap resampling with the "
-  + `same samples, and from ${count(COMPARISON.trials)} trials of approximate randomization.`;
+  + `same samples, and from ${count(COMPARISON.trials)} trials of approximate randomization (AR).`;
 const HOW_TO_READ_GROUPS =
   "Corpus-level scores of the n sentences of each group, with 95 % confidence intervals; hollow "
   + `marks: fewer than ${FEW_SENTENCES} sentences. p is from paired bootstrap resampling. With this `
@@ -27,9 +27,10 @@ const badge = (number) =>
 const systemName = (number) => html("span", { class: "run-name" }, badge(number), " ",
   SYSTEMS[number], number === 0 ? " (baseline)" : "");
 
-const probability = (p) => (p === null ? "–" : p < 0.001 ? "< 0.001" : p.toFixed(3));
+const probability = (p) => (p === null ? "–" : p < 0.001 ? "<\u00a00.001" : p.toFixed(3));
 
-const signed = (value) => (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value).toFixed(1);
+const signed = (value, digits = 1) =>
+  (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value).toFixed(digits);
 
 // ---------------------------------------------------------------- sections
 
@@ -47,7 +48,7 @@ function showScores() {
       probability(score.p_bootstrap),
       probability(score.p_randomization),
     ]);
-    const head = ["system", metric, picture, "difference", "p (bootstrap)", "p (randomization)"];
+    const head = ["system", metric, picture, "difference", "p (bootstrap)", "p (AR)"];
     return table(head, rows, [1, 3, 4, 5]);
   });
   section("scores", `Scores of ${count(COMPARISON.sentences)} sentences`, ...tables,
@@ -59,10 +60,10 @@ function showScores() {
 function showGroups() {
   const legend = html("p", { class: "legend" }, ...SYSTEMS.map((_, number) => systemName(number)));
   section("groups", "Scores by kind of sentence", legend, remark(HOW_TO_READ_GROUPS),
-    ...GROUPINGS.flatMap(showGrouping));
+    html("div", { class: "charts" }, ...GROUPINGS.map(groupingChart)));
 }
 
-function showGrouping({ name, groups }) {
+function groupingChart({ name, groups }) {
   const plot = svg("svg", { role: "img", "aria-label": `${METRICS[0]} by ${name}; figures below` });
   const drawn = groups.map((group) => ({
     name: group.name,
@@ -81,11 +82,10 @@ function showGrouping({ name, groups }) {
     const head = [metric, "sentences", ...ofSystems];
     return table(head, rows, head.slice(1).map((_, n) => n + 1));
   });
-  return [
+  return html("div", {},
     html("h3", {}, `${METRICS[0]} by ${name}`),
     html("div", {}, plot),
-    html("details", {}, html("summary", {}, "Figures"), ...tables),
-  ];
+    html("details", {}, html("summary", {}, "Figures"), ...tables));
 }
 
 function showPair(pair) {
@@ -128,7 +128,7 @@ function exampleEntry(example, system) {
 function ngramTable(kind, number, system, ngrams) {
   const noun = { words: "Words", ngrams: "N-grams of 2 to 4 words" }[kind];
   const rows = ngrams.map(({ text, baseline, system: own, log_odds: odds }) =>
-    [text, String(baseline), String(own), figure(odds)]);
+    [text, count(baseline), count(own), signed(odds, 2)]);
   const head = ["", badge(0), badge(system), "log odds"];
   return html("div", {}, html("h3", {}, `${noun} that `, badge(number), " gets right more often"),
     table(head, rows, [1, 2, 3]));

@@ -19,8 +19,8 @@ def render(comparison: Comparison) -> Iterator[RenderableType]:
         yield ""
     yield (
         f"{comparison.sentences:,} sentences. ±: 95 % interval of {comparison.samples:,} bootstrap "
-        "samples. p: paired bootstrap resampling with the same samples; approximate randomization "
-        f"with {comparison.trials:,} trials."
+        "samples. p: paired bootstrap resampling with the same samples, also in the tables below, "
+        f"and approximate randomization with {comparison.trials:,} trials."
     )
     yield from (f"{name}|{signature}" for name, signature in comparison.signatures.items())
     yield ""
@@ -34,13 +34,14 @@ def render(comparison: Comparison) -> Iterator[RenderableType]:
 
 
 def _scores(metric: str, scores: Sequence[SystemScore], systems: Sequence[str]) -> Table:
-    table = _table("system")
+    table = _table("")
+    table.add_column("system", overflow="fold")
     for title in (metric, "difference", "p bootstrap", "p randomization"):
         table.add_column(title, justify="right")
     for number, (name, score) in enumerate(zip(systems, scores, strict=True), 1):
         difference = f"{score.score - scores[0].score:+.1f}" if number > 1 else "baseline"
         p_values = map(_probability, (score.p_bootstrap, score.p_randomization))
-        table.add_row(f"{number}  {name}", _score(score), difference, *p_values)
+        table.add_row(str(number), name, _score(score), difference, *p_values)
     return table
 
 
@@ -50,7 +51,7 @@ def _groups(grouping: Grouping, metric: str) -> Table:
     for number, _ in enumerate(grouping.groups[0].scores[metric], 1):
         table.add_column(f"system {number}", justify="right")
         if number > 1:
-            table.add_column("p bootstrap", justify="right")
+            table.add_column("p", justify="right")
     for group in grouping.groups:
         cells = []
         for score in group.scores[metric]:
