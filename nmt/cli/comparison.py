@@ -15,7 +15,7 @@ from nmt.errors import ConfigError
 
 if TYPE_CHECKING:
     from nmt.evaluation.compare import Comparison
-    from nmt.evaluation.testsets import EvaluationData
+    from nmt.evaluation.metrics import EvaluateOptions
 
 _TESTING = "Scoring"
 Systems = Annotated[
@@ -81,33 +81,23 @@ def compare(
         raise ConfigError("--html - and --json both write to the standard output: name a file")
     refuse_outputs([html], [*systems, *(ref or []), src, train], [])
 
-    from nmt.data.lines import read_lines
-    from nmt.evaluation.compare import compare as compare_systems
     from nmt.evaluation.metrics import EvaluateOptions
 
     options = EvaluateOptions(("bleu", "chrf"), lowercase, tokenize, confidence=True)
-    data, named = _read(
-        systems, {"src": src, "refs": ref or [], "test_set": test_set, "langs": langs}
-    )
-    found = compare_systems(
-        named,
-        data.refs,
-        data.src,
-        train=read_lines(train) if train else None,
-        options=replace(options, tgt_lang=data.tgt_lang),
-        samples=samples,
-        trials=trials,
-        top=top,
-    )
-    _print(found, html, as_json)
+    files = {"src": src, "refs": ref or [], "test_set": test_set, "langs": langs}
+    settings = {"samples": samples, "trials": trials, "top": top}
+    _print(_compare(systems, files, train, options, settings), html, as_json)
 
 
-def _read(
-    systems: list[Path], files: dict[str, Any]
-) -> tuple[EvaluationData, list[tuple[str, list[str]]]]:
-    """Return references and translations, after checking that they have as many lines."""
+def _compare(
+    systems: list[Path],
+    files: dict[str, Any],
+    train: Path | None,
+    options: EvaluateOptions,
+    settings: dict[str, int],
+) -> Comparison:
     from nmt.data.lines import read_lines
-    from nmt.evaluation.compare import check_lines
+    from nmt.evaluation.compare import check_lines, compare
     from nmt.evaluation.testsets import read_test_data
 
     data = read_test_data(None, **files)
@@ -115,7 +105,9 @@ def _read(
     names = map(str, files["refs"] or [files["test_set"]] * len(data.refs))
     check_lines([*zip(names, data.refs, strict=True), *named])
     warn_of_byte_order_marks(*(lines for _, lines in named), *data.refs)
-    return data, named
+    options = replace(options, tgt_lang=data.tgt_lang)
+    words = read_lines(train) if train else None
+    return compare(named, data.refs, data.src, train=words, options=options, **settings)
 
 
 def _print(found: Comparison, html: Path | None, as_json: bool) -> None:
