@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from itertools import zip_longest
 from typing import Any
 
@@ -16,6 +17,8 @@ from nmt.errors import DataError
 from nmt.evaluation import groups
 from nmt.evaluation.metrics import EvaluateOptions, sacrebleu_metric
 from nmt.evaluation.ngrams import MAX_ORDER, Ngram, differences, match_counts
+
+METRICS = ("bleu", "chrf")
 
 System = tuple[str, Sequence[str]]
 """A name and translations."""
@@ -175,7 +178,7 @@ def compare(
     systems = [(name, [line.rstrip() for line in lines]) for name, lines in systems]
     references = [[line.rstrip() for line in lines] for lines in references]
     options = replace(options or EvaluateOptions(), confidence=True)  # checks the seed
-    metrics = {name: sacrebleu_metric(name, options, force=True) for name in ("bleu", "chrf")}
+    metrics = {name: _remembering(sacrebleu_metric(name, options, force=True)) for name in METRICS}
     split = _word_splitter(metrics["bleu"])
     bootstrapped, signatures = _test(systems, references, metrics, "bs", samples)
     randomized, _ = _test(systems, references, metrics, "ar", trials)
@@ -222,6 +225,21 @@ def _word_splitter(bleu: Any) -> Callable[[str], list[str]]:
 
 
 # ---------------------------------------------------------------- scores
+
+
+def _remembering(metric: Any) -> Any:
+    """Return a metric changed to count the n-grams of each sentence once, not for every group."""
+    extract = metric._extract_corpus_statistics
+
+    @cache
+    def counts(line: str, refs: tuple[str, ...]) -> Any:
+        return extract([line], [[ref] for ref in refs])[0]
+
+    def extract_remembered(lines: Sequence[str], references: Sequence[Sequence[str]]) -> list[Any]:
+        return list(map(counts, lines, zip(*references, strict=True)))
+
+    metric._extract_corpus_statistics = extract_remembered
+    return metric
 
 
 def _test(
