@@ -12,8 +12,8 @@ const HOW_TO_READ_SCORES =
   + "large as this one if the systems were equally good: from paired bootstrap resampling with the "
   + `same samples, and from ${count(COMPARISON.trials)} trials of approximate randomization (AR).`;
 const HOW_TO_READ_GROUPS =
-  "Corpus-level scores of the n sentences of each group, with 95 % confidence intervals; hollow "
-  + `marks: fewer than ${FEW_SENTENCES} sentences. p is from paired bootstrap resampling. With this `
+  "Corpus-level scores of each group, with 95 % confidence intervals. Below the name of a group is "
+  + `its number of sentences; marks are hollow if it is under ${FEW_SENTENCES}. p is from paired bootstrap resampling. With this `
   + "many groups, a small p somewhere is to be expected even of equal systems.";
 const HOW_TO_READ_NGRAMS =
   "How often each system has the words in agreement with the reference; sorted by "
@@ -67,7 +67,7 @@ function groupingChart({ name, groups }) {
   const plot = svg("svg", { role: "img", "aria-label": `${METRICS[0]} by ${name}; figures below` });
   const drawn = groups.map((group) => ({
     name: group.name,
-    count: `n ${count(group.sentences)}`,
+    count: count(group.sentences),
     scores: group.scores[METRICS[0]].map((score, run) => {
       const [low, high] = interval(score);
       return { run, score: score.score, low, high, few: group.sentences < FEW_SENTENCES };
