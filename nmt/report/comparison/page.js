@@ -13,8 +13,9 @@ const HOW_TO_READ_SCORES =
   + `same samples, and from ${count(COMPARISON.trials)} trials of approximate randomization (AR).`;
 const HOW_TO_READ_GROUPS =
   "Corpus-level scores of each group, with 95 % confidence intervals. Below the name of a group is "
-  + `its number of sentences; marks are hollow if it is under ${FEW_SENTENCES}. p is from paired bootstrap resampling. With this `
-  + "many groups, a small p somewhere is to be expected even of equal systems.";
+  + `its number of sentences; marks are hollow if it is under ${FEW_SENTENCES}. p is from `
+  + "paired bootstrap resampling. With this many groups, a small p somewhere is to be expected even "
+  + "of equal systems.";
 const HOW_TO_READ_NGRAMS =
   "How often each system has the words in agreement with the reference; sorted by "
   + "log((system + 1) / (baseline + 1)).";
