@@ -14,12 +14,12 @@ from torch import Tensor
 from nmt.device import widest_float
 from nmt.errors import ConfigError
 from nmt.search.constraints import ConstrainedStepper, Constraint
+from nmt.search.draw import draw
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.prefix import Prefixes
 from nmt.search.repeated import RepeatedStepper, whole_sentences
 from nmt.search.slots import Beams, Candidates, Finished, advance
 from nmt.search.stepper import Stepper
-from nmt.search.topk import most_probable
 
 
 @dataclass(frozen=True)
@@ -120,23 +120,18 @@ def _drawn(
     beams: Beams, log_probs: Iterable[Tensor], numbers_B: Tensor, sampling: Sampling
 ) -> Candidates:
     """Return one continuation of each hypothesis, which numbers in [0, 1) choose."""
-    log_probs_BK, tokens_BK = most_probable(log_probs, sampling.top_k)
-    places_B1 = _draw(log_probs_BK, numbers_B, sampling)
-    tokens_B1, log_probs_B1 = tokens_BK.gather(1, places_B1), log_probs_BK.gather(1, places_B1)
+    tokens, chosen = [], []
+    for log_probs_CV in log_probs:
+        numbers_C, numbers_B = numbers_B.tensor_split([len(log_probs_CV)])
+        tokens_C1 = draw(
+            log_probs_CV,
+            numbers_C,
+            temperature=sampling.temperature,
+            top_k=sampling.top_k,
+            top_p=sampling.top_p,
+        )
+        tokens.append(tokens_C1)
+        chosen.append(log_probs_CV.gather(1, tokens_C1))
+    tokens_B1, log_probs_B1 = torch.cat(tokens), torch.cat(chosen)
     scores_B1 = beams.scores_BW + log_probs_B1
     return Candidates(scores_B1, torch.zeros_like(tokens_B1), tokens_B1, log_probs_B1)
-
-
-def _draw(log_probs_BK: Tensor, numbers_B: Tensor, sampling: Sampling) -> Tensor:
-    """Map numbers in [0, 1) to columns [B, 1] through the cumulative distribution."""
-    relative_BK = (log_probs_BK - log_probs_BK[:, :1]).to(numbers_B.dtype)
-    probs_BK = (relative_BK / sampling.temperature).softmax(dim=1)
-    cumulative_BK = probs_BK.cumsum(dim=1)
-    if sampling.top_p is not None:
-        probs_BK = probs_BK.masked_fill(cumulative_BK - probs_BK >= sampling.top_p, 0.0)
-        cumulative_BK = probs_BK.cumsum(dim=1)
-    # Thresholds are below the total; `minimum` excludes tokens of probability 0 despite rounding.
-    thresholds_B = numbers_B * cumulative_BK[:, -1]
-    places_B1 = torch.searchsorted(cumulative_BK, thresholds_B[:, None], right=True)
-    last_B1 = (probs_BK > 0).sum(dim=1, keepdim=True) - 1
-    return places_B1.minimum(last_B1).clamp(min=0)  # a row of NaN has no column above 0

@@ -10,11 +10,11 @@ from torch import Tensor
 _BLOCK = 64
 
 
-def most_probable(parts: Iterable[Tensor], count: int | None) -> tuple[Tensor, Tensor]:
-    """Return log-probabilities and ids of the `count` best tokens per row; None means all."""
+def most_probable(parts: Iterable[Tensor], count: int) -> tuple[Tensor, Tensor]:
+    """Return log-probabilities and ids of the `count` best tokens per row."""
     best = []
     for log_probs_CV in parts:
-        best.append(top(log_probs_CV, count or log_probs_CV.shape[1]))
+        best.append(top(log_probs_CV, count))
     log_probs, tokens = zip(*best, strict=True)
     return torch.cat(log_probs), torch.cat(tokens)
 

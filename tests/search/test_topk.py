@@ -44,6 +44,6 @@ def test_equal_values_are_ordered_by_column() -> None:
 
 def test_the_parts_of_a_batch_are_joined() -> None:
     parts = [torch.tensor([[1.0, 2.0]]), torch.tensor([[4.0, 3.0]])]
-    found, tokens = most_probable(parts, None)
+    found, tokens = most_probable(parts, 2)
     assert found.tolist() == [[2.0, 1.0], [4.0, 3.0]]
     assert tokens.tolist() == [[1, 0], [0, 1]]

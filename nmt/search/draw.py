@@ -1,0 +1,106 @@
+"""Drawing a token from each row of a batch of distributions.
+
+A uniform number in [0, 1) chooses the token through the cumulative distribution. Nothing depends on
+the other rows. Shapes: N rows, V tokens of the vocabulary, K kept tokens, O blocks of I tokens.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nmt.search.topk import top
+
+_BLOCK = 64
+_FEW = 64
+_WIDER = 8
+_COLDEST = 1e-30  # the most probable token alone, and still a number in float32
+
+
+def draw(
+    log_probs_NV: Tensor,
+    numbers_N: Tensor,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> Tensor:
+    """Return the token that a number chooses in each row, int64 [N, 1].
+
+    Args:
+        log_probs_NV: log-probabilities, which need not be normalized. In a row without finite ones,
+            the token is any.
+        numbers_N: in [0, 1); their type is that of the cumulative sums.
+        temperature, top_k, top_p: see `Sampling`.
+    """
+    numbers_N1 = numbers_N[:, None]
+    if top_k is not None:
+        kept_NK, tokens_NK = top(log_probs_NV, top_k)
+        weights_NK = _weights(kept_NK, temperature).to(numbers_N.dtype)
+        if top_p is not None:
+            weights_NK = _nucleus(weights_NK, top_p * weights_NK.sum(dim=1, keepdim=True))
+        return tokens_NK.gather(1, _choose(weights_NK, numbers_N1)[0])
+    if top_p is not None and top_p < 1:
+        return _from_nucleus(log_probs_NV, numbers_N1, temperature, top_p, _FEW)
+    return _from_all(log_probs_NV, numbers_N1, temperature)
+
+
+def _from_all(log_probs_NV: Tensor, numbers_N1: Tensor, temperature: float) -> Tensor:
+    """Draw from the whole vocabulary: first a block of it, then a token of this block."""
+    weights_NV = _weights(log_probs_NV, temperature)
+    weights_NOI = F.pad(weights_NV, (0, -weights_NV.shape[1] % _BLOCK)).unflatten(1, (-1, _BLOCK))
+    blocks_N1, numbers_N1 = _choose(weights_NOI.sum(dim=2), numbers_N1)
+    weights_NI = weights_NOI.take_along_dim(blocks_N1[:, :, None], dim=1)[:, 0]
+    places_N1, _ = _choose(weights_NI, numbers_N1)
+    return (_BLOCK * blocks_N1 + places_N1).clamp(max=log_probs_NV.shape[1] - 1)  # rows of NaN
+
+
+def _from_nucleus(
+    log_probs_NV: Tensor, numbers_N1: Tensor, temperature: float, top_p: float, count: int
+) -> Tensor:
+    """Draw from the tokens that top_p keeps; sort only the `count` best where these suffice."""
+    kept_NK, tokens_NK = top(log_probs_NV, count)
+    weights_NK = _weights(kept_NK, temperature).to(numbers_N1.dtype)
+    total_N1 = _weights(log_probs_NV, temperature).sum(dim=1, keepdim=True, dtype=numbers_N1.dtype)
+    wanted_N1 = top_p * total_N1
+    places_N1, _ = _choose(_nucleus(weights_NK, wanted_N1), numbers_N1)
+    drawn_N1 = tokens_NK.gather(1, places_N1)
+    lacks_N = weights_NK.sum(dim=1) < wanted_N1[:, 0]
+    if count < log_probs_NV.shape[1] and lacks_N.any():
+        drawn_N1[lacks_N] = _from_nucleus(
+            log_probs_NV[lacks_N], numbers_N1[lacks_N], temperature, top_p, _WIDER * count
+        )
+    return drawn_N1
+
+
+def _weights(log_probs_NV: Tensor, temperature: float) -> Tensor:
+    """Return values proportional to the probabilities; the highest of a row is 1."""
+    relative_NV = log_probs_NV - log_probs_NV.amax(dim=1, keepdim=True)
+    return relative_NV.div_(max(temperature, _COLDEST)).exp_()
+
+
+def _nucleus(weights_NK: Tensor, wanted_N1: Tensor) -> Tensor:
+    """Keep the first weights of each row until their sum reaches what is wanted; 0 for others."""
+    before_NK = weights_NK.cumsum(dim=1) - weights_NK
+    return weights_NK.masked_fill(before_NK >= wanted_N1, 0.0)
+
+
+def _choose(weights_NK: Tensor, numbers_N1: Tensor) -> tuple[Tensor, Tensor]:
+    """Choose a column of each row, with probabilities proportional to the weights.
+
+    Returns:
+        The columns, int64 [N, 1], never of weight 0; and the place of each number within the share
+        of its column, in [0, 1] and again uniform.
+    """
+    weights_NK = weights_NK.to(numbers_N1.dtype)
+    cumulative_NK = weights_NK.cumsum(dim=1)
+    totals_N1 = cumulative_NK[:, -1:].contiguous()
+    thresholds_N1 = numbers_N1 * totals_N1
+    columns_N1 = torch.searchsorted(cumulative_NK, thresholds_N1, right=True)
+    # A threshold that was rounded up to the total belongs to the last column above 0.
+    columns_N1 = columns_N1.minimum(torch.searchsorted(cumulative_NK, totals_N1))
+    columns_N1 = columns_N1.clamp(max=weights_NK.shape[1] - 1)  # rows of NaN
+    chosen_N1 = weights_NK.gather(1, columns_N1)
+    before_N1 = cumulative_NK.gather(1, columns_N1) - chosen_N1
+    return columns_N1, ((thresholds_N1 - before_N1) / chosen_N1).clamp(0.0, 1.0)
