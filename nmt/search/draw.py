@@ -13,8 +13,7 @@ from torch import Tensor
 from nmt.search.topk import top
 
 _BLOCK = 64
-_FEW = 64
-_WIDER = 8
+_FEW, _WIDER = 64, 8  # top_p sorts this many tokens at first, then this many times as many
 _COLDEST = 1e-30  # the most probable token alone, and still a number in float32
 
 
@@ -49,7 +48,9 @@ def draw(
 def _from_all(log_probs_NV: Tensor, numbers_N1: Tensor, temperature: float) -> Tensor:
     """Draw from the whole vocabulary: first a block of it, then a token of this block."""
     weights_NV = _weights(log_probs_NV, temperature)
-    weights_NOI = F.pad(weights_NV, (0, -weights_NV.shape[1] % _BLOCK)).unflatten(1, (-1, _BLOCK))
+    weights_NOI = F.pad(weights_NV, (0, -weights_NV.shape[1] % _BLOCK)).view(
+        len(weights_NV), -1, _BLOCK
+    )
     blocks_N1, numbers_N1 = _choose(weights_NOI.sum(dim=2), numbers_N1)
     weights_NI = weights_NOI.take_along_dim(blocks_N1[:, :, None], dim=1)[:, 0]
     places_N1, _ = _choose(weights_NI, numbers_N1)
@@ -59,7 +60,10 @@ def _from_all(log_probs_NV: Tensor, numbers_N1: Tensor, temperature: float) -> T
 def _from_nucleus(
     log_probs_NV: Tensor, numbers_N1: Tensor, temperature: float, top_p: float, count: int
 ) -> Tensor:
-    """Draw from the tokens that top_p keeps; sort only the `count` best where these suffice."""
+    """Draw from the tokens that top_p keeps.
+
+    Only the `count` best are sorted, and more where their probability falls short of top_p.
+    """
     kept_NK, tokens_NK = top(log_probs_NV, count)
     weights_NK = _weights(kept_NK, temperature).to(numbers_N1.dtype)
     total_N1 = _weights(log_probs_NV, temperature).sum(dim=1, keepdim=True, dtype=numbers_N1.dtype)

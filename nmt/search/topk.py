@@ -21,7 +21,10 @@ def most_probable(parts: Iterable[Tensor], count: int) -> tuple[Tensor, Tensor]:
 
 def top(values_NV: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return the largest values of each row and their columns, best first; ties by column."""
-    values_NK, places_NK = _largest(values_NV, min(count, values_NV.shape[1]))
+    if count >= values_NV.shape[1]:
+        values_NV, places_NV = values_NV.sort(dim=1, descending=True, stable=True)
+        return values_NV, places_NV
+    values_NK, places_NK = _largest(values_NV, count)
     places_NK, order_NK = places_NK.sort(dim=1)
     values_NK = values_NK.gather(1, order_NK)
     values_NK, order_NK = values_NK.sort(dim=1, descending=True, stable=True)
