@@ -163,6 +163,23 @@ def test_prefixes_belong_to_the_input(job: Job, text: list[str]) -> None:
     assert job.run(lines, layout) == expected
 
 
+@pytest.mark.parametrize(
+    "mbr",
+    [{"mbr": "bleu", "nbest": 2}, {"mbr": "chrf", "mbr_candidates": 4, "temperature": 1.0}],
+    ids=str,
+)
+def test_resumed_mbr_equals_uninterrupted_mbr(
+    job: Job, as_json: list[str], mbr: dict[str, Any]
+) -> None:
+    layout = JsonLayout("src", nbest="nbest" in mbr, scores=True, utility=True)
+    whole = job.run(as_json, layout, resume=False, **mbr)
+    done = job.interrupt(as_json, layout, **mbr)
+    assert 0 < done < len(as_json)
+    assert job.run(as_json, layout, **mbr) == whole
+    first = json.loads(whole.split(b"\n")[0])
+    assert 0 < first["expected_utility"] <= 100
+
+
 def test_resumed_samples_equal_uninterrupted_samples(job: Job, text: list[str]) -> None:
     sampling = {"temperature": 1.0, "seed": 5}
     whole = job.run(text, TextLayout(scores=True), resume=False, **sampling)

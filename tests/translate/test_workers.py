@@ -27,7 +27,16 @@ def translate(engine: Networks | Workers, lines: list[str], **options: Any) -> l
     return list(Translator(engine, SearchOptions(**options)).translate(lines))
 
 
-@pytest.mark.parametrize("sampling", [{}, {"temperature": 1.0, "seed": 7}])
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        {},
+        {"temperature": 1.0, "seed": 7},
+        {"temperature": 1.0, "mbr": "chrf", "mbr_candidates": 4},
+        {"mbr": "bleu"},
+    ],
+    ids=str,
+)
 def test_several_processes_give_the_results_of_one(
     any_model: TrainedModel, lines: list[str], sampling: dict[str, float]
 ) -> None:
