@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmt.config.schema import Config
-from nmt.data.batching import BatchOrder
+from nmt.data.batching import BatchOrder, drawn
 from nmt.data.prepared import Int64s, Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.model.size import num_parameters
@@ -22,8 +22,8 @@ class Plan:
     Attributes:
         parameters: number of parameters of the model; shared ones count once.
         tokens: number of tokens of the training pairs, both sides together, EOS included.
-        batches_per_epoch: an estimate, because each epoch is divided differently and sampled
-            segmentations are longer than the best one.
+        batches_per_epoch: an estimate, because each epoch is divided differently, and sampled
+            segmentations and terms are longer.
         epochs: number of epochs in `train.max_steps`.
         padding: fraction of padding in the batches, both sides together.
         padded_tokens: mean tokens per batch, both sides together, padding included.
@@ -66,15 +66,11 @@ def shape(prepared: Prepared, rows: Int64s) -> tuple[int, int, int]:
 
 
 def _growth(config: Config, tokenizers: Tokenizers, prepared: Prepared, rows_N: Int64s) -> float:
-    """Estimate the factor by which sampled segmentations are longer than the best ones."""
-    alpha, nbest = config.tokenizer.sampling_alpha, config.tokenizer.sampling_nbest
-    if not alpha:
+    """Estimate the factor by which random segmentations and terms make pairs longer."""
+    if not (config.tokenizer.sampling_alpha or config.data.terms):
         return 1.0
     rows_N = np.random.default_rng(config.train.seed).choice(rows_N, _SAMPLED_PAIRS)
-    added = (config.data.num_tags + 1, 1)  # tags and EOS
-    sampled = [
-        np.array([len(ids) + more for ids in tokenizer.sample(texts, alpha, nbest, seed=0)])
-        for tokenizer, texts, more in zip(tokenizers, prepared.texts(rows_N), added, strict=True)
-    ]
+    sides = drawn(prepared, rows_N, tokenizers, config, seeds=[0] * 4)
+    made = [np.array([len(ids) + 1 for ids in side]) for side in sides]  # with EOS
     plain = prepared.src_lengths[rows_N], prepared.tgt_lengths[rows_N]
-    return float(np.maximum(*sampled).sum() / np.maximum(*plain).sum())
+    return float(np.maximum(*made).sum() / np.maximum(*plain).sum())

@@ -48,6 +48,10 @@ class DecodeConfig(Section):
     banned: list[Phrase] = Field(default=[])
     """Words or phrases that no translation contains as whole words, in this case. A longer word is
     not banned unless one of its tokens ends where the banned one does."""
+    terms: Literal["hard", "soft", "both"] = "hard"
+    """How required terms get into a translation: hard, by a search that keeps hypotheses with them;
+    soft, by showing the model the first form of each, which it may ignore, at no cost in time; or
+    both. The last two need a model trained with data.terms."""
     batch_tokens: BatchTokens = 4096
     """Maximum size of a batch in source tokens, padding included."""
     trees: bool = False
@@ -85,6 +89,8 @@ class DecodeConfig(Section):
             yield "decode.trees cannot be combined with banned: a tree has all source words"
         if self.trees and self.beam_groups > 1:
             yield "decode.trees cannot be combined with beam_groups: a sentence has one tree"
+        if self.trees and self.terms != "hard":
+            yield f"decode.trees cannot be combined with terms {self.terms}: a tree has no terms"
         if self.beam_size % self.beam_groups:
             yield (
                 f"`beam_groups` {self.beam_groups} does not divide `beam_size` {self.beam_size}: "

@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 TagKind = Literal["none", "target", "both"]
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_TAKEN = {"s", "pad", "unk"}
-"""Codes whose source tag would be a special token of SentencePiece."""
+_TAKEN = {"s", "pad", "unk", "term"}
+"""Codes whose source tag would be a special token."""
 
 
 class LanguagePair(NamedTuple):

@@ -18,6 +18,7 @@ from nmt.config.guided_alignment import GuidedAlignmentConfig, guided_conflicts
 from nmt.config.languages import LanguagePair, TagKind, is_usable, tags_of
 from nmt.config.models import AnyModel, TransformerConfig
 from nmt.config.section import BatchTokens, Length, MaybeSteps, Probability, Section, Steps
+from nmt.config.terms import TermsConfig
 from nmt.config.validation import Metric, ValidCorpora, is_loss, set_of
 from nmt.limits import MAX_BEAM_SIZE, MAX_SEED, MAX_THREADS, MAX_VOCAB_SIZE
 
@@ -41,6 +42,9 @@ class DataConfig(Section):
     tags: TagKind = "none"
     """Tell the model the languages by tokens in front of the source: `target` is `<2de>`, `both`
     is `<en> <2de>`. For corpora in several languages."""
+    terms: TermsConfig | None = None
+    """Write some words of the target behind the source of training pairs, so that the model learns
+    to use terms that it is given: `{}` for the defaults. For `decode.terms: soft`."""
     sampling_temperature: Annotated[float, Field(ge=1.0, le=1000.0)] = 1.0
     """Above 1, an epoch visits the pairs of small language pairs more often: a language pair of n
     pairs in proportion to n ** (1 / temperature). The largest is visited as its weights say."""
@@ -107,7 +111,7 @@ class DataConfig(Section):
             if not is_usable(code):
                 yield (
                     f"tags cannot name the language {code!r}: a code begins with a letter, "
-                    "has letters, digits, - and _ only, and is not s, pad or unk"
+                    "has letters, digits, - and _ only, and is not s, pad, unk or term"
                 )
 
 
@@ -334,6 +338,7 @@ class Config(Section):
                 "decode.trees needs labelled brackets among tokenizer.user_defined_symbols, "
                 "as in configs/parsing-gum.yaml"
             )
+        yield from self._terms_conflicts()
         if self.decode.coverage_penalty and self.model.kind != "transformer":
             yield f"decode.coverage_penalty needs model.kind: transformer, not {self.model.kind}"
         trained_elsewhere = self.train.init_from or self.tokenizer.model or self.tokenizer.src_model
@@ -368,6 +373,15 @@ class Config(Section):
             yield "train.patience needs data.valid"
         if self.train.average == "best" and not self.data.valid:
             yield "train.average: best needs data.valid"
+
+    def _terms_conflicts(self) -> Iterator[str]:
+        if self.data.terms and not self.tokenizer.joint:
+            yield (
+                "data.terms needs tokenizer.joint: true: terms of the target language are written "
+                "in the vocabulary of the source"
+            )
+        if self.decode.terms != "hard" and not self.data.terms:
+            yield f"decode.terms: {self.decode.terms} needs a model trained with data.terms"
 
     def _guided_conflicts(self) -> Iterator[str]:
         if self.train.guided_alignment is None:

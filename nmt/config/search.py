@@ -77,6 +77,11 @@ class SearchOptions(DecodeConfig):
         yield from self._mbr_conflicts()
         if self.shortlist and self.trees:
             yield "`shortlist` cannot be combined with decode.trees: a tree has all source words"
+        if self.shortlist and self.terms != "hard":
+            yield (
+                f"`shortlist` cannot be combined with `terms` {self.terms}: it is learned from "
+                "sources without terms"
+            )
         if self.split_sentences and self.trees:
             yield "`split_sentences` cannot be combined with decode.trees: a line has one tree"
 

@@ -15,6 +15,7 @@ from nmt.config.schema import Config
 from nmt.data.links import Linker, PieceLinks
 from nmt.data.prefetch import prefetch
 from nmt.data.prepared import Int64s, Prepared
+from nmt.data.terms import behind_source, draw_terms
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.device import upload
 
@@ -239,27 +240,29 @@ def batches(
 ) -> Iterator[Batch]:
     """Yield the batches of an epoch, made ahead of time in a background thread.
 
-    With `tokenizer.sampling_alpha`, each pair gets a random segmentation, which depends on seed,
-    epoch and position in the epoch only. Since it changes the lengths, `_WINDOW` planned batches
-    at a time are sampled together and cut into batches again. A side that would exceed
-    `data.max_length` keeps its deterministic segmentation.
+    With `tokenizer.sampling_alpha`, each pair gets a random segmentation, and with `data.terms`,
+    some sources get terms. Both depend on seed, epoch and position in the epoch only. Since they
+    change the lengths, `_WINDOW` planned batches at a time are drawn together and cut into batches
+    again. A side that would exceed `data.max_length` keeps its deterministic segmentation, and a
+    source that would do so gets no terms.
 
     Args:
         prepared: the pairs.
         tokenizers: provide the special ids and the sampling.
         order: the order of the same pairs.
-        config: `tokenizer`, `data.max_length`, `train.seed` and `train.batch_tokens` are used.
+        config: `tokenizer`, `train.seed`, `train.batch_tokens`, and `max_length` and `terms` of
+            `data` are used.
         epoch: number of the epoch.
         start: number of the first batch. Earlier batches are skipped, at no cost without
-            sampling; with sampling they are made and discarded.
+            random segmentations and terms; with these they are made and discarded.
         ahead: number of batches to make ahead; it does not change them.
         linker: finds the word alignment of a batch, if there is one.
     """
     plan = order.epoch(epoch)
     made: Iterator[Batch]
-    if config.tokenizer.sampling_alpha:
-        sampled = _sampled_batches(prepared, tokenizers, config, plan, epoch)
-        made = itertools.islice(sampled, start, None)
+    if config.tokenizer.sampling_alpha or config.data.terms:
+        drawn = _drawn_batches(prepared, tokenizers, config, plan, epoch)
+        made = itertools.islice(drawn, start, None)
     else:
         made = (collate(*prepared.rows(rows), tokenizers, rows) for rows in plan[start:])
     numbered = (
@@ -300,7 +303,7 @@ def places_of_tokens(ids_BT: Tensor, pad_id: int) -> Tensor:
     return (ids_BT.flatten() != pad_id).nonzero()[:, 0]
 
 
-def _sampled_batches(
+def _drawn_batches(
     prepared: Prepared,
     tokenizers: Tokenizers,
     config: Config,
@@ -310,11 +313,8 @@ def _sampled_batches(
     for window, start in enumerate(range(0, len(plan), _WINDOW)):
         rows = np.concatenate(plan[start : start + _WINDOW])
         entropy = [config.train.seed, epoch, window]
-        seeds = np.random.SeedSequence(entropy).generate_state(3).tolist()
-        texts, plain = prepared.texts(rows), prepared.rows(rows)
-        num_tags = config.data.num_tags
-        src_ids = _sampled(tokenizers.src, texts[0], plain[0], config, seeds[0], num_tags)
-        tgt_ids = _sampled(tokenizers.tgt, texts[1], plain[1], config, seeds[1])
+        seeds = np.random.SeedSequence(entropy).generate_state(5).tolist()
+        src_ids, tgt_ids = drawn(prepared, rows, tokenizers, config, [*seeds[:2], *seeds[3:]])
         order = BatchOrder(
             _lengths(src_ids),
             _lengths(tgt_ids),
@@ -326,6 +326,33 @@ def _sampled_batches(
         for places in order.epoch(0):
             src, tgt = ([side[place] for place in places] for side in (src_ids, tgt_ids))
             yield collate(src, tgt, tokenizers, rows[places])
+
+
+def drawn(
+    prepared: Prepared,
+    rows: Int64s,
+    tokenizers: Tokenizers,
+    config: Config,
+    seeds: Sequence[int],
+) -> tuple[list[Ids], list[Ids]]:
+    """Return source and target ids of some rows, with random segmentations and terms.
+
+    Args:
+        prepared, tokenizers, config: as in `batches`.
+        rows: the rows.
+        seeds: four, for the segmentation of sources and targets, the choice of terms, and their
+            segmentation.
+    """
+    (src_texts, tgt_texts), (src_ids, tgt_ids) = prepared.texts(rows), prepared.rows(rows)
+    src: list[Ids] = [*src_ids]
+    tgt: list[Ids] = [*tgt_ids]
+    if config.tokenizer.sampling_alpha:
+        src = _sampled(tokenizers.src, src_texts, src, config, seeds[0], config.data.num_tags)
+        tgt = _sampled(tokenizers.tgt, tgt_texts, tgt, config, seeds[1])
+    if config.data.terms:
+        terms = draw_terms(tgt_texts, config.data.terms, seeds[2])
+        src = _with_terms(src, terms, tokenizers.src, config, seeds[3])
+    return src, tgt
 
 
 def _lengths(rows: Sequence[Ids]) -> Int64s:
@@ -351,6 +378,22 @@ def _sampled(
         ids if len(ids) < config.data.max_length else plain_ids
         for ids, plain_ids in zip(sampled, plain, strict=True)
     ]
+
+
+def _with_terms(
+    rows: Sequence[Ids], terms: Sequence[list[str]], tokenizer: Tokenizer, config: Config, seed: int
+) -> list[Ids]:
+    """Return source ids with the terms of each row behind them."""
+    settings = config.tokenizer
+    texts = [text for row in terms for text in row]
+    sampled = tokenizer.sample(texts, settings.sampling_alpha, settings.sampling_nbest, seed)
+    ids = iter(sampled)
+    made: list[Ids] = []
+    for src_ids, row in zip(rows, terms, strict=True):
+        more = behind_source([next(ids) for _ in row], tokenizer)
+        fits = len(src_ids) + len(more) < config.data.max_length
+        made.append([*map(int, src_ids), *more] if more and fits else src_ids)
+    return made
 
 
 def _padded(

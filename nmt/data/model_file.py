@@ -94,7 +94,7 @@ def parse(model: bytes) -> ModelFile:
 
 
 def with_pieces(model: bytes, pieces: Sequence[Piece]) -> bytes:
-    """Return a serialized model with more normal pieces, whose ids follow those it has.
+    """Return a serialized model with more pieces, whose ids follow those it has.
 
     Raises:
         ValueError: if it is not a model or is truncated.

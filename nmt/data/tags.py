@@ -11,6 +11,7 @@ from typing import Any
 
 from nmt.config.languages import LanguagePair
 from nmt.config.schema import Config, DataConfig
+from nmt.data.terms import TERM
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import ConfigError
 
@@ -68,7 +69,8 @@ class Tagger:
 
     def _known(self, option: str) -> list[str]:
         """Return the codes of the languages with a tag of one side."""
-        inner = [symbol[1:-1] for symbol in self._tokenizer.control_symbols]
+        symbols = self._tokenizer.control_symbols.keys() - {TERM}
+        inner = [symbol[1:-1] for symbol in symbols]
         if option == "tgt_lang":
             return sorted(code[1:] for code in inner if code.startswith("2"))
         return sorted(code for code in inner if not code.startswith("2"))

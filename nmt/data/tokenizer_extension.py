@@ -127,7 +127,8 @@ def extend(
 def row_origins(old: Tokenizer, new: Tokenizer) -> list[list[int]]:
     """Return for each id of an extended tokenizer the ids of the old one that it replaces.
 
-    For an old piece and for padding that is one id, and for a new piece its old segmentation.
+    For an old piece and for padding that is one id, for a new piece its old segmentation, and for a
+    control symbol, which no text contains, the unknown token.
     """
     file = parse(old.serialized())
     segment = _segmenter(file)
@@ -142,7 +143,9 @@ def row_origins(old: Tokenizer, new: Tokenizer) -> list[list[int]]:
 def _origin(
     token: int, text: str, old: Tokenizer, new: Tokenizer, segment: Callable[[str], list[int]]
 ) -> list[int]:
-    return [old.pad_id] if token == new.pad_id else segment(text)
+    if token == new.pad_id:
+        return [old.pad_id]
+    return [old.unk_id] if token in new.control_symbols.values() else segment(text)
 
 
 def _segmenter(file: ModelFile) -> Callable[[str], list[int]]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from nmt.config.models import TransformerConfig
 from nmt.config.schema import Config
 from nmt.data.tags import check_tags
+from nmt.data.terms import with_term_symbol
 from nmt.data.tokenizer import Tokenizers
 from nmt.data.tokenizer_extension import extend_tokenizers, row_origins
 from nmt.data.tokenizer_training import Progress, train_tokenizers
@@ -73,7 +74,8 @@ def initial_tokenizers(
 ) -> Tokenizers:
     """Return the tokenizers of `train.init_from`, or else load or train them as configured.
 
-    Those of `train.init_from` are extended if configured.
+    Those of `train.init_from` are extended if configured. With `data.terms`, all get a symbol that
+    stands before terms.
 
     Args:
         config: of the new run.
@@ -90,6 +92,8 @@ def initial_tokenizers(
             tokenizers = extend_tokenizers(config, tokenizers, progress, warn)
     else:
         tokenizers = train_tokenizers(config, progress, warn)
+    if config.data.terms:
+        tokenizers = with_term_symbol(tokenizers)
     check_tags(config, tokenizers.src)
     return tokenizers
 
@@ -146,7 +150,8 @@ def initial_weights(
 
     If it has M layers and the network has N, layer i is copied from layer floor(i M / N). Evenly
     spaced layers are a good start for a shallower network (Shleifer and Rush 2020). With
-    `tokenizer.extend`, the row of a new piece is the mean of those of the pieces it replaces.
+    `tokenizer.extend`, the row of a new piece is the mean of those of the pieces it replaces. The
+    symbol of `data.terms` gets the row of the unknown token, which is never a translation either.
 
     Args:
         config: of the new run, with `train.init_from`.
@@ -159,8 +164,8 @@ def initial_weights(
     path = _source(config)
     _, source, directory = find_weights(path)
     available = load_tensors(directory, "weights")
-    if config.tokenizer.extend:
-        old = load_tokenizers(find_run(path))
+    old = load_tokenizers(find_run(path))
+    if old.sizes != tokenizers.sizes:
         available |= _extended(available, old, tokenizers)
     origin = _origins(source.model, config.model)
     names = ordinary_parameters(network)

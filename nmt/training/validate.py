@@ -58,9 +58,10 @@ class Validator:
     ) -> None:
         self.world = world or World()
         _check_positions(config, data)
-        # Validation uses the best segmentation.
+        # Validation uses the best segmentation, and no terms.
         plain = config.tokenizer.model_copy(update={"sampling_alpha": 0.0})
-        self.config = config.model_copy(update={"tokenizer": plain})
+        data_config = config.data.model_copy(update={"terms": None})
+        self.config = config.model_copy(update={"tokenizer": plain, "data": data_config})
         self.tokenizers = tokenizers
         self.data, self.device = data, device
         self.log = functools.cache(log)  # every validation translates the same sentences

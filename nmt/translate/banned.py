@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nmt.data.tokenizer import Tokenizer
-from nmt.translate.pieces import SPACE, begins_anywhere, is_in_word, text_of
+from nmt.data.pieces import SPACE, begins_anywhere, is_in_word, text_of
 
 _State = tuple[frozenset[tuple[int, int]], bool]
 """For each phrase that has begun its number and the characters matched, and whether a word may

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nmt.data.lines import read_lines, replace_controls
+from nmt.data.pieces import words_of
 from nmt.errors import DataError
-from nmt.translate.pieces import begins_anywhere
 
 Variants = tuple[str, ...]
 """The forms of a term of the target language, one of which is required."""
@@ -54,7 +54,7 @@ class Glossary:
         self.entries = entries
         self._by_first: dict[str, list[tuple[list[str], Entry]]] = defaultdict(list)
         for entry in entries:
-            words = [word for word, _ in _words(entry.source)]
+            words = [word for word, _ in words_of(entry.source)]
             self._by_first[words[0].lower()].append((words, entry))
         for found in self._by_first.values():
             found.sort(key=lambda each: (-len(each[0]), not _has_case(each[1].source)))
@@ -99,7 +99,7 @@ class Glossary:
 
     def find(self, text: str) -> Iterator[Found]:
         """Yield the terms in a text, in order."""
-        words = [*_words(text)]
+        words = [*words_of(text)]
         place = 0
         while place < len(words):
             start = words[place][1]
@@ -117,16 +117,3 @@ class Glossary:
 
 def _has_case(term: str) -> bool:
     return any(character.isupper() for character in term)
-
-
-def _words(text: str) -> Iterator[tuple[str, int]]:
-    """Yield the words of a text, and single other characters, with their offsets."""
-    start = 0
-    while start < len(text):
-        end = start + 1
-        if not begins_anywhere(text[start]):
-            while end < len(text) and not begins_anywhere(text[end]):
-                end += 1
-        if not text[start].isspace():
-            yield text[start:end], start
-        start = end

@@ -10,7 +10,7 @@ from nmt.data.tokenizer import Tokenizer
 from nmt.errors import ConfigError, DataError
 from nmt.search.term import Alternative, Term
 from nmt.translate.glossary import Glossary, Variants
-from nmt.translate.pieces import SPACE, begins_anywhere, text_of
+from nmt.data.pieces import SPACE, begins_anywhere, text_of
 
 
 def check_search(options: SearchOptions) -> None:

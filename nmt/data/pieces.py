@@ -1,8 +1,9 @@
-"""The text of pieces, and where words begin in it."""
+"""The text of pieces, and the words of a text."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 
 SPACE = "\u2581"  # stands for a space in SentencePiece
 _UNKNOWN = "\ufffd"  # a byte of a character that is not ASCII
@@ -27,3 +28,16 @@ def begins_anywhere(character: str) -> bool:
     """Return whether a phrase with this first character may begin after any other."""
     in_word = is_in_word(character)
     return not in_word or unicodedata.name(character, "").startswith(_WITHOUT_SPACES)
+
+
+def words_of(text: str) -> Iterator[tuple[str, int]]:
+    """Yield the words of a text, and single other characters, with their offsets."""
+    start = 0
+    while start < len(text):
+        end = start + 1
+        if not begins_anywhere(text[start]):
+            while end < len(text) and not begins_anywhere(text[end]):
+                end += 1
+        if not text[start].isspace():
+            yield text[start:end], start
+        start = end
