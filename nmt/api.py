@@ -274,7 +274,8 @@ class Model:
         chosen = search_options(self.config.decode, options)
         engine = self.engine
         aligner: WordAligner | None = None
-        lacking = engine.cannot(chosen, terms=glossary is not None and not self._own)
+        requires = glossary is not None and chosen.terms != "soft"
+        lacking = engine.cannot(chosen, terms=requires and not self._own)
         if alignments and isinstance(engine, CTranslate2Engine) and not engine.aligns:
             lacking = "`alignments` for exported models"
         if token_alternatives and isinstance(engine, CTranslate2Engine):

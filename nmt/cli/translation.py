@@ -120,7 +120,7 @@ SEARCH = (
     *("min_length", "no_repeat_ngram_size", "repetition_penalty", "banned"),
     *("coverage_penalty", "stop", "patience", "beam_groups", "diversity"),
     *("temperature", "top_k", "top_p", "seed", "shortlist"),
-    *("mbr", "mbr_candidates"),
+    *("mbr", "mbr_candidates", "terms"),
 )
 
 

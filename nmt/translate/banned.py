@@ -13,8 +13,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from nmt.data.tokenizer import Tokenizer
 from nmt.data.pieces import SPACE, begins_anywhere, is_in_word, text_of
+from nmt.data.tokenizer import Tokenizer
 
 _State = tuple[frozenset[tuple[int, int]], bool]
 """For each phrase that has begun its number and the characters matched, and whether a word may

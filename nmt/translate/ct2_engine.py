@@ -228,7 +228,7 @@ class CTranslate2Engine:
             _Input(self._src.pieces(ids[:-1]), self._tgt.pieces(prefix))  # it adds EOS itself
             for ids, prefix in zip(sources, prefixes, strict=True)
         ]
-        limits = output_limits(sources, prefixes, options, self.max_positions)
+        limits = output_limits(sources, prefixes, options, self.max_positions, self._src)
         highest = max(limits)
         beams = self._beams(inputs, highest, options)
         for place, limit in enumerate(limits):

@@ -9,6 +9,7 @@ from typing import Protocol
 from nmt.config.schema import Config
 from nmt.config.search import SearchOptions
 from nmt.data.lengths import LengthModel
+from nmt.data.terms import num_without_terms
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.errors import ConfigError, FileError
 from nmt.search.hypothesis import Hypothesis
@@ -175,19 +176,24 @@ def output_limits(
     prefixes: Sequence[list[int]],
     options: SearchOptions,
     max_positions: int,
+    tokenizer: Tokenizer,
 ) -> list[int]:
     """Return the largest number of tokens of each translation, EOS included.
+
+    Terms behind a source do not count.
 
     Args:
         sources: source ids, each with its EOS.
         prefixes: target ids of each; a limit leaves room for them and EOS.
         options: search options.
         max_positions: the engine's.
+        tokenizer: of the source side.
     """
     limits = []
     for ids, prefix in zip(sources, prefixes, strict=True):
         shortest = 1 + max(options.min_length, len(prefix))
-        limits.append(min(max(len(ids) + options.max_extra_len, shortest), max_positions))
+        longest = num_without_terms(ids, tokenizer) + options.max_extra_len
+        limits.append(min(max(longest, shortest), max_positions))
     return limits
 
 

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from nmt.config.search import SearchOptions
+from nmt.data.pieces import SPACE, begins_anywhere, text_of
+from nmt.data.terms import behind_source
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import ConfigError, DataError
 from nmt.search.term import Alternative, Term
+from nmt.translate.engine import Model
 from nmt.translate.glossary import Glossary, Variants
-from nmt.data.pieces import SPACE, begins_anywhere, text_of
 
 
 def check_search(options: SearchOptions) -> None:
@@ -32,8 +34,39 @@ def check_search(options: SearchOptions) -> None:
     if reasons:
         raise ConfigError(
             f"required terms cannot be combined with {' or '.join(reasons)}: the beam is divided "
-            "among hypotheses that have more and fewer of the terms"
+            "among hypotheses that have more and fewer of the terms, except with `terms` soft"
         )
+
+
+def check_knows_terms(models: Sequence[Model], options: SearchOptions) -> None:
+    """Check that models have learned to use terms that they are shown.
+
+    Raises:
+        ConfigError: if one has not.
+    """
+    for model in models:
+        if not model.config.data.terms:
+            raise ConfigError(
+                f"`terms` {options.terms}: {model.weights} was trained without terms in its "
+                "sources; data.terms={} teaches them, also to a trained model (train.init_from), "
+                "and `terms` hard requires terms of any model"
+            )
+
+
+def shown_terms(terms: Sequence[Variants], tokenizer: Tokenizer, room: int) -> list[int]:
+    """Return the ids behind a source that show the first form of each term to the model.
+
+    Args:
+        terms: a repeated one is shown once.
+        tokenizer: of the source side, which knows the target language, too.
+        room: most ids; terms that do not fit are left out.
+    """
+    shown: list[int] = []
+    for ids in tokenizer.encode([variants[0] for variants in dict.fromkeys(terms)]):
+        more = behind_source([ids], tokenizer)
+        if len(shown) + len(more) <= room:
+            shown += more
+    return shown
 
 
 class TermEncoder:

@@ -184,7 +184,7 @@ class Networks:
         rules = Rules(options, self.models[0].tokenizers, allowed, self._device)
         models = self._steppers(src_BS, options, allowed)
         bos_id, eos_id = rules.numbers([self._tgt.bos_id, self._tgt.eos_id])
-        limits = output_limits(sources, prefixes, options, self.max_positions)
+        limits = output_limits(sources, prefixes, options, self.max_positions, self._src)
         settings: dict[str, Any] = {
             "bos_id": bos_id,
             "eos_id": eos_id,

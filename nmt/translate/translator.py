@@ -20,6 +20,7 @@ from nmt.config.languages import LanguagePair
 from nmt.config.search import SearchOptions, search_options
 from nmt.data.lines import replace_controls
 from nmt.data.tags import Tagger
+from nmt.data.terms import num_without_terms
 from nmt.data.tokenizer import Token
 from nmt.errors import ConfigError, DataError
 from nmt.progress import Advance
@@ -31,7 +32,7 @@ from nmt.translate.memo import Memo
 from nmt.translate.short import MissingTerms, ShortLines
 from nmt.translate.source import Source, with_constraints, with_languages, with_prefixes
 from nmt.translate.split import full_windows, prompt_windows, sentence_starts, split_line
-from nmt.translate.terms import check_search, term_encoder
+from nmt.translate.terms import check_knows_terms, check_search, shown_terms, term_encoder
 from nmt.translate.words import NO_WORD, Links, link_words, split_words, word_numbers
 
 if TYPE_CHECKING:
@@ -115,13 +116,14 @@ class _Part(NamedTuple):
     """Number of the line in the input."""
     part: int
     src_ids: list[int]
-    """With tags and EOS."""
+    """With tags, the terms that are shown to the model, and EOS."""
     words: list[int]
-    """For each token the number of its word in the line; empty without an aligner."""
+    """For each token before the terms the number of its word in the line; empty without an
+    aligner."""
     prefix: list[int]
     """Target ids that its translations begin with."""
     terms: list[Term]
-    """The terms that its translations contain."""
+    """The terms that the search puts into its translations."""
 
     @property
     def key(self) -> str:
@@ -234,8 +236,13 @@ class Translator:
         self._num_alternatives = token_alternatives
         self.short, self.missing = ShortLines(say_short), MissingTerms()
         self.glossary, self._engine_for_terms = glossary, engine_for_terms
+        self._shows_terms = self.options.terms != "hard"
+        self._requires_terms = self.options.terms != "soft"
+        if self._shows_terms:
+            check_knows_terms(models, self.options)
         if glossary:
-            check_search(self.options)
+            if self._requires_terms:
+                check_search(self.options)
             term_encoder(self._tgt).check(glossary)
         trained_on = min(model.config.data.max_length for model in models)
         max_input = self.options.max_input_length or trained_on
@@ -457,7 +464,7 @@ class Translator:
     def _is_short(self, part: _Part, best: ScoredText) -> bool:
         if self._lengths is None:
             return False
-        return self._lengths.is_short(len(part.src_ids), best.num_tokens)
+        return self._lengths.is_short(num_without_terms(part.src_ids, self._src), best.num_tokens)
 
     def _search_shared(
         self, batches: list[list[_Part]], searched: Searched | None
@@ -643,19 +650,21 @@ class Translator:
         """Return the ids, words and terms of each part of a line; none if it is blank.
 
         A line with terms of its own is not divided at sentences: nobody knows where they belong.
+        The terms that are shown to the model take up to half of its longest input.
         """
         line = source.text
         found = [*self.glossary.find(line)] if self.glossary else []
         given = [*source.constraints]
-        if found or given:
+        terms_of_line = [*given, *(each.variants for each in found)]
+        if terms_of_line and self._requires_terms:
             self._check_terms(number)
         limit = max(1, self.max_input - 1 - self._tagger.num_tags)  # each part has the tags
+        limit -= len(self._shown(terms_of_line, limit // 2))
         each_sentence = self.options.split_sentences and not given
         num_sentences = 1 + len(sentence_starts(line)) if each_sentence else 1
         if len(ids) <= limit and num_sentences == 1:
             words = self._words(line, self._src.tokens(line)) if self._aligner else []
-            terms = self._terms([*given, *(each.variants for each in found)], number)
-            return [(ids, words, terms)] if ids else []
+            return [self._with_terms(ids, words, terms_of_line, number)] if ids else []
         if given:
             raise DataError(
                 f"line {number}: {len(ids)} tokens are more than the {limit} that the model takes, "
@@ -667,22 +676,29 @@ class Translator:
         starts = [part[0].start for part in parts]
         places = [bisect(starts, each.start) - 1 for each in found]
         return [
-            (
+            self._with_terms(
                 [token.id for token in part],
                 self._words(line, part),
-                self._terms(
-                    [t.variants for t, p in zip(found, places, strict=True) if p == place], number
-                ),
+                [t.variants for t, p in zip(found, places, strict=True) if p == place],
+                number,
             )
             for place, part in enumerate(parts)
         ]
 
-    def _terms(self, terms: Iterable[Variants], number: int) -> list[Term]:
-        """Return the tokens of the terms of a numbered line, each once."""
-        encoder = term_encoder(self._tgt) if terms else None
-        if encoder is None:
-            return []
-        return [encoder.encode(variants, f"line {number}") for variants in dict.fromkeys(terms)]
+    def _with_terms(
+        self, ids: list[int], words: list[int], terms: Sequence[Variants], number: int
+    ) -> tuple[list[int], list[int], list[Term]]:
+        """Return the ids, words and terms of a part, with the terms that it shows and requires."""
+        if not terms:
+            return ids, words, []
+        encoder = term_encoder(self._tgt)
+        encoded = [encoder.encode(variants, f"line {number}") for variants in dict.fromkeys(terms)]
+        room = self.max_input - 1 - self._tagger.num_tags - len(ids)
+        return [*ids, *self._shown(terms, room)], words, encoded if self._requires_terms else []
+
+    def _shown(self, terms: Sequence[Variants], room: int) -> list[int]:
+        """Return the ids behind a source that show the model its terms, as many as fit."""
+        return shown_terms(terms, self._src, room) if terms and self._shows_terms else []
 
     def _check_terms(self, number: int) -> None:
         """Raise a ConfigError if terms cannot be required."""
