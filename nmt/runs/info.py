@@ -327,6 +327,9 @@ def render(info: ModelInfo) -> Iterator[str]:
         yield from _entry("languages", pairs)
         tags = " ".join(data.train_tags)
         yield from _entry("tags", f"{data.tags}: {tags}" if tags else "")
+        if data.terms:
+            drawn = f"up to {data.terms.max_terms} behind {data.terms.probability:.0%} of sources"
+            yield from _entry("terms", drawn)
         yield from _entry("network", _network_line(info.config))
         kind = "an existing model" if tokenizer.model or tokenizer.src_model else tokenizer.type
         sides = ", joint" if tokenizer.joint else ", one per side"
