@@ -114,7 +114,7 @@ def test_both_shows_and_requires(soft_run: Path) -> None:
     found = own.translate(LINES, constraints=[["MAT"], *TERMS[1:]], terms="both")
     assert [one.missing for one in found] == [[]] * 5
     assert "MAT" in found[0].text.split()
-    with pytest.raises(ConfigError, match="`beam_size` 1.*except with `terms` soft"):
+    with pytest.raises(ConfigError, match=r"`beam_size` 1.*except with `terms` soft"):
         own.translate(LINES, constraints=TERMS, terms="both", beam_size=1)
 
 
@@ -134,9 +134,9 @@ def test_the_command(soft_run: Path, trained_run: Path, tmp_path: Path) -> None:
 
 def test_refusals(soft_run: Path, trained_run: Path) -> None:
     own = nmt.load(soft_run, engine="nmt", threads=1)
-    with pytest.raises(ConfigError, match="`shortlist` cannot be combined with `terms` soft"):
+    with pytest.raises(ConfigError, match="`shortlist` cannot be combined with"):
         own.translate(LINES, terms="soft", shortlist=True)
-    with pytest.raises(DataError, match="line 1: .* characters that the model's"):
+    with pytest.raises(DataError, match=r"line 1: .* characters that the model's"):
         own.translate(LINES[:1], constraints=[["東"]], terms="soft")
     with pytest.raises(ConfigError, match=r"data\.terms=\{\} teaches them"):
         nmt.load(trained_run, threads=1).translate(LINES, terms="soft")
