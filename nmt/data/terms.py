@@ -3,8 +3,8 @@
 Words of the target are drawn as terms and written after the source tokens, each after the symbol
 `TERM` (Chen et al. 2020, "Lexical-Constraint-Aware Neural Machine Translation via Data
 Augmentation"; Dinu et al. 2019, "Training Neural Machine Translation to Apply Terminology
-Constraints", who insert them at the source word, which takes an aligner). Unlike Chen et al., half
-of the pairs have no terms by default, and positions and embeddings are those of ordinary tokens.
+Constraints", who insert them at the source word, which takes an aligner). Unlike in Chen et al.,
+positions and embeddings are those of any other tokens, and there is no pointer network.
 
 `TERM` is a control symbol: no text contains it.
 """
