@@ -167,7 +167,10 @@ class Job:
         if summary := translator.missing.summary():
             if strict:
                 raise DataError(summary)
-            log(f"warning: {summary}; a higher --max-extra-len or --beam-size may help")
+            remedy = "a higher --max-extra-len or --beam-size may help"
+            if translator.options.terms == "soft":
+                remedy = "--terms both requires them of the search, too"
+            log(f"warning: {summary}; {remedy}")
 
     def _to_file(
         self,

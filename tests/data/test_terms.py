@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from nmt.check.plan import make_plan
 from nmt.config.schema import Config
 from nmt.config.terms import TermsConfig
 from nmt.data.batching import Batch, BatchOrder, Epochs
+from nmt.data.links import NO_PART, PieceParts
 from nmt.data.prepare import prepare
 from nmt.data.streaming import StreamedEpochs
 from nmt.data.terms import TERM, draw_terms, num_without_terms, with_term_symbol
@@ -142,6 +144,22 @@ def test_no_text_contains_the_symbol(tmp_path: Path) -> None:
         assert after.src.encode([text]) == before.src.encode([text])
     assert num_without_terms([5, 6, symbol, 7, 8, 3], after.src) == 3
     assert num_without_terms([5, 6, 3], after.src) == num_without_terms([5, 6, 3], before.src) == 3
+
+
+def test_terms_are_no_words_of_the_source_in_an_alignment(tmp_path: Path) -> None:
+    epochs, tokenizers = epochs_of(config_of(tmp_path))
+    parts, symbol = PieceParts(tokenizers.src), tokenizers.src.control_symbols[TERM]
+    seen = 0
+    for batch in epochs.batches(0):
+        for ids in batch.src_BS.tolist():
+            if symbol in ids:
+                place = ids.index(symbol)
+                [alone], [whole] = (parts(np.array([row])) for row in (ids[:place], ids))
+                assert whole[:place].tolist() == alone.tolist()
+                behind = whole[place:][whole[place:] != NO_PART]
+                assert behind.min() > alone.max()
+                seen += 1
+    assert seen > 100
 
 
 def test_validation_has_no_terms(tmp_path: Path) -> None:
