@@ -82,6 +82,9 @@ class TransformerConfig(Section):
     """Dropout inside the feed-forward layers, after the activation."""
     embedding_dropout: Probability | None = None
     """Dropout of the sum of embeddings and positions. Default: `dropout`."""
+    layer_dropout: Probability = 0.0
+    """Probability with which training leaves out a whole layer of encoder or decoder, in all pairs
+    of a batch (LayerDrop, Fan et al. 2020)."""
 
     @property
     def max_positions(self) -> int | None:

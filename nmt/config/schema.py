@@ -17,6 +17,12 @@ from nmt.config.finetuning import ExtendConfig, LoraConfig, StageConfig, stage_c
 from nmt.config.guided_alignment import GuidedAlignmentConfig, guided_conflicts
 from nmt.config.languages import LanguagePair, TagKind, is_usable, tags_of
 from nmt.config.models import AnyModel, TransformerConfig
+from nmt.config.regularisation import (
+    RDropConfig,
+    SimCutConfig,
+    TokenRates,
+    regularisation_conflicts,
+)
 from nmt.config.section import BatchTokens, Length, MaybeSteps, Probability, Section, Steps
 from nmt.config.terms import TermsConfig
 from nmt.config.validation import Metric, ValidCorpora, is_loss, set_of
@@ -228,6 +234,19 @@ class TrainConfig(Section):
     `[{steps: 4000}, {corpora: {domain: 1}, learning_rate: 0.0002, freeze: [embeddings]}]`."""
     guided_alignment: GuidedAlignmentConfig | None = None
     """Teach one attention head of a Transformer the word alignment of the training pairs."""
+    r_drop: RDropConfig | None = None
+    """Make two predictions with different dropout agree; a step takes about twice the time."""
+    sim_cut: SimCutConfig | None = None
+    """Make the prediction without some embeddings agree with that of all; a step takes about twice
+    the time."""
+    word_dropout: TokenRates | None = None
+    """Replace random tokens of the training pairs by the unknown token, anew in each epoch."""
+    word_replacement: TokenRates | None = None
+    """Replace random tokens of the training pairs by any others, anew in each epoch, as SwitchOut
+    (Wang et al. 2018), but with a fixed rate in place of its temperature."""
+    ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Validate, save and translate with a moving average of the weights: each step keeps this part
+    of it (for example 0.999) and adds the new weights; early on less, (1 + step) / (10 + step)."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 1
     """Seed of initialisation, data order, dropout and sampling."""
     log_every: Steps = 100
@@ -280,6 +299,10 @@ class TrainConfig(Section):
             yield "patience cannot be combined with stages, which have fixed lengths"
         if self.lora and self.shard:
             yield "lora cannot be combined with shard: use one of them"
+        if self.ema and (self.lora or self.shard):
+            yield f"ema cannot be combined with {'lora' if self.lora else 'shard'}: use one of them"
+        if self.r_drop and self.sim_cut:
+            yield "r_drop and sim_cut both compute each batch twice: use one of them"
         if self.guided_alignment and self.shard:
             yield "guided_alignment cannot be combined with shard: use one of them"
 
@@ -360,6 +383,12 @@ class Config(Section):
         if self.train.lora and self.model.kind != "transformer":
             yield f"train.lora needs model.kind: transformer, not {self.model.kind}"
         yield from self._guided_conflicts()
+        yield from regularisation_conflicts(
+            self.model,
+            r_drop=self.train.r_drop,
+            guided=self.train.guided_alignment is not None,
+            shard=self.train.shard,
+        )
         if (name := set_of(self.train.metric)) and name not in self.data.valid_sets:
             named = ", ".join(filter(None, self.data.valid_sets))
             known = (

@@ -31,12 +31,15 @@ class Network(nn.Module, ABC, Generic[StateT]):
     Attributes:
         src_pad_id: padding id of the source vocabulary.
         max_length: largest number of tokens it has positions for; None means no limit.
+        src_embedding, tgt_embedding: of tokens, without positions; may be the same.
         projection: maps decoder outputs to logits over the target vocabulary; few have a bias.
         arithmetic: the type of its products, if it is not that of its weights.
     """
 
     src_pad_id: int
     max_length: int | None
+    src_embedding: nn.Embedding
+    tgt_embedding: nn.Embedding
     projection: nn.Linear
     arithmetic: str | None = None
 

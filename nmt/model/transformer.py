@@ -222,6 +222,7 @@ class Transformer(Network[DecoderState]):
         self.tgt_positions = make_positions(config)
         self.combine_positions = config.positions.combine
         self.max_length = self.src_positions.max_length
+        self.layer_dropout = config.layer_dropout
         p = config.dropout if config.embedding_dropout is None else config.embedding_dropout
         self.dropout = Dropout(p)
         self.encoder_layers = nn.ModuleList(
@@ -290,6 +291,14 @@ class Transformer(Network[DecoderState]):
         return out_BWD
 
     def _run_layer(self, layer: nn.Module, x_BLD: Tensor, *context: Tensor) -> Tensor:
+        """Apply a layer; in training, return its input instead with probability `layer_dropout`."""
+        # Drawn on the CPU, because a GPU would have to tell the program which layers to compute.
+        if (
+            self.training
+            and self.layer_dropout
+            and torch.rand((), device="cpu") < self.layer_dropout
+        ):
+            return x_BLD
         if self.checkpoints_activations and torch.is_grad_enabled():
             out_BLD: Tensor = checkpoint(layer, x_BLD, *context, use_reentrant=False)
         else:

@@ -21,6 +21,8 @@ from nmt.errors import TrainingError
 from nmt.model.build import check_shapes, make_network, network_with_weights
 from nmt.model.network import Network
 from nmt.model.transformer import Transformer
+from nmt.training.consistency import TwoViews
+from nmt.training.ema import MovingAverage
 from nmt.training.freezing import freeze
 from nmt.training.guided_alignment import GuidedHead
 from nmt.training.lora import (
@@ -31,10 +33,11 @@ from nmt.training.lora import (
     unmerged_parameters,
 )
 from nmt.training.loss import batch_loss
+from nmt.training.noise import TokenNoise
 from nmt.training.sharding import is_sharded, shard, share, whole
 
 _EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
-_FAILED = 3  # place among the figures of a step
+_FAILED = 4  # place among the figures of a step
 
 
 class ModelTooLarge(TrainingError):
@@ -46,10 +49,13 @@ class StepStats:
     """Statistics of a training step.
 
     Attributes:
-        loss: smoothed loss in nats, summed over target tokens, with that of guided alignment.
+        loss: smoothed loss in nats, summed over target tokens, with that of guided alignment and
+            the divergence of two views.
         nll: negative log-likelihood in nats, summed over target tokens.
         tokens: number of target tokens without padding.
         grad_norm: norm of the gradient of the loss per token, before clipping.
+        divergence: of the predictions of two views, in nats, summed over target tokens; 0 without
+            `train.r_drop` and `train.sim_cut`.
         stop: whether any of the processes has been asked to stop.
     """
 
@@ -57,6 +63,7 @@ class StepStats:
     nll: float
     tokens: int
     grad_norm: float
+    divergence: float = 0.0
     stop: bool = False
 
     @property
@@ -69,8 +76,9 @@ class StepInProgress:
     """A step that a GPU may still be computing.
 
     Args:
-        figures: float32 [6]: loss, negative log-likelihood, tokens, numbers of processes that have
-            failed and that have been asked to stop, norm of the summed gradients.
+        figures: float32 [7]: loss, negative log-likelihood, divergence, tokens, numbers of
+            processes that have failed and that have been asked to stop, norm of the summed
+            gradients.
     """
 
     def __init__(self, figures: Download) -> None:
@@ -78,8 +86,8 @@ class StepInProgress:
 
     def stats(self) -> StepStats:
         """Return its statistics; waits for the step, but not for later ones."""
-        loss, nll, tokens, _, stopped, norm = self._figures.tolist()
-        return StepStats(loss, nll, round(tokens), norm / tokens, stop=stopped > 0)
+        loss, nll, divergence, tokens, _, stopped, norm = self._figures.tolist()
+        return StepStats(loss, nll, round(tokens), norm / tokens, divergence, stop=stopped > 0)
 
 
 class Learner:
@@ -119,6 +127,10 @@ class Learner:
         if config.train.activation_checkpointing and isinstance(self.network, Transformer):
             self.network.checkpoints_activations = True
         self._head = GuidedHead.of(self.network, config.train.guided_alignment)
+        self._views = TwoViews.of(self.network, config.train)
+        self._noise = TokenNoise(config.train, tokenizers, device)
+        decay = config.train.ema
+        self._average = MovingAverage(self.network, decay) if decay else None
         self.optimizer = _make_optimizer(self.network, config.train)
         self._config, self._device, self._warn = config.train, device, warn
         self._src_pad_id, self._tgt_pad_id = tokenizers.src.pad_id, tokenizers.tgt.pad_id
@@ -174,15 +186,16 @@ class Learner:
         self.network.train()
         failure = None
         try:
-            loss, nll = self._accumulate(list(batches))
+            losses_3 = self._accumulate(list(batches))
         except TrainingError as error:
             if self._world.size == 1 or is_sharded(self.network):
                 raise
-            failure, (loss, nll) = error, torch.zeros(2, device=self._device)
+            failure, losses_3 = error, torch.zeros(3, device=self._device)
             failure.shared = False  # memory ran out in this process
         tokens = sum(batch.num_tgt_tokens for batch in batches)
         counts = torch.tensor([tokens, failure is not None, stop()], dtype=torch.float32)
-        sums = torch.cat([torch.stack([loss, nll]), *upload([counts], self._device)])
+        sums = torch.cat([losses_3, *upload([counts], self._device)])
+        self._complete_gradients()
         sums = self._sum_over_processes(sums)
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
         norm = whole(torch.nn.utils.get_total_norm(gradients))
@@ -203,13 +216,13 @@ class Learner:
         """Update the weights, unless this or an earlier step is not finite.
 
         Args:
-            sums: float32 [5], the loss first and the number of tokens third.
+            sums: float32 [6], the loss first and the number of tokens fourth.
             norm: float32 scalar, norm of the summed gradients.
             rate: learning rate.
         """
         # In float64, in which Python would compute if the figures were not on the device.
         wide = widest_float(self._device)
-        loss, _, tokens, *_ = sums.to(wide).unbind()
+        loss, _, _, tokens, *_ = sums.to(wide).unbind()
         grad_norm = norm.to(wide) / tokens
         is_finite = loss.isfinite() & grad_norm.isfinite()
         self._halted = torch.maximum(self._halted, (~is_finite).float())
@@ -222,6 +235,8 @@ class Learner:
         fused.grad_scale = (tokens * ((grad_norm + _EPSILON) / limit).clamp(min=1.0)).float()
         fused.found_inf = self._halted
         self._run_optimizer()
+        if self._average:
+            self._average.update(self._halted)
 
     def _run_optimizer(self) -> None:
         """Update the weights.
@@ -241,6 +256,15 @@ class Learner:
             failure.shared = False
             raise failure from error
 
+    def _complete_gradients(self) -> None:
+        """Give parameters that no batch has used, as those of a dropped layer, a gradient of zero.
+
+        Adam would leave out those without one, unlike in a process whose peers have used them.
+        """
+        for parameter in self.network.parameters():
+            if parameter.requires_grad and parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+
     def _sum_over_processes(self, sums: Tensor) -> Tensor:
         """Sum up gradients and figures over all processes, in one call; return the figures."""
         if self._world.size == 1:
@@ -249,7 +273,7 @@ class Learner:
             self._world.sum_(sums)
             return sums
         parameters = [p for p in self.network.parameters() if p.requires_grad]
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        gradients = [p.grad for p in parameters if p.grad is not None]
         try:
             flat = torch.cat([*(gradient.flatten() for gradient in gradients), sums])
         except (RuntimeError, MemoryError) as error:
@@ -264,14 +288,14 @@ class Learner:
             parameter.grad = part.view_as(parameter)
         return sums
 
-    def _accumulate(self, parts: list[Batch]) -> tuple[Tensor, Tensor]:
-        """Accumulate gradients and return loss and negative log-likelihood."""
+    def _accumulate(self, parts: list[Batch]) -> Tensor:
+        """Accumulate gradients; return loss, nll and divergence, float32 [3]."""
         while True:
-            sums = torch.zeros(2, device=self._device)
+            sums_3 = torch.zeros(3, device=self._device)
             too_large = None
             for index, batch in enumerate(parts):
                 try:
-                    sums += self._backward(batch)
+                    sums_3 += self._backward(batch)
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
@@ -281,7 +305,7 @@ class Learner:
                     break
             # Outside the handler, because inside it the traceback keeps the tensors alive.
             if too_large is None:
-                return sums[0], sums[1]
+                return sums_3
             # The interrupted backward pass has changed some gradients.
             self.optimizer.zero_grad(set_to_none=True)
             parts[too_large : too_large + 1] = self._halves(parts[too_large])
@@ -290,12 +314,20 @@ class Learner:
         _seed(self._config.seed, batch.epoch, batch.number)
         with self._world.connected() if is_sharded(self.network) else nullcontext():
             with autocast(self._config.precision, self._device):
-                batch = batch.to(self._device)
-                loss, nll = batch_loss(self.network, batch, self._config.label_smoothing)
+                batch = self._noise(batch.to(self._device))
+                loss, nll, divergence = self._losses(batch)
                 if self._head:
                     loss = loss + self._head.loss(batch)
             loss.backward()  # type: ignore[no-untyped-call]
-        return torch.stack([loss.detach(), nll])
+        return torch.stack([loss.detach(), nll, divergence])
+
+    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return loss, negative log-likelihood and divergence of a batch on the device."""
+        smoothing = self._config.label_smoothing
+        if self._views:
+            return self._views.loss(self.network, batch, smoothing)
+        loss, nll = batch_loss(self.network, batch, smoothing)
+        return loss, nll, torch.zeros_like(nll)
 
     def _too_large_to_share(self, batch: Batch) -> TrainingError:
         failure = TrainingError(
@@ -324,6 +356,9 @@ class Learner:
 
     def whole_network(self) -> Network[Any]:
         """Return a network for evaluation; all processes must ask for it at the same time."""
+        if self._average:
+            weights = self._average.weights
+            return network_with_weights(weights, "the moving average", *self._shape)
         if not is_sharded(self.network) and not has_factors(self.network):
             return self.network
         weights = {name: whole(weight) for name, weight in merged_weights(self.network).items()}
@@ -334,12 +369,14 @@ class Learner:
     @property
     def files(self) -> tuple[str, ...]:
         """The keys of `tensors`."""
-        return ("weights", "optimizer", *(["lora"] if has_factors(self.network) else []))
+        lora = ["lora"] if has_factors(self.network) else []
+        return ("weights", "optimizer", *lora, *(["ema"] if self._average else []))
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """Return weights and optimizer state, which determine the next steps.
 
-        With `train.lora`, the weights are merged, and `lora` has what they are merged from.
+        With `train.lora`, the weights are merged, and `lora` has what they are merged from. With
+        `train.ema`, the weights are the average, and `ema` has those that training goes on with.
 
         These are no copies, unless they are divided among the processes. Then all must ask for them
         at the same time, and process 0 alone gets them.
@@ -347,9 +384,11 @@ class Learner:
         named = dict(self.network.named_parameters())
         merged, parts = merged_weights(self.network), unmerged_parameters(self.network)
         lora = {name: parameter.detach() for name, parameter in parts.items()}
+        weights = self._average.weights if self._average else merged
         return {
-            "weights": {name: self._kept(weight) for name, weight in merged.items()},
+            "weights": {name: self._kept(weight) for name, weight in weights.items()},
             **({"lora": lora} if lora else {}),
+            **({"ema": self._average.tensors()} if self._average else {}),
             "optimizer": {
                 f"{key}.{name}": self._kept(value)
                 for name, parameter in named.items()
@@ -377,6 +416,8 @@ class Learner:
         with torch.no_grad():
             for name, parameter in unmerged_parameters(self.network).items():
                 parameter.copy_(tensors["lora"][name])
+        if self._average:
+            self._average.restore(tensors["weights"], tensors["ema"])
         for name, parameter in self.network.named_parameters():
             if not parameter.requires_grad:
                 continue
@@ -403,6 +444,8 @@ class Learner:
         with torch.no_grad():
             for name, parameter in ordinary_parameters(self.network).items():
                 parameter.copy_(share(weights[name], parameter))
+        if self._average:
+            self._average.start()
 
     def _kept(self, tensor: Tensor) -> Tensor:
         if not is_sharded(self.network):

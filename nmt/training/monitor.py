@@ -174,6 +174,7 @@ def _duration(seconds: float) -> str:
 _FORMATS: dict[str, Callable[[float], str]] = {
     "loss": lambda value: f"loss {value:.3f}",
     "ppl": lambda value: f"ppl {_significant(value)}",
+    "kl": lambda value: f"KL {_significant(value)}",
     "bleu": lambda value: f"BLEU {value:.1f}",
     "chrf": lambda value: f"chrF {value:.1f}",
     "lr": lambda value: f"lr {value:.3g}",

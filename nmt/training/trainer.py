@@ -75,6 +75,7 @@ class _Window:
 
     loss: float = 0.0
     nll: float = 0.0
+    divergence: float = 0.0
     tokens: int = 0
     own_tokens: int = 0
     """Target tokens of this process."""
@@ -128,6 +129,7 @@ class Trainer:
             if valid_data
             else None
         )
+        self._has_two_views = bool(config.train.r_drop or config.train.sim_cut)
         self.progress = Progress()
         self._saved = Progress()
         self._saved_only_to_resume = False
@@ -290,6 +292,7 @@ class Trainer:
         window, progress = self._window, self.progress
         window.loss += figures.loss
         window.nll += figures.nll
+        window.divergence += figures.divergence
         window.tokens += figures.tokens
         window.seconds += seconds
         progress.seconds += seconds
@@ -297,6 +300,7 @@ class Trainer:
             "epoch": progress.epoch,
             "loss": window.loss / window.tokens,
             "ppl": perplexity(window.nll / window.tokens),
+            **({"kl": window.divergence / window.tokens} if self._has_two_views else {}),
             "lr": rate,
             "grad_norm": figures.grad_norm,
             "tokens_per_s": window.tokens / window.seconds,

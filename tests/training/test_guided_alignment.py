@@ -58,7 +58,7 @@ def start(config: Config) -> tuple[Learner, list[Batch]]:
 
 def gradients(learner: Learner, batches: list[Batch]) -> dict[str, Tensor]:
     """Return the gradients of the summed loss."""
-    loss, _ = learner._accumulate(batches)
+    loss, *_ = learner._accumulate(batches)
     found = {
         name: p.grad.clone() for name, p in learner.network.named_parameters() if p.grad is not None
     }
@@ -84,7 +84,7 @@ def test_the_loss_is_the_cross_entropy_of_the_first_head(
     assert isinstance(learner.network, Transformer)
     learner.network.train()
     plain, _ = batch_loss(learner.network, batch, config.train.label_smoothing)
-    loss, _ = learner._accumulate([batch])
+    loss, *_ = learner._accumulate([batch])
     cross = forced_attention(learner.network, batch.src_BS, batch.tgt_in_BT).cross
     expected = torch.zeros(())
     assert batch.links is not None

@@ -188,6 +188,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "accumulate-clip": {"accumulate": 2, "clip_norm": 1.0, "optimizer": "adamw"},
     "checkpointing": {"activation_checkpointing": True, "model": {"norm": "pre"}},
     "ssru": {"model": {"decoder": "ssru"}},
+    "r-drop": {"r_drop": {}, "accumulate": 2, "ema": 0.9},
+    "sim-cut": {"sim_cut": {}, "model": {"layer_dropout": 0.5, "encoder_layers": 2}},
+    "noise": {"word_dropout": {"src": 0.1}, "word_replacement": {"src": 0.1, "tgt": 0.1}},
     "rnn": {"model": {"kind": "rnn", "dropout": 0.3}},
     "conv": {"model": {"kind": "conv", "dropout": 0.3}},
 }
