@@ -260,11 +260,12 @@ def bytes_per_parameter(config: Config) -> int:
     """Return the least memory that training takes for each parameter.
 
     It has the weight, its gradient and the two moments of Adam, all in fp32; of parameters that are
-    not trained, and there may be few others, only the weight.
+    not trained, and there may be few others, only the weight. A moving average is one more weight.
     """
     always = all(stage.config.train.freeze for stage in stages_of(config))
     partly = always or config.train.lora
-    return _BYTES_PER_WEIGHT if partly else _BYTES_PER_PARAMETER
+    average = _BYTES_PER_WEIGHT if config.train.ema else 0
+    return average + (_BYTES_PER_WEIGHT if partly else _BYTES_PER_PARAMETER)
 
 
 def _check_memory(config: Config, device: torch.device) -> None:

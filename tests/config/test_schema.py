@@ -439,6 +439,26 @@ def test_a_dumped_configuration_is_safe_to_print(load: Callable[..., Config]) ->
             ["tokenizer.type=char", "tokenizer.sampling_alpha=0.1"],
             "tokenizer: sampling_alpha needs type bpe or unigram",
         ),
+        (["train={r_drop: {}, sim_cut: {}}"], "train: r_drop and sim_cut both compute each batch"),
+        (
+            ["train.r_drop={}", "model={kind: rnn}"],
+            "train.r_drop compares predictions with different dropout, but the model has none",
+        ),
+        (["train.r_drop.alpha=0"], "train.r_drop.alpha: must be greater than 0"),
+        (["train.word_dropout={}"], "train.word_dropout: changes no tokens: set src, tgt or both"),
+        (["train={ema: 0.9, shard: true}"], "train: ema cannot be combined with shard"),
+        (
+            ["train={ema: 0.9, init_from: a, lora: {}}"],
+            "train: ema cannot be combined with lora",
+        ),
+        (
+            ["model.layer_dropout=0.1", "train.shard=true"],
+            "model.layer_dropout cannot be combined with train.shard",
+        ),
+        (
+            ["model.layer_dropout=0.1", "train.guided_alignment={}"],
+            "model.layer_dropout cannot be combined with train.guided_alignment",
+        ),
         (["data.train=[]"], "data.train: "),
         (["data.max_length_ratio=1"], "data.max_length_ratio: "),
     ],
@@ -466,6 +486,9 @@ def test_conflicts_are_refused(
         ["train.average=best", "train.keep_best=5", "data.valid.0.demo=valid"],
         ["train.patience=3", "data.valid={demo: valid}"],
         ["train.valid_beam_size=0"],
+        ["train.r_drop={}", "train.ema=0.999", "model.layer_dropout=0.1"],
+        ["train.r_drop={}", "model={dropout: 0, activation_dropout: 0.1}"],
+        ["train.sim_cut={}", "model={kind: rnn}", "train.word_replacement.src=0.1"],
     ],
 )
 def test_valid_combinations_are_accepted_and_survive_being_written(

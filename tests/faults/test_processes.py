@@ -155,6 +155,25 @@ def test_low_rank_changes_in_several_processes(whole: Folder) -> None:
     assert same(whole.tensors(6, "lora"), whole.tensors(6, "lora-alone"))
 
 
+REGULARISED = [
+    *("train.ema=0.9", "train.word_dropout.src=0.1", "train.word_replacement.tgt=0.1"),
+    *("train.sim_cut={cutoff: 0.2}", "model.layer_dropout=0.5"),
+]
+
+
+@pytest.mark.parametrize("settings", [REGULARISED, ["train.r_drop={}"]])
+def test_regularised_training_in_several_processes(whole: Folder, settings: list[str]) -> None:
+    """A layer may be dropped in one of them only, and a model that drops none may be divided."""
+    run, shard = f"regularised-{len(settings)}", ["train.shard=true"] * (settings != REGULARISED)
+    succeeded(train_together(whole, 1, *settings, *VALID, "train.max_steps=6", run=f"{run}-alone"))
+    for size, step in ((2, 3), (1, 4), (2, 6)):
+        more = [*settings, *shard, *VALID, f"train.max_steps={step}"]
+        succeeded(train_together(whole, size, *more, run=run))
+    assert same(whole.tensors(6, run), whole.tensors(6, f"{run}-alone"))
+    expected, found = (whole.state(6, each)["scores"] for each in (f"{run}-alone", run))
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
 def test_fault_04_four_processes(whole: Folder) -> None:
     """The sum of four batches may round differently."""
     four = ["train.accumulate=4", "train.max_steps=6"]

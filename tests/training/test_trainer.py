@@ -129,8 +129,17 @@ def test_a_model_with_a_recurrent_decoder(make_config: MakeConfig, tiny_run: Mak
         {"model": {"kind": "rnn", "encoder_layers": 2, "dropout": 0.3}, "precision": "bf16"},
         {"model": {"kind": "conv", "dropout": 0.3}, "precision": "bf16"},
         {"model": {"decoder": "ssru", "dropout": 0.3}},
+        {"r_drop": {}, "precision": "bf16", "accumulate": 2},
+        {"sim_cut": {}, "model": {"encoder_layers": 2, "layer_dropout": 0.4}},
+        {
+            **{"ema": 0.9, "valid": True, "validate_every": 2, "on_nonfinite": "skip"},
+            **{"word_dropout": {"src": 0.1}, "word_replacement": {"src": 0.1, "tgt": 0.1}},
+        },
     ],
-    ids=["accumulate", "validate", "sampling", "rnn", "conv", "ssru"],
+    ids=[
+        *("accumulate", "validate", "sampling", "rnn", "conv", "ssru"),
+        *("r-drop", "sim-cut", "average"),
+    ],
 )
 @pytest.mark.parametrize("cuts", [(3, 4, 7, 8)])
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(
