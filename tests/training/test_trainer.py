@@ -47,11 +47,11 @@ MakeRun = Callable[..., TinyRun]
 
 
 def all_tensors(run: TinyRun, step: int) -> dict[str, Tensor]:
-    """Return all tensors of a checkpoint: weights and optimizer state."""
+    """Return all tensors of a checkpoint: weights, optimizer state and what else there is."""
     path = layout.checkpoint_path(run.path, step)
     return {
         f"{name}/{key}": tensor
-        for name in ("weights", "optimizer")
+        for name in sorted(file.stem for file in path.glob("*.safetensors"))
         for key, tensor in checkpoint.load_tensors(path, name).items()
     }
 
