@@ -55,6 +55,11 @@ _SYNONYM_LISTS = {
     "train.device": "gpu gpus gpu_ranks use_cuda cuda device_ids devices",
     "train.seed": "random_seed",
     "train.optimizer": "optim optimizer_type",
+    "train.r_drop": "rdrop rdrop_alpha reg_alpha",
+    "train.sim_cut": "simcut simcut_p",
+    "train.word_dropout": "token_dropout src_word_dropout dropout_src dropout_trg",
+    "train.word_replacement": "switchout switch_out",
+    "train.ema": "ema_decay exponential_smoothing moving_average_decay",
     "model.encoder_layers": "layers num_layers n_layers enc_layers enc_depth num_encoder_layers",
     "model.decoder_layers": "dec_layers dec_depth num_decoder_layers",
     "model.num_heads": "heads n_heads nhead attention_heads transformer_heads num_attention_heads "
@@ -69,6 +74,7 @@ _SYNONYM_LISTS = {
     "model.activation": "activation_fn pos_ffn_activation_fn",
     "model.dropout": "transformer_dropout dropout_rate",
     "model.attention_dropout": "attn_dropout transformer_dropout_attention",
+    "model.layer_dropout": "layer_drop layerdrop encoder_layerdrop decoder_layerdrop",
     "model.kind": "type arch architecture model_type",
     "tokenizer.vocab_size": "vocab vocab_sizes bpe_size num_merges dim_vocabs voc_limit voc_size "
     "src_vocab_size",
