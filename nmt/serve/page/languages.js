@@ -16,7 +16,7 @@ export class Languages {
     Object.assign(this, elements);
     this.languages = languages;
     const sources = languages.filter((language) => language.targets.length);
-    fill(this.source, [{ code: AUTO, name: "Detect language" }, ...sources]);
+    fill(this.source, [{ code: AUTO, name: "Auto detect" }, ...sources]);
     this.set(defaults.source.code, defaults.target.code);
     this.source.addEventListener("change", () => this.set(this.source.value, this.target.value));
     this.target.addEventListener("change", () => this.#update());

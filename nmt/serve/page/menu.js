@@ -30,16 +30,18 @@ export function choose(menu, anchor, choices, describe) {
       each.addEventListener("click", pick, { signal });
     });
     menu.addEventListener("keydown", (event) => onKey(event, items, close), { signal });
-    window.addEventListener("resize", close, { signal });
-    window.addEventListener("scroll", close, { signal });
+    for (const moved of ["resize", "scroll"]) {
+      window.addEventListener(moved, () => place(menu, anchor), { signal });
+    }
     // However it was closed: by a choice, Escape, or a click elsewhere.
-    menu.addEventListener("toggle", ({ newState }) => {
+    const onToggle = ({ newState }) => {
       if (newState !== "closed") return;
       done.abort();
       anchor.removeAttribute("aria-expanded");
-      if (!document.activeElement || document.activeElement === document.body) anchor.focus();
+      if (document.activeElement === document.body) anchor.focus();
       resolve(chosen);
-    }, { signal });
+    };
+    menu.addEventListener("toggle", onToggle, { signal });
   });
 }
 

@@ -117,7 +117,8 @@ function offerAlternatives({ element, segment, span }) {
     say(alternatives.length ? "" : "There are no other words here.");
     if (!alternatives.length) return;
     const chosen = await choose(page.menu, element, alternatives, (each) => describe(each, segment));
-    if (chosen && !signal.aborted) replace(segment, chosen);
+    const isOther = chosen && chosen.text !== segment.tgt;
+    if (isOther && !signal.aborted) replace(segment, chosen);
   });
 }
 
@@ -149,7 +150,7 @@ function say(message, isError = false) {
 function showCount() {
   const [count, limit] = [[...page.text.value].length, settings.charLimit];
   const numbers = [count, ...(limit < 0 ? [] : [limit])].map((n) => n.toLocaleString("en"));
-  page.count.textContent = `${numbers.join(" / ")} characters`;
+  page.count.textContent = numbers.join(" / ");
   page.count.classList.toggle("error", limit >= 0 && count > limit);
 }
 

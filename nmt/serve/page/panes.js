@@ -96,16 +96,15 @@ export class Panes {
   }
 
   #draw() {
-    const words = this.drawn ? this.#src : related(this.#shown).filter((w) => this.#src.includes(w));
-    const pairs = words.flatMap((src) => [...src.partners].map((tgt) => ({ src, tgt })));
-    drawLines(
-      this.lines,
-      (this.drawn ? pairs : []).map(({ src, tgt }) => ({
+    if (!this.drawn) return this.lines.replaceChildren();
+    const links = this.#src.flatMap((src) =>
+      [...src.partners].map((tgt) => ({
         from: src.element,
         to: tgt.element,
         strong: src === this.#shown || tgt === this.#shown,
       })),
     );
+    return drawLines(this.lines, links);
   }
 
   #listenToSource() {
