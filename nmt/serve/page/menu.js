@@ -4,7 +4,7 @@
  * Show a menu, and return what was chosen.
  * @template T
  * @param {HTMLElement} menu a popover.
- * @param {HTMLElement} anchor the word; it is focused again when the menu closes.
+ * @param {HTMLElement} anchor the word. The browser focuses again what was focused before.
  * @param {T[]} choices
  * @param {(choice: T) => {label: string, note: string, more: string, checked: boolean}} describe
  * @returns {Promise<T | null>} null if the menu was closed without a choice.
@@ -38,7 +38,6 @@ export function choose(menu, anchor, choices, describe) {
       if (newState !== "closed") return;
       done.abort();
       anchor.removeAttribute("aria-expanded");
-      if (document.activeElement === document.body) anchor.focus();
       resolve(chosen);
     };
     menu.addEventListener("toggle", onToggle, { signal });
