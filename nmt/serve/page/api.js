@@ -41,8 +41,8 @@ export function upload(path, form, onProgress, options) {
 }
 
 /**
- * Make attempts until the server answers: again after a lost connection, and after the time that the
- * server asks for when there are too many requests.
+ * Make attempts until the server answers: again after a lost connection, and after the time that a
+ * busy server asks for.
  * @param {(signal?: AbortSignal) => Promise<Answer>} attempt
  * @param {Options} [options]
  */
@@ -60,7 +60,8 @@ async function request(attempt, { signal, onWait = () => {} } = {}) {
     }
     if (answer.status >= 200 && answer.status < 300) return answer.data;
     const message = messageOf(answer);
-    if (answer.status !== 429) throw new RequestError(message);
+    const isBusy = answer.status === 429 || (answer.status === 503 && answer.retryAfter);
+    if (!isBusy) throw new RequestError(message);
     const wait = waitMs(answer.retryAfter);
     notBefore = Date.now() + wait;
     onWait(`${message} Trying again in ${Math.ceil(wait / 1000)} s.`);

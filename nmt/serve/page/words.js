@@ -40,13 +40,14 @@ export function utf16(text) {
 
 /**
  * Find the server's segments in the source and the translation.
- * @param {{src: string, tgt: string, alignment?: [Span, Span][]}[]} [answer] the server's segments.
+ * @param {{src: string, tgt: string, alignment?: [Span, Span][]}[] | null} [answer] the server's
+ *   segments; without them, all is one segment.
  * @returns {{segments: Segment[], after: string}} with the text after the last segment.
  */
-export function arrange(source, translation, answer = []) {
+export function arrange(source, translation, answer) {
   const segments = [];
   let [srcEnd, tgtEnd] = [0, 0];
-  for (const { src, tgt, alignment = [] } of answer) {
+  for (const { src, tgt, alignment = [] } of answer ?? []) {
     const [srcStart, tgtStart] = [source.indexOf(src, srcEnd), translation.indexOf(tgt, tgtEnd)];
     if (tgtStart < 0) return whole(source, translation);
     const [srcPlace, tgtPlace] = [utf16(src), utf16(tgt)];
