@@ -35,6 +35,7 @@ _COMMANDS = {
         "old.de new.de --ref test.de --src test.en --html comparison.html",
     ),
     "score": ("Translate and evaluate", "evaluation", "runs/demo --src test.en --tgt test.de"),
+    "serve": ("Translate and evaluate", "serving", "runs/demo --port 5000"),
     "info": ("Look into runs", "runs", "runs/demo"),
     "report": ("Look into runs", "runs", "runs/demo runs/other -o report.html"),
     "attend": ("Look into runs", "runs", 'runs/demo --src "The boys are six." -o attention.html'),

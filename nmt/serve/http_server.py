@@ -1,0 +1,113 @@
+"""uvicorn with limits for connections, and a stop that answers what was accepted."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from nmt.errors import ConfigError
+from nmt.serve.guard import Guard
+from nmt.serve.settings import HEADER_SECONDS, Settings
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        ConfigError: if the address cannot be used.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ConfigError(
+            f"`host` {host}, `port` {port}: cannot listen there: {error.strerror}; 0 takes a free "
+            "port"
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+class Server(uvicorn.Server):
+    """Stops on SIGTERM and SIGINT once the requests that it has accepted are answered.
+
+    Until then it answers new ones with 503. A second signal ends it at once.
+
+    Args:
+        guard: the application.
+        settings: those of the server.
+    """
+
+    def __init__(self, guard: Guard, settings: Settings) -> None:
+        super().__init__(
+            uvicorn.Config(
+                guard,
+                http=_protocol(settings.connections),
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=5,  # of connections; requests are answered by then
+            )
+        )
+        self._guard = guard
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop."""
+        if self._guard.stopping:
+            self.should_exit = self.force_exit = True
+        self._guard.stopping = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to end."""
+        ended = self._guard.stopping and not self._guard.running
+        return await super().on_tick(counter) or ended
+
+
+def _protocol(max_connections: int) -> type[H11Protocol]:
+    """Return uvicorn's protocol with limits that it lacks.
+
+    A client has `HEADER_SECONDS` for the head of a request. If there are too many connections, the
+    oldest one without a request is closed.
+    """
+    idle: dict[H11Protocol, asyncio.TimerHandle] = {}
+
+    class Protocol(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._watch()
+            if len(self.connections) > max_connections:
+                oldest = next(iter(idle))  # at worst this one
+                oldest.transport.abort()
+                oldest._forget()  # type: ignore[attr-defined]
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.cycle is None or self.cycle.response_complete:
+                self._watch()
+            else:
+                self._forget()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if not self.transport.is_closing():
+                self._watch()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._forget()
+            super().connection_lost(exc)
+
+        def _watch(self) -> None:
+            if self not in idle:
+                idle[self] = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
+
+        def _forget(self) -> None:
+            if timer := idle.pop(self, None):
+                timer.cancel()
+
+    return Protocol

@@ -1,0 +1,161 @@
+"""Requests and answers: LibreTranslate's, and what nmt adds to them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from nmt.data.lines import replace_controls
+from nmt.serve.settings import MAX_ALTERNATIVES, MAX_GLOSSARY
+
+Code = Annotated[str, StringConstraints(min_length=1, max_length=40)]
+Row = Annotated[list[str], Field(min_length=2, max_length=20)]
+Span = tuple[int, int]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    api_key: str = ""
+    secret: str = ""
+    """Sent by LibreTranslate's own page; ignored."""
+
+
+class StreamRequest(_Request):
+    """A text to translate."""
+
+    q: str
+    source: Code
+    """Or `auto`."""
+    target: Code
+    format: Literal["text", "html"] = "text"
+    glossary: list[Row] = Field(default=[], max_length=MAX_GLOSSARY)
+    """Source term, target term, and further forms of it."""
+
+    @field_validator("glossary")
+    @classmethod
+    def _terms_have_text(cls, rows: list[list[str]]) -> list[list[str]]:
+        rows = [[replace_controls(term)[0].strip() for term in row] for row in rows]
+        if not all(term for row in rows for term in row):
+            raise ValueError("a term is empty")
+        return rows
+
+
+class TranslateRequest(StreamRequest):
+    """A text, or several, to translate."""
+
+    q: str | list[str]  # type: ignore[assignment]
+    alternatives: int = Field(0, ge=0, le=MAX_ALTERNATIVES)
+    """How many more translations."""
+    alignment: bool = False
+    """Which words are translations of each other."""
+
+
+class DetectRequest(_Request):
+    """A text of an unknown language."""
+
+    q: str
+
+
+class AlternativesRequest(_Request):
+    """A sentence whose translation has begun."""
+
+    q: str
+    source: Code
+    target: Code
+    prefix: str = ""
+    """How it begins."""
+
+
+class Detected(BaseModel):
+    """A likely language."""
+
+    confidence: float
+    language: str
+
+
+class Segment(BaseModel):
+    """What was translated as one piece."""
+
+    src: str
+    tgt: str
+    alignment: list[tuple[Span, Span]]
+    """Spans of characters (start, end) of `src` and `tgt`."""
+
+
+class TranslateAnswer(BaseModel):
+    """A translation, or a list of them if `q` is a list."""
+
+    translatedText: str | list[str]
+    alternatives: list[str] | list[list[str]] | None = None
+    detectedLanguage: Detected | list[Detected] | None = None
+    segments: list[Segment] | list[list[Segment]] | None = None
+
+
+class NextWord(BaseModel):
+    """A word that may come next."""
+
+    word: str
+    probability: float
+    text: str
+    start: int
+
+
+class AlternativesAnswer(BaseModel):
+    """Words that may come next, the likeliest first."""
+
+    alternatives: list[NextWord]
+
+
+class Language(BaseModel):
+    """A language, and those that it can be translated into."""
+
+    code: str
+    name: str
+    targets: list[str]
+
+
+class NamedLanguage(BaseModel):
+    """A language."""
+
+    code: str
+    name: str
+
+
+class DefaultLanguages(BaseModel):
+    """What a page offers first."""
+
+    source: NamedLanguage
+    target: NamedLanguage
+
+
+class FrontendSettings(BaseModel):
+    """What a page has to know."""
+
+    apiKeys: bool
+    charLimit: int
+    frontendTimeout: int
+    keyRequired: bool
+    language: DefaultLanguages
+    suggestions: bool
+    supportedFilesFormat: list[str]
+    filesTranslation: bool
+
+
+class TranslateFileAnswer(BaseModel):
+    """Where the translation is, for some minutes."""
+
+    translatedFileUrl: str
+
+
+class Health(BaseModel):
+    """Whether the server works."""
+
+    status: str
+
+
+class Error(BaseModel):
+    """Why a request is refused."""
+
+    error: str

@@ -1,0 +1,153 @@
+"""The processes that run the models.
+
+The event loop never computes: it would not answer while it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from typing import Any
+
+from nmt.serve.errors import WorkerDied
+from nmt.serve.settings import Settings
+from nmt.serve.tasks import Line, Outcome, Served, Task
+from nmt.signals import exit_with_parent, hangup_signals
+
+_BATCH_SECONDS = 600.0
+"""A batch that takes longer hangs."""
+
+
+class Workers:
+    """Processes with the models of a server; one that ends is started again.
+
+    Args:
+        settings: those of the server.
+        died: called when a process has ended, or hung and was killed.
+
+    Attributes:
+        served: the models.
+    """
+
+    def __init__(self, settings: Settings, died: Callable[[], object] = lambda: None) -> None:
+        self.served: list[Served] = []
+        self._died = died
+        self._workers = [_Worker(settings) for _ in range(settings.workers)]
+        self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
+        self._threads = ThreadPoolExecutor(len(self._workers))
+
+    def start(self) -> None:
+        """Start the processes, and wait until they have loaded the models.
+
+        Raises:
+            ConfigError, FileError: as `nmt.load`.
+            WorkerDied: if a process was killed.
+        """
+        for worker in self._workers:
+            worker.start()
+        for worker in self._workers:
+            self.served = worker.loaded()
+            self._idle.put_nowait(worker)
+
+    async def run(self, task: Task, lines: Sequence[Line]) -> list[Outcome]:
+        """Run a task in the next idle process.
+
+        Raises:
+            WorkerDied: if the process ended.
+        """
+        worker = await self._idle.get()
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, worker.run, task, lines)
+        except WorkerDied:
+            self._died()
+            raise
+        finally:
+            self._idle.put_nowait(worker)
+
+    def close(self) -> None:
+        """End the processes."""
+        for worker in self._workers:
+            worker.kill()
+        self._threads.shutdown(wait=False)
+
+
+class _Worker:
+    """A process and the pipe to it. It has one caller at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._process: Any = None
+        self._pipe: Connection[Any, Any]
+
+    def start(self) -> None:
+        # A forked process would inherit the threads' locks, and the clients' connections.
+        context = multiprocessing.get_context("spawn")
+        self._pipe, end = context.Pipe()
+        self._process = context.Process(target=_work, args=(self._settings, end), daemon=True)
+        self._process.start()
+        end.close()  # so that the pipe breaks if the process ends
+
+    def loaded(self) -> list[Served]:
+        """Wait until the models are loaded."""
+        answer = self._receive(None)
+        if isinstance(answer, Exception):
+            self.kill()
+            raise answer
+        served: list[Served] = answer
+        return served
+
+    def run(self, task: Task, lines: Sequence[Line]) -> list[Outcome]:
+        if self._process is None:
+            self.start()
+            try:
+                self.loaded()
+            except Exception as error:
+                raise WorkerDied(str(error)) from error
+        try:
+            self._pipe.send((task, lines))
+        except OSError as error:
+            self.kill()
+            raise WorkerDied("it has ended") from error
+        outcomes: list[Outcome] = self._receive(_BATCH_SECONDS)
+        return outcomes
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._pipe.close()
+            self._process = None
+
+    def _receive(self, seconds: float | None) -> Any:
+        try:
+            if self._pipe.poll(seconds):
+                return self._pipe.recv()
+        except (EOFError, OSError) as error:
+            self.kill()
+            raise WorkerDied("it has ended") from error
+        self.kill()
+        raise WorkerDied(f"it took longer than {seconds} seconds")
+
+
+def _work(settings: Settings, pipe: Connection[Any, Any]) -> None:
+    """Load the models, and run tasks until the server ends."""
+    # Ctrl-C reaches all processes of a terminal; the server needs this one until it has answered.
+    for number in (signal.SIGINT, *hangup_signals()):
+        signal.signal(number, signal.SIG_IGN)
+    exit_with_parent()
+    from nmt.serve.models import Models
+
+    try:
+        models = Models(settings)
+    except Exception as error:  # the server raises it
+        pipe.send(error)
+        return
+    pipe.send(models.served)
+    while True:
+        task, lines = pipe.recv()
+        pipe.send(models.run(task, lines))
