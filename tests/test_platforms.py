@@ -21,10 +21,12 @@ for module, names in (
 ):
     for name in names:
         delattr(module, name)
-import importlib, pkgutil, runpy
+import importlib.util, pkgutil, runpy
 import nmt
+has_server = importlib.util.find_spec("fastapi") is not None
 for module in pkgutil.walk_packages(nmt.__path__, "nmt."):
-    importlib.import_module(module.name)
+    if has_server or not module.name.startswith("nmt.serve."):
+        importlib.import_module(module.name)
 runpy.run_module("nmt", run_name="__main__")
 """
 _CONFIG = """

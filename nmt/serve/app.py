@@ -73,6 +73,8 @@ def _explain(errors: Any) -> str:
     """Return what is wrong with a request, in one line."""
     error = errors[0]
     where = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"{where:.40}: this server has no such parameter; /docs lists them"
     return f"{where}: {error['msg']}" if where else str(error["msg"])
 
 

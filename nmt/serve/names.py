@@ -14,7 +14,7 @@ pa Punjabi, pl Polish, pt Portuguese, ro Romanian, ru Russian, si Sinhala, sk Sl
 Slovenian, sq Albanian, sr Serbian, sv Swedish, sw Swahili, ta Tamil, te Telugu, th Thai, tl
 Tagalog, tr Turkish, uk Ukrainian, ur Urdu, uz Uzbek, vi Vietnamese, zh Chinese, zu Zulu
 """
-_BY_CODE: dict[str, str] = dict(entry.strip().split(" ", 1) for entry in _NAMES.split(","))
+_BY_CODE: dict[str, str] = dict(entry.split(maxsplit=1) for entry in _NAMES.split(","))
 
 
 def language_name(code: str) -> str:

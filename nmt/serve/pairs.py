@@ -82,6 +82,7 @@ class Pairs:
         if src == tgt:
             return ()
         if (route := self._routes.get(LanguagePair(src, tgt))) is None:
-            into = ", ".join(self.targets(src)) or "no other language"
-            raise Refusal(400, f"{src} cannot be translated into {tgt}, only into {into}")
+            into = ", ".join(self.targets(src))
+            only = f", only into {into}" if into else ""
+            raise Refusal(400, f"{src} cannot be translated into {tgt}{only}")
         return route

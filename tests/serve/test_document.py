@@ -1,0 +1,105 @@
+"""Lines, sentences and HTML around what is translated."""
+
+from __future__ import annotations
+
+import html
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt.serve.document import text_document
+from nmt.serve.markup import html_document
+
+
+@given(st.text(alphabet=" \n\r\ta.!B", max_size=40), st.booleans())
+def test_all_that_is_not_translated_stays(text: str, split: bool) -> None:
+    document = text_document(text, split_sentences=split)
+    assert document.render(document.segments) == text
+    assert all(segment and segment == segment.strip() for segment in document.segments)
+    assert "".join(document.parts(0, document.segments)) == (text if document.segments else "")
+
+
+def test_segments_are_lines_or_sentences() -> None:
+    text = "One. Two.\n\n  Three.  \r\n"
+    assert text_document(text).segments == ["One. Two.", "Three."]
+    assert text_document(text, split_sentences=True).segments == ["One.", "Two.", "Three."]
+    done = text_document(text, split_sentences=True).render(["1", "2", "3"])
+    assert done == "1 2\n\n  3  \r\n"
+
+
+@pytest.mark.parametrize(
+    ("page", "segments"),
+    [
+        ("<p>One <b>two</b>.</p>", ["One", "two"]),
+        ("a &lt; b &amp; c&nbsp;d", ["a < b & c\u00a0d"]),
+        ("one<br>two<br/>three", ["one", "two", "three"]),
+        ("<script>if (a<b) x()</script><style>p > a {}</style>text", ["text"]),
+        ("<p translate=no>Name <i>of</i> it</p> rest", ["rest"]),
+        ("<!-- note --><!doctype html><p>line\n  two</p>", ["line two"]),
+        ("<p title='a>b' class=c>x</P>", ["x"]),
+        ("1 < 2 and 3 > 2", ["1 < 2 and 3 > 2"]),
+        ("", []),
+    ],
+)
+def test_text_between_tags_is_translated(page: str, segments: list[str]) -> None:
+    assert html_document(page).segments == segments
+
+
+def test_tags_stay_and_translations_are_escaped() -> None:
+    page = "<p class=\"a\">One &amp; <a href='x?a=1&amp;b'>two</a></p><!-- note -->"
+    done = html_document(page).render(["<script>alert(1)</script>", "a & b"])
+    assert done == (
+        '<p class="a">&lt;script&gt;alert(1)&lt;/script&gt; '
+        "<a href='x?a=1&amp;b'>a &amp; b</a></p><!-- note -->"
+    )
+
+
+class Tags(HTMLParser):
+    """Lists all but the text of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[object] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.found.append((tag, attrs))
+
+    def handle_endtag(self, tag: str) -> None:
+        self.found.append(tag)
+
+
+PIECES = [
+    "<p>",
+    "</p>",
+    "<b x='1'>",
+    "</b>",
+    "<br/>",
+    "<",
+    ">",
+    "&",
+    "&lt;",
+    "&#60;",
+    "a",
+    " ",
+    "<!",
+]
+PIECES += ["--", "-->", "<!--", "'", '"', "<script>", "</script>", "=", "/", "img", "<img onerror="]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_translations_add_no_tags(page: str) -> None:
+    document = html_document(page)
+    done = document.render(["<script>x</script>&<"] * len(document.segments))
+    assert Tags(done).found == Tags(page).found
+    assert html_document(document.render(document.segments)).segments == document.segments
+
+
+def test_a_translation_in_parts_is_the_whole() -> None:
+    document = html_document("<ul><li>one</li>\n<li>two</li></ul>")
+    parts = [*document.parts(0, ["1"]), *document.parts(1, ["2"])]
+    assert "".join(parts) == document.render(["1", "2"])
+    assert html.unescape(parts[0]) == "<ul><li>1"
