@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 _CHARACTERS = 2000
 """More do not change the result."""
@@ -27,9 +29,7 @@ class Detector:
     """
 
     def __init__(self, languages: Iterable[str]) -> None:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-        self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        self._identifier = copy.copy(_identifier())
         known = {code.split("-")[0].lower(): code for code in languages}
         candidates = known.keys() & set(self._identifier.labels)
         self._codes = {label: known[label] for label in candidates}
@@ -45,3 +45,10 @@ class Detector:
             if probability >= _SHOWN
         ]
         return found or [Detected(self._codes.get(ranked[0][0], ranked[0][0]), 0.0)]
+
+
+@cache  # loading it takes seconds
+def _identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -24,8 +24,8 @@ _HEADERS = [
     (b"referrer-policy", b"no-referrer"),
 ]
 _ALWAYS = {"/health", "/metrics"}
-_DRAINED = 32
-"""A client that sends this many times as much as it may is cut off; others read the answer."""
+_DRAINED = 64_000_000
+"""Bytes of a body that is too large which are read, and ignored, before the answer."""
 
 
 class Guard:
@@ -102,7 +102,7 @@ def _limited(receive: Receive, limit: int) -> Receive:
         if size <= limit:
             return message
         # Most clients read the answer only after they have sent everything.
-        while not complete and size <= _DRAINED * limit:
+        while not complete and size <= _DRAINED:
             await receive_some()
         raise Refusal(413, f"the body is larger than {limit:,} bytes")
 

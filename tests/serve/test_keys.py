@@ -17,8 +17,8 @@ def test_a_key_is_known_by_its_line_only(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text(f"# Alice\n{line}\n\n{limited_line}\n", "utf-8")
     found = Keys(tmp_path / "keys")
     assert key.rpartition("_")[2] not in line  # the file does not have the secret
-    assert (one := found.find(key)) and one.per_minute is None
-    assert (five := found.find(limited)) and five.per_minute == 5
+    assert [each and each.per_minute for each in map(found.find, (key, limited))] == [None, 5]
+    assert found.find(key) is not None
     for wrong in (other, key[:-1] + ("1" if key.endswith("0") else "0"), "", key + "0", "nmt_é"):
         assert found.find(wrong) is None
 
