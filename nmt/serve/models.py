@@ -34,7 +34,7 @@ class Models:
         for model in self._models:
             model.translator(self._search)  # fail now rather than at the first request
         self.served = [
-            Served(str(path), _hops(number, model.config))
+            Served(str(path), hops_of(number, model.config))
             for number, (path, model) in enumerate(zip(settings.models, self._models, strict=True))
         ]
         self._translator = lru_cache(_TRANSLATORS_KEPT)(self._new_translator)
@@ -87,7 +87,7 @@ class Models:
         }
 
 
-def _hops(number: int, config: Config) -> dict[LanguagePair, Hop]:
+def hops_of(number: int, config: Config) -> dict[LanguagePair, Hop]:
     """Return the pairs of a numbered model, with what the model has to be told."""
     data = config.data
     if data.tags == "none":

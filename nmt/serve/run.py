@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -40,7 +41,12 @@ def serve(settings: Settings, log: Log) -> None:
     """
     metrics = Metrics()
     with contextlib.closing(listen(settings.host, settings.port)) as listener:
-        workers = Workers(settings, metrics.count_death)
+
+        def died() -> None:
+            metrics.count_death()
+            log("warning: a process that translates has ended; another takes its place")
+
+        workers = Workers(settings, died)
         try:
             workers.start()
             guard = make_guard(settings, workers, metrics)
@@ -69,7 +75,9 @@ def make_guard(settings: Settings, workers: Workers, metrics: Metrics) -> Guard:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         batcher.start()
+        watch = asyncio.create_task(workers.watch())
         yield
+        watch.cancel()
         batcher.close()
 
     return Guard(make_app(service, lifespan=lifespan), metrics, settings.body_limit)

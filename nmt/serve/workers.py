@@ -6,6 +6,7 @@ The event loop never computes: it would not answer while it does.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import signal
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any
 
+from nmt.errors import NmtError
 from nmt.serve.errors import WorkerDied
 from nmt.serve.settings import Settings
 from nmt.serve.tasks import Line, Outcome, Served, Task
@@ -20,6 +22,7 @@ from nmt.signals import exit_with_parent, hangup_signals
 
 _BATCH_SECONDS = 600.0
 """A batch that takes longer hangs."""
+_WATCH_SECONDS = 0.5
 
 
 class Workers:
@@ -36,6 +39,7 @@ class Workers:
     def __init__(self, settings: Settings, died: Callable[[], object] = lambda: None) -> None:
         self.served: list[Served] = []
         self._died = died
+        self._revivals: set[asyncio.Task[None]] = set()  # the event loop has weak references only
         self._workers = [_Worker(settings) for _ in range(settings.workers)]
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
         self._threads = ThreadPoolExecutor(len(self._workers))
@@ -63,11 +67,34 @@ class Workers:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._threads, worker.run, task, lines)
-        except WorkerDied:
-            self._died()
-            raise
         finally:
+            self._release(worker)
+
+    async def watch(self) -> None:
+        """Notice processes that end while they are idle, until this is cancelled."""
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            for _ in range(self._idle.qsize()):
+                self._release(self._idle.get_nowait())
+
+    def _release(self, worker: _Worker) -> None:
+        """Let a worker have a task, once it has been started again if it has ended."""
+        if worker.is_alive():
             self._idle.put_nowait(worker)
+            return
+        self._died()
+        revival = asyncio.create_task(self._revive(worker))
+        self._revivals.add(revival)
+        revival.add_done_callback(self._revivals.discard)
+
+    async def _revive(self, worker: _Worker) -> None:
+        loop = asyncio.get_running_loop()
+        while not worker.is_alive():
+            with contextlib.suppress(NmtError, WorkerDied, OSError):  # memory may be short
+                await loop.run_in_executor(self._threads, worker.restart)
+                break
+            await asyncio.sleep(_WATCH_SECONDS)
+        self._idle.put_nowait(worker)
 
     def close(self) -> None:
         """End the processes."""
@@ -101,13 +128,15 @@ class _Worker:
         served: list[Served] = answer
         return served
 
+    def restart(self) -> None:
+        self.kill()
+        self.start()
+        self.loaded()
+
+    def is_alive(self) -> bool:
+        return self._process is not None and bool(self._process.is_alive())
+
     def run(self, task: Task, lines: Sequence[Line]) -> list[Outcome]:
-        if self._process is None:
-            self.start()
-            try:
-                self.loaded()
-            except Exception as error:
-                raise WorkerDied(str(error)) from error
         try:
             self._pipe.send((task, lines))
         except OSError as error:

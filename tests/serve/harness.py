@@ -44,6 +44,9 @@ class Shouting:
         self.gate.set()
         self.deaths = 0
 
+    async def watch(self) -> None:
+        """Do nothing."""
+
     async def run(self, task: Task, lines: Sequence[Line]) -> list[Outcome]:
         """Translate lines."""
         self.batches.append([line.text for line in lines])
