@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import APIRouter, FastAPI, File, Form, Request, UploadFile
+from fastapi.datastructures import FormData
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
@@ -21,6 +22,7 @@ from nmt.serve.errors import Refusal, WorkerDied
 from nmt.serve.files import TranslatedFiles
 from nmt.serve.keys import Keys, RateLimiter
 from nmt.serve.names import language_name
+from nmt.serve.pairs import Pairs
 from nmt.serve.service import Service, Translated, Wanted, character_spans
 from nmt.version import __version__
 
@@ -29,6 +31,7 @@ R = TypeVar("R", bound=BaseModel)
 
 PAGE = Path(__file__).parent / "page"
 _NUM_WORDS = 8
+_JSON_ONLY = {"alignment", "glossary"}
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": schema.Error, "description": text}
     for status, text in {
@@ -47,9 +50,14 @@ router = APIRouter(responses=_REFUSALS)
 
 def _body(model: type[BaseModel]) -> dict[str, Any]:
     """Return the description of a body that is JSON or a form."""
-    content = {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}
-    types = ("application/json", "application/x-www-form-urlencoded")
-    return {"requestBody": {"required": True, "content": dict.fromkeys(types, content)}}
+    content = {
+        kind: {"schema": {"$ref": f"#/components/schemas/{name}"}}
+        for kind, name in (
+            ("application/json", model.__name__),
+            ("application/x-www-form-urlencoded", f"{model.__name__}Form"),
+        )
+    }
+    return {"requestBody": {"required": True, "content": content}}
 
 
 async def _read(request: Request, model: type[R]) -> R:
@@ -61,12 +69,24 @@ async def _read(request: Request, model: type[R]) -> R:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
-            form = await request.form()
-            values = {key: form.getlist(key) for key in form}
-            return model.model_validate({k: v if len(v) > 1 else v[0] for k, v in values.items()})
+            return model.model_validate(_fields(await request.form()))
         return model.model_validate_json(await request.body())
     except ValidationError as error:
         raise Refusal(400, _explain(error.errors())) from error
+
+
+def _fields(form: FormData) -> dict[str, Any]:
+    """Return the fields of a form.
+
+    Raises:
+        Refusal: if one is there twice, or is possible in JSON only.
+    """
+    for key in form:
+        if key in _JSON_ONLY:
+            raise Refusal(400, f"{key}: only in JSON")
+        if len(form.getlist(key)) > 1:
+            raise Refusal(400, f"{key:.40}: more than once; a list is possible in JSON")
+    return dict(form)
 
 
 def _explain(errors: Any) -> str:
@@ -237,7 +257,7 @@ async def alternatives(request: Request) -> schema.AlternativesAnswer:
     asked, desk = await _read(request, schema.AlternativesRequest), _desk(request)
     client, service = desk.admit(request, asked.api_key), desk.service
     desk.check_size([asked.q, asked.prefix])
-    route, _ = await service.languages(asked.source, asked.target, asked.q)
+    route = service.pairs.route(asked.source, asked.target)
     work = service.next_words(client, route, asked.q, asked.prefix, _NUM_WORDS)
     words = [schema.NextWord(**vars(each)) for each in await desk.finish(request, work)]
     return schema.AlternativesAnswer(alternatives=words)
@@ -387,7 +407,7 @@ def make_app(service: Service, **options: Any) -> FastAPI:
 
 def _describe_bodies(app: FastAPI) -> None:
     """Add the bodies that the routes read themselves to the OpenAPI description."""
-    describe = app.openapi
+    describe, pairs = app.openapi, cast(_Desk, app.state.desk).service.pairs
 
     def openapi() -> dict[str, Any]:
         described = describe()
@@ -398,10 +418,25 @@ def _describe_bodies(app: FastAPI) -> None:
             schema.AlternativesRequest,
             schema.DetectRequest,
         ):
-            schemas[model.__name__] = model.model_json_schema()
+            described_body, form = _described_bodies(model, pairs)
+            schemas |= {model.__name__: described_body, f"{model.__name__}Form": form}
         return described
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _described_bodies(model: type[BaseModel], pairs: Pairs) -> tuple[dict[str, Any], ...]:
+    """Return the description of a body as JSON, with the server's languages, and as a form."""
+    described = model.model_json_schema()
+    fields = described["properties"]
+    if "source" in fields:
+        auto = [] if model is schema.AlternativesRequest else ["auto"]
+        fields["source"]["enum"] = [*pairs.sources, *auto]
+        fields["target"]["enum"] = list(dict.fromkeys(pair.tgt for pair in pairs))
+    form = dict(described)
+    form["properties"] = {k: v for k, v in fields.items() if k not in _JSON_ONLY}
+    form["properties"]["q"] = {"type": "string"}
+    return described, form
 
 
 def _answer_errors(app: FastAPI) -> None:

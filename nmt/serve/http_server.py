@@ -50,6 +50,7 @@ class Server(uvicorn.Server):
                 http=_protocol(settings.connections),
                 ws="none",
                 log_config=None,
+                log_level="error",  # not of every malformed request
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=5,  # of connections; requests are answered by then

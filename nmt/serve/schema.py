@@ -10,7 +10,8 @@ from nmt.data.lines import replace_controls
 from nmt.serve.settings import MAX_ALTERNATIVES, MAX_GLOSSARY
 
 Code = Annotated[str, StringConstraints(min_length=1, max_length=40)]
-Row = Annotated[list[str], Field(min_length=2, max_length=20)]
+Term = Annotated[str, Field(pattern=r"[^\s\x00-\x1f\x7f]")]  # not blank
+Row = Annotated[list[Term], Field(min_length=2, max_length=20)]
 Span = tuple[int, int]
 
 
@@ -35,11 +36,8 @@ class StreamRequest(_Request):
 
     @field_validator("glossary")
     @classmethod
-    def _terms_have_text(cls, rows: list[list[str]]) -> list[list[str]]:
-        rows = [[replace_controls(term)[0].strip() for term in row] for row in rows]
-        if not all(term for row in rows for term in row):
-            raise ValueError("a term is empty")
-        return rows
+    def _clean(cls, rows: list[list[str]]) -> list[list[str]]:
+        return [[replace_controls(term)[0].strip() for term in row] for row in rows]
 
 
 class TranslateRequest(StreamRequest):

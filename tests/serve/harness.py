@@ -25,7 +25,10 @@ from nmt.translate.alternatives import Alternative
 
 
 class Shouting:
-    """Workers that translate into capitals, and into another language by adding its number.
+    """Workers that translate into capitals, with the number of the model if it is not the first.
+
+    Args:
+        pairs: those of the models.
 
     Attributes:
         batches: the texts of each batch.
@@ -33,10 +36,9 @@ class Shouting:
         deaths: how often the next calls fail as if a process was killed.
     """
 
-    def __init__(self) -> None:
-        pairs = [("en", "de"), ("fr", "en"), ("en", "es")]
+    def __init__(self, *pairs: str) -> None:
         self.served = [
-            Served(f"model {number}", {LanguagePair(*pair): Hop(number)})
+            Served(f"model {number}", {LanguagePair(*pair.split("-")): Hop(number)})
             for number, pair in enumerate(pairs)
         ]
         self.batches: list[list[str]] = []
@@ -128,9 +130,10 @@ class Running(NamedTuple):
 
 
 @contextlib.contextmanager
-def serving(**settings: Any) -> Iterator[Running]:
-    """Run a server in a thread."""
-    workers, chosen = Shouting(), Settings(models=[], **settings)
+def serving(*pairs: str, **settings: Any) -> Iterator[Running]:
+    """Run a server in a thread, by default for en-de, fr-en and en-es."""
+    workers = Shouting(*(pairs or ("en-de", "fr-en", "en-es")))
+    chosen = Settings(models=[], **settings)
     guard = make_guard(chosen, workers, Metrics())  # type: ignore[arg-type]
     listener = listen("127.0.0.1", 0)
     server = Server(guard, chosen)

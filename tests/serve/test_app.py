@@ -156,7 +156,7 @@ GOOD = {"q": "a", "source": "en", "target": "de"}
         ({"alternatives": 10**9}, "alternatives: "),
         ({"model": "/etc/passwd"}, "model: this server has no such parameter"),
         ({"glossary": [["house"]]}, "glossary.0: "),
-        ({"glossary": [["house", " \0"]]}, "glossary: "),
+        ({"glossary": [["house", " \0"]]}, "glossary.0.1: "),
         ({"q": "x" * 5001}, "q: 5001 characters, but at most 5000"),
         ({"q": ["x"] * 51}, "q: 51 strings, but at most 50"),
         ({"q": "fails"}, "segment 1: it is too long"),
@@ -180,6 +180,20 @@ def test_broken_bodies(client: Client, body: bytes) -> None:
             answer = client.ask(path, body, kind)
             assert answer.status == 400
             assert answer.body.keys() == {"error"}
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ("q=a&q=b&source=en&target=de", "q: more than once; a list is possible in JSON"),
+        ("q=a&source=en&target=de&alignment=true", "alignment: only in JSON"),
+        ("q=a&source=en&target=de&x=y", "x: this server has no such parameter; /docs lists them"),
+        ("q=a&source=en", "target: Field required"),
+    ],
+)
+def test_wrong_forms(client: Client, form: str, message: str) -> None:
+    answer = client.ask("/translate", form.encode(), FORM)
+    assert (answer.status, answer.body) == (400, {"error": message})
 
 
 def test_unknown_paths_and_methods(client: Client) -> None:
