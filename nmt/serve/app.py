@@ -70,7 +70,7 @@ async def _read(request: Request, model: type[R]) -> R:
     try:
         if kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
             return model.model_validate(_fields(await request.form()))
-        return model.model_validate_json(await request.body())
+        return model.model_validate_json(await request.body(), strict=True)
     except ValidationError as error:
         raise Refusal(400, _explain(error.errors())) from error
 

@@ -165,8 +165,9 @@ class _Worker:
 
 def _work(settings: Settings, pipe: Connection[Any, Any]) -> None:
     """Load the models, and run tasks until the server ends."""
-    # Ctrl-C reaches all processes of a terminal; the server needs this one until it has answered.
-    for number in (signal.SIGINT, *hangup_signals()):
+    # Ctrl-C reaches all processes of a terminal, and SIGTERM all of a systemd service. The server
+    # needs this one until it has answered, and then kills it.
+    for number in (signal.SIGINT, signal.SIGTERM, *hangup_signals()):
         signal.signal(number, signal.SIG_IGN)
     exit_with_parent()
     from nmt.serve.models import Models

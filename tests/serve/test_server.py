@@ -28,7 +28,8 @@ class Process:
     """`nmt serve` in another process."""
 
     def __init__(self, *arguments: object) -> None:
-        self.process = start_nmt("serve", "--port", 0, *arguments, stdin=subprocess.DEVNULL)
+        options = {"stdin": subprocess.DEVNULL, "start_new_session": True}
+        self.process = start_nmt("serve", "--port", 0, *arguments, **options)
         line = self.process.stderr.readline().decode()
         address = re.search(r"on http://127\.0\.0\.1:(\d+)$", line)
         assert address, line + self.process.stderr.read().decode()
@@ -45,8 +46,8 @@ class Process:
         ]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal, and return the exit code."""
-        self.process.send_signal(number)
+        """Send a signal to all processes, as a terminal does, and return the exit code."""
+        os.killpg(self.process.pid, number)
         self.process.communicate(timeout=60)
         return int(self.process.returncode)
 
