@@ -150,7 +150,7 @@ def _print_key(rate_limit: int | None) -> None:
 
 def _settings(given: dict[str, Any], computing: dict[str, Any]) -> Settings:
     """Return the settings of a server that has these parameters of the command."""
-    from nmt.api import num_threads
+    from nmt.engines import num_threads
     from nmt.serve.settings import Settings
 
     if not given["models"]:
