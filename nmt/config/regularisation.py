@@ -52,8 +52,11 @@ class TokenRates(Section):
 
 
 def has_dropout(model: AnyModel) -> bool:
-    """Return whether two forward passes of a model in training differ."""
-    return any(value for key, value in model if key.endswith("dropout"))
+    """Return whether two copies of a pair differ in a forward pass of training.
+
+    Layers are left out for the whole batch, so `layer_dropout` does not count.
+    """
+    return any(value for key, value in model if key.endswith("dropout") and key != "layer_dropout")
 
 
 def regularisation_conflicts(

@@ -90,7 +90,7 @@ def r_drop(config: RDropConfig) -> Criterion:
 
 
 def sim_cut(config: SimCutConfig) -> Criterion:
-    """Return the criterion of SimCut (Gao et al. 2022, equation 7)."""
+    """Return the criterion of SimCut (Gao et al. 2022, section 3)."""
 
     def figures(log_probs_2NV: Tensor, targets_N: Tensor, smoothing: float) -> Figures:
         whole_NV, cut_NV = log_probs_2NV

@@ -17,7 +17,7 @@ class TokenNoise:
     """Changes random tokens of the source and of the decoder's input; the labels stay the same.
 
     Word dropout makes tokens unknown, and replacement draws others from the vocabulary of their
-    side, all with the same probability. SwitchOut (Wang et al. 2018, section 4) does the latter,
+    side, all with the same probability. SwitchOut (Wang et al. 2018) does the latter,
     but first draws how many tokens of a sentence it replaces. Padding, BOS, EOS and the tags of
     languages always stay.
 

@@ -444,6 +444,10 @@ def test_a_dumped_configuration_is_safe_to_print(load: Callable[..., Config]) ->
             ["train.r_drop={}", "model={kind: rnn}"],
             "train.r_drop compares predictions with different dropout, but the model has none",
         ),
+        (
+            ["train.r_drop={}", "model={dropout: 0, layer_dropout: 0.1}"],
+            "train.r_drop compares predictions with different dropout, but the model has none",
+        ),
         (["train.r_drop.alpha=0"], "train.r_drop.alpha: must be greater than 0"),
         (["train.word_dropout={}"], "train.word_dropout: changes no tokens: set src, tgt or both"),
         (["train={ema: 0.9, shard: true}"], "train: ema cannot be combined with shard"),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nmt import api
+from nmt.config.regularisation import RDropConfig
 from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.convert.ctranslate2 import export_ctranslate2
@@ -21,6 +22,7 @@ from nmt.model.observe import forced_attention
 from nmt.model.transformer import Transformer
 from nmt.runs.model import load_model
 from nmt.signals import StopFlag
+from nmt.training.consistency import TwoViews, r_drop
 from nmt.training.initial import initial_tokenizers
 from nmt.training.learner import Learner
 from nmt.training.loss import batch_loss
@@ -119,6 +121,17 @@ def test_checkpointed_activations_give_the_same_gradients(
         learner.network.train()
         found.append(gradients(learner, [batch]))
     assert_close(*found)
+
+
+def test_with_two_views_of_a_batch_the_first_one_teaches_the_head(
+    guided: Callable[..., Config],
+) -> None:
+    """Without dropout, the views of R-Drop are the same, and so is the sum of all losses."""
+    learner, [batch, *_] = start(guided(model={"dropout": 0.0}))
+    learner.network.train()
+    plain = gradients(learner, [batch])
+    learner._views = TwoViews(r_drop(RDropConfig()))
+    assert_close(plain, gradients(learner, [batch]))
 
 
 @pytest.mark.trains
