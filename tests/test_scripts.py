@@ -307,6 +307,20 @@ def test_latency_is_measured(tmp_path: Path) -> None:
     assert summary["runs"] == 1
 
 
+def test_servers_are_measured(trained_run: Path) -> None:
+    pytest.importorskip("fastapi")
+    pytest.importorskip("ctranslate2")
+    src = trained_run / "src"
+    src.write_text("The dog sleeps.\nA cat sees the bird.\n")
+    options = ["--clients", "1,3", "--seconds", "1", "--repeats", "1"]
+    _, *runs, _, _, _, _ = bench("serve", "--model", trained_run, "--src", src, *options)
+    found = {(run["system"], run["clients"]) for run in runs}
+    assert found == {("nmt", 1), ("nmt", 3), ("plain", 1), ("plain", 3)}
+    for run in runs:
+        assert run["requests_per_s"] > 1
+        assert 0 < run["p50_ms"] <= run["p99_ms"]
+
+
 def test_a_failed_start_has_no_startup_time(
     modules: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

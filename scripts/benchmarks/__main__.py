@@ -10,6 +10,7 @@ import everything
 import gpu
 import latency
 import processes
+import serving
 import translation
 
 import training
@@ -28,6 +29,7 @@ def main() -> None:
         "complexity": complexity,
         "processes": processes,
         "gpu": gpu,
+        "serve": serving,
         "all": everything,
     }
     for name, module in modules.items():

@@ -89,4 +89,5 @@ def latency(request: Request) -> Answer:
     return {"seconds": seconds, "peak_MB": system.peak_memory()}
 
 
-serve({"translate": translate, "latency": latency})
+if __name__ == "__main__":  # plain_server.py imports it
+    serve({"translate": translate, "latency": latency})
