@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ValidationError
+from python_multipart.exceptions import FormParserError
 
 from nmt.serve import schema
 from nmt.serve.docs import render_docs
@@ -450,6 +451,10 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         return JSONResponse({"error": _explain(error.errors())}, 400)
+
+    @app.exception_handler(FormParserError)  # newer versions of FastAPI do this themselves
+    async def malformed(request: Request, error: FormParserError) -> JSONResponse:
+        return JSONResponse({"error": "the form is malformed"}, 400)
 
     @app.exception_handler(WorkerDied)
     async def failed(request: Request, error: WorkerDied) -> JSONResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from types import FrameType
 from typing import Any
@@ -56,6 +57,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=5,  # of connections; requests are answered by then
             )
         )
+        logging.getLogger("python_multipart").setLevel(logging.ERROR)
         self._guard = guard
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
