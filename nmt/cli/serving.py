@@ -32,7 +32,7 @@ _LIMITS = "Limits"
 Models = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="MODEL...",
+        metavar="MODEL",
         help="Run directories, RUN/checkpoints/step-N, exported models, or hf:owner/name on the "
         "Hugging Face Hub. Of several for the same languages, the first translates.",
         callback=all_found,

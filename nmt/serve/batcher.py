@@ -94,7 +94,7 @@ class Batcher:
             lines: the lines.
 
         Raises:
-            Refusal: if too many lines wait.
+            Refusal: if too many lines wait, or these are more than a client may have.
             WorkerDied: if two processes ended while they worked on the same batch.
         """
         if not lines:
@@ -106,8 +106,10 @@ class Batcher:
             self._withdraw(client, items)
 
     def _add(self, client: str, task: Task, lines: Sequence[Line]) -> list[_Item]:
-        queue = self._queues.get(client, deque())
-        room = min(self._max_waiting - self.waiting, self._max_waiting // 2 - len(queue))
+        queue, most = self._queues.get(client, deque()), self._max_waiting // 2
+        if len(lines) > most:  # it would never be accepted
+            raise Refusal(400, f"{len(lines)} lines, but at most {most}: divide the request")
+        room = min(self._max_waiting - self.waiting, most - len(queue))
         if len(lines) > room:
             raise Refusal(429, "too many requests are waiting: try again later", self._patience())
         loop, now = asyncio.get_running_loop(), time.monotonic()

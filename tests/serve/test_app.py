@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from nmt.serve import app
 from nmt.serve.keys import new_key
 
 from .harness import Client, Running, serving
@@ -226,3 +227,20 @@ def test_sentences_are_translated_separately_if_asked_for() -> None:
     with serving(split_sentences=True) as running:
         assert running.client.translate("One.  Two.\n").body["translatedText"] == "ONE.  TWO.\n"
         assert running.workers.batches == [["One.", "Two."]]
+
+
+def test_the_page_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "index.html").write_text("<!doctype html><title>Page</title>", "utf-8")
+    (tmp_path / "page" / "page.js").write_text("let x;", "utf-8")
+    (tmp_path / "secret.txt").write_text("secret", "utf-8")
+    monkeypatch.setattr(app, "PAGE", tmp_path / "page")
+    with serving() as running:
+        client = running.client
+        assert b"<title>Page" in client.ask("/").body
+        script = client.ask("/page/page.js")
+        assert script.headers["content-type"].startswith("text/javascript")
+        assert script.headers["content-security-policy"].startswith("default-src 'self'")
+        for path in ("../secret.txt", "..%2fsecret.txt", "%2e%2e/secret.txt", "nothing", ""):
+            answer = client.ask(f"/page/{path}")
+            assert (answer.status, answer.body) == (404, {"error": "Not Found"})
