@@ -49,6 +49,12 @@ class TranslateRequest(StreamRequest):
     alignment: bool = False
     """Which words are translations of each other."""
 
+    @field_validator("alternatives", mode="before")
+    @classmethod
+    def _whole(cls, value: object) -> object:
+        """Return 2 for 2.0, which is the same number in JSON."""
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
 
 class DetectRequest(_Request):
     """A text of an unknown language."""

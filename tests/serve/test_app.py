@@ -57,6 +57,7 @@ def test_alternative_translations(client: Client) -> None:
         "translatedText": "A\nB",
         "alternatives": ["A 1\nB 1", "A 2\nB 2"],
     }
+    assert client.translate("a", alternatives=1.0).body["alternatives"] == ["A 1"]
     assert client.translate(["a", "b"], alternatives=1).body["alternatives"] == [["A 1"], ["B 1"]]
 
 
@@ -154,6 +155,9 @@ GOOD = {"q": "a", "source": "en", "target": "de"}
         ({"target": "../../etc/passwd"}, "target: '../../etc/passwd' is not supported"),
         ({"format": "pdf"}, "format: "),
         ({"alternatives": -1}, "alternatives: "),
+        ({"alternatives": 1.5}, "alternatives: "),
+        ({"alternatives": True}, "alternatives: "),
+        ({"alignment": 0}, "alignment: "),
         ({"alternatives": 10**9}, "alternatives: "),
         ({"model": "/etc/passwd"}, "model: this server has no such parameter"),
         ({"glossary": [["house"]]}, "glossary.0: "),
