@@ -107,7 +107,7 @@ def serve(
     port: Port = 5000,
     pivot: Pivot = None,
     workers: WorkerCount = None,
-    char_limit: CharLimit = 100_000,
+    char_limit: CharLimit = 200_000,
     batch_limit: BatchLimit = 2000,
     body_limit: BodyLimit = 2_000_000,
     queue_limit: QueueLimit = 20_000,

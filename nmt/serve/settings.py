@@ -26,7 +26,7 @@ class Settings:
     """Search options, as in `nmt.api.Model.translate`."""
     split_sentences: bool = False
     """Translate each sentence of a line separately."""
-    char_limit: int = 100_000
+    char_limit: int = 200_000
     """Characters in a request, over all its strings."""
     batch_limit: int = 2000
     """Strings in a request."""
