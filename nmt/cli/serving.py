@@ -49,6 +49,21 @@ Pivot = Annotated[
         metavar="LANG", help="Translate pairs without a model over this language, for example en."
     ),
 ]
+SplitSentences = Annotated[
+    bool,
+    typer.Option(
+        "--split-sentences/--whole-lines",
+        help="Translate each sentence of a line separately, or each line as a whole.",
+    ),
+]
+AllowOrigin = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ORIGIN",
+        help="A site whose pages may use this server, such as https://example.org, or * for all; "
+        "may be repeated.",
+    ),
+]
 WorkerCount = Annotated[
     int | None,
     typer.Option(
@@ -99,13 +114,15 @@ Check = Annotated[
 ]
 
 
-@with_search_options("beam_size", "length_penalty", "split_sentences")
+@with_search_options("beam_size", "length_penalty")
 def serve(
     search: dict[str, Any],
     models: Models = None,
     host: Host = "127.0.0.1",
     port: Port = 5000,
     pivot: Pivot = None,
+    split_sentences: SplitSentences = True,
+    allow_origin: AllowOrigin = None,
     workers: WorkerCount = None,
     char_limit: CharLimit = 200_000,
     batch_limit: BatchLimit = 2000,
@@ -156,12 +173,10 @@ def _settings(given: dict[str, Any], computing: dict[str, Any]) -> Settings:
     if not given["models"]:
         raise ConfigError("name a model: nmt serve MODEL")
     threads = useful_threads(given["threads"] or num_threads())
-    search = dict(given["search"])
-    split_sentences = search.pop("split_sentences", None) or False
     workers = given["workers"] or max(1, threads // 2)
     names = {field.name for field in fields(Settings)}
     values = {name: value for name, value in given.items() if name in names}
-    values |= {"search": search, "split_sentences": split_sentences, "workers": workers}
+    values["workers"] = workers
     computing = {**computing, "threads": max(1, threads // workers)}
     return Settings(**values, computing=computing)
 

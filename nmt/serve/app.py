@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar, cast
 from fastapi import APIRouter, FastAPI, File, Form, Request, UploadFile
 from fastapi.datastructures import FormData
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ValidationError
@@ -397,6 +398,13 @@ def make_app(service: Service, **options: Any) -> FastAPI:
         redoc_url=None,
         **options,
     )
+    if service.settings.allow_origin:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=service.settings.allow_origin,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+        )
     app.state.desk = _Desk(service)
     app.include_router(router)
     if PAGE.is_dir():

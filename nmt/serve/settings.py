@@ -24,8 +24,10 @@ class Settings:
     """`engine`, `compute`, `device` and `threads` of `nmt.load`, for each process."""
     search: dict[str, Any] = field(default_factory=dict)
     """Search options, as in `nmt.api.Model.translate`."""
-    split_sentences: bool = False
+    split_sentences: bool = True
     """Translate each sentence of a line separately."""
+    allow_origin: list[str] | None = None
+    """Sites whose pages may use the server; `*` means all."""
     char_limit: int = 200_000
     """Characters in a request, over all its strings."""
     batch_limit: int = 2000

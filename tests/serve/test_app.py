@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -227,10 +228,28 @@ def test_api_keys_and_rates(tmp_path: Path) -> None:
         assert client.ask("/translate_file", *form).status == 200
 
 
-def test_sentences_are_translated_separately_if_asked_for() -> None:
-    with serving(split_sentences=True) as running:
+@pytest.mark.parametrize(
+    ("split", "batches"), [(True, [["One.", "Two."]]), (False, [["One.  Two."]])]
+)
+def test_sentences_are_translated_separately_or_not(split: bool, batches: list) -> None:
+    with serving(split_sentences=split) as running:
         assert running.client.translate("One.  Two.\n").body["translatedText"] == "ONE.  TWO.\n"
-        assert running.workers.batches == [["One.", "Two."]]
+        assert running.workers.batches == batches
+
+
+def test_pages_of_other_sites_are_allowed_by_name() -> None:
+    def allowed(port: int, origin: str) -> str | None:
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/languages")
+        request.add_header("Origin", origin)
+        with urllib.request.urlopen(request, timeout=60) as response:
+            found: str | None = response.headers["access-control-allow-origin"]
+            return found
+
+    with serving(allow_origin=["https://example.org"]) as running:
+        assert allowed(running.client.port, "https://example.org") == "https://example.org"
+        assert allowed(running.client.port, "https://example.com") is None
+    with serving() as running:
+        assert allowed(running.client.port, "https://example.org") is None
 
 
 def test_the_page_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,13 +26,13 @@ SECTION = TEXT.partition("## Server\n")[2].partition("\n## ")[0]
 
 def test_the_table_has_the_defaults() -> None:
     rows = re.findall(r"^\| `--([a-z-]+)` \| ([^|]*) \|", SECTION, re.MULTILINE)
-    assert len(rows) == 10
+    assert len(rows) == 11
     assert serve.__doc__
     defaults = vars(Settings(models=[])) | SearchOptions().model_dump()
     for option, default in rows:
         value = defaults[option.replace("-", "_")]
         if option != "workers":
-            assert default == {None: "none", False: "off"}.get(value) or f"{value:,}", option
+            assert default == {None: "none", True: "on"}.get(value) or f"{value:,}", option
 
 
 def test_the_request_with_curl() -> None:
