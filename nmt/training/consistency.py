@@ -166,7 +166,8 @@ class _ProjectedLoss(torch.autograd.Function):
                 figures = criterion(logits_2CV.log_softmax(dim=-1), targets_N[rows])
                 figures_3 += torch.stack([figure.detach() for figure in figures])
                 chunk_2CD = None if grad_2ND is None else grad_2ND[:, rows]
-                _add_gradients(figures[0], (h_2CD, w_VD, b_V), (chunk_2CD, grad_VD, grad_V))
+                if any(needs):
+                    _add_gradients(figures[0], (h_2CD, w_VD, b_V), (chunk_2CD, grad_VD, grad_V))
         ctx.save_for_backward(grad_2ND, grad_VD, grad_V)
         return figures_3
 

@@ -318,7 +318,8 @@ class Learner:
                 loss, nll, divergence = self._losses(batch)
                 if self._head:
                     loss = loss + self._head.loss(batch)
-            loss.backward()  # type: ignore[no-untyped-call]
+            if loss.requires_grad:  # else all layers that learn are dropped
+                loss.backward()  # type: ignore[no-untyped-call]
         return torch.stack([loss.detach(), nll, divergence])
 
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

@@ -146,3 +146,14 @@ def test_the_loss_computes_only_the_gradients_that_are_needed(frozen: tuple[int,
             assert one.grad is None
         else:
             torch.testing.assert_close(one.grad, other.grad)
+
+
+@pytest.mark.parametrize("keys", [{}, {"r_drop": {}}, {"sim_cut": {}}])
+def test_a_batch_without_layers_that_learn_changes_nothing(
+    make_config: Make, tiny_run: Make, keys: dict[str, Any]
+) -> None:
+    # Almost every batch leaves out both layers, the only ones that are not frozen.
+    model = {"layer_dropout": 0.99}
+    run = tiny_run().train(make_config(freeze=["embeddings"], model=model, max_steps=3, **keys))
+    assert run.steps() == [3]
+    assert 0.0 in [record["grad_norm"] for record in run.metrics("train")]
