@@ -162,7 +162,8 @@ class Session:
         options = search_options(self._model.config.decode, self._search)
         search = {**self._search, "nbest": int(number)}
         if not options.samples:
-            search["beam_size"] = max(options.beam_size, int(number))
+            groups = options.beam_groups
+            search["beam_size"] = max(options.beam_size, -(-int(number) // groups) * groups)
         table = _table("score", "translation")
         for best in self._translate(src, search):
             table.add_row(f"{best.score:.4f}", best.text)

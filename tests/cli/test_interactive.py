@@ -128,6 +128,15 @@ def test_an_interrupt_stops_a_search(
     assert capsys.readouterr().out == model.translate("the cat sat.").text + "\n"
 
 
+def test_n_best_lists_of_any_length_from_a_beam_in_groups(
+    trained_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = Session(nmt.load(trained_run, threads=1), {"beam_size": 4, "beam_groups": 2})
+    session.answer("the cat sat.")
+    session.answer(":n 5")
+    assert 1 < len(re.findall(r"^-?\d+\.\d{4} ", capsys.readouterr().out, re.MULTILINE)) <= 5
+
+
 def test_it_needs_a_terminal_and_no_files(trained_run: Path, tmp_path: Path) -> None:
     result = run_nmt("translate", trained_run, "--interactive")
     assert (result.exit_code, result.stdout) == (2, "")
