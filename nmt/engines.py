@@ -36,6 +36,11 @@ def check_choices(
 ) -> None:
     """Check arguments of `nmt.load`.
 
+    Args:
+        engine, compute: as in `nmt.load`.
+        weights: `ensemble_weights` of `nmt.load`.
+        num_models: number of models that form the ensemble.
+
     Raises:
         ConfigError: if one is unknown, or there is not one weight above 0 for each model.
     """
@@ -64,15 +69,18 @@ def open_engines(
     parallel: int | None,
     log: Log,
 ) -> tuple[Engine, OwnEngine | None]:
-    """Return the engine that is to run models, and nmt's own for what the other one lacks.
+    """Return the engine that runs a model, and nmt's own engine for what CTranslate2 lacks.
 
     Args:
         paths: the model, and those that form an ensemble with it.
-        weights: of the models of an ensemble.
+        weights: the weight of each model of an ensemble; None for equal ones.
         engine, compute, device, threads, parallel, log: as in `nmt.load`.
 
+    Returns:
+        The engine, and nmt's own; None if only CTranslate2 can run the model, or must.
+
     Raises:
-        ConfigError: if the models do not go together, or cannot run like this.
+        ConfigError: if the models do not go together, or cannot run with these choices.
         FileError: if there is no model, or it is damaged.
     """
     threads = useful_threads(threads or num_threads())
@@ -97,7 +105,7 @@ def open_engines(
 
 
 class _NotForCTranslate2(ConfigError):
-    """The model is not meant for CTranslate2; the user need not be told."""
+    """CTranslate2 was never an option for the model, so no warning is needed."""
 
 
 def num_threads() -> int:
@@ -111,7 +119,7 @@ def num_threads() -> int:
 
 
 def _is_cpu(device: str) -> bool:
-    """Return whether a device is the CPU, without importing torch unless necessary."""
+    """Return whether a device is the CPU; imports torch only if CTranslate2 cannot tell."""
     if device != "auto":
         return device == "cpu"
     try:
@@ -123,6 +131,7 @@ def _is_cpu(device: str) -> bool:
 
 
 def torch_device(name: str) -> Any:
+    """Return the `torch.device` of a name, such as auto; see `nmt.device.choose_device`."""
     from nmt.device import choose_device
 
     return choose_device(name)

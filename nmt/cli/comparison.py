@@ -22,7 +22,9 @@ Systems = Annotated[
     list[Path],
     typer.Argument(metavar="HYP...", help="Translations of two or more systems, baseline first."),
 ]
-Src = Annotated[Path | None, typer.Option(metavar="FILE", help="The source text, to show it.")]
+Src = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="The source text, to show with examples.")
+]
 Langs = Annotated[
     str | None, typer.Option(metavar="SRC-TGT", help="Languages of the test set, as in en-de.")
 ]
@@ -30,12 +32,12 @@ Train = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Training text in the target language, to count words in. Default: the references.",
+        help="Training text in the target language, for word frequencies. Default: the references.",
     ),
 ]
 Html = Annotated[
     Path | None,
-    typer.Option("--html", metavar="FILE", dir_okay=False, help="Write a page of HTML, too."),
+    typer.Option("--html", metavar="FILE", dir_okay=False, help="Also write an HTML page."),
 ]
 Top = Annotated[
     int, typer.Option(min=1, max=1000, help="Sentences and n-grams to show in each list.")

@@ -1,4 +1,4 @@
-"""nmt translate --interactive: a conversation with a model on a terminal."""
+"""nmt translate --interactive: translates what is typed on a terminal."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 _UNUSABLE = ("nbest", "batch_tokens", "trees", "max_input_length")
 _SETTABLE = [name for name in SearchOptions.model_fields if name not in _UNUSABLE]
 _HELP = (
-    ("TEXT", "translate a line; one that begins with a colon after another colon, as in ::-)"),
+    ("TEXT", "translate a line; double a colon at its beginning, as in ::-)"),
     (":n 5", "the 5 best translations of the last line"),
     (":alt", "the last translation with numbered words"),
     (":alt 3", "other words in place of word 3"),
-    (":alt Die ", "words after a prefix; without a space, its last word may go on"),
+    (":alt Die ", "words after a prefix; without the space, its last word may continue"),
     (":set", "the search options"),
     (":set beam_size 8", "change one; without a value, reset it"),
     (":help", "this list"),
@@ -46,11 +46,11 @@ def converse(
         model: the model.
         computing: arguments of `nmt.api.load`.
         search: search options.
-        layout: the format; only plain text will do.
-        unusable: values of options that are of no use here; those given are refused.
+        layout: the format, which must be plain text.
+        unusable: values of options that make no sense here; all must be false.
 
     Raises:
-        ConfigError: one of them is given, or there is no terminal.
+        ConfigError: one of these options is given, or there is no terminal.
     """
     _check(layout, unusable)
     from nmt import api
@@ -71,7 +71,7 @@ def _check(layout: Layout, unusable: Sequence[object]) -> None:
     if any(unusable) or layout != TextLayout():
         raise ConfigError(
             "--interactive takes a model, search options and computing options: leave out FILE and "
-            "the options about files, formats and processes; for --nbest there is :n"
+            "the options about files, formats, warnings and processes; for --nbest there is :n"
         )
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError(
@@ -81,7 +81,7 @@ def _check(layout: Layout, unusable: Sequence[object]) -> None:
 
 
 class Session:
-    """Lines and commands, and what the commands refer to.
+    """Answers lines and commands; keeps the last line and the options that commands refer to.
 
     Args:
         model: the model.
@@ -128,11 +128,11 @@ class Session:
         return True
 
     def answer(self, line: str) -> None:
-        """Translate a line, or follow a command.
+        """Translate a line, or carry out a command.
 
         Raises:
             ConfigError: the command is unknown or wrong.
-            DataError: the line cannot be translated, or there is none that a command refers to.
+            DataError: the line cannot be translated, or a command needs an earlier line.
         """
         if line.startswith(":") and not line.startswith("::"):
             name, _, argument = line[1:].partition(" ")
@@ -190,7 +190,7 @@ class Session:
         self._console.print_line("  ".join(numbered))
 
     def _before_word(self, number: int) -> str:
-        """Return the last translation up to a word; the number after the last is the end."""
+        """Return the last translation up to a word; one number more stands for its end."""
         from nmt.translate.words import word_spans
 
         starts = [*(start for start, _ in word_spans(self._text)), len(self._text)]
@@ -231,7 +231,7 @@ class Session:
         self._console.print(table)
 
     def _explain(self, error: NmtError) -> None:
-        # Not with `log`, which turns options into flags: here they are called as in :set.
+        # Not with `log`, which writes options as flags (--beam-size); :set takes beam_size.
         from nmt.console import Console
 
         Console(stderr=True).print_line(str(error))

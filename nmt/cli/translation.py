@@ -37,8 +37,8 @@ Resume = Annotated[
     bool,
     typer.Option(
         "--resume",
-        help="Continue what the same command left when it was stopped or killed. "
-        "A complete output is left alone.",
+        help="Continue what the same command left in OUTPUT.partial and OUTPUT.journal when it was "
+        "stopped or killed. A complete output is left alone.",
     ),
 ]
 FormatOption = Annotated[
@@ -149,15 +149,13 @@ def translate(
     processes: Processes = 1,
     interactive: Interactive = False,
 ) -> None:
-    """Translate lines, one for one and in order.
-
-    With --output, OUTPUT.partial and OUTPUT.journal show how far it is until OUTPUT is complete.
-    """
+    """Translate lines, one for one and in order."""
     written = Written(layout, key, scores, alignments, token_alternatives, warn_short, search)
     chosen = written.layout(file, prefix_file)
     computing = _computing(device, engine, compute, threads, ensemble, ensemble_weights)
     if interactive:
-        converse(model, computing, search, chosen, [file, output, resume, processes > 1, glossary])
+        unusable = [file, output, resume, processes > 1, glossary, require_terms, warn_short]
+        converse(model, computing, search, chosen, unusable)
         return
     launch(processes)
     output = None if output == Path("-") else output

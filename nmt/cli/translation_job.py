@@ -32,10 +32,11 @@ class Written:
     """What is read and written for each line.
 
     Attributes:
-        format: of the lines.
-        key: of the text to translate in JSON objects; None if not given.
-        scores, alignments, alternatives, short: whether, or how many, to write of each.
-        search: the search options.
+        format: the format of the lines.
+        key: key of the source text in JSON objects; None if not given.
+        scores, alignments, short: whether to write them.
+        alternatives: number of alternative tokens to write at each position.
+        search: the search options given.
     """
 
     format: Format
@@ -79,7 +80,7 @@ class Written:
         )
 
     def wanted(self, glossary: Path | None) -> dict[str, Any]:
-        """Return arguments of `nmt.api.Model.translator`: what it adds to the translations."""
+        """Return the arguments of `nmt.api.Model.translator` that add to the translations."""
         is_json = self.format is Format.jsonl
         return {
             "alignments": self.alignments,
@@ -95,7 +96,12 @@ class Job:
     """Lines to translate, where the translations go, and the processes that share the work.
 
     Attributes:
-        wanted: what the translator adds to the translations.
+        file: the source text; None for the standard input.
+        prefix_file: the beginning of each translation, if any.
+        output: where translations go; None for the standard output.
+        layout: how lines are read and written.
+        wanted: what the translator adds to the translations; see `Written.wanted`.
+        peers: the processes; None if this is the only one.
     """
 
     file: Path | None
@@ -118,7 +124,16 @@ class Job:
         computing: dict[str, Any],
         search: dict[str, Any],
     ) -> Translator:
-        """Load the model."""
+        """Load the model and return its translator.
+
+        Args:
+            model: the model.
+            computing: arguments of `nmt.api.load`.
+            search: the search options given.
+
+        Raises:
+            ConfigError: if the options do not fit together, or the model cannot follow them.
+        """
         from nmt import api
         from nmt.engines import num_threads
 
@@ -140,7 +155,8 @@ class Job:
         """Translate, and write the translations in one of the processes.
 
         Raises:
-            DataError: `strict` is set, and translations lack required terms; all are written.
+            DataError: `strict` is set, and translations lack required terms. All are written
+                first.
         """
         from nmt.files import write_lines
         from nmt.translate.streams import translate_windows

@@ -1,4 +1,4 @@
-"""The sections of training with noise: two predictions that must agree, and changed tokens."""
+"""The sections of regularised training: R-Drop, SimCut, word dropout and word replacement."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ class RDropConfig(Section):
     """
 
     alpha: Alpha = 5.0
-    """Weight of the divergence: half the mean of the KL divergences in both directions, in nats per
-    token. This and the mean of the two cross-entropies are half of the paper's loss."""
+    """Weight of the divergence, as in the paper. The whole loss is half of the paper's: the mean of
+    the two cross-entropies, plus alpha times half the mean of the KL divergences in both
+    directions, in nats per token."""
 
 
 class SimCutConfig(Section):
@@ -29,13 +30,12 @@ class SimCutConfig(Section):
     """
 
     alpha: Alpha = 3.0
-    """Weight of the KL divergence from the prediction with all embeddings to the other one, in nats
-    per token."""
+    """Weight of KL(prediction with all embeddings || the other one), in nats per token."""
     cutoff: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
-    """Probability with which the embedding of a token becomes zero, in source and target."""
+    """Probability that the embedding of a token becomes zero, in source and target."""
     stop_gradient: bool = False
-    """Let the divergence change only the prediction without some embeddings, as in virtual
-    adversarial training. The paper changes both, and finds that better."""
+    """Let only the prediction without some embeddings learn from the divergence, as in virtual
+    adversarial training. By default both do, which the paper finds better."""
 
 
 class TokenRates(Section):
@@ -52,9 +52,9 @@ class TokenRates(Section):
 
 
 def has_dropout(model: AnyModel) -> bool:
-    """Return whether two copies of a pair differ in a forward pass of training.
+    """Return whether a model has dropout that differs between two copies of a pair in a batch.
 
-    Layers are left out for the whole batch, so `layer_dropout` does not count.
+    `layer_dropout` does not: it leaves out a layer for the whole batch.
     """
     return any(value for key, value in model if key.endswith("dropout") and key != "layer_dropout")
 
@@ -66,7 +66,7 @@ def regularisation_conflicts(
     guided: bool,
     shard: bool,
 ) -> Iterator[str]:
-    """Yield a message for each setting that another one leaves no place for.
+    """Yield a message for each combination of settings that is impossible.
 
     Args:
         model: the section `model`.

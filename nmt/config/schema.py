@@ -49,8 +49,8 @@ class DataConfig(Section):
     """Tell the model the languages by tokens in front of the source: `target` is `<2de>`, `both`
     is `<en> <2de>`. For corpora in several languages."""
     terms: TermsConfig | None = None
-    """Write some words of the target behind the source of training pairs, so that the model learns
-    to use terms that it is given: `{}` for the defaults. For `decode.terms: soft`."""
+    """Append some words of the target to the source of training pairs, so that the model learns to
+    use given terms, for `decode.terms: soft`; `{}` for the defaults."""
     sampling_temperature: Annotated[float, Field(ge=1.0, le=1000.0)] = 1.0
     """Above 1, an epoch visits the pairs of small language pairs more often: a language pair of n
     pairs in proportion to n ** (1 / temperature). The largest is visited as its weights say."""
@@ -242,11 +242,11 @@ class TrainConfig(Section):
     word_dropout: TokenRates | None = None
     """Replace random tokens of the training pairs by the unknown token, anew in each epoch."""
     word_replacement: TokenRates | None = None
-    """Replace random tokens of the training pairs by any others, anew in each epoch, as SwitchOut
-    (Wang et al. 2018), but with a fixed rate in place of its temperature."""
+    """Replace random tokens of the training pairs by random others, anew in each epoch, as in
+    SwitchOut (Wang et al. 2018), but with a fixed rate in place of its temperature."""
     ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
-    """Validate, save and translate with a moving average of the weights: each step keeps this part
-    of it (for example 0.999) and adds the new weights; early on less, (1 + step) / (10 + step)."""
+    """Validate, save and translate with an exponential moving average of the weights, which has
+    this decay (for example 0.999) in each step, or (1 + step) / (10 + step) while that is less."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 1
     """Seed of initialisation, data order, dropout and sampling."""
     log_every: Steps = 100

@@ -1,10 +1,10 @@
-"""Terms of the target language behind a source, from which a model learns to use those it is given.
+"""Terms of the target language appended to sources, so that a model learns to use given terms.
 
-Words of the target are drawn as terms and written after the source tokens, each after the symbol
-`TERM` (Chen et al. 2020, "Lexical-Constraint-Aware Neural Machine Translation via Data
-Augmentation"; Dinu et al. 2019, "Training Neural Machine Translation to Apply Terminology
-Constraints", who insert them at the source word, which takes an aligner). Unlike in Chen et al.,
-positions and embeddings are those of any other tokens, and there is no pointer network.
+Random words of the target become terms. They are appended to the source tokens, each after the
+symbol `TERM` (Chen et al. 2020, "Lexical-Constraint-Aware Neural Machine Translation via Data
+Augmentation"). Unlike in Chen et al., terms have ordinary positions and embeddings, and there is no
+pointer network. Dinu et al. (2019, "Training Neural Machine Translation to Apply Terminology
+Constraints") insert terms next to their source words, which takes an aligner.
 
 `TERM` is a control symbol: no text contains it.
 """
@@ -27,7 +27,7 @@ _JOINTS = {"", " ", "-", "'", "\u2019"}
 
 
 def with_term_symbol(tokenizers: Tokenizers) -> Tokenizers:
-    """Return joint tokenizers that have the symbol `TERM`, whose id follows those they have."""
+    """Return joint tokenizers with the symbol `TERM`, added as the last id if they lack it."""
     tokenizer = tokenizers.src
     if TERM in tokenizer.control_symbols:
         return tokenizers
@@ -36,7 +36,7 @@ def with_term_symbol(tokenizers: Tokenizers) -> Tokenizers:
 
 
 def behind_source(terms: Sequence[Sequence[int]], tokenizer: Tokenizer) -> list[int]:
-    """Return the ids that stand between a source and its EOS.
+    """Return the ids of terms, each after `TERM`, that go between a source and its EOS.
 
     Args:
         terms: ids of each term.
@@ -57,18 +57,18 @@ def num_without_terms(src_ids: Sequence[int], tokenizer: Tokenizer) -> int:
 
 
 def draw_terms(targets: Sequence[str], settings: TermsConfig, seed: int) -> list[list[str]]:
-    """Draw terms from target texts, a pure function of the arguments.
+    """Draw terms from target texts; the same arguments give the same terms.
 
-    A term is one to three words, which punctuation does not separate. The terms of a text do not
-    overlap, and are in random order.
+    A term is one to three adjacent words without punctuation between them, except hyphens and
+    apostrophes. The terms of a text do not overlap, and are in random order.
 
     Args:
         targets: the texts.
-        settings: how many.
-        seed: of the draw.
+        settings: how many texts get terms, and how many terms.
+        seed: seed of the random generator.
 
     Returns:
-        The terms of each text, none if it has no words.
+        The terms of each text; empty lists for texts that get none or have no words.
     """
     rng = random.Random(seed)
     chosen = (rng.random() < settings.probability for _ in targets)

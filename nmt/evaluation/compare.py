@@ -50,7 +50,13 @@ Scores = dict[str, list[SystemScore]]
 
 @dataclass(frozen=True)
 class Group:
-    """Scores of the sentences that have something in common."""
+    """Scores of the sentences with the same property.
+
+    Attributes:
+        name: the property, such as "11-20".
+        sentences: number of sentences.
+        scores: their scores.
+    """
 
     name: str
     sentences: int
@@ -59,7 +65,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Grouping:
-    """Scores of all sentences, divided into groups by the property that is its name."""
+    """Groups of sentences that differ in one property, and their scores.
+
+    Attributes:
+        name: the property, such as "length of the reference in words".
+        groups: the groups; each sentence is in one of them.
+    """
 
     name: str
     groups: list[Group]
@@ -94,8 +105,8 @@ class Pair:
         system: its number among the systems, from 0; the baseline is 0.
         better, worse: numbers of sentences with a higher and a lower chrF than the baseline's.
         wins, losses: those with the largest differences, largest first.
-        words_won, words_lost: words that the system gets right and the baseline does not, and the
-            reverse, by log odds.
+        words_won, words_lost: words that the system gets right more often than the baseline, and
+            the reverse, by log odds.
         ngrams_won, ngrams_lost: the same for two to four words in a row.
     """
 
@@ -112,7 +123,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All about systems and their differences from the first, the baseline.
+    """The scores of systems, and their differences from the first one, the baseline.
 
     Attributes:
         systems: their names.
@@ -121,8 +132,8 @@ class Comparison:
         trials: number of trials of approximate randomization.
         signatures: settings needed to reproduce the scores, by the name of the metric.
         scores: scores of all sentences.
-        groupings: scores by properties of the reference.
-        pairs: all systems except the baseline.
+        groupings: scores by properties of the first reference.
+        pairs: each system except the baseline, compared with it.
     """
 
     systems: list[str]
@@ -152,8 +163,8 @@ def compare(
 ) -> Comparison:
     """Compare systems with the first one, the baseline.
 
-    Scores, intervals and p-values are those of sacreBLEU's command with its paired tests, except
-    that the p-value of equal scores is 1. The environment variable SACREBLEU_SEED sets the seed.
+    Scores, intervals and p-values are those that sacreBLEU's command prints for its paired tests,
+    except that p is 1 for equal scores. The environment variable SACREBLEU_SEED sets the seed.
 
     Args:
         systems: two or more.
@@ -198,10 +209,10 @@ def compare(
 
 
 def check_lines(texts: Sequence[System]) -> None:
-    """Check that texts are not empty and have as many lines as the first.
+    """Check that texts are not empty and have the same number of lines.
 
     Raises:
-        DataError: one is or has not; it names the texts.
+        DataError: one is empty, or has more or fewer lines than the first; the message names them.
     """
     first, lines = texts[0]
     for name, others in texts:
@@ -228,7 +239,11 @@ def _word_splitter(bleu: Any) -> Callable[[str], list[str]]:
 
 
 def _remembering(metric: Any) -> Any:
-    """Return a metric changed to count the n-grams of each sentence once, not for every group."""
+    """Make a metric count the n-grams of each sentence once, rather than for every test and group.
+
+    Returns:
+        The same object.
+    """
     extract = metric._extract_corpus_statistics
 
     @cache
@@ -249,7 +264,17 @@ def _test(
     test: str,
     repetitions: int,
 ) -> tuple[dict[str, list[Any]], dict[str, str]]:
-    """Return sacreBLEU's results and signatures, by the name of the metric."""
+    """Run a paired test of sacreBLEU.
+
+    Args:
+        systems, references: the texts; the first system is the baseline.
+        metrics: sacreBLEU's metrics by name.
+        test: `bs` for bootstrap resampling, `ar` for approximate randomization.
+        repetitions: number of samples or trials.
+
+    Returns:
+        The result of each system and the signature, by the name of the metric.
+    """
     from sacrebleu.significance import PairedTest
 
     signatures, results = PairedTest(
@@ -267,7 +292,7 @@ def _scores(bootstrapped: Sequence[Any], randomized: Sequence[Any] = ()) -> list
     def p_value(result: Any) -> float | None:
         if result is None or result.p_value is None:
             return None
-        # sacreBLEU counts larger differences only, so that equal systems get its lowest p-value.
+        # sacreBLEU counts only larger differences, so equal systems would get the lowest p.
         return 1.0 if result.score == baseline.score else float(result.p_value)
 
     return [
@@ -279,6 +304,7 @@ def _scores(bootstrapped: Sequence[Any], randomized: Sequence[Any] = ()) -> list
 def _groupings(
     lines: Sequence[str], split: Callable[[str], list[str]], train: Iterable[str] | None
 ) -> dict[str, groups.Groups]:
+    """Return the groups of references by each property, by its name."""
     sentences = [split(line) for line in lines]
     vocabulary = {word for words in sentences for word in words}
     counts = groups.count_words(lines if train is None else train, split, vocabulary)

@@ -30,10 +30,10 @@ def by_rarest_word(sentences: Iterable[Sequence[str]], frequencies: Counter[str]
 
 
 def by_ending(lines: Iterable[str]) -> Groups:
-    """Group sentences by their last character, if it is one of ? ! or a full stop.
+    """Group sentences by their last character: ? or ! or a full stop, or else `other`.
 
-    Closing quotation marks and brackets after it are ignored; full-width and Arabic marks count as
-    the others.
+    Closing quotation marks and brackets after it are ignored. Full-width and Arabic marks count as
+    their ASCII counterparts.
     """
 
     def ending(line: str) -> str:
@@ -46,13 +46,14 @@ def by_ending(lines: Iterable[str]) -> Groups:
 def by_digits(lines: Iterable[str]) -> Groups:
     """Group sentences by whether they have digits."""
     names = ("with digits", "without digits")
-    return _grouped((names[not any(map(str.isdigit, line))] for line in lines), names)
+    has_digits = (any(map(str.isdigit, line)) for line in lines)
+    return _grouped((names[0] if has else names[1] for has in has_digits), names)
 
 
 def count_words(
     lines: Iterable[str], split: Callable[[str], Sequence[str]], vocabulary: set[str]
 ) -> Counter[str]:
-    """Count the words of a text, which may be large, that are in the vocabulary."""
+    """Count the words of a text that are in the vocabulary, line by line: it may be large."""
     counts: Counter[str] = Counter()
     for line in lines:
         counts.update(word for word in split(line) if word in vocabulary)
@@ -60,6 +61,7 @@ def count_words(
 
 
 def _by_number(numbers: Iterable[int], limits: Sequence[int]) -> Groups:
+    """Group sentences by a number each: up to the first limit, to the second, and so on."""
     lowest = [0, *(limit + 1 for limit in limits)]
     names = [
         str(high) if low == high else f"{low}-{high}"
@@ -70,6 +72,7 @@ def _by_number(numbers: Iterable[int], limits: Sequence[int]) -> Groups:
 
 
 def _grouped(keys: Iterable[str], order: Iterable[str]) -> Groups:
+    """Group sentences by a key each, in this order of the keys."""
     groups: Groups = {name: [] for name in order}
     for number, key in enumerate(keys):
         groups[key].append(number)

@@ -19,8 +19,8 @@ class Ngram:
 
     Attributes:
         text: the words, separated by spaces.
-        baseline, system: how often each has them in agreement with the reference; in a sentence
-            at most as often as one reference has them, as in BLEU.
+        baseline, system: how often they match the reference in each system's translations;
+            clipped in each sentence, as in BLEU.
         log_odds: log((system + 1) / (baseline + 1)). compare-mt prints the same as a probability,
             (system + 1) / (system + baseline + 2).
     """
@@ -38,7 +38,7 @@ def match_counts(
 
     Args:
         translations: the words of each sentence.
-        references: the words of each of its references.
+        references: for each sentence, the words of each of its references.
     """
     total: Counts = Counter()
     for words, refs in zip(translations, references, strict=True):
@@ -52,15 +52,16 @@ def match_counts(
 def differences(
     baseline: Counts, system: Counts, orders: range, top: int
 ) -> tuple[list[Ngram], list[Ngram]]:
-    """Return the n-grams that the system gets right more often, and those that it does less often.
+    """Return the n-grams that a system gets right more often than the baseline, and less often.
 
     Args:
         baseline, system: `match_counts` of the two.
         orders: lengths of the n-grams.
-        top: the most to return of each.
+        top: the largest number of n-grams in each list.
 
     Returns:
-        Two lists, each by decreasing log odds, then by decreasing difference, then by the alphabet.
+        Two lists, each by decreasing absolute log odds, then by decreasing absolute difference of
+        the counts, then alphabetically.
     """
     found = [
         Ngram(" ".join(words), baseline[words], system[words], _log_odds(baseline, system, words))

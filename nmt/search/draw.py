@@ -1,7 +1,8 @@
-"""Drawing a token from each row of a batch of distributions.
+"""Drawing a token from each row of a batch of distributions, by inverting the cumulative one.
 
-A uniform number in [0, 1) chooses the token through the cumulative distribution. Nothing depends on
-the other rows. Shapes: N rows, V tokens of the vocabulary, K kept tokens, O blocks of I tokens.
+A uniform number in [0, 1) per row chooses its token, so no row depends on the others.
+
+Shapes: N rows, V tokens of the vocabulary, K kept tokens, O blocks of I tokens.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from torch import Tensor
 from nmt.search.topk import top
 
 _BLOCK = 64
-_FEW, _WIDER = 64, 8  # top_p sorts this many tokens at first, then this many times as many
-_COLDEST = 1e-30  # the most probable token alone, and still a number in float32
+_FEW, _WIDER = 64, 8  # for top_p: tokens sorted at first, and the factor by which to sort more
+_COLDEST = 1e-30  # leaves only the most probable token; lower ones would be 0 in float32
 
 
 def draw(
@@ -25,12 +26,12 @@ def draw(
     top_k: int | None = None,
     top_p: float | None = None,
 ) -> Tensor:
-    """Return the token that a number chooses in each row, int64 [N, 1].
+    """Return the token that its number chooses in each row, int64 [N, 1].
 
     Args:
-        log_probs_NV: log-probabilities, which need not be normalized. In a row without finite ones,
-            the token is any.
-        numbers_N: in [0, 1); their type is that of the cumulative sums.
+        log_probs_NV: float, log-probabilities, which need not be normalized. The result is
+            arbitrary for rows with NaN or without any finite value.
+        numbers_N: float, in [0, 1). The cumulative sums have the same type.
         temperature, top_k, top_p: see `Sampling`.
     """
     numbers_N1 = numbers_N[:, None]
@@ -60,9 +61,9 @@ def _from_all(log_probs_NV: Tensor, numbers_N1: Tensor, temperature: float) -> T
 def _from_nucleus(
     log_probs_NV: Tensor, numbers_N1: Tensor, temperature: float, top_p: float, count: int
 ) -> Tensor:
-    """Draw from the tokens that top_p keeps.
+    """Draw from the tokens that top_p keeps, int64 [N, 1].
 
-    Only the `count` best are sorted, and more where their probability falls short of top_p.
+    Only the `count` best are sorted, then more in the rows where these fall short of top_p.
     """
     kept_NK, tokens_NK = top(log_probs_NV, count)
     weights_NK = _weights(kept_NK, temperature).to(numbers_N1.dtype)
@@ -85,7 +86,7 @@ def _weights(log_probs_NV: Tensor, temperature: float) -> Tensor:
 
 
 def _nucleus(weights_NK: Tensor, wanted_N1: Tensor) -> Tensor:
-    """Keep the first weights of each row until their sum reaches what is wanted; 0 for others."""
+    """Set the weights of each row to 0 after those whose sum reaches the wanted one."""
     before_NK = weights_NK.cumsum(dim=1) - weights_NK
     return weights_NK.masked_fill(before_NK >= wanted_N1, 0.0)
 
@@ -94,15 +95,15 @@ def _choose(weights_NK: Tensor, numbers_N1: Tensor) -> tuple[Tensor, Tensor]:
     """Choose a column of each row, with probabilities proportional to the weights.
 
     Returns:
-        The columns, int64 [N, 1], never of weight 0; and the place of each number within the share
-        of its column, in [0, 1] and again uniform.
+        The columns, int64 [N, 1], never of weight 0; and where each number lies within the share
+        of its column, in [0, 1] and uniform again.
     """
     weights_NK = weights_NK.to(numbers_N1.dtype)
     cumulative_NK = weights_NK.cumsum(dim=1)
     totals_N1 = cumulative_NK[:, -1:].contiguous()
     thresholds_N1 = numbers_N1 * totals_N1
     columns_N1 = torch.searchsorted(cumulative_NK, thresholds_N1, right=True)
-    # A threshold that was rounded up to the total belongs to the last column above 0.
+    # A threshold that was rounded up to the total belongs to the last column of weight above 0.
     columns_N1 = columns_N1.minimum(torch.searchsorted(cumulative_NK, totals_N1))
     columns_N1 = columns_N1.clamp(max=weights_NK.shape[1] - 1)  # rows of NaN
     chosen_N1 = weights_NK.gather(1, columns_N1)

@@ -1,26 +1,28 @@
-"""Terms that hypotheses must contain: beam search with dynamic beam allocation.
+"""Beam search with required terms, by dynamic beam allocation.
 
 Post and Vilar (2018, "Fast Lexically Constrained Decoding with Dynamic Beam Allocation for Neural
-Machine Translation") divide the beam among banks: groups of hypotheses that have the same number of
-required tokens. Here a bank is the number of tokens that a hypothesis still needs, so that terms
-may have alternatives of different lengths. The banks take turns, the most advanced first, each with
-its best candidate that is left; so they get equal shares, and a bank that has too few candidates
-leaves its slots to the others. As in Hu et al. (2019, "Improved Lexically Constrained Decoding"),
-this is a sort over all sentences at once.
+Machine Translation") divide the beam among banks: groups of hypotheses that have met the same
+number of required tokens. Here a bank is the number of tokens that a hypothesis still needs,
+because the alternatives of a term may differ in length. The banks take turns, the one that needs
+the fewest tokens first. In each turn a bank adds its best remaining candidate to the beam. So all
+banks get equal shares, and a bank that runs out of candidates leaves its slots to the others. As in
+Hu et al. (2019, "Improved Lexically Constrained Decoding"), sorting does this for all sentences at
+once.
 
-The candidates are the most probable tokens of each hypothesis and those that go on with a term. Of
-the most advanced hypotheses one is always kept, and one of its candidates needs fewer tokens. So
-all terms occur, unless the maximum length comes first.
+The candidates are the most probable tokens of each hypothesis, and those that begin or continue a
+term. The beam always keeps one of the hypotheses that need the fewest tokens, and one of its
+candidates needs fewer still. So all terms occur, unless the maximum length comes first.
 
-The number of tokens is an upper bound. It counts the token after each term that ends its last word,
-which may also begin the next term, and it assumes that terms share no tokens, except those that a
-hypothesis ends with. Say `a b` and `a b c` are required, where `c` continues a word. A hypothesis
-that ends with `a b` can go on with `c`, but then `a b` no longer counts and is needed once more.
+The number of tokens needed is an upper bound. It includes, for each term, one token that ends its
+last word, although that token may also begin the next term. And it assumes that terms share no
+tokens, except those at the end of a hypothesis. Say `a b` and `a b c` are required, where `c`
+continues a word. A hypothesis that ends with `a b` can continue with `c`, but then `a b` is no
+longer a whole word, and is needed once more.
 
 Shapes: B sentences in the batch, W live hypotheses per sentence, R = B * W hypotheses, C
 consecutive ones, N sentences that stay, M terms per sentence, A alternatives per term, L tokens per
-alternative, X tokens that go on with terms, K candidates per hypothesis, P = W * K candidates per
-sentence.
+alternative, X tokens that begin or continue a term, K candidates per hypothesis, P = W * K
+candidates per sentence.
 """
 
 from __future__ import annotations
@@ -39,10 +41,11 @@ _NEVER = 1 << 20  # more tokens than any hypothesis has
 
 
 class _State(NamedTuple):
-    """What hypotheses have of their terms; the first dimensions are those of the hypotheses."""
+    """How far hypotheses are with their terms; the first dimensions are those of the hypotheses."""
 
     met_M: Tensor
-    """bool, the terms that they contain. One at the very end is not among them yet."""
+    """bool, whether they contain a term. One at the very end does not count yet: its last word may
+    continue."""
     matched_MAL: Tensor
     """bool, whether they end with the first l + 1 tokens of an alternative."""
 
@@ -50,13 +53,13 @@ class _State(NamedTuple):
 class RequiredTerms:
     """A `Selection` that requires terms, and the `Constraint` that keeps its state.
 
-    A term that is followed by a token which continues its last word does not count. EOS is possible
-    for hypotheses that contain all terms. Those that the maximum length cuts off are, of each
-    sentence, the ones that need the fewest tokens.
+    A term does not count if the next token continues its last word. Only hypotheses that contain
+    all terms may end with EOS. At the maximum length, only those that need the fewest tokens are
+    accepted.
 
     Args:
-        terms: those of each sentence, at least one in all.
-        starts_word_V: bool, the tokens before which a word may end; EOS among them.
+        terms: those of each sentence, at least one in the batch.
+        starts_word_V: bool, whether a word may end before a token; true of EOS.
         max_lengths: as in `beam_search`.
         eos_id: the token that ends a hypothesis.
         device: device of the log-probabilities.
@@ -89,7 +92,7 @@ class RequiredTerms:
                     tokens_BMAL[number, place, form, : len(tokens)] = torch.tensor(tokens)
                     lengths_BMA[number, place, form] = len(tokens)
                     ends_anywhere_BMA[number, place, form] = ends_anywhere
-        # One more dimension, for the hypotheses.
+        # The dimension of size 1 broadcasts over the hypotheses.
         self._tokens_B1MAL = tokens_BMAL[:, None].to(device)
         self._lengths_B1MA = lengths_BMA[:, None].to(device)
         self._ends_anywhere_B1MA = ends_anywhere_BMA[:, None].to(device)
@@ -99,7 +102,7 @@ class RequiredTerms:
         self._state: _State | None = None
 
     def advance(self, tokens_BW: Tensor) -> None:
-        """Let the hypotheses read their newest token."""
+        """Take note of the newest token of each hypothesis."""
         if self._state is None:
             is_padding_B1M = (self._lengths_B1MA == _NEVER).all(dim=-1)
             self._state = _State(is_padding_B1M, torch.zeros_like(self._tokens_B1MAL).bool())
@@ -107,7 +110,7 @@ class RequiredTerms:
             self._state = self._after(self._state, tokens_BW)
 
     def apply(self, log_probs_CV: Tensor, first: int) -> Tensor:
-        """Set the probability of EOS to 0 if a term is missing."""
+        """Exclude EOS where a term is missing."""
         needs_BW = self._needs(self._known)
         needs_C = needs_BW.flatten()[first : first + len(log_probs_CV)]
         log_probs_CV[:, self._eos_id].masked_fill_(needs_C > 0, -torch.inf)
@@ -154,7 +157,13 @@ class RequiredTerms:
         return self._state
 
     def _aligned(self, each_B1: Tensor, like: Tensor, num_last: int) -> Tensor:
-        """Return what is known of each sentence with as many dimensions as its hypotheses have."""
+        """Return a tensor of the sentences that broadcasts over their hypotheses or candidates.
+
+        Args:
+            each_B1: [B, 1, ...].
+            like: a tensor of the hypotheses [B, W, ...] or candidates [B, W, K, ...].
+            num_last: number of last dimensions that the two have in common.
+        """
         missing = like.dim() - each_B1.dim()
         last = each_B1.shape[each_B1.dim() - num_last :]
         return each_B1.view(len(each_B1), *[1] * (1 + missing), *last)
@@ -170,7 +179,7 @@ class RequiredTerms:
         """Return the state of hypotheses after one more token of each.
 
         Args:
-            state: with dimensions that those of the tokens can be broadcast with.
+            state: its first dimensions broadcast with those of the tokens.
             tokens: int64 [B, W] or [B, W, K].
         """
         matched_MAL = state.matched_MAL
@@ -184,9 +193,9 @@ class RequiredTerms:
     def _needs(self, state: _State) -> Tensor:
         """Return how many tokens hypotheses need at most; 0 if they contain all terms.
 
-        A term at the very end counts, but a loose one only if its word does not go on. So there are
-        two ways to go on: first end the word, or go on with a term that has begun. At least one of
-        the tokens of `_wanted` makes the number smaller.
+        A hypothesis can either end its last word first, so that a loose term counts, or continue a
+        term that has begun. The number is that of the shorter way. At least one of the tokens of
+        `_wanted` makes it smaller.
         """
         costs_M, is_open_M, is_loose_M = self._costs_and_kinds(state)
         step_MA, _ = self._next_steps(state)
@@ -198,8 +207,9 @@ class RequiredTerms:
     def _costs_and_kinds(self, state: _State) -> tuple[Tensor, Tensor, Tensor]:
         """Return what terms [..., M] cost, and which ones are open or loose.
 
-        An open term is missing. A loose one is at the very end, and does not count if the last word
-        goes on. The cost is the number of tokens and the one that ends the last word.
+        An open term is missing. A loose one is at the very end, and counts only if the next token
+        does not continue its last word. The cost is the number of tokens of the shortest
+        alternative, plus one that ends the last word.
         """
         lengths_MA = self._aligned(self._lengths_B1MA, state.matched_MAL[..., 0], 2)
         ends_anywhere_MA = self._aligned(self._ends_anywhere_B1MA, state.matched_MAL[..., 0], 2)
@@ -209,11 +219,11 @@ class RequiredTerms:
         return lengths_MA.amin(dim=-1) + 1, is_open_M, is_loose_M
 
     def _next_steps(self, state: _State) -> tuple[Tensor, Tensor]:
-        """Return what each alternative [..., M, A] would save if hypotheses went on with it.
+        """Return what each alternative [..., M, A] would save if hypotheses continued it.
 
         Returns:
-            the change of the number of tokens, `_NEVER` if the alternative has not begun; the place
-            of its next token.
+            The change in the number of tokens needed, `_NEVER` if the alternative has not begun;
+            and the index of its next token.
         """
         costs_M, is_open_M, is_loose_M = self._costs_and_kinds(state)
         lost = (costs_M * is_loose_M).sum(dim=-1)[..., None, None, None]
@@ -227,10 +237,10 @@ class RequiredTerms:
         return best.values, best.indices + 1
 
     def _continuations(self, log_probs_CV: Tensor, first: int, count: int) -> tuple[Tensor, Tensor]:
-        """Return the log-probabilities and ids [C, K] of the tokens that hypotheses may go on with.
+        """Return the log-probabilities and ids [C, K] of the next tokens that are considered.
 
-        They are the `count` best, then those that begin or continue a term, and the best one that
-        ends a word where a term must end. A token that is there already has a probability of 0.
+        They are the `count` best, then those that begin or continue a term, and, after a loose
+        term, the best one that ends its last word. A repeated token has a log-probability of -inf.
         """
         rows = slice(first, first + len(log_probs_CV))
         best_CK, best_tokens_CK = top(log_probs_CV, count)
@@ -249,8 +259,8 @@ class RequiredTerms:
         """Return what hypotheses need next.
 
         Returns:
-            int64 [R, X], tokens that begin or continue a term that is missing, -1 for none; bool
-            [R], whether a term at the end must be followed by a token that ends its last word.
+            int64 [R, X], tokens that begin or continue a missing term, -1 for none; bool [R],
+            whether a term at the end must be followed by a token that ends its last word.
         """
         state = self._known
         _, is_open_BWM, is_loose_BWM = self._costs_and_kinds(state)
@@ -269,7 +279,8 @@ def in_turns(scores_BP: Tensor, needs_BP: Tensor) -> Tensor:
 
     Args:
         scores_BP: higher ones come first within a bank; ties by place.
-        needs_BP: the bank of each candidate: how many tokens it needs, or `_NEVER` if it is none.
+        needs_BP: the bank of each candidate, that is how many tokens it needs; `_NEVER` for places
+            without a candidate, which come last.
     """
     order_BP = scores_BP.sort(dim=1, descending=True, stable=True).indices
     banks_BP, within_BP = needs_BP.gather(1, order_BP).sort(dim=1, stable=True)

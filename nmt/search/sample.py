@@ -33,7 +33,7 @@ class Sampling:
     temperature: float = 1.0
     """Divides the log-probabilities; values below 1 sharpen the distribution. Above 0, finite."""
     top_k: int | None = None
-    """Draw from this many most probable tokens (Fan et al. 2018)."""
+    """Draw from the k most probable tokens only (Fan et al. 2018)."""
     top_p: float | None = None
     """Draw from the smallest set of most probable tokens with this total probability (Holtzman et
     al. 2020), after temperature and top_k; above 0, at most 1."""

@@ -12,7 +12,7 @@ class Alternative(NamedTuple):
     tokens: tuple[int, ...]
     """At least one."""
     ends_anywhere: bool = False
-    """Whether it may be followed by any token, instead of one that begins a word."""
+    """Whether any token may follow it, rather than only one that begins a word."""
 
 
 Term = Sequence[Alternative]

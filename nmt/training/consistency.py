@@ -1,8 +1,10 @@
 """Training on two views of each batch whose predictions must agree: R-Drop and SimCut.
 
-Both views are computed in one forward pass over the doubled batch, so dropout differs between them.
-In R-Drop that is the only difference; in SimCut the second view also lacks the embeddings of some
-tokens.
+One forward pass over the doubled batch computes both views, each with dropout of its own. In R-Drop
+that is the only difference; in SimCut, the second view also lacks the embeddings of some tokens.
+
+Shapes: X = 2 B sentences, first all of one view, then all of the other; M = B * T positions of a
+view, N of which are not padding; C tokens of a chunk.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from nmt.config.schema import TrainConfig
 from nmt.data.batching import Batch
 from nmt.model.network import Network
 
-# Tokens per chunk. A chunk has the logits of both views and several tensors of that size.
+# Tokens per chunk. It takes memory for the logits of both views, and several times as much again.
 _CPU_CHUNK_ROWS = 128
 _GPU_CHUNK_ROWS = 2048
 
@@ -28,8 +30,8 @@ Figures = tuple[Tensor, Tensor, Tensor]
 """Loss, negative log-likelihood and divergence in nats, summed over tokens; float32 scalars."""
 
 Criterion = Callable[[Tensor, Tensor, float], Figures]
-"""Computes figures from the log-probabilities of both views, float32 [2, N, V], int64 targets [N]
-and label smoothing."""
+"""Takes the log-probabilities of both views, float32 [2, N, V], the targets, int64 [N], and label
+smoothing."""
 
 
 class TwoViews:
@@ -44,7 +46,10 @@ class TwoViews:
 
     @classmethod
     def of(cls, network: Network[Any], config: TrainConfig) -> TwoViews | None:
-        """Return what a configuration asks for; None for training on single batches."""
+        """Return what a configuration asks for; None without `r_drop` and `sim_cut`.
+
+        For SimCut, this changes the network: see `cut_second_view`.
+        """
         if config.r_drop:
             return cls(r_drop(config.r_drop))
         if config.sim_cut:
@@ -76,7 +81,7 @@ class TwoViews:
 def r_drop(config: RDropConfig) -> Criterion:
     """Return the criterion of R-Drop (Liang et al. 2021, equation 4), divided by two.
 
-    Then the loss has the size of the one of a single view.
+    So its cross-entropy is the mean over the views, comparable to training without R-Drop.
     """
 
     def figures(log_probs_2NV: Tensor, targets_N: Tensor, smoothing: float) -> Figures:
@@ -106,16 +111,16 @@ def sim_cut(config: SimCutConfig) -> Criterion:
 def cross_entropy(
     log_probs_XV: Tensor, targets_X: Tensor, smoothing: float
 ) -> tuple[Tensor, Tensor]:
-    """Return cross-entropy and negative log-likelihood, as `projected_cross_entropy` does."""
+    """Return smoothed cross-entropy and negative log-likelihood, summed, float32 scalars."""
     nll = -log_probs_XV.gather(-1, targets_X[..., None]).sum()
     uniform = -log_probs_XV.mean(dim=-1).sum()
     return (1.0 - smoothing) * nll + smoothing * uniform, nll
 
 
 def cut_second_view(network: Network[Any], p: float) -> None:
-    """Let training set random embeddings of the second half of each batch to zero.
+    """Make the network in training set random embeddings in the second half of a batch to zero.
 
-    Positions are added to them later, and stay (token cutoff, Shen et al. 2020).
+    Positions are added later, so they stay (token cutoff, Shen et al. 2020).
 
     Args:
         network: the network.
@@ -134,7 +139,11 @@ def cut_second_view(network: Network[Any], p: float) -> None:
 
 
 class _ProjectedLoss(torch.autograd.Function):
-    """Projection, criterion and their gradients, chunk by chunk; never stores all logits."""
+    """Projection and criterion, chunk by chunk, so that all logits never exist at once.
+
+    The forward pass computes the gradients, too. Only the loss, not the other two figures, can be
+    differentiated.
+    """
 
     @staticmethod
     def forward(
@@ -181,7 +190,7 @@ class _ProjectedLoss(torch.autograd.Function):
 def _add_gradients(
     loss: Tensor, inputs: Sequence[Tensor | None], sums: Sequence[Tensor | None]
 ) -> None:
-    """Add the gradients of a loss to the sums that are not None."""
+    """Add the gradients of a loss to the sums of its inputs; None stands for no gradient."""
     pairs = [(one, total) for one, total in zip(inputs, sums, strict=True) if total is not None]
     found = torch.autograd.grad(loss, [one for one, _ in pairs if one is not None])
     for grad, (_, total) in zip(found, pairs, strict=True):
@@ -189,7 +198,7 @@ def _add_gradients(
 
 
 def _leaf(tensor: Tensor, needs_grad: bool) -> Tensor:
-    """Return the same values without their history, as something to compute gradients of."""
+    """Return the same values, detached from what they were computed from."""
     return tensor.detach().requires_grad_(needs_grad)
 
 

@@ -13,15 +13,16 @@ _PREFIX = "weights."
 class MovingAverage:
     """The exponential moving average of the weights of a network.
 
-    After step t the average keeps min(decay, (1 + t) / (10 + t)) of itself, as in TensorFlow and
-    Marian, so that it soon forgets the initial weights.
+    Step t multiplies the average by d = min(decay, (1 + t) / (10 + t)) and adds 1 - d times the
+    weights. The second term of the minimum lets the average soon forget the initial weights, as in
+    TensorFlow and Marian.
 
     Args:
-        network: the network; its parameters may change, but stay the same objects.
+        network: the network. Its parameters may change in place, but must not be replaced.
         decay: in (0, 1).
 
     Attributes:
-        weights: the average by the names of the parameters.
+        weights: the averages by the names of the parameters.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -32,11 +33,11 @@ class MovingAverage:
         self._steps = torch.zeros((), device=device)
 
     def update(self, halted: Tensor) -> None:
-        """Add the weights after a step.
+        """Update the average with the weights after a step.
 
         Args:
-            halted: float32 scalar, 1 if the step has not changed the weights, else 0. It is not
-                read, since that would wait for the GPU.
+            halted: float32 scalar on the device, 1 if the step has not changed the weights, else 0.
+                It stays a tensor, because reading it would wait for the GPU.
         """
         self._steps += 1 - halted
         decay = ((1 + self._steps) / (10 + self._steps)).clamp(max=self._decay)
@@ -60,7 +61,7 @@ class MovingAverage:
 
         Args:
             weights: the average.
-            tensors: what the method of that name returned.
+            tensors: what `tensors` returned.
 
         Raises:
             KeyError: if a tensor is missing.

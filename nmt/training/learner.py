@@ -257,9 +257,10 @@ class Learner:
             raise failure from error
 
     def _complete_gradients(self) -> None:
-        """Give parameters that no batch has used, as those of a dropped layer, a gradient of zero.
+        """Give unused parameters, such as those of a dropped layer, a gradient of zero.
 
-        Adam would leave out those without one, unlike in a process whose peers have used them.
+        Adam skips parameters without a gradient. With several processes they would have one from
+        the others, so the number of processes would make a difference.
         """
         for parameter in self.network.parameters():
             if parameter.requires_grad and parameter.grad is None:
@@ -318,7 +319,7 @@ class Learner:
                 loss, nll, divergence = self._losses(batch)
                 if self._head:
                     loss = loss + self._head.loss(batch)
-            if loss.requires_grad:  # else all layers that learn are dropped
+            if loss.requires_grad:  # not if all layers that learn are dropped
                 loss.backward()  # type: ignore[no-untyped-call]
         return torch.stack([loss.detach(), nll, divergence])
 

@@ -16,25 +16,25 @@ from nmt.data.tokenizer import Tokenizer, Tokenizers
 class TokenNoise:
     """Changes random tokens of the source and of the decoder's input; the labels stay the same.
 
-    Word dropout makes tokens unknown, and replacement draws others from the vocabulary of their
-    side, all with the same probability. SwitchOut (Wang et al. 2018) does the latter,
-    but first draws how many tokens of a sentence it replaces. Padding, BOS, EOS and the tags of
-    languages always stay.
+    Word dropout turns tokens into the unknown token. Word replacement draws other tokens uniformly
+    from the vocabulary of their side, as SwitchOut does (Wang et al. 2018), except that SwitchOut
+    first draws how many tokens of a sentence to replace. Special tokens and control symbols, such
+    as padding, BOS, EOS and language tags, never change.
 
     Args:
-        config: of training.
+        config: the section `train`.
         tokenizers: of the training run.
-        device: of the batches.
+        device: device of the batches.
     """
 
     def __init__(self, config: TrainConfig, tokenizers: Tokenizers, device: torch.device) -> None:
-        none = TokenRates.model_construct(src=0.0, tgt=0.0)
+        none = TokenRates.model_construct(src=0.0, tgt=0.0)  # not validated: it changes nothing
         dropout, replacement = config.word_dropout or none, config.word_replacement or none
         self._src = _SideNoise(tokenizers.src, dropout.src, replacement.src, device)
         self._tgt = _SideNoise(tokenizers.tgt, dropout.tgt, replacement.tgt, device)
 
     def __call__(self, batch: Batch) -> Batch:
-        """Return a batch with changed tokens, drawn from torch's generator of the device."""
+        """Return the batch with some tokens changed, by torch's random generator of the device."""
         return replace(batch, src_BS=self._src(batch.src_BS), tgt_in_BT=self._tgt(batch.tgt_in_BT))
 
 
@@ -43,9 +43,9 @@ class _SideNoise:
 
     Args:
         tokenizer: of the side.
-        dropout: probability with which a token becomes unknown.
-        replacement: probability with which another one is then replaced.
-        device: of the ids.
+        dropout: probability that a token becomes unknown.
+        replacement: probability that a token is replaced, if dropout spares it.
+        device: device of the ids.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The likeliest next words of a translation that has begun."""
+"""The likeliest next words after the beginning of a translation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from nmt.config.search import SearchOptions
+from nmt.data.pieces import SPACE
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import ConfigError
 from nmt.search.hypothesis import Hypothesis, normalized_score
@@ -20,57 +21,58 @@ from nmt.translate.words import word_at
 _MOST_WORDS = 100
 # Several tokens may begin the same word, and a likely token may begin an unlikely one.
 _TOKENS_PER_WORD = 2
-_SPACE = "\u2581"  # SentencePiece writes a space like this
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """A word that may come next, and a translation that goes on with it."""
+    """A word that may come next, and a translation that continues with it."""
 
     word: str
     """The word, as in `nmt.translate.words.split_words`; empty if the translation ends here."""
     probability: float
-    """Of the tokens of the word that come after the prefix, given the prefix. If the model can
-    write the word in several ways, those that were found are added up. Of the end: that of EOS."""
+    """Of the word's tokens after the prefix, given the prefix; for the end, that of EOS. If the
+    search finds several tokenizations of the word, their sum."""
     text: str
     """The best translation found that begins with the prefix and the word."""
     start: int
-    """Where the word begins in `text`. If the word continues the last one of the prefix, that is
-    before the end of the prefix."""
+    """Index in `text` of the word's first character. It lies within the prefix if the word
+    continues the last one of the prefix."""
 
 
 class _Start(NamedTuple):
-    """Forced tokens."""
+    """The prefix and likely next tokens, which a search then forces."""
 
     ids: list[int]
-    """The prefix, and what may come next."""
+    """The tokens of the prefix, then one or two more."""
     log_prob: float
-    """Natural logarithm of the probability of what comes after the prefix."""
+    """Log-probability of the tokens after the prefix."""
 
 
 class _Reading(NamedTuple):
-    """A word as one hypothesis has it, and how good the hypothesis is."""
+    """The next word of one hypothesis."""
 
     alternative: Alternative
     score: float
+    """Of the hypothesis, normalized by length."""
 
 
 def next_words(translator: Translator, src: str, prefix: str, num: int) -> list[Alternative]:
     """Return the likeliest words after a prefix of a translation.
 
-    The model gives the likeliest next tokens. One batched search, in which the prefix and each of
-    these tokens are forced, completes them to words and to translations. A word is missed if the
-    best translation that begins with its first token has another word.
+    One step of the model gives the likeliest next tokens. One batched search then completes each of
+    them to a translation, with the prefix and the token forced. Of the words that begin with the
+    same token, only the one in the best translation is found.
 
     Args:
         translator: with the options of the search; `nbest` has no effect.
         src: the source line.
-        prefix: the beginning of its translation. After white space a new word begins. Otherwise
-            the next token may continue the last word of the prefix, which is tokenized by itself.
-        num: how many, at most.
+        prefix: the beginning of its translation. If it ends with white space, a new word begins.
+            Otherwise the next token may continue its last word. The prefix is tokenized by itself.
+        num: the largest number of words.
 
     Returns:
-        The words, the likeliest first, among them the end; none if the line is blank.
+        The words, the likeliest first; the end of the translation counts as one. None if the line
+        is blank.
 
     Raises:
         ConfigError: if `num` is out of range, or the options include sampling or trees.
@@ -92,7 +94,7 @@ def next_words(translator: Translator, src: str, prefix: str, num: int) -> list[
         text = tokenizer.decode([hypothesis.ids])[0]
         reading = _reading(tokenizer, start, hypothesis, text, len(prefix_ids), options)
         readings += [reading] if reading else []
-    # The rules of the search do not apply to forced tokens.
+    # The search does not check forced tokens for banned words.
     return [each for each in _merged(readings) if each.word not in options.banned][:num]
 
 
@@ -115,7 +117,7 @@ def _starts(
     tokenizer = translator.engine.models[0].tokenizers.tgt
 
     def begins_word(token: int) -> bool:
-        return tokenizer.pieces([token])[0].startswith(_SPACE)
+        return tokenizer.pieces([token])[0].startswith(SPACE)
 
     def fits(token: int) -> bool:
         return not new_word or token == tokenizer.eos_id or begins_word(token)
@@ -124,8 +126,8 @@ def _starts(
         return token != tokenizer.eos_id and not begins_word(token)
 
     starts = [*itertools.islice(_next(translator, src_ids, prefix, fits), count)]
-    # A space that is a token by itself begins every word, so it says nothing about the next one.
-    for space in [each for each in starts if tokenizer.pieces(each.ids[-1:]) == [_SPACE]]:
+    # A space that is a token by itself may begin any word, so the token after it matters, too.
+    for space in [each for each in starts if tokenizer.pieces(each.ids[-1:]) == [SPACE]]:
         starts.remove(space)
         after = _next(translator, src_ids, space.ids, fits_after_space)
         starts += [
@@ -140,7 +142,7 @@ def _starts(
 def _next(
     translator: Translator, src_ids: list[int], prefix: list[int], fits: Callable[[int], bool]
 ) -> Iterator[_Start]:
-    """Yield the tokens that may follow a prefix and that fit, best first."""
+    """Yield a prefix with each next token that the search allows and that fits, best first."""
     engine, min_length = translator.engine, translator.options.min_length
     if len(prefix) >= engine.max_positions:
         return
@@ -167,6 +169,7 @@ def _search(
 
 
 def _ending(tokenizer: Tokenizer, start: _Start) -> _Reading:
+    """Return the reading of a start that ends with EOS."""
     [text] = tokenizer.decode([start.ids[:-1]])
     return _Reading(Alternative("", math.exp(min(start.log_prob, 0.0)), text, len(text)), 0.0)
 
@@ -179,15 +182,15 @@ def _reading(
     num_forced: int,
     options: SearchOptions,
 ) -> _Reading | None:
-    """Return the word that a hypothesis has after the prefix; None if it has none.
+    """Return the word of a hypothesis after the prefix; None if there is none.
 
     Args:
         tokenizer: of the target.
         start: what the hypothesis begins with.
-        hypothesis: the best one that begins so, with the log-probabilities of its tokens.
-        text: of the hypothesis.
-        num_forced: tokens of the prefix.
-        options: of the search.
+        hypothesis: the best one with this beginning, with the log-probabilities of its tokens.
+        text: the text of the hypothesis.
+        num_forced: number of tokens of the prefix.
+        options: options of the search.
     """
     tokens = tokenizer.decoded_tokens(hypothesis.ids)
     place = tokens[num_forced].start
@@ -204,7 +207,7 @@ def _reading(
 
 
 def _merged(readings: Sequence[_Reading]) -> list[Alternative]:
-    """Return each word once, the likeliest first."""
+    """Return each word once, the likeliest first, with its best translation."""
     words: dict[tuple[int, str], list[_Reading]] = {}
     for reading in readings:
         word = (reading.alternative.start, reading.alternative.word)

@@ -1,4 +1,4 @@
-"""Glossaries: terms of the source language and how they must be translated."""
+"""Glossaries: terms of the source language and their required translations."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ class Found(NamedTuple):
     """A term in a text."""
 
     start: int
-    """Its offset."""
+    """Index of its first character in the text."""
     variants: Variants
 
 
 class Glossary:
     """Finds terms in source text.
 
-    A term is found as whole words: runs of letters, digits and marks, single characters of scripts
-    without spaces, and single other characters. At each place the longest term counts, from left
-    to right without overlap. Upper and lower case differ only for terms that have an upper-case
-    letter.
+    Terms match whole words only. A word is a run of letters, digits and marks, a single character
+    of a script without spaces, or any other single character. Matching goes from left to right, the
+    longest term first, without overlaps. A term matches regardless of case unless it has an
+    upper-case letter.
 
     Args:
-        entries: with different sources.
+        entries: the terms; no source term occurs twice.
 
     Attributes:
-        entries: those of the arguments.
+        entries: the terms.
     """
 
     def __init__(self, entries: list[Entry]) -> None:
@@ -63,7 +63,7 @@ class Glossary:
     def read(cls, path: Path) -> Glossary:
         """Read a file of lines `source term TAB target term`, with more variants after more tabs.
 
-        Blank lines, and those that start with #, are ignored.
+        Blank lines and lines that start with # are ignored.
 
         Raises:
             DataError: if a line has no tab or an empty term, or repeats a source term.
@@ -93,7 +93,7 @@ class Glossary:
 
     @property
     def sha256(self) -> str:
-        """A hash of all terms."""
+        """Hash of all terms, in hexadecimal."""
         rows = [(entry.source, entry.variants) for entry in self.entries]
         return hashlib.sha256(repr(rows).encode("utf-8")).hexdigest()
 

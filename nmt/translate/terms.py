@@ -1,4 +1,4 @@
-"""Terms that translations must contain: their tokens, and which of them are missing."""
+"""Terms that translations must contain: their tokens, and checking translations for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nmt.translate.glossary import Glossary, Variants
 
 
 def check_search(options: SearchOptions) -> None:
-    """Check that the search can require terms.
+    """Check that a search with these options can require terms.
 
     Raises:
         ConfigError: if it cannot.
@@ -39,10 +39,10 @@ def check_search(options: SearchOptions) -> None:
 
 
 def check_knows_terms(models: Sequence[Model], options: SearchOptions) -> None:
-    """Check that models have learned to use terms that they are shown.
+    """Check that models were trained with terms in their sources, as soft terms need.
 
     Raises:
-        ConfigError: if one has not.
+        ConfigError: if one was not.
     """
     for model in models:
         if not model.config.data.terms:
@@ -54,12 +54,12 @@ def check_knows_terms(models: Sequence[Model], options: SearchOptions) -> None:
 
 
 def shown_terms(terms: Sequence[Variants], tokenizer: Tokenizer, room: int) -> list[int]:
-    """Return the ids behind a source that show the first form of each term to the model.
+    """Return the ids to append to a source so that the model sees the first form of each term.
 
     Args:
         terms: a repeated one is shown once.
-        tokenizer: of the source side, which knows the target language, too.
-        room: most ids; terms that do not fit are left out.
+        tokenizer: of the source side; soft terms take a joint vocabulary.
+        room: the largest number of ids; terms that do not fit are left out.
     """
     shown: list[int] = []
     for ids in tokenizer.encode([variants[0] for variants in dict.fromkeys(terms)]):
@@ -72,8 +72,8 @@ def shown_terms(terms: Sequence[Variants], tokenizer: Tokenizer, room: int) -> l
 class TermEncoder:
     """Turns terms into tokens.
 
-    Each variant has the tokens that it has by itself. In scripts without spaces they may also come
-    without the space that the tokenizer puts in front.
+    Each variant is tokenized by itself. In scripts without spaces, it may also occur without the
+    space that the tokenizer puts in front.
 
     Args:
         tokenizer: of the target side.
@@ -124,7 +124,7 @@ class TermEncoder:
         return [variants[0] for variants in required if not self._has_any(variants, text)]
 
     def _has_any(self, variants: Variants, text: str) -> bool:
-        # As the model writes them: the tokenizer may normalize characters.
+        # Encoded and decoded, because the tokenizer may normalize characters.
         forms = self._tokenizer.decode(self._tokenizer.encode(variants))
         return any(contains_words(text, form) for form in forms)
 
@@ -139,7 +139,7 @@ class TermEncoder:
 
 @lru_cache(maxsize=4)
 def term_encoder(tokenizer: Tokenizer) -> TermEncoder:
-    """Return the encoder for a tokenizer: the same for every batch, because it takes a while."""
+    """Return the encoder for a tokenizer; cached, because it reads the whole vocabulary."""
     return TermEncoder(tokenizer)
 
 

@@ -1,8 +1,8 @@
 """`scripts/bench serve`: requests per second and their latency, with several clients at a time.
 
 `nmt serve` is compared with a plain server, which translates each request by itself with
-CTranslate2 (workers/plain_server.py). Each client sends its next line once it has the answer to the
-last one.
+CTranslate2 (workers/plain_server.py). Each client has one request open at a time: it sends the next
+line when the last one is answered.
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ def _plain_command(options: argparse.Namespace, task: Task) -> list[str]:
 def _measure(
     command: list[str], requests: Sequence[bytes], clients: int, seconds: float
 ) -> Figures:
+    """Start a server, warm it up, and return requests per second and latencies."""
     with _started(command) as port:
         if port is None:
             return {"failed": "the server did not start"}
@@ -144,7 +145,11 @@ def _answers(server: subprocess.Popen[bytes], port: int) -> bool:
 async def _load(
     port: int, requests: Sequence[bytes], clients: int, seconds: float
 ) -> tuple[list[float], int]:
-    """Let clients send requests; return the seconds of each answer in time, and the errors."""
+    """Let clients send requests for some seconds.
+
+    Returns:
+        The latency in seconds of each answer within that time, and the number of errors.
+    """
     latencies: list[float] = []
     errors = 0
     upcoming = itertools.cycle(requests)
@@ -174,7 +179,7 @@ _HEAD = (
 
 
 async def _read_answer(reader: asyncio.StreamReader) -> int:
-    """Read an answer; return its status."""
+    """Read an answer; return its HTTP status."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
     await reader.readexactly(int(headers["content-length"]))

@@ -141,7 +141,8 @@ def test_it_needs_a_terminal_and_no_files(trained_run: Path, tmp_path: Path) -> 
     result = run_nmt("translate", trained_run, "--interactive")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "--interactive needs a terminal" in result.stderr
-    for arguments in (["in.txt"], ["--output", tmp_path / "out"], ["--scores"], ["--nbest", 2]):
+    refused = [["in.txt"], ["--output", tmp_path / "out"], ["--scores"], ["--nbest", 2]]
+    for arguments in [*refused, ["--warn-short"], ["--require-terms"]]:
         result = run_nmt("translate", trained_run, "--interactive", *arguments)
         assert (result.exit_code, result.stdout) == (2, "")
         assert "--interactive takes a model" in result.stderr

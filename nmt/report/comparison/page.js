@@ -9,15 +9,15 @@ const count = (number) => number.toLocaleString("en");
 const HOW_TO_READ_SCORES =
   `± and the bars are 95 % confidence intervals from ${count(COMPARISON.samples)} bootstrap samples `
   + "of the sentences. p is the probability of a difference from the baseline, system 1, at least as "
-  + "large as this one if the systems were equally good: from paired bootstrap resampling with the "
-  + `same samples, and from ${count(COMPARISON.trials)} trials of approximate randomization (AR).`;
+  + "large if the systems were equally good: from paired bootstrap resampling with the same "
+  + `samples, and from ${count(COMPARISON.trials)} trials of approximate randomization (AR).`;
 const HOW_TO_READ_GROUPS =
   "Corpus-level scores of each group, with 95 % confidence intervals. Below the name of a group is "
   + `its number of sentences; marks are hollow if it is under ${FEW_SENTENCES}. p is from `
   + "paired bootstrap resampling. With this many groups, a small p somewhere is to be expected even "
   + "of equal systems.";
 const HOW_TO_READ_NGRAMS =
-  "How often each system has the words in agreement with the reference; sorted by "
+  "How often the words of each system match the reference; sorted by "
   + "log((system + 1) / (baseline + 1)).";
 
 // ---------------------------------------------------------------- pieces of sections

@@ -1,4 +1,4 @@
-"""The server that one writes in an hour: FastAPI and CTranslate2, each request by itself.
+"""A plain server, as one writes it in an hour: FastAPI and CTranslate2, no shared batches.
 
 usage: plain_server.py REQUEST PORT, with the request of the CTranslate2 worker as JSON
 """
@@ -18,14 +18,14 @@ system = System(json.loads(sys.argv[1]))
 
 
 class Request(BaseModel):
-    """As LibreTranslate has it; there is only one pair of languages."""
+    """LibreTranslate's, without the languages: there is only one pair."""
 
     q: str
 
 
 @app.post("/translate")
 def translate(request: Request) -> dict[str, str]:
-    """Translate a line, in a thread; CTranslate2 runs as many at a time as it has translators."""
+    """Translate a line. FastAPI calls this in threads; CTranslate2 runs `inter_threads` at once."""
     return {"translatedText": system.translate([request.q], 1)[0]}
 
 
