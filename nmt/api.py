@@ -195,13 +195,13 @@ class Model:
             prefixes: the beginning of the translation of each line, or of the only line. Their
                 tokens are forced; scores cover the tokens after them.
             options: `constraints=[[...], ...]` lists the terms that the translation of each line
-                must contain, or of the only line, each a string or several forms, and `glossary` is
-                a `nmt.translate.glossary.Glossary` or its file. `alignments=True` aligns the words
-                of each translation with those of its source, `token_scores=True` adds the
-                log-probability of each token, and `token_alternatives=3` the 3 most probable tokens
-                at each position. Others are the fields of `nmt.config.search.SearchOptions`, such
-                as `beam_size` and `tgt_lang`; those not given are as in `decode` of the model's
-                configuration.
+                must contain (of a single line, `[...]`); a term is a string, or a list of forms.
+                `glossary` is a `nmt.translate.glossary.Glossary` or its file. `alignments=True`
+                aligns the words of each translation with those of its source, `token_scores=True`
+                adds the log-probability of each token, and `token_alternatives=3` the 3 most
+                probable tokens at each position. Others are the fields of
+                `nmt.config.search.SearchOptions`, such as `beam_size` and `tgt_lang`; those not
+                given are as in `decode` of the model's configuration.
 
         Returns:
             The translation of a single line, or a list with one per line.
@@ -267,7 +267,7 @@ class Model:
             warn: called with warnings for the user.
             warn_short: called for each translation that is suspiciously short.
             peers: processes that translate the same lines together.
-            glossary: how terms must be translated, or its file.
+            glossary: required translations of terms, or the file with them.
         """
         if isinstance(glossary, str | Path):
             glossary = Glossary.read(Path(glossary))
@@ -313,8 +313,8 @@ class Model:
         Args:
             src: the source line; if it is blank, there are none.
             prefix: the beginning, which may be empty. After a space a new word begins; otherwise
-                the last word of the prefix may go on.
-            num: how many, at most.
+                the last word of the prefix may continue.
+            num: the largest number of words.
             options: of the search, as in `translate`.
 
         Returns:

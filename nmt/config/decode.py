@@ -49,9 +49,9 @@ class DecodeConfig(Section):
     """Words or phrases that no translation contains as whole words, in this case. A longer word is
     not banned unless one of its tokens ends where the banned one does."""
     terms: Literal["hard", "soft", "both"] = "hard"
-    """How required terms get into a translation: hard, by a search that keeps hypotheses with them;
-    soft, by showing the model the first form of each, which it may ignore, at no cost in time; or
-    both. The last two need a model trained with data.terms."""
+    """How required terms get into a translation. With hard, the search keeps hypotheses with them.
+    With soft, the model sees the first form of each, which it may ignore; this costs little time.
+    `both` does both. The last two need a model trained with data.terms."""
     batch_tokens: BatchTokens = 4096
     """Maximum size of a batch in source tokens, padding included."""
     trees: bool = False

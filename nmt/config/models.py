@@ -83,8 +83,8 @@ class TransformerConfig(Section):
     embedding_dropout: Probability | None = None
     """Dropout of the sum of embeddings and positions. Default: `dropout`."""
     layer_dropout: Probability = 0.0
-    """Probability with which training leaves out a whole layer of encoder or decoder, in all pairs
-    of a batch (LayerDrop, Fan et al. 2020)."""
+    """Probability that training skips a layer of the encoder or decoder, for a whole batch
+    (LayerDrop, Fan et al. 2020)."""
 
     @property
     def max_positions(self) -> int | None:

@@ -340,8 +340,8 @@ def drawn(
     Args:
         prepared, tokenizers, config: as in `batches`.
         rows: the rows.
-        seeds: four, for the segmentation of sources and targets, the choice of terms, and their
-            segmentation.
+        seeds: four: for the segmentation of sources, that of targets, the choice of terms, and
+            their segmentation.
     """
     (src_texts, tgt_texts), (src_ids, tgt_ids) = prepared.texts(rows), prepared.rows(rows)
     src: list[Ids] = [*src_ids]
@@ -383,7 +383,7 @@ def _sampled(
 def _with_terms(
     rows: Sequence[Ids], terms: Sequence[list[str]], tokenizer: Tokenizer, config: Config, seed: int
 ) -> list[Ids]:
-    """Return source ids with the terms of each row behind them."""
+    """Return source ids with the terms of each row appended; not where these would not fit."""
     settings = config.tokenizer
     texts = [text for row in terms for text in row]
     sampled = tokenizer.sample(texts, settings.sampling_alpha, settings.sampling_nbest, seed)

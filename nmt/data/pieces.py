@@ -31,7 +31,10 @@ def begins_anywhere(character: str) -> bool:
 
 
 def words_of(text: str) -> Iterator[tuple[str, int]]:
-    """Yield the words of a text, and single other characters, with their offsets."""
+    """Yield the words of a text, and other characters but white space, each with its offset.
+
+    In scripts without spaces, each character is a word.
+    """
     start = 0
     while start < len(text):
         end = start + 1

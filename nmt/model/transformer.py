@@ -292,7 +292,8 @@ class Transformer(Network[DecoderState]):
 
     def _run_layer(self, layer: nn.Module, x_BLD: Tensor, *context: Tensor) -> Tensor:
         """Apply a layer; in training, return its input instead with probability `layer_dropout`."""
-        # Drawn on the CPU, because a GPU would have to tell the program which layers to compute.
+        # Drawn on the CPU: reading a draw from the GPU would wait for it. And outside `checkpoint`,
+        # so that the recomputation in the backward pass does not draw again.
         if (
             self.training
             and self.layer_dropout

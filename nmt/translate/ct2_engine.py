@@ -211,7 +211,7 @@ class CTranslate2Engine:
             keys: unused, since it does not sample.
             options: of the search.
             prefixes: target ids that the translations of each source begin with.
-            terms: none.
+            terms: must be empty: it cannot require terms.
             token_scores: compute the log-probability of each token.
 
         Returns:
@@ -260,7 +260,7 @@ class CTranslate2Engine:
         raise ConfigError("CTranslate2 lacks `token_alternatives`: use nmt's own engine on a run")
 
     def next_log_probs(self, src: list[int], prefix: list[int]) -> LogProbs:
-        """Return the log-probabilities [V] of all tokens that may follow a prefix."""
+        """Return the log-probabilities of all tokens after a prefix, float32 [V]."""
         import numpy as np  # here, because translation does not need it
 
         [result] = self._translator.translate_batch(

@@ -108,7 +108,7 @@ class Engine(Protocol):
             options: search options.
             prefixes: target ids that the translations of each source begin with, fewer than
                 `max_positions`; by default none. Their log-probabilities count as 0.
-            terms: terms that the translations of each source contain; by default none.
+            terms: terms that the translations of each source must contain; by default none.
             token_scores: whether the log-probability of each token is needed, which some engines
                 compute in a second pass.
 
@@ -152,9 +152,9 @@ class Engine(Protocol):
         """
 
     def next_log_probs(self, src: list[int], prefix: list[int]) -> LogProbs:
-        """Return the log-probabilities [V] of all tokens that may follow a prefix.
+        """Return the log-probabilities of all tokens after a prefix, float32 [V].
 
-        They are the model's own, whatever the options of a search.
+        They are the model's own; options of the search do not change them.
 
         Args:
             src: source ids, with EOS.

@@ -91,7 +91,7 @@ class Rules:
 
         Args:
             terms: those of each sentence.
-            limits: most tokens of the translations of each sentence, EOS included.
+            limits: maximum length of the translations of each sentence, EOS included.
         """
         numbered = [
             [[form._replace(tokens=(*self.numbers(form.tokens),)) for form in term] for term in row]

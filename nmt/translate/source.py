@@ -18,8 +18,8 @@ class Source:
     Attributes:
         text: the text.
         prefix: the beginning of its translation; may be empty.
-        constraints: the terms that its translation must contain, each as the forms of which one is
-            enough.
+        constraints: the terms that its translation must contain, each as its forms, one of which
+            is enough.
         src_lang, tgt_lang: its language and that to translate into; by default those of the
             options. Only a model with tags is told them.
     """
@@ -60,7 +60,7 @@ def with_languages(source: Source, languages: LanguagePair) -> Source:
 
 
 def as_constraints(terms: Iterable[str | Iterable[str]]) -> tuple[Variants, ...]:
-    """Return required terms, each of which is a string or several forms, without repetitions."""
+    """Return terms, each given as a string or as several forms, without repetitions."""
     forms = ((term,) if isinstance(term, str) else tuple(term) for term in terms)
     return tuple(dict.fromkeys(forms))
 
@@ -71,7 +71,7 @@ def with_constraints(
     """Add the terms that translations must contain to sources, lazily.
 
     Raises:
-        DataError: if there are more of one than of the other.
+        DataError: if there are more sources than lists of terms, or fewer.
     """
     for source, terms in itertools.zip_longest(sources, constraints):
         if source is None or terms is None:

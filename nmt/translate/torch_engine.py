@@ -335,7 +335,7 @@ class Networks:
 
     @torch.inference_mode()
     def next_log_probs(self, src: list[int], prefix: list[int]) -> LogProbs:
-        """Return the log-probabilities [V] of all tokens that may follow a prefix."""
+        """Return the log-probabilities of all tokens after a prefix, float32 [V]."""
         logits = self._logits([src], [[*prefix, self._tgt.eos_id]])
         log_probs_V = averaged(
             [logits_BTV[0, -1].log_softmax(-1) for logits_BTV in logits], self.model_weights

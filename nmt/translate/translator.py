@@ -118,7 +118,7 @@ class _Part(NamedTuple):
     src_ids: list[int]
     """With tags, the terms that are shown to the model, and EOS."""
     words: list[int]
-    """For each token before the terms the number of its word in the line; empty without an
+    """The number of its word in the line for each token, except those of terms; empty without an
     aligner."""
     prefix: list[int]
     """Target ids that its translations begin with."""
@@ -193,13 +193,13 @@ class Translator:
         say_short: called with a message for each translation that is suspiciously short.
         peers: processes that call the same methods with the same lines. They share the batches, and
             all get all translations.
-        glossary: how terms must be translated.
-        engine_for_terms: returns what searches lines with required terms, by default `engine`.
+        glossary: required translations of terms.
+        engine_for_terms: returns the engine for lines with required terms; by default `engine`.
 
     Attributes:
         short: counts suspiciously short translations.
         missing: counts translations that lack required terms.
-        glossary: how terms must be translated.
+        glossary: required translations of terms.
         engine: what runs the model.
         config: of the first model.
         options: of the search.
@@ -347,7 +347,7 @@ class Translator:
             number += len(lines)
 
     def _with_missing(self, line: tuple[int, Source], translation: Translation) -> Translation:
-        """Return the translation of a numbered line with the terms that it lacks."""
+        """Return the translation of a numbered line, with its missing terms filled in."""
         number, source = line
         terms = [*source.constraints]
         if self.glossary:
@@ -502,7 +502,7 @@ class Translator:
                     yield found
 
     def _engine(self, has_terms: bool) -> Engine:
-        """Return what searches batches with or without required terms."""
+        """Return the engine that searches batches with or without required terms."""
         if has_terms and self._engine_for_terms:
             return self._engine_for_terms()
         return self.engine
@@ -649,8 +649,8 @@ class Translator:
     ) -> list[tuple[list[int], list[int], list[Term]]]:
         """Return the ids, words and terms of each part of a line; none if it is blank.
 
-        A line with terms of its own is not divided at sentences: nobody knows where they belong.
-        The terms that are shown to the model take up to half of its longest input.
+        A line with constraints is not divided at sentences: they do not say where they belong. The
+        terms that are shown to the model take at most half of its longest input.
         """
         line = source.text
         found = [*self.glossary.find(line)] if self.glossary else []
@@ -697,7 +697,7 @@ class Translator:
         return [*ids, *self._shown(terms, room)], words, encoded if self._requires_terms else []
 
     def _shown(self, terms: Sequence[Variants], room: int) -> list[int]:
-        """Return the ids behind a source that show the model its terms, as many as fit."""
+        """Return the ids to append to a source to show the model its terms, as many as fit."""
         return shown_terms(terms, self._src, room) if terms and self._shows_terms else []
 
     def _check_terms(self, number: int) -> None:
@@ -769,7 +769,7 @@ class Translator:
 
 
 def _divided_by(marks: Sequence[bool]) -> list[list[int]]:
-    """Return the places of the marks that are False, and of those that are True."""
+    """Return the indices of the marks that are False, and of those that are True."""
     return [
         [place for place, mark in enumerate(marks) if mark is wanted] for wanted in (False, True)
     ]

@@ -46,16 +46,16 @@ def word_at(text: str, place: int) -> tuple[int, int] | None:
 
     Args:
         text: the text.
-        place: number of a character, from 0.
+        place: index of a character.
 
     Returns:
-        The numbers of its first character and of that after its last; None if there is no word.
+        The indices of its first character and of that after its last; None if there is no word.
     """
     return next((span for span in word_spans(text) if span[1] > place), None)
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
-    """Return the numbers of the first character of each word, and of that after its last."""
+    """Return the indices of the first character of each word, and of that after its last."""
     spans = []
     for chunk in _CHUNK.finditer(text):
         start, end = chunk.span()
