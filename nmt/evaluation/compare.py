@@ -7,6 +7,7 @@ Words are the tokens of BLEU, so that text need not be tokenised.
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -164,7 +165,8 @@ def compare(
     """Compare systems with the first one, the baseline.
 
     Scores, intervals and p-values are those that sacreBLEU's command prints for its paired tests,
-    except that p is 1 for equal scores. The environment variable SACREBLEU_SEED sets the seed.
+    except that p is 1 for equal scores, and at least 2 ** (1 - n) if n sentences differ. The
+    environment variable SACREBLEU_SEED sets the seed.
 
     Args:
         systems: two or more.
@@ -199,7 +201,10 @@ def compare(
         samples=samples,
         trials=trials,
         signatures=signatures,
-        scores={name: _scores(results, randomized[name]) for name, results in bootstrapped.items()},
+        scores={
+            name: _scores(systems, results, randomized[name])
+            for name, results in bootstrapped.items()
+        },
         groupings=[
             Grouping(name, _score_groups(found, systems, references, metrics, samples))
             for name, found in _groupings(references[0], split, train).items()
@@ -285,20 +290,27 @@ def _test(
     return found, {name: str(signatures[name]) for name in names}
 
 
-def _scores(bootstrapped: Sequence[Any], randomized: Sequence[Any] = ()) -> list[SystemScore]:
+def _scores(
+    systems: Sequence[System], bootstrapped: Sequence[Any], randomized: Sequence[Any] = ()
+) -> list[SystemScore]:
     """Put together the results of the two tests for all systems."""
     baseline = bootstrapped[0]
 
-    def p_value(result: Any) -> float | None:
+    def p_value(result: Any, least: float) -> float | None:
         if result is None or result.p_value is None:
             return None
-        # sacreBLEU counts only larger differences, so equal systems would get the lowest p.
-        return 1.0 if result.score == baseline.score else float(result.p_value)
+        return 1.0 if result.score == baseline.score else max(float(result.p_value), least)
 
-    return [
-        SystemScore(float(one.score), float(one.mean), float(one.ci), p_value(one), p_value(other))
-        for one, other in zip_longest(bootstrapped, randomized)
-    ]
+    scores = []
+    for (_, lines), one, other in zip_longest(systems, bootstrapped, randomized):
+        # sacreBLEU counts only larger differences, so systems that differ in few sentences would
+        # get its lowest p. But of the 2 ** n ways to exchange n sentences between the systems, at
+        # least two give an equal difference: none and all.
+        num_different = sum(map(operator.ne, systems[0][1], lines))
+        least = 2.0 ** (1 - num_different) if num_different else 1.0
+        p_values = p_value(one, least), p_value(other, least)
+        scores.append(SystemScore(float(one.score), float(one.mean), float(one.ci), *p_values))
+    return scores
 
 
 def _groupings(
@@ -329,7 +341,7 @@ def _score_groups(
         of_group = [(system, [lines[number] for number in numbers]) for system, lines in systems]
         refs = [[lines[number] for number in numbers] for lines in references]
         results, _ = _test(of_group, refs, metrics, "bs", samples)
-        scores = {metric: _scores(values) for metric, values in results.items()}
+        scores = {metric: _scores(of_group, values) for metric, values in results.items()}
         scored.append(Group(name, len(numbers), scores))
     return scored
 
