@@ -165,8 +165,9 @@ def compare(
     """Compare systems with the first one, the baseline.
 
     Scores, intervals and p-values are those that sacreBLEU's command prints for its paired tests,
-    except that p is 1 for equal scores, and at least 2 ** (1 - n) if n sentences differ. The
-    environment variable SACREBLEU_SEED sets the seed.
+    except that p is 1 for equal scores, and at least 2 ** (1 - n), where n is the number of
+    sentences, and for approximate randomization of those that differ. The environment variable
+    SACREBLEU_SEED sets the seed.
 
     Args:
         systems: two or more.
@@ -296,19 +297,19 @@ def _scores(
     """Put together the results of the two tests for all systems."""
     baseline = bootstrapped[0]
 
-    def p_value(result: Any, least: float) -> float | None:
+    def p_value(result: Any, num: int) -> float | None:
         if result is None or result.p_value is None:
             return None
-        return 1.0 if result.score == baseline.score else max(float(result.p_value), least)
+        least = 1.0 if result.score == baseline.score else 2.0 ** (1 - num)
+        return max(float(result.p_value), least)
 
     scores = []
     for (_, lines), one, other in zip_longest(systems, bootstrapped, randomized):
-        # sacreBLEU counts only larger differences, so systems that differ in few sentences would
-        # get its lowest p. But of the 2 ** n ways to exchange n sentences between the systems, at
-        # least two give an equal difference: none and all.
+        # sacreBLEU counts only larger differences, so a few sentences would get its lowest p. But
+        # of the 2 ** n ways to exchange n sentences between two systems, at least two give an equal
+        # difference: none and all.
         num_different = sum(map(operator.ne, systems[0][1], lines))
-        least = 2.0 ** (1 - num_different) if num_different else 1.0
-        p_values = p_value(one, least), p_value(other, least)
+        p_values = p_value(one, len(lines)), p_value(other, num_different)
         scores.append(SystemScore(float(one.score), float(one.mean), float(one.ci), *p_values))
     return scores
 

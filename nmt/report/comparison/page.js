@@ -8,7 +8,7 @@ const count = (number) => number.toLocaleString("en");
 
 const HOW_TO_READ_SCORES =
   `± and the bars are 95 % confidence intervals from ${count(COMPARISON.samples)} bootstrap samples `
-  + "of the sentences. p is the probability of a difference from the baseline, system 1, at least as "
+  + "of the sentences. p is the probability of a difference from the baseline, system 1, at least this "
   + "large if the systems were equally good: from paired bootstrap resampling with the same "
   + `samples, and from ${count(COMPARISON.trials)} trials of approximate randomization (AR).`;
 const HOW_TO_READ_GROUPS =
