@@ -24,12 +24,12 @@ class Document:
     """Applied to translations."""
     segments: list[str] = field(default_factory=list)
     """What is translated, each without white space at its ends."""
-    between: list[str] = field(default_factory=lambda: [""])
-    """What is before each segment, and after the last one."""
+    between: list[list[str]] = field(default_factory=lambda: [[]])
+    """What is before each segment, and after the last one, in pieces."""
 
     def keep(self, text: str) -> None:
         """Add what is not translated."""
-        self.between[-1] += text
+        self.between[-1].append(text)
 
     def add_line(self, line: str) -> None:
         """Add text without line ends."""
@@ -43,7 +43,7 @@ class Document:
             before = len(sentence) - len(sentence.lstrip())
             self.keep(sentence[:before])
             self.segments.append(text)
-            self.between.append(sentence[before + len(text) :])
+            self.between.append([sentence[before + len(text) :]])
 
     def parts(self, start: int, translations: Sequence[str]) -> Iterator[str]:
         """Yield the translation in parts, which are the whole one if they are joined.
@@ -54,12 +54,12 @@ class Document:
         """
         last = len(self.segments) - 1
         for place, translation in enumerate(translations, start):
-            after = self.between[-1] if place == last else ""
-            yield self.between[place] + self.escape(translation) + after
+            after = self.between[-1] if place == last else []
+            yield "".join([*self.between[place], self.escape(translation), *after])
 
     def render(self, translations: Sequence[str]) -> str:
         """Return the whole translation."""
-        return "".join(self.parts(0, translations)) if self.segments else self.between[0]
+        return "".join(self.parts(0, translations) if self.segments else self.between[0])
 
 
 def text_document(text: str, *, split_sentences: bool = False) -> Document:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import html
 import re
-from html.parser import HTMLParser
+from collections import Counter
 
 from nmt.serve.document import Document
 
 _VOID = frozenset(
     ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source")
 ) | {"track", "wbr"}
-_RAW = ("script", "style")
+_RAW_ENDS = {
+    tag: re.compile(rf"</{tag}(?=[ \t\r\n\f/>])", re.IGNORECASE) for tag in ("script", "style")
+}
 _SPACES = re.compile(r"[ \t\r\n\f]+")
+_TAG = re.compile(r"<(/?)([A-Za-z][^ \t\r\n\f/>]*)")
+_ATTRIBUTE = re.compile(
+    r"""[ \t\r\n\f/]*([^ \t\r\n\f/>][^ \t\r\n\f/>=]*)"""
+    r"""(?:[ \t\r\n\f]*=[ \t\r\n\f]*("[^"]*(?:"|\Z)|'[^']*(?:'|\Z)|[^ \t\r\n\f>"'][^ \t\r\n\f>]*)?)?"""
+)
 
 
 def html_document(text: str, *, split_sentences: bool = False) -> Document:
@@ -20,68 +27,101 @@ def html_document(text: str, *, split_sentences: bool = False) -> Document:
 
     Tags, comments, scripts, styles, and elements with `translate="no"` are copied. Characters that
     markup is made of are escaped in translations, so that no translation adds markup.
+
+    The time is linear in the length of the text. That of `html.parser` is quadratic for text such
+    as `<a <a <a`, so that one small request would stop the server for minutes. As in the HTML
+    standard, a tag or comment that is not closed reaches to the end.
     """
-    parser = _Parser(Document(split_sentences, _escape))
-    parser.feed(text)
-    parser.close()
-    parser.end_text()
-    return parser.document
+    page = _Page(text, Document(split_sentences, _escape))
+    page.read()
+    return page.document
 
 
 def _escape(text: str) -> str:
     return html.escape(text, quote=False)
 
 
-class _Parser(HTMLParser):
-    def __init__(self, document: Document) -> None:
-        super().__init__(convert_charrefs=True)
+class _Page:
+    """A page that is being read."""
+
+    def __init__(self, text: str, document: Document) -> None:
         self.document = document
-        self._text = ""
-        """Since the last tag; it arrives in several parts if there is a lone `<`."""
+        self._text = text
         self._kept: list[str] = []
         """The open elements from the outermost that is copied; empty outside of one."""
+        self._num_kept: Counter[str] = Counter()
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._keep(self.get_starttag_text() or "")
-        untranslated = tag in _RAW or dict(attrs).get("translate") == "no"
-        if tag not in _VOID and (self._kept or untranslated):
-            self._kept.append(tag)
+    def read(self) -> None:
+        """Add the whole page to the document."""
+        text = self._text
+        done = place = 0
+        while (place := text.find("<", place)) >= 0:
+            end = self._markup_end(place)
+            if end is None:  # such as in "1 < 2"
+                place += 1
+                continue
+            self._add_text(text[done:place])
+            done = place = self._add_markup(place, end)
+        self._add_text(text[done:])
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)  # as browsers do: in HTML, `<p/>` is `<p>`
-
-    def handle_endtag(self, tag: str) -> None:
-        self._keep(f"</{tag}>")
-        if tag in self._kept:
-            while self._kept.pop() != tag:
-                pass
-
-    def handle_data(self, data: str) -> None:
-        if self._kept and self._kept[-1] in _RAW:
-            self._keep(data)
+    def _markup_end(self, start: int) -> int | None:
+        """Return where a tag or comment that begins at `<` ends; None if it is neither."""
+        text = self._text
+        if match := _TAG.match(text, start):
+            place = match.end()
+            while attribute := _ATTRIBUTE.match(text, place):
+                place = attribute.end()
+            end = text.find(">", place)
+        elif text.startswith("<!--", start):
+            end = text.find("-->", start + 2)
+            end += 2 if end >= 0 else 0
+        elif text[start + 1 : start + 2] in ("!", "?", "/"):
+            end = text.find(">", start)
         else:
-            self._text += data
+            return None
+        return end + 1 if end >= 0 else len(text)
 
-    def handle_comment(self, data: str) -> None:
-        self._keep(f"<!--{data}-->")
+    def _add_markup(self, start: int, end: int) -> int:
+        """Copy a tag or comment, and the script or style after it; return where these end."""
+        text = self._text
+        match = _TAG.match(text, start)
+        tag = match[2].lower() if match else ""
+        if match and match[1]:
+            self._close(tag)
+        elif match and tag in _RAW_ENDS:
+            raw_end = _RAW_ENDS[tag].search(text, end)
+            end = raw_end.start() if raw_end else len(text)
+        elif match and tag not in _VOID:
+            self._open(tag, text, match.end(), end)
+        self.document.keep(text[start:end])
+        return end
 
-    def handle_decl(self, decl: str) -> None:
-        self._keep(f"<!{decl}>")
+    def _open(self, tag: str, text: str, place: int, end: int) -> None:
+        """Note that an element begins whose attributes are between two places."""
+        if self._kept or _attributes(text, place, end).get("translate") == "no":
+            self._kept.append(tag)
+            self._num_kept[tag] += 1
 
-    def handle_pi(self, data: str) -> None:
-        self._keep(f"<?{data}>")
+    def _close(self, tag: str) -> None:
+        """Note that an element ends, and those in it."""
+        while self._num_kept[tag]:
+            closed = self._kept.pop()
+            self._num_kept[closed] -= 1
+            if closed == tag:
+                break
 
-    def unknown_decl(self, data: str) -> None:
-        self._keep(f"<![{data}]>")
-
-    def _keep(self, markup: str) -> None:
-        self.end_text()
-        self.document.keep(markup)
-
-    def end_text(self) -> None:
-        """Add the text before a tag, or at the end."""
-        text, self._text = self._text, ""
-        if not self._kept and any(map(str.isalnum, text)):
+    def _add_text(self, raw: str) -> None:
+        """Add the text between two tags."""
+        text = "" if self._kept else html.unescape(raw)
+        if any(map(str.isalnum, text)):
             self.document.add_line(_SPACES.sub(" ", text))
         else:  # such as the full stop after a link
-            self.document.keep(_escape(text))
+            self.document.keep(raw)
+
+
+def _attributes(text: str, place: int, end: int) -> dict[str, str]:
+    """Return the attributes of a tag; the first one counts if a name is there twice."""
+    found: dict[str, str] = {}
+    for name, value in _ATTRIBUTE.findall(text, place, end):
+        found.setdefault(name.lower(), value.strip("\"'").lower())
+    return found

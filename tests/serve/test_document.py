@@ -40,11 +40,26 @@ def test_segments_are_lines_or_sentences() -> None:
         ("<!-- note --><!doctype html><p>line\n  two</p>", ["line two"]),
         ("<p title='a>b' class=c>x</P>", ["x"]),
         ("1 < 2 and 3 > 2", ["1 < 2 and 3 > 2"]),
+        ("<p translate = 'NO'>Name <i>of</x> it <p>a</p> b</p> rest", ["rest"]),
+        ("<script>'</scripts><b>'</SCRIPT >text", ["text"]),
+        ("<p title=\"a>b\" / data-x=a'b>x</p>", ["x"]),
+        ("one <!-- two > three", ["one"]),
+        ("one <a href='x>two</a>", ["one"]),
         ("", []),
     ],
 )
 def test_text_between_tags_is_translated(page: str, segments: list[str]) -> None:
     assert html_document(page).segments == segments
+
+
+@pytest.mark.parametrize(  # html.parser needs minutes for some of these
+    "piece", ["<a ", "<!--", "a<", "<", "</", "<![", "<?", "<script>", "<a b='", "<p>a", "&#38", "<a  "]
+)
+def test_no_page_takes_quadratic_time(piece: str) -> None:
+    html_document(piece * (200_000 // len(piece)))
+    text_document(piece + "\n" * 200_000)
+    opened = "<p translate=no>" + "<i>" * 20_000 + "</x>" * 20_000 + "</p>"
+    assert html_document(f"{opened}end").segments == ["end"]
 
 
 def test_tags_stay_and_translations_are_escaped() -> None:
