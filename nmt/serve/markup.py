@@ -17,8 +17,9 @@ _RAW_ENDS = {
 _SPACES = re.compile(r"[ \t\r\n\f]+")
 _TAG = re.compile(r"<(/?)([A-Za-z][^ \t\r\n\f/>]*)")
 _ATTRIBUTE = re.compile(
-    r"""[ \t\r\n\f/]*([^ \t\r\n\f/>][^ \t\r\n\f/>=]*)"""
-    r"""(?:[ \t\r\n\f]*=[ \t\r\n\f]*("[^"]*(?:"|\Z)|'[^']*(?:'|\Z)|[^ \t\r\n\f>"'][^ \t\r\n\f>]*)?)?"""
+    r"""[ \t\r\n\f/]*([^ \t\r\n\f/>][^ \t\r\n\f/>=]*)"""  # name
+    r"""(?:[ \t\r\n\f]*=[ \t\r\n\f]*"""
+    r"""("[^"]*(?:"|\Z)|'[^']*(?:'|\Z)|[^ \t\r\n\f>"'][^ \t\r\n\f>]*)?)?"""  # value
 )
 
 

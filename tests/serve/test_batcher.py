@@ -89,6 +89,50 @@ def test_clients_take_turns() -> None:
     run(scenario)
 
 
+def test_the_requests_of_a_client_take_turns() -> None:
+    async def scenario(batcher: Batcher, worker: Worker) -> None:
+        await started(batcher.translate("a", TASK, lines("first")))
+        await started(batcher.translate("a", TASK, lines(*("long " * 40,) * 500)))
+        await started(batcher.translate("a", TASK, lines(*(f"text {n:04}" for n in range(500)))))
+        [one] = await started(batcher.translate("a", TASK, lines("sentence")))
+        worker.may_end.set()
+        await one
+        assert "sentence" in worker.batches[2]
+        assert min(map(len, worker.batches[1:6])) >= 40  # they still have lines of similar length
+
+    run(scenario)
+
+
+def test_batches_of_slow_workers_are_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, seconds_per_char = 0.0, 0.0001
+    monkeypatch.setattr("nmt.serve.batcher.time.monotonic", lambda: now)
+    sizes: list[int] = []
+
+    async def compute(task: Task, lines: Sequence[Line]) -> list[Outcome]:
+        nonlocal now
+        now += seconds_per_char * 100 * len(lines)
+        sizes.append(len(lines))
+        return [Found([line.text]) for line in lines]
+
+    async def main() -> None:
+        nonlocal seconds_per_char
+        batcher = Batcher(compute)
+        batcher.start()
+        many = lines(*("x" * 99,) * 400)
+        await batcher.translate("a", TASK, many)
+        assert sizes[0] == 64
+        assert set(sizes[1:-1]) <= {19, 20}  # of 0.01 seconds each
+        seconds_per_char = 1.0
+        await batcher.translate("a", TASK, many)
+        assert sizes[-1] == 5  # not fewer, however slow
+        seconds_per_char = 0.00001
+        await batcher.translate("a", TASK, many)
+        assert max(sizes[-5:]) == 64
+        batcher.close()
+
+    asyncio.run(main())
+
+
 def test_a_batch_has_one_task_and_similar_lengths_and_a_limit() -> None:
     async def scenario(batcher: Batcher, worker: Worker) -> None:
         await started(batcher.translate("z", TASK, lines("first")))
@@ -158,6 +202,36 @@ def test_a_batch_whose_worker_died_is_tried_once_more() -> None:
         assert texts(await batcher.translate("a", TASK, lines("after"))) == ["AFTER"]
 
     run(scenario)
+
+
+def test_a_line_that_kills_workers_does_not_take_others_with_it() -> None:
+    batches: list[list[str]] = []
+
+    async def compute(task: Task, lines: Sequence[Line]) -> list[Outcome]:
+        batches.append([line.text for line in lines])
+        await asyncio.sleep(0)
+        if "deadly" in batches[-1]:
+            raise WorkerDied("killed")
+        return [Found([line.text]) for line in lines]
+
+    async def main() -> None:
+        batcher = Batcher(compute)
+        work = await started(
+            *(batcher.translate(text, TASK, lines(text)) for text in ("one", "deadly", "two"))
+        )
+        gone = asyncio.ensure_future(batcher.translate("gone", TASK, lines("gone")))
+        await asyncio.sleep(0)
+        batcher.start()
+        while not batches:
+            await asyncio.sleep(0)
+        gone.cancel()
+        found = await asyncio.gather(*work, return_exceptions=True)
+        assert isinstance(found[1], WorkerDied)
+        assert [texts(found[n]) for n in (0, 2)] == [["one"], ["two"]]  # type: ignore[arg-type]
+        assert ["gone"] not in batches
+        batcher.close()
+
+    asyncio.run(main())
 
 
 def test_every_worker_takes_a_batch() -> None:
