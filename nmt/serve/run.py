@@ -42,9 +42,9 @@ def serve(settings: Settings, log: Log) -> None:
     metrics = Metrics()
     with contextlib.closing(listen(settings.host, settings.port)) as listener:
 
-        def died() -> None:
+        def died(message: str) -> None:
             metrics.count_death()
-            log("warning: a process that translates has ended; another takes its place")
+            log(f"warning: {message}")
 
         workers = Workers(settings, died)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
@@ -162,7 +163,9 @@ class Service:
 
     async def _found(self, wanted: Wanted, segments: Sequence[str]) -> list[Found]:
         """Translate segments, over the pivot language if the route has two steps."""
-        found = [Found([text], _same_words(text)) for text in segments]
+        found = [Found([text]) for text in segments]
+        if wanted.aligns and not wanted.route:
+            return [Found([text], _same_words(text)) for text in segments]
         for place, hop in enumerate(wanted.route):
             is_last = place == len(wanted.route) - 1
             nbest = wanted.nbest if is_last else 1
@@ -174,7 +177,7 @@ class Service:
             for number, outcome in enumerate(outcomes):
                 if isinstance(outcome, Failed):
                     raise Refusal(400, f"segment {number + 1}: {outcome.message}")
-                links = _composed(found[number].links, outcome.links) if place else outcome.links
+                links = composed(found[number].links, outcome.links) if place else outcome.links
                 found[number] = Found(outcome.texts, links)
         return found
 
@@ -184,9 +187,12 @@ def _same_words(text: str) -> Links:
     return [(number, number) for number in range(len(word_spans(text)))]
 
 
-def _composed(first: Links, second: Links) -> Links:
+def composed(first: Links, second: Links) -> Links:
     """Return the links that lead over a word of the language in between."""
-    return sorted({(src, tgt) for src, middle in first for other, tgt in second if middle == other})
+    onward = defaultdict(list)
+    for middle, tgt in second:
+        onward[middle].append(tgt)
+    return sorted({(src, tgt) for src, middle in first for tgt in onward[middle]})
 
 
 def character_spans(

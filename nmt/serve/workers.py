@@ -6,7 +6,6 @@ The event loop never computes: it would not answer while it does.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import multiprocessing
 import signal
 from collections.abc import Callable, Sequence
@@ -14,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any
 
-from nmt.errors import NmtError
 from nmt.serve.errors import WorkerDied
 from nmt.serve.settings import Settings
 from nmt.serve.tasks import Line, Outcome, Served, Task
@@ -23,6 +21,8 @@ from nmt.signals import exit_with_parent, hangup_signals
 _BATCH_SECONDS = 600.0
 """A batch that takes longer hangs."""
 _WATCH_SECONDS = 0.5
+_MAX_PAUSE = 30.0
+"""Seconds between two attempts to start a process."""
 
 
 class Workers:
@@ -30,13 +30,15 @@ class Workers:
 
     Args:
         settings: those of the server.
-        died: called when a process has ended, or hung and was killed.
+        died: called with a message when a process has ended, or cannot be started again.
 
     Attributes:
         served: the models.
     """
 
-    def __init__(self, settings: Settings, died: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self, settings: Settings, died: Callable[[str], object] = lambda message: None
+    ) -> None:
         self.served: list[Served] = []
         self._died = died
         self._revivals: set[asyncio.Task[None]] = set()  # the event loop has weak references only
@@ -82,18 +84,21 @@ class Workers:
         if worker.is_alive():
             self._idle.put_nowait(worker)
             return
-        self._died()
+        self._died("a process that translates has ended; another takes its place")
         revival = asyncio.create_task(self._revive(worker))
         self._revivals.add(revival)
         revival.add_done_callback(self._revivals.discard)
 
     async def _revive(self, worker: _Worker) -> None:
-        loop = asyncio.get_running_loop()
-        while not worker.is_alive():
-            with contextlib.suppress(NmtError, WorkerDied, OSError):  # memory may be short
+        loop, pause = asyncio.get_running_loop(), _WATCH_SECONDS
+        while True:
+            try:
                 await loop.run_in_executor(self._threads, worker.restart)
                 break
-            await asyncio.sleep(_WATCH_SECONDS)
+            except Exception as error:  # whatever it is: memory may be short for a while
+                self._died(f"a process that translates cannot be started, trying again: {error}")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _MAX_PAUSE)
         self._idle.put_nowait(worker)
 
     def close(self) -> None:
