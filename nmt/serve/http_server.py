@@ -13,7 +13,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from nmt.errors import ConfigError
 from nmt.serve.guard import Guard
-from nmt.serve.settings import HEADER_SECONDS, Settings
+from nmt.serve.settings import HEADER_SECONDS, READ_SECONDS, Settings
+
+_SEND_BUFFER = 1 << 17
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -31,6 +33,8 @@ def listen(host: str, port: int) -> socket.socket:
             "port"
         ) from error
     listener.setblocking(False)
+    # Large buffers would hide for minutes that a client reads, but slowly.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     return listener
 
 
@@ -75,12 +79,14 @@ class Server(uvicorn.Server):
 def _protocol(max_connections: int) -> type[H11Protocol]:
     """Return uvicorn's protocol with limits that it lacks.
 
-    A client has `HEADER_SECONDS` for the head of a request. If there are too many connections, the
-    oldest one without a request is closed.
+    A client has `HEADER_SECONDS` for the head of a request, and must read some of its answer within
+    `READ_SECONDS`. If there are too many connections, the oldest one without a request is closed.
     """
     idle: dict[H11Protocol, asyncio.TimerHandle] = {}
 
     class Protocol(H11Protocol):
+        _reading: asyncio.TimerHandle | None = None
+
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self._watch()
@@ -101,16 +107,44 @@ def _protocol(max_connections: int) -> type[H11Protocol]:
             if not self.transport.is_closing():
                 self._watch()
 
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._expect_reading()
+
+        def resume_writing(self) -> None:
+            self._stop_expecting()
+            super().resume_writing()
+
         def connection_lost(self, exc: Exception | None) -> None:
             self._forget()
+            self._stop_expecting()
             super().connection_lost(exc)
 
         def _watch(self) -> None:
             if self not in idle:
-                idle[self] = self.loop.call_later(HEADER_SECONDS, self.transport.abort)
+                idle[self] = self.loop.call_later(HEADER_SECONDS, self._expire)
+
+        def _expire(self) -> None:
+            del idle[self]
+            if self.flow.write_paused:  # the client is still reading the last answer
+                self._watch()
+            else:
+                self.transport.abort()
 
         def _forget(self) -> None:
             if timer := idle.pop(self, None):
                 timer.cancel()
+
+        def _expect_reading(self, unsent: int = 0) -> None:
+            """Close the connection if the client reads nothing for some time."""
+            left = self.transport.get_write_buffer_size()
+            if left == unsent:
+                self.transport.abort()
+            else:
+                self._reading = self.loop.call_later(READ_SECONDS, self._expect_reading, left)
+
+        def _stop_expecting(self) -> None:
+            if self._reading:
+                self._reading.cancel()
 
     return Protocol

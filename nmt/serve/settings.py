@@ -49,6 +49,8 @@ HEADER_SECONDS = 10.0
 """Time to send the head of a request."""
 BODY_SECONDS = 30.0
 """Time to send its body."""
+READ_SECONDS = 30.0
+"""Time after which a client that reads nothing of an answer is gone."""
 FILE_SECONDS = 600.0
 """How long a translated file can be downloaded."""
 MAX_FILES = 50

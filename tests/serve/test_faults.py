@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -133,6 +134,24 @@ def test_slow_clients(monkeypatch: pytest.MonkeyPatch) -> None:
             assert body.recv(1000).startswith(b"HTTP/1.1 408")
             for connection in (silent, head, body, second):
                 assert is_closed(connection)
+
+
+def test_slow_readers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "HEADER_SECONDS", 0.5)
+    monkeypatch.setattr(http_server, "READ_SECONDS", 0.5)
+    limits = {"char_limit": 10**8, "body_limit": 10**8, "split_sentences": False}
+    with serving(**limits) as running, contextlib.ExitStack() as opened:
+        slow, stuck = (opened.enter_context(running.client.connect()) for _ in range(2))
+        for connection in (slow, stuck):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+            connection.sendall(raw_request("x" * 5_000_000))
+        size = 0
+        while size < 5_000_000:
+            time.sleep(0.05 if size < 1 << 20 else 0)  # for longer than a client may be idle
+            read = slow.recv(1 << 16)
+            assert read
+            size += len(read)
+        wait_until(lambda: not running.server.server_state.connections)
 
 
 def test_many_connections() -> None:
