@@ -41,7 +41,7 @@ async def translate(request: Request) -> schema.TranslateAnswer:
     texts = [asked.q] if isinstance(asked.q, str) else asked.q
     desk.check_size(texts)
     route, detected = await service.languages(asked.source, asked.target, "\n".join(texts))
-    wanted = Wanted(client, route, 1 + asked.alternatives, asked.alignment, _glossary(asked))
+    wanted = Wanted(client, route, 1 + (asked.alternatives or 0), asked.alignment, _glossary(asked))
     documents = [service.document(text, asked.format) for text in texts]
     done = await desk.finish(request, service.translate(wanted, documents))
     answer: dict[str, list[Any]] = {"translatedText": [each.text() for each in done]}

@@ -27,7 +27,7 @@ class Desk:
         self.rates = RateLimiter()
         self.files = TranslatedFiles()
 
-    def admit(self, request: Request, api_key: str) -> str:
+    def admit(self, request: Request, api_key: str | None) -> str:
         """Count a request, and return the name of its client: that of its key, or its address.
 
         Raises:
@@ -36,7 +36,7 @@ class Desk:
         client = request.client.host if request.client else ""
         per_minute = self.service.settings.rate_limit
         if self.keys:
-            if not (key := self.keys.find(api_key)):
+            if not (key := self.keys.find(api_key or "")):
                 raise Refusal(403, "api_key: a valid one is needed")
             client, per_minute = f"key {key.id}", key.per_minute or per_minute
         if per_minute and (seconds := self.rates.wait(client, per_minute)):

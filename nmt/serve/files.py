@@ -7,7 +7,7 @@ import secrets
 import time
 from typing import NamedTuple
 
-from nmt.serve.settings import FILE_SECONDS, MAX_FILES
+from nmt.serve.settings import FILE_SECONDS, MAX_FILE_BYTES
 
 
 class TranslatedFile(NamedTuple):
@@ -36,11 +36,11 @@ class TranslatedFiles:
         Returns:
             The name under which `find` finds it.
         """
-        self._forget()
         stem = re.sub(r"[^A-Za-z0-9_-]+", "_", name.rpartition(".")[0])[-60:] or "file"
         key = f"{secrets.token_urlsafe(18)}.txt"
         until = time.monotonic() + FILE_SECONDS
         self._files[key] = TranslatedFile(f"{stem}.{target}.txt", content, until)
+        self._forget()
         return key
 
     def find(self, key: str) -> TranslatedFile | None:
@@ -49,7 +49,9 @@ class TranslatedFiles:
         return self._files.get(key)
 
     def _forget(self) -> None:
-        """Drop files that are too old, and the oldest if there are too many."""
-        now = time.monotonic()
-        kept = [(key, file) for key, file in self._files.items() if file.until > now]
-        self._files = dict(kept[-(MAX_FILES - 1) :])
+        """Drop files that are too old, and the oldest if all are too large."""
+        now, size = time.monotonic(), sum(len(file.content) for file in self._files.values())
+        for key, file in list(self._files.items()):  # oldest first
+            if file.until > now and size <= MAX_FILE_BYTES:
+                break
+            size -= len(self._files.pop(key).content)

@@ -67,6 +67,10 @@ def _described_bodies(model: type[BaseModel], pairs: Pairs) -> tuple[dict[str, A
         fields["source"]["enum"] = [*pairs.sources, *auto]
         fields["target"]["enum"] = list(dict.fromkeys(pair.tgt for pair in pairs))
     form = dict(described)
-    form["properties"] = {k: v for k, v in fields.items() if k not in JSON_ONLY}
+    form["properties"] = {
+        name: field.get("anyOf", [field])[0]  # a form has no null
+        for name, field in fields.items()
+        if name not in JSON_ONLY
+    }
     form["properties"]["q"] = {"type": "string"}
     return described, form

@@ -18,8 +18,9 @@ Span = tuple[int, int]
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    api_key: str = ""
-    secret: str = ""
+    # Clients of LibreTranslate send null for what they leave out.
+    api_key: str | None = None
+    secret: str | None = None
     """Sent by LibreTranslate's own page; ignored."""
 
 
@@ -30,7 +31,8 @@ class StreamRequest(_Request):
     source: Code
     """Or `auto`."""
     target: Code
-    format: Literal["text", "html"] = "text"
+    format: Literal["text", "html"] | None = None
+    """`text` by default."""
     glossary: list[Row] = Field(default=[], max_length=MAX_GLOSSARY)
     """Source term, target term, and further forms of it."""
 
@@ -44,7 +46,7 @@ class TranslateRequest(StreamRequest):
     """A text, or several, to translate."""
 
     q: str | list[str]  # type: ignore[assignment]
-    alternatives: int = Field(0, ge=0, le=MAX_ALTERNATIVES)
+    alternatives: Annotated[int, Field(ge=0, le=MAX_ALTERNATIVES)] | None = None
     """How many more translations."""
     alignment: bool = False
     """Which words are translations of each other."""

@@ -78,8 +78,8 @@ class Service:
         self.settings, self.pairs, self.metrics = settings, pairs, metrics
         self._batcher, self._detector = batcher, detector
 
-    def document(self, text: str, layout: str = "text") -> Document:
-        """Return the segments of a text; `layout` is `text` or `html`."""
+    def document(self, text: str, layout: str | None = None) -> Document:
+        """Return the segments of a text, which is HTML if `layout` is `html`."""
         read = html_document if layout == "html" else text_document
         return read(text, split_sentences=self.settings.split_sentences)
 

@@ -53,8 +53,8 @@ READ_SECONDS = 30.0
 """Time after which a client that reads nothing of an answer is gone."""
 FILE_SECONDS = 600.0
 """How long a translated file can be downloaded."""
-MAX_FILES = 50
-"""Translated files kept at a time."""
+MAX_FILE_BYTES = 100_000_000
+"""Bytes of translated files kept at a time."""
 MAX_ALTERNATIVES = 20
 MAX_GLOSSARY = 500
 """Rows of a glossary in a request."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,12 @@ def test_translate(client: Client) -> None:
     assert client.ask("/translate", form, FORM).body == {"translatedText": "A&B"}
     html = client.translate("<p>a &lt; b <b>c</b></p>", format="html").body
     assert html == {"translatedText": "<p>A &lt; B <b>C</b></p>"}
+
+
+def test_a_parameter_that_is_null_is_left_out(client: Client) -> None:
+    answer = client.translate("a", format=None, api_key=None, alternatives=None)
+    assert answer.body == {"translatedText": "A"}
+    assert client.ask("/detect", {"q": "a text", "api_key": None}).status == 200
 
 
 def test_pivot(client: Client) -> None:
@@ -235,6 +242,25 @@ def test_sentences_are_translated_separately_or_not(split: bool, batches: list) 
     with serving(split_sentences=split) as running:
         assert running.client.translate("One.  Two.\n").body["translatedText"] == "ONE.  TWO.\n"
         assert running.workers.batches == batches
+
+
+def test_clients_behind_a_proxy_are_told_apart() -> None:
+    def status(port: int, forwarded_for: str) -> int:
+        body = urlencode(GOOD).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/translate", body)
+        request.add_header("X-Forwarded-For", forwarded_for)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+
+    with serving(rate_limit=1) as running:
+        port = running.client.port
+        # What a client itself has put before its address does not count.
+        found = [status(port, each) for each in ("10.0.0.1", "10.0.0.2", "10.0.0.9, 10.0.0.1")]
+        assert found == [200, 200, 429]
 
 
 def test_pages_of_other_sites_are_allowed_by_name() -> None:
