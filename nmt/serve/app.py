@@ -42,7 +42,7 @@ async def translate(request: Request) -> schema.TranslateAnswer:
     desk.check_size(texts)
     route, detected = await service.languages(asked.source, asked.target, "\n".join(texts))
     wanted = Wanted(client, route, 1 + (asked.alternatives or 0), asked.alignment, _glossary(asked))
-    documents = [service.document(text, asked.format) for text in texts]
+    documents = await service.documents(texts, asked.format)
     done = await desk.finish(request, service.translate(wanted, documents))
     answer: dict[str, list[Any]] = {"translatedText": [each.text() for each in done]}
     if asked.alternatives:
@@ -92,8 +92,8 @@ async def translate_stream(request: Request) -> StreamingResponse:
     desk.check_size([asked.q])
     route, _ = await service.languages(asked.source, asked.target, asked.q)
     wanted = Wanted(client, route, glossary=_glossary(asked))
-    parts = service.stream(wanted, service.document(asked.q, asked.format))
-    events = _events(parts, service.settings.timeout)
+    [document] = await service.documents([asked.q], asked.format)
+    events = _events(service.stream(wanted, document), service.settings.timeout)
     return StreamingResponse(events, media_type="text/event-stream")
 
 

@@ -13,6 +13,8 @@ from nmt.serve.errors import Refusal
 R = TypeVar("R", bound=BaseModel)
 
 JSON_ONLY = {"alignment", "glossary"}
+_MAX_ERRORS = 1000
+"""To list a million takes seconds."""
 
 
 async def read_body(request: Request, model: type[R]) -> R:
@@ -27,6 +29,8 @@ async def read_body(request: Request, model: type[R]) -> R:
             return model.model_validate(_fields(await request.form()))
         return model.model_validate_json(await request.body(), strict=True)
     except ValidationError as error:
+        if error.error_count() > _MAX_ERRORS:
+            raise Refusal(400, "this is not a body as /docs describes it") from error
         raise Refusal(400, explain(error.errors())) from error
 
 

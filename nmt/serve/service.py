@@ -78,10 +78,14 @@ class Service:
         self.settings, self.pairs, self.metrics = settings, pairs, metrics
         self._batcher, self._detector = batcher, detector
 
-    def document(self, text: str, layout: str | None = None) -> Document:
-        """Return the segments of a text, which is HTML if `layout` is `html`."""
+    async def documents(self, texts: Sequence[str], layout: str | None = None) -> list[Document]:
+        """Return the segments of texts, which are HTML if `layout` is `html`."""
         read = html_document if layout == "html" else text_document
-        return read(text, split_sentences=self.settings.split_sentences)
+        split = self.settings.split_sentences
+        # In a thread, because it can take a second.
+        return await asyncio.to_thread(
+            lambda: [read(text, split_sentences=split) for text in texts]
+        )
 
     async def detect(self, text: str) -> list[Detected]:
         """Return the likely languages of a text, the likeliest first."""
@@ -142,7 +146,8 @@ class Service:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise Refusal(400, f"file: byte {error.start} is not UTF-8 text") from error
-        parts = self.stream(wanted, self.document(text), _WINDOW)
+        [document] = await self.documents([text])
+        parts = self.stream(wanted, document, _WINDOW)
         return "".join([part async for part in parts]).encode("utf-8")
 
     async def next_words(

@@ -172,9 +172,11 @@ GOOD = {"q": "a", "source": "en", "target": "de"}
         ({"glossary": [["house", " \0"]]}, "glossary.0.1: "),
         ({"q": "x" * 5001}, "q: 5001 characters, but at most 5000"),
         ({"q": ["x"] * 51}, "q: 51 strings, but at most 50"),
+        ({"q": [1] * 2000}, "this is not a body as /docs describes it"),
+        ({f"key {number}": 1 for number in range(2000)}, "this is not a body"),
         ({"q": "fails"}, "segment 1: it is too long"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:40],
 )
 def test_wrong_requests(client: Client, change: dict[str, Any], message: str) -> None:
     answer = client.ask("/translate", GOOD | change)
