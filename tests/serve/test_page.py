@@ -167,6 +167,18 @@ def test_languages_are_swapped(page: Page, server: FakeServer) -> None:
     assert server.bodies("/translate")[-1]["source"] == "de"
 
 
+def test_text_that_is_not_translated_yet_stays_when_languages_are_swapped(
+    page: Page, server: FakeServer
+) -> None:
+    server.delays["new text"] = 0.4
+    translated(page, "dog", "DOG")
+    with page.expect_request("**/translate"):
+        page.locator("#text").fill("new text")
+    page.locator("#swap").click()
+    expect(page.locator("#target")).to_have_value("en")
+    expect(page.locator("#text")).to_have_value("new text")
+
+
 def test_only_languages_of_the_source_are_offered(page: Page) -> None:
     assert page.locator("#target option").all_text_contents() == ["German", "Arabic", "English"]
     page.locator("#source").select_option("de")
@@ -425,9 +437,12 @@ def test_an_upload_is_cancelled(page: Page) -> None:
 def test_errors_of_the_server_are_shown(
     page: Page, server: FakeServer, status: int, body: Any, message: str
 ) -> None:
+    translated(page, "cat", "CAT")
     server.fail("/translate", status, body)
     page.locator("#text").fill("dog")
     expect(page.locator("#message")).to_have_text(message)
+    expect(page.locator("#output")).to_have_text("")  # not the translation of another text
+    expect(page.locator("#copy")).to_be_disabled()
     translated(page, "dogs", "DOGS")
     expect(page.locator("#message")).to_have_text("")
 

@@ -18,8 +18,8 @@ let languages;
 let timer; // of the next translation
 let requests = new AbortController(); // those for the text as it is now
 let asking = new AbortController(); // the last question for alternatives
-/** @type {{segments: import("./words.js").Segment[], after: string}} */
-let shown = { segments: [], after: "" };
+/** @type {{source: string, segments: import("./words.js").Segment[], after: string}} */
+let shown = { source: "", segments: [], after: "" };
 
 // ---------------------------------------------------------------- translation
 
@@ -41,7 +41,7 @@ async function translate(signal) {
   say("");
   const problem = problemWith(text);
   if (problem || !text.trim()) {
-    showAnswer("", { translatedText: "" });
+    clear();
     say(problem, true);
     return;
   }
@@ -49,7 +49,13 @@ async function translate(signal) {
   const body = { q: text, source, target, format: "text", alignment: true, ...apiKey() };
   if (terms.length) body.glossary = terms;
   page.output.classList.add("busy");
-  const answer = await post("translate", body, { signal, onWait: (why) => say(why, true) });
+  let answer;
+  try {
+    answer = await post("translate", body, { signal, onWait: (why) => say(why, true) });
+  } catch (error) {
+    if (!signal.aborted) clear(); // what is there is the translation of another text
+    throw error;
+  }
   if (signal.aborted) return;
   say("");
   showAnswer(text, answer);
@@ -67,13 +73,17 @@ async function attempt(signal, step) {
   }
 }
 
+function clear() {
+  showAnswer("", { translatedText: "" });
+}
+
 function showAnswer(text, { translatedText, segments, detectedLanguage }) {
   const detected = detectedLanguage?.language ?? null;
   if (languages.isAuto) languages.detect(detected);
   const name = detected && languages.nameOf(detected);
   page.detected.textContent = name ? `Detected: ${name}` : "";
   page.output.classList.remove("busy");
-  show(arrange(text, translatedText, segments));
+  show({ source: text, ...arrange(text, translatedText, segments) });
 }
 
 /** Show segments and their translation. */
@@ -167,7 +177,8 @@ function showGlossary() {
 function swap() {
   const text = translation();
   languages.swapped();
-  if (text) page.text.value = text;
+  // Text that was entered since is not lost.
+  if (text && shown.source === page.text.value) page.text.value = text;
   translateSoon(0);
 }
 
