@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
@@ -25,16 +25,19 @@ from nmt.config.languages import LanguagePair
 from nmt.config.load import load_config, make_config
 from nmt.config.schema import Config
 from nmt.config.search import search_options
+from nmt.config.tune_decode import TuneDecodeConfig
 from nmt.data.tags import Tagger
 from nmt.engines import Log, OwnEngine, check_choices, num_threads, open_engines
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.hub.models import find_model, pin
 from nmt.hub.names import is_hub_name
 from nmt.progress import Advance
-from nmt.runs.int8 import read_int8_scores
-from nmt.runs.layout import find_run
+from nmt.runs.decode_tuning import DecodeTuning, read_tuning, save_tuning
+from nmt.runs.int8 import checksum, read_int8_scores
+from nmt.runs.layout import find_run, load_run_config, locked
 from nmt.runs.manifest import read_manifest
 from nmt.runs.parts import find_weights
+from nmt.runs.retention import choose_weights
 from nmt.translate.ct2_engine import CTranslate2Engine
 from nmt.translate.engine import Engine, WordAligner
 from nmt.translate.glossary import Glossary
@@ -252,6 +255,7 @@ class Model:
         alignments: bool = False,
         token_scores: bool = False,
         token_alternatives: int = 0,
+        poll: Callable[[], None] = lambda: None,
         warn: Log = warnings.warn,
         warn_short: Log | None = None,
         peers: Peers | None = None,
@@ -264,6 +268,7 @@ class Model:
             alignments: align words.
             token_scores: add the log-probability of each token.
             token_alternatives: how many of the most probable tokens to add at each position.
+            poll: called before each batch; an exception that it raises ends the translation.
             warn: called with warnings for the user.
             warn_short: called for each translation that is suspiciously short.
             peers: processes that translate the same lines together.
@@ -296,6 +301,7 @@ class Model:
             engine,
             chosen,
             warn=warn,
+            poll=poll,
             aligner=aligner,
             say_short=warn_short,
             token_scores=token_scores,
@@ -521,6 +527,8 @@ def train(
             shown = Console(quiet=True)
         train_run(resolved, run, shown, inspect=before_training, world=world)
     if world.leads:
+        if resolved.train.tune_decode:
+            tune_decode_once(run, resolved.train.tune_decode, shown.print_line)
         compare_int8(run, shown.print_line)
     return run
 
@@ -585,6 +593,91 @@ def distill(
         check_settings(student, run)  # now rather than after hours of translation
     distill_corpora(load_teacher, resolved, output, shown.print_line)
     return train(student, run_dir=run, console=shown)
+
+
+def tune_decode(
+    run: str | Path,
+    *,
+    length_penalties: Sequence[float] | None = None,
+    beam_sizes: Sequence[float] | None = None,
+    minutes: float | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    log: Log = lambda message: None,
+) -> DecodeTuning:
+    """Choose the length penalty and the beam size of a run on its validation text.
+
+    The run then translates with them, if they are significantly better than those in its
+    configuration. Options that are given in a call have precedence over them.
+
+    Args:
+        run: a run directory.
+        length_penalties, beam_sizes, minutes: fields of `train.tune_decode`; by default as in the
+            configuration of the run.
+        device, threads: as in `load`.
+        log: called with messages.
+
+    Raises:
+        ConfigError: if it is not a run directory, has no validation text, a value is not allowed,
+            or the time was too short.
+        DataError: if the validation text cannot be read.
+        FileError: if something cannot be read or written.
+    """
+    from nmt.data.validation_text import read_validation_text
+    from nmt.training.decode_tuning import tune, tuned_set
+
+    run = Path(run)
+    if find_run(run) != run:
+        raise ConfigError(f"{run}: name the run directory: its weights are chosen by themselves")
+    given = {"length_penalties": length_penalties, "beam_sizes": beam_sizes, "minutes": minutes}
+    config = load_run_config(run)
+    settings = (config.train.tune_decode or TuneDecodeConfig()).model_dump()
+    settings |= {name: value for name, value in given.items() if value is not None}
+    values = config.model_dump(mode="json")
+    config = make_config(values, [f"train.tune_decode={json.dumps(settings)}"])
+    assert config.train.tune_decode
+    text = read_validation_text(config, tuned_set(config)[1])
+    with locked(run, "wait for it"):
+        model = load(run, device=device, threads=threads, log=log)
+
+        def translate(
+            options: Mapping[str, Any], poll: Callable[[], None]
+        ) -> Iterator[Translation]:
+            translator = model.translator(options, poll=poll, warn=lambda message: None)
+            return translator.translate(text.sources, languages=text.languages)
+
+        digest = checksum(model.weights)
+        tuning = tune(translate, text.references, config, digest, config.train.tune_decode, log)
+        save_tuning(run, tuning)
+    return tuning
+
+
+def tune_decode_once(run: Path, settings: TuneDecodeConfig, log: Log) -> None:
+    """Tune the search at the end of training, unless it was tuned for these weights.
+
+    Args:
+        run: a trained run.
+        settings: what to try.
+        log: called with the result, or the reason why there is none.
+    """
+    from nmt.training.decode_tuning import render
+
+    try:
+        config = load_run_config(run)
+        if read_tuning(run, config, choose_weights(run, config.train.metric)):
+            return
+        tuning = tune_decode(
+            run,
+            **settings.model_dump(),
+            device=config.train.device,
+            threads=config.train.threads,
+            log=log,
+        )
+    except (ConfigError, DataError, FileError) as error:  # the run itself is complete
+        log(f"decoding was not tuned: {error}")
+        return
+    for line in (*render(tuning), str(tuning)):
+        log(line)
 
 
 def compare_int8(run: Path, log: Log) -> None:

@@ -19,6 +19,7 @@ _COMMANDS = {
     "distill": ("Train", "training", "runs/demo configs/demo-student.yaml"),
     "average": ("Train", "training", "runs/demo --best 3"),
     "shortlist": ("Train", "training", "runs/demo --best 100 --frequent 100"),
+    "tune-decode": ("Train", "decoding", "runs/demo --beam-sizes 4,8"),
     "translate": (
         "Translate and evaluate",
         "translation",

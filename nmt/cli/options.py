@@ -201,8 +201,12 @@ def _parameter(name: str) -> inspect.Parameter:
     )
 
 
-def parse_weights(text: str | None) -> list[float] | None:
+def parse_numbers(flag: str, text: str | None) -> list[float] | None:
     """Return the numbers of an option such as `2,1`.
+
+    Args:
+        flag: the option, for the error message.
+        text: its value.
 
     Raises:
         ConfigError: they are not numbers.
@@ -211,7 +215,7 @@ def parse_weights(text: str | None) -> list[float] | None:
         return None if text is None else [float(number) for number in text.split(",")]
     except ValueError as error:
         raise ConfigError(
-            f"--ensemble-weights {text}: must be numbers separated by commas, as in 2,1"
+            f"{flag} {text}: must be numbers separated by commas, as in 2,1"
         ) from error
 
 

@@ -12,14 +12,16 @@ from nmt.config.section import BatchTokens, Section
 from nmt.limits import MAX_BEAM_SIZE, MAX_LENGTH
 
 Phrase = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^\S(.*\S)?$")]
+BeamSize = Annotated[int, Field(gt=0, le=MAX_BEAM_SIZE)]
+LengthPenalty = Annotated[float, Field(ge=0.0, le=10.0)]
 
 
 class DecodeConfig(Section):
     """The defaults of the options of `nmt translate` (paper, section 6.1)."""
 
-    beam_size: Annotated[int, Field(gt=0, le=MAX_BEAM_SIZE)] = 4
+    beam_size: BeamSize = 4
     """Hypotheses kept at each step; 1 is greedy search."""
-    length_penalty: Annotated[float, Field(ge=0.0, le=10.0)] = 0.6
+    length_penalty: LengthPenalty = 0.6
     """Alpha of Wu et al. (2016): scores are divided by ((5 + length) / 6) ** alpha."""
     coverage_penalty: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
     """Beta of Wu et al. (2016): penalize finished translations that leave parts of the source

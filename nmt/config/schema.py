@@ -25,6 +25,7 @@ from nmt.config.regularisation import (
 )
 from nmt.config.section import BatchTokens, Length, MaybeSteps, Probability, Section, Steps
 from nmt.config.terms import TermsConfig
+from nmt.config.tune_decode import TuneDecodeConfig
 from nmt.config.validation import Metric, ValidCorpora, is_loss, set_of
 from nmt.limits import MAX_BEAM_SIZE, MAX_SEED, MAX_THREADS, MAX_VOCAB_SIZE
 
@@ -273,6 +274,9 @@ class TrainConfig(Section):
     """Checkpoints to average at the end (section 6.1)."""
     average_count: Steps = 5
     """Number of checkpoints to average."""
+    tune_decode: TuneDecodeConfig | None = None
+    """Choose `decode.length_penalty` for the trained model on data.valid: `{}` for the defaults.
+    Translation then uses it; `nmt info` shows it."""
     device: str = "auto"
     """`cpu`, `cuda`, `cuda:1`, `xpu`, `mps`, or `auto`, which is a CUDA GPU if there is one."""
     threads: Annotated[int, Field(gt=0, le=MAX_THREADS)] | None = None
@@ -402,6 +406,20 @@ class Config(Section):
             yield "train.patience needs data.valid"
         if self.train.average == "best" and not self.data.valid:
             yield "train.average: best needs data.valid"
+        yield from self._tuning_conflicts()
+
+    def _tuning_conflicts(self) -> Iterator[str]:
+        if self.train.tune_decode is None:
+            return
+        if not self.data.valid:
+            yield "train.tune_decode needs data.valid"
+        groups = self.decode.beam_groups
+        for size in self.train.tune_decode.beam_sizes:
+            if size % groups:
+                yield (
+                    f"train.tune_decode.beam_sizes: {size} is no multiple of decode.beam_groups "
+                    f"{groups}"
+                )
 
     def _terms_conflicts(self) -> Iterator[str]:
         if self.data.terms and not self.tokenizer.joint:

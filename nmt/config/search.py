@@ -60,10 +60,10 @@ class SearchOptions(DecodeConfig):
         """How many hypotheses an engine returns for a line: those mbr chooses from, or nbest."""
         if self.mbr is None:
             return self.nbest
-        return self.mbr_candidates or (_SAMPLES if self.samples else self._most_of_the_beam)
+        return self.mbr_candidates or (_SAMPLES if self.samples else self.most_of_the_beam)
 
     @property
-    def _most_of_the_beam(self) -> int:
+    def most_of_the_beam(self) -> int:
         """How many hypotheses a beam search is sure to look for."""
         if self.stop == "bound":
             return self.beam_size
@@ -91,9 +91,9 @@ class SearchOptions(DecodeConfig):
         wanted = self.mbr_candidates or self.nbest
         if wanted > self.beam_size:
             yield f"`{name}` {wanted} is greater than `beam_size` {self.beam_size}"
-        elif wanted > self._most_of_the_beam:
+        elif wanted > self.most_of_the_beam:
             yield (
-                f"`{name}` {wanted} is more than the {self._most_of_the_beam} "
+                f"`{name}` {wanted} is more than the {self.most_of_the_beam} "
                 "finished hypotheses that `stop` and `patience` ask for"
             )
 

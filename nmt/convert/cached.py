@@ -63,7 +63,8 @@ def _key(run: Path, config: Config, weights: Path) -> str:
     return cache.key(
         weights=files["weights.safetensors"],
         tokenizer=read_manifest(run / "tokenizer")["files"],
-        config=config.model_dump(mode="json"),
+        # The engine is given the settings of the search, which may change.
+        config=config.model_dump(mode="json", exclude={"decode"}),
         nmt=__version__,
         format=_FORMAT,
         shortlist=read_manifest(run / "shortlist")["files"] if has_shortlist(run) else None,

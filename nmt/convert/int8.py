@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 
 from nmt.config.schema import Config
 from nmt.config.search import search_options
 from nmt.convert.cached import converted
-from nmt.data.corpus import read_pairs
+from nmt.data.validation_text import read_validation_text
 from nmt.files import write_text
 from nmt.runs.exported import cannot_represent
 from nmt.runs.int8 import Int8Scores, checksum
@@ -39,14 +38,7 @@ def measure_int8(
     """
     if not config.data.valid or cannot_represent(config):
         return None
-    read = (
-        (pair, config.data.pair_of(corpus))
-        for corpus in config.data.valid_corpora
-        for pair in read_pairs(corpus, config.data)
-    )
-    sample = list(islice(read, config.train.valid_sentences))
-    sources, references = [pair.src for pair, _ in sample], [pair.tgt for pair, _ in sample]
-    languages = [pair for _, pair in sample]
+    text = read_validation_text(config, config.data.valid_corpora)
     bleu = {}
     for quantization in ("float32", "int8"):
         directory = converted(run, config, weights, quantization, log=lambda message: None)
@@ -54,10 +46,10 @@ def measure_int8(
             directory, "cpu", threads, config=config, run=run, weights=weights
         )
         translator = Translator(engine, search_options(config.decode), warn=lambda message: None)
-        translated = translator.translate(sources, languages=languages)
+        translated = translator.translate(text.sources, languages=text.languages)
         texts = [translation.text for translation in translated]
-        bleu[quantization] = _bleu(texts, references, config.data.tgt_lang)
-    scores = Int8Scores(weights=checksum(weights), sentences=len(sample), **bleu)
+        bleu[quantization] = _bleu(texts, text.references, config.data.tgt_lang)
+    scores = Int8Scores(weights=checksum(weights), sentences=len(text.sources), **bleu)
     write_text(run / "int8.json", scores.model_dump_json(indent=1) + "\n")
     log(str(scores))
     return scores

@@ -16,7 +16,7 @@ from typing import Any
 
 from nmt.errors import DataError
 from nmt.evaluation import groups
-from nmt.evaluation.metrics import EvaluateOptions, sacrebleu_metric
+from nmt.evaluation.metrics import BOOTSTRAP_SAMPLES, EvaluateOptions, sacrebleu_metric
 from nmt.evaluation.ngrams import MAX_ORDER, Ngram, differences, match_counts
 
 METRICS = ("bleu", "chrf")
@@ -212,6 +212,36 @@ def compare(
         ],
         pairs=_pairs(systems, references, src, metrics["chrf"], split, top),
     )
+
+
+def paired_bootstrap(
+    baseline: Sequence[str],
+    system: Sequence[str],
+    references: Sequence[str],
+    metric: str,
+    options: EvaluateOptions,
+) -> float:
+    """Return the p-value of the difference between two systems (Koehn 2004).
+
+    Args:
+        baseline, system: translations of the same text.
+        references: a reference of each.
+        metric: bleu or chrf.
+        options: its settings.
+
+    Raises:
+        ConfigError, FileError: as in `nmt.evaluation.metrics.evaluate`.
+    """
+    systems = [
+        (name, [line.rstrip() for line in lines])
+        for name, lines in (("baseline", baseline), ("system", system))
+    ]
+    metrics = {metric: sacrebleu_metric(metric, options, force=True)}
+    stripped = [[line.rstrip() for line in references]]
+    results, _ = _test(systems, stripped, metrics, "bs", BOOTSTRAP_SAMPLES)
+    p_value = _scores(results[metric])[1].p_bootstrap
+    assert p_value is not None
+    return p_value
 
 
 def check_lines(texts: Sequence[System]) -> None:

@@ -15,6 +15,7 @@ from nmt.config.schema import Config
 from nmt.errors import FileError, escape
 from nmt.runs import checkpoint, layout, manifest, retention
 from nmt.runs.ctranslate2_file import read_variables
+from nmt.runs.decode_tuning import DecodeTuning, read_tuning
 from nmt.runs.hub_file import read_origin
 from nmt.runs.int8 import Int8Scores, read_int8_scores
 
@@ -70,6 +71,7 @@ class ModelInfo:
         data: descriptions of the corpora of `train` and `valid`, as in data.json.
         versions: versions of the programs that wrote the weights.
         int8: what int8 costs, if it was measured for these weights.
+        decoding: how the search was tuned, if it was for these weights.
         hub: repository and commit, if the run was downloaded from the Hugging Face Hub.
         bytes: size of the run directory on disk.
         stored: for an export to CTranslate2, number of parameters by data type.
@@ -91,6 +93,7 @@ class ModelInfo:
     data: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     int8: dict[str, Any] = field(default_factory=dict)
+    decoding: dict[str, Any] = field(default_factory=dict)
     hub: dict[str, str] = field(default_factory=dict)
     bytes: int = 0
     stored: dict[str, int] = field(default_factory=dict)
@@ -140,12 +143,24 @@ def inspect(path: Path) -> ModelInfo:
         _describe_choice(info, run, metric, checkpoints)
     if info.weights and (scores := read_int8_scores(run, run / info.weights.name)):
         info.int8 = scores.model_dump()
+    _describe_decoding(info, run)
     info.hub = read_origin(run)
     _describe_training(info, newest)
     _describe_data(info, run / "data.json")
     info.bytes = _size(run)
     _verify(info, run, path)
     return info
+
+
+def _describe_decoding(info: ModelInfo, run: Path) -> None:
+    if info.config is None or info.weights is None:
+        return
+    try:
+        tuning = read_tuning(run, info.config, run / info.weights.name)
+    except FileError as error:
+        info.faults.append(": ".join(error.args))
+    else:
+        info.decoding = tuning.model_dump() if tuning else {}
 
 
 def _describe_choice(
@@ -348,6 +363,8 @@ def render(info: ModelInfo) -> Iterator[str]:
     yield from _entry("versions", ", ".join(f"{n} {v}" for n, v in info.versions.items()))
     if info.int8:
         yield from _entry("int8", str(Int8Scores(**info.int8)))
+    if info.decoding:
+        yield from _entry("decoding", str(DecodeTuning.model_validate(info.decoding)))
     yield from _entry("size", _size_text(info.bytes))
     yield from _entry("files", ", ".join(f"{n} {_size_text(v)}" for n, v in info.files.items()))
     if info.checkpoints:

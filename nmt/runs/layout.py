@@ -9,6 +9,8 @@ A run directory is the model, and can be moved or copied as a whole:
     averaged/                  averaged weights, if any, or those of an imported model
     shortlist/                 likely target tokens of each source token, if `nmt shortlist` ran
     metrics.jsonl              training and validation metrics
+    int8.json                  BLEU in float32 and int8
+    decode.json                length penalty and beam size, if they were tuned
     finished                   the step at which training ended, averaging included
     hub.json                   repository and commit, if it was downloaded from the Hugging Face Hub
 
@@ -39,7 +41,8 @@ _MAX_LISTED_RUNS = 20
 _BEFORE_TRAINING = {"lock", "tokenizer", "config.yaml", "data.json"}
 _TEMPORARY = re.compile(
     r"(?:tokenizer|averaged|shortlist|step-\d+)(?:\.old)?\.tmp|"
-    r"\.(?:tokenizer|averaged|shortlist|step-\d+|config\.yaml|data\.json|finished|metrics\.jsonl)"
+    r"\.(?:tokenizer|averaged|shortlist|step-\d+|config\.yaml|data\.json|finished|metrics\.jsonl|"
+    r"int8\.json|decode\.json)"
     r"\.[0-9a-f]{8}\.tmp"
 )
 
@@ -124,7 +127,7 @@ def files_of(model: Path) -> list[Path]:
     except FileError:
         return []
     files = [run / name for name in ("config.yaml", "data.json", "metrics.jsonl", "finished")]
-    files += [run / name for name in ("int8.json", "hub.json")]
+    files += [run / name for name in ("int8.json", "decode.json", "hub.json")]
     folders = [run / "tokenizer", run / "averaged", run / "shortlist"]
     folders += [*(run / "checkpoints").glob("*")]
     files += [path for folder in folders for path in folder.glob("*")]

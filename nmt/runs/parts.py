@@ -8,6 +8,7 @@ from nmt.config.schema import Config
 from nmt.data.lengths import LengthModel
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import FileError
+from nmt.runs.decode_tuning import with_tuning
 from nmt.runs.layout import find_run, load_run_config
 from nmt.runs.manifest import read_json, verify, verify_tokenizer
 from nmt.runs.retention import choose_weights, choosing_advice
@@ -15,6 +16,8 @@ from nmt.runs.retention import choose_weights, choosing_advice
 
 def find_weights(path: Path) -> tuple[Path, Config, Path]:
     """Return the run, its configuration, and the weights of a model directory.
+
+    The section `decode` of the configuration has the values that were tuned for these weights.
 
     Args:
         path: a run directory, or one directory of weights in it (`RUN/checkpoints/step-N`).
@@ -30,7 +33,7 @@ def find_weights(path: Path) -> tuple[Path, Config, Path]:
         verify(weights, for_training=False)
     except FileError as error:
         raise FileError(str(error), choosing_advice(run, weights)) from error
-    return run, config, weights
+    return run, with_tuning(run, config, weights), weights
 
 
 def load_tokenizers(run: Path) -> Tokenizers:

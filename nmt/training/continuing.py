@@ -40,6 +40,7 @@ CHANGEABLE = {
     "train.valid_sentences",
     "train.average",
     "train.average_count",
+    "train.tune_decode",
     "train.device",
     "train.peer_timeout",
     "train.threads",

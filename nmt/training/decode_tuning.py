@@ -1,0 +1,227 @@
+"""Choose the length penalty and the beam size of a trained model on validation text.
+
+Which length penalty is best depends on the model and on the beam: log_prob prefers short
+translations, the more so the larger the beam (Murray and Chiang 2018, "Correcting Length Bias in
+Neural Machine Translation"), and the penalty of Wu et al. (2016, eq. 14) corrects that.
+
+The beam itself is ranked by log_prob, and the search ends when enough hypotheses have finished. So
+the penalty changes neither what a search finds nor when it stops, only the ranking at the end, and
+one list of n-best translations per beam size serves all penalties. There are two exceptions:
+
+- If more hypotheses finish than the list has places, as several may in the last step, the penalty
+  of the search decides which of them are dropped.
+- With `stop: bound` the penalty decides when the search stops. The list is then made with the
+  largest one, which searches on for at least as long as any smaller one would.
+
+Therefore searches of their own compare the winner with the configured setting, and it has to be
+significantly better: the best of a dozen settings on one text is a little better by chance alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from nmt.config.corpora import AnyCorpus
+from nmt.config.schema import Config
+from nmt.config.search import search_options
+from nmt.config.tune_decode import TuneDecodeConfig
+from nmt.config.validation import is_loss, set_of
+from nmt.errors import ConfigError
+from nmt.evaluation.compare import paired_bootstrap
+from nmt.evaluation.metrics import EvaluateOptions, evaluate
+from nmt.runs.decode_tuning import DecodeTuning, Ranked, Setting
+from nmt.search.hypothesis import length_factor
+from nmt.translate.translator import ScoredText, Translation
+
+MAX_P_VALUE = 0.05
+"""Of the difference that the winner needs."""
+
+Log = Callable[[str], object]
+Translate = Callable[[Mapping[str, Any], Callable[[], None]], Iterable[Translation]]
+"""Translates the validation text with search options; it often calls the function in between."""
+
+
+def tuned_set(config: Config) -> tuple[str, Sequence[AnyCorpus]]:
+    """Return the name and the corpora of the set of data.valid to tune on.
+
+    It is the set that `train.metric` names, or else the first.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    if not config.data.valid:
+        raise ConfigError("the settings of the search are chosen on data.valid, but there is none")
+    sets = config.data.valid_sets
+    name = set_of(config.train.metric) or next(iter(sets))
+    return name, sets[name]
+
+
+def tune(
+    translate: Translate,
+    references: Sequence[str],
+    config: Config,
+    weights: str,
+    settings: TuneDecodeConfig,
+    log: Log,
+    clock: Callable[[], float] = time.monotonic,
+) -> DecodeTuning:
+    """Find the best length penalty and beam size.
+
+    Args:
+        translate: translates the set of `tuned_set`.
+        references: its references.
+        config: the configuration of the run, as in its config.yaml.
+        weights: SHA-256 of the weights.
+        settings: what to try.
+        log: called with messages.
+        clock: returns seconds.
+
+    Raises:
+        ConfigError: if the time is over before anything is known; or as in `search_options`.
+    """
+    figure = config.train.metric.rpartition("/")[2]
+    metric = "bleu" if is_loss(figure) else figure
+    scoring = EvaluateOptions([metric], tgt_lang=config.data.tgt_lang)
+    searches = _Searches(translate, config, settings, clock)
+    configured = Setting.of(config.decode)
+    table = list(_table(searches, references, settings, scoring, log))
+    best = max(table, key=lambda row: _preference(row, configured)).setting
+    texts = {setting: searches.texts(setting) for setting in (configured, best)}
+    scores = {setting: _score(texts[setting], references, scoring) for setting in texts}
+    p_value = 1.0
+    if best != configured:
+        p_value = paired_bootstrap(texts[configured], texts[best], references, metric, scoring)
+    is_better = scores[best] > scores[configured] and p_value < MAX_P_VALUE
+    return DecodeTuning(
+        weights=weights,
+        metric=metric,
+        valid_set=tuned_set(config)[0],
+        sentences=len(references),
+        configured=configured,
+        best=best,
+        chosen=best if is_better else configured,
+        configured_score=scores[configured],
+        best_score=scores[best],
+        p_value=p_value,
+        table=table,
+    )
+
+
+def render(tuning: DecodeTuning) -> Iterator[str]:
+    """Yield the table as lines of text."""
+    yield f"beam_size  length_penalty  {tuning.metric:>6}  length / reference"
+    for row in tuning.table:
+        marks = [
+            word
+            for word in ("configured", "best", "chosen")
+            if row.setting == getattr(tuning, word)
+        ]
+        setting = f"{row.setting.beam_size:9}  {row.setting.length_penalty:14g}"
+        yield f"{setting}  {row.score:6.2f}  {row.length:18.3f}  {', '.join(marks)}".rstrip()
+
+
+def best_of(hypotheses: Sequence[ScoredText], length_penalty: float) -> ScoredText:
+    """Return the best hypothesis under another length penalty; the first of equal ones."""
+
+    def score(one: ScoredText) -> float:
+        return one.log_prob / length_factor(one.num_tokens, length_penalty) + one.coverage
+
+    return max(hypotheses, key=score)
+
+
+def _table(
+    searches: _Searches,
+    references: Sequence[str],
+    settings: TuneDecodeConfig,
+    scoring: EvaluateOptions,
+    log: Log,
+) -> Iterator[Ranked]:
+    """Yield the score of each setting, the configured beam size first."""
+    characters = max(1, sum(map(len, references)))
+    for beam_size in searches.beam_sizes:
+        if not searches.has_time(beam_size):
+            log(f"beam_size {beam_size} is left out: tune_decode.minutes is {settings.minutes:g}")
+            continue
+        lists = searches.lists(beam_size)
+        for length_penalty in searches.length_penalties:
+            texts = [best_of(hypotheses, length_penalty).text for hypotheses in lists]
+            yield Ranked(
+                setting=Setting(beam_size=beam_size, length_penalty=length_penalty),
+                score=_score(texts, references, scoring),
+                length=sum(map(len, texts)) / characters,
+            )
+
+
+def _preference(row: Ranked, configured: Setting) -> tuple[float, bool, int, float]:
+    """Order settings: by score, then the configured one, fast ones, and those close to it."""
+    setting = row.setting
+    distance = abs(setting.length_penalty - configured.length_penalty)
+    return row.score, setting == configured, -setting.beam_size, -distance
+
+
+def _score(texts: Sequence[str], references: Sequence[str], scoring: EvaluateOptions) -> float:
+    [score] = evaluate(texts, [references], scoring)
+    return score.score
+
+
+class _Searches:
+    """The searches over the validation text, each done once.
+
+    Args:
+        translate, config, settings, clock: as in `tune`.
+
+    Attributes:
+        beam_sizes: those to try, the configured one first.
+        length_penalties: those to try, ascending.
+    """
+
+    def __init__(
+        self,
+        translate: Translate,
+        config: Config,
+        settings: TuneDecodeConfig,
+        clock: Callable[[], float],
+    ) -> None:
+        self._translate, self._decode, self._clock = translate, config.decode, clock
+        self._start, self._minutes = clock(), settings.minutes
+        self._seconds = 0.0  # of a search, per hypothesis in the beam
+        first, penalty = config.decode.beam_size, config.decode.length_penalty
+        self.beam_sizes = [first, *sorted({*settings.beam_sizes} - {first})]
+        self.length_penalties = sorted({*settings.length_penalties, penalty})
+        bound = config.decode.stop == "bound"
+        self._list_penalty = self.length_penalties[-1] if bound else penalty
+        self.lists = cache(self._lists)
+        self.texts = cache(self._texts)
+
+    def has_time(self, beam_size: int) -> bool:
+        """Return whether there is time for a search, and for another one to verify it."""
+        needed = 2 * self._seconds * beam_size
+        return self._clock() - self._start + needed <= 60 * self._minutes
+
+    def _lists(self, beam_size: int) -> list[list[ScoredText]]:
+        """Return the n-best list of each sentence."""
+        options = {"beam_size": beam_size, "length_penalty": self._list_penalty}
+        nbest = search_options(self._decode, options).most_of_the_beam
+        start = self._clock()
+        lists = [one.hypotheses for one in self._search({**options, "nbest": nbest})]
+        self._seconds = (self._clock() - start) / beam_size
+        return lists
+
+    def _texts(self, setting: Setting) -> list[str]:
+        """Return the translations of a search with a setting."""
+        if setting.length_penalty == self._list_penalty and self._decode.stop != "bound":
+            return [hypotheses[0].text for hypotheses in self.lists(setting.beam_size)]
+        return [one.text for one in self._search(setting.model_dump())]
+
+    def _search(self, options: Mapping[str, Any]) -> list[Translation]:
+        return list(self._translate(options, self._check_time))
+
+    def _check_time(self) -> None:
+        if self._clock() - self._start > 60 * self._minutes:
+            raise ConfigError(
+                f"{self._minutes:g} minutes were not enough to translate the validation text: "
+                "raise `minutes` of tune_decode, or set train.valid_sentences"
+            )
