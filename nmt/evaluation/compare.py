@@ -239,9 +239,9 @@ def paired_bootstrap(
     metrics = {metric: sacrebleu_metric(metric, options, force=True)}
     stripped = [[line.rstrip() for line in references]]
     results, _ = _test(systems, stripped, metrics, "bs", BOOTSTRAP_SAMPLES)
-    p_value = _scores(results[metric])[1].p_bootstrap
-    assert p_value is not None
-    return p_value
+    [scores] = map(_scores, results.values())
+    assert scores[1].p_bootstrap is not None
+    return scores[1].p_bootstrap
 
 
 def check_lines(texts: Sequence[System]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,6 +17,8 @@ from nmt.config.schema import Config
 from nmt.errors import FileError
 from nmt.files import MAX_JSON_BYTES, read_bounded, write_text
 from nmt.runs.int8 import checksum
+
+METRIC_NAMES = {"bleu": "BLEU", "chrf": "chrF"}
 
 
 class Setting(BaseModel):
@@ -54,7 +57,7 @@ class DecodeTuning(BaseModel):
 
     Attributes:
         weights: SHA-256 of the weights.
-        metric: bleu or chrf.
+        metric: what was to be improved.
         valid_set: the set of data.valid; empty if it has no names.
         sentences: number of sentences translated.
         configured: the setting in config.yaml at that time.
@@ -67,7 +70,7 @@ class DecodeTuning(BaseModel):
     """
 
     weights: str
-    metric: str
+    metric: Literal["bleu", "chrf"]
     valid_set: str
     sentences: int
     configured: Setting
@@ -79,7 +82,7 @@ class DecodeTuning(BaseModel):
     table: list[Ranked]
 
     def __str__(self) -> str:
-        scored = f"{self.metric} of {self.sentences:,} validation sentences"
+        scored = f"{METRIC_NAMES[self.metric]} of {self.sentences:,} validation sentences"
         if self.best == self.configured:
             return f"{self.configured} is the best: {scored} {self.configured_score:.2f}"
         change = (

@@ -6,14 +6,20 @@ Neural Machine Translation"), and the penalty of Wu et al. (2016, eq. 14) correc
 
 The beam itself is ranked by log_prob, and the search ends when enough hypotheses have finished. So
 the penalty changes neither what a search finds nor when it stops, only the ranking at the end, and
-one list of n-best translations per beam size serves all penalties. There are two exceptions:
+one n-best list per beam size serves all penalties. It must be a list of the smallest penalty. If
+more hypotheses finish in the last step than the list has places for, it drops the worst, and
 
-- If more hypotheses finish than the list has places, as several may in the last step, the penalty
-  of the search decides which of them are dropped.
-- With `stop: bound` the penalty decides when the search stops. The list is then made with the
-  largest one, which searches on for at least as long as any smaller one would.
+- of those that finished in this step, at least one is kept, since those before did not fill the
+  list. They all have the same length, so the best of them is the same for every penalty;
+- one that is shorter is dropped only if it is worse than that one, and a larger penalty makes it
+  worse still.
 
-Therefore searches of their own compare the winner with the configured setting, and it has to be
+So the best hypothesis of every larger penalty is in the list. This does not hold for a list of a
+larger penalty, nor exactly with a coverage penalty. With `stop: bound` the penalty decides when the
+search stops; the list is then of the largest one, which searches for at least as long as any
+other, but may drop what a smaller one prefers.
+
+In any case searches of their own compare the winner with the configured setting, and it has to be
 significantly better: the best of a dozen settings on one text is a little better by chance alone.
 """
 
@@ -22,22 +28,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from nmt.config.corpora import AnyCorpus
 from nmt.config.schema import Config
 from nmt.config.search import search_options
 from nmt.config.tune_decode import TuneDecodeConfig
-from nmt.config.validation import is_loss, set_of
+from nmt.config.validation import set_of
 from nmt.errors import ConfigError
 from nmt.evaluation.compare import paired_bootstrap
 from nmt.evaluation.metrics import EvaluateOptions, evaluate
-from nmt.runs.decode_tuning import DecodeTuning, Ranked, Setting
+from nmt.runs.decode_tuning import METRIC_NAMES, DecodeTuning, Ranked, Setting
 from nmt.search.hypothesis import length_factor
 from nmt.translate.translator import ScoredText, Translation
 
-MAX_P_VALUE = 0.05
-"""Of the difference that the winner needs."""
+MAX_P_VALUE = 0.01
+"""Of the winner's difference. The usual 0.05 would be too much for the best of many settings."""
 
 Log = Callable[[str], object]
 Translate = Callable[[Mapping[str, Any], Callable[[], None]], Iterable[Translation]]
@@ -83,7 +89,7 @@ def tune(
         ConfigError: if the time is over before anything is known; or as in `search_options`.
     """
     figure = config.train.metric.rpartition("/")[2]
-    metric = "bleu" if is_loss(figure) else figure
+    metric: Literal["bleu", "chrf"] = "chrf" if figure == "chrf" else "bleu"
     scoring = EvaluateOptions([metric], tgt_lang=config.data.tgt_lang)
     searches = _Searches(translate, config, settings, clock)
     configured = Setting.of(config.decode)
@@ -112,7 +118,7 @@ def tune(
 
 def render(tuning: DecodeTuning) -> Iterator[str]:
     """Yield the table as lines of text."""
-    yield f"beam_size  length_penalty  {tuning.metric:>6}  length / reference"
+    yield f"beam_size  length_penalty  {METRIC_NAMES[tuning.metric]:>6}  length / reference"
     for row in tuning.table:
         marks = [
             word
@@ -192,13 +198,13 @@ class _Searches:
         self.beam_sizes = [first, *sorted({*settings.beam_sizes} - {first})]
         self.length_penalties = sorted({*settings.length_penalties, penalty})
         bound = config.decode.stop == "bound"
-        self._list_penalty = self.length_penalties[-1] if bound else penalty
+        self._list_penalty = self.length_penalties[-1 if bound else 0]
         self.lists = cache(self._lists)
         self.texts = cache(self._texts)
 
     def has_time(self, beam_size: int) -> bool:
-        """Return whether there is time for a search, and for another one to verify it."""
-        needed = 2 * self._seconds * beam_size
+        """Return whether there is time for a search, and for two to compare it in the end."""
+        needed = self._seconds * (2 * beam_size + self._decode.beam_size)
         return self._clock() - self._start + needed <= 60 * self._minutes
 
     def _lists(self, beam_size: int) -> list[list[ScoredText]]:
