@@ -630,26 +630,26 @@ def tune_decode(
     if find_run(run) != run:
         raise ConfigError(f"{run}: name the run directory: its weights are chosen by themselves")
     given = {"length_penalties": length_penalties, "beam_sizes": beam_sizes, "minutes": minutes}
-    config = load_run_config(run)
+    config = _with_tune_decode(load_run_config(run), given)
+    text = read_validation_text(config, tuned_set(config)[1])
+
+    def translate(options: Mapping[str, Any], poll: Callable[[], None]) -> Iterator[Translation]:
+        translator = model.translator(options, poll=poll, warn=lambda message: None)
+        return translator.translate(text.sources, languages=text.languages)
+
+    with locked(run, "wait for it"):
+        model = load(run, device=device, threads=threads, log=log)
+        tuning = tune(translate, text.references, config, checksum(model.weights), log)
+        save_tuning(run, tuning)
+    return tuning
+
+
+def _with_tune_decode(config: Config, given: Mapping[str, Any]) -> Config:
+    """Return a configuration with the section `train.tune_decode`, changed by values given."""
     settings = (config.train.tune_decode or TuneDecodeConfig()).model_dump()
     settings |= {name: value for name, value in given.items() if value is not None}
     values = config.model_dump(mode="json")
-    config = make_config(values, [f"train.tune_decode={json.dumps(settings)}"])
-    assert config.train.tune_decode
-    text = read_validation_text(config, tuned_set(config)[1])
-    with locked(run, "wait for it"):
-        model = load(run, device=device, threads=threads, log=log)
-
-        def translate(
-            options: Mapping[str, Any], poll: Callable[[], None]
-        ) -> Iterator[Translation]:
-            translator = model.translator(options, poll=poll, warn=lambda message: None)
-            return translator.translate(text.sources, languages=text.languages)
-
-        digest = checksum(model.weights)
-        tuning = tune(translate, text.references, config, digest, config.train.tune_decode, log)
-        save_tuning(run, tuning)
-    return tuning
+    return make_config(values, [f"train.tune_decode={json.dumps(settings)}"])
 
 
 def tune_decode_once(run: Path, settings: TuneDecodeConfig, log: Log) -> None:

@@ -22,7 +22,7 @@ from nmt.cli.options import (
     Output,
     Threads,
     found,
-    parse_numbers,
+    parse_weights,
     refuse_outputs,
     require_one,
     with_search_options,
@@ -131,10 +131,7 @@ def evaluate(
     files: dict[str, Any] = {"src": src, "refs": ref or [], "test_set": test_set, "langs": langs}
     if model:
         computing: dict[str, Any] = {"device": device, "threads": threads, "engine": engine.value}
-        computing |= {
-            "compute": compute.value,
-            "ensemble_weights": parse_numbers("--ensemble-weights", ensemble_weights),
-        }
+        computing |= {"compute": compute.value, "ensemble_weights": parse_weights(ensemble_weights)}
         data, hypotheses = _translate(models, computing, search, files, options)
     else:
         data, hypotheses = _read(hyp, files)

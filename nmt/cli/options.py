@@ -201,6 +201,15 @@ def _parameter(name: str) -> inspect.Parameter:
     )
 
 
+def parse_weights(text: str | None) -> list[float] | None:
+    """Return the numbers of `--ensemble-weights`.
+
+    Raises:
+        ConfigError: they are not numbers.
+    """
+    return parse_numbers("--ensemble-weights", text)
+
+
 def parse_numbers(flag: str, text: str | None) -> list[float] | None:
     """Return the numbers of an option such as `2,1`.
 

@@ -20,7 +20,7 @@ from nmt.cli.options import (
     Model,
     Output,
     Threads,
-    parse_numbers,
+    parse_weights,
     refuse_outputs,
     with_search_options,
 )
@@ -180,7 +180,7 @@ def _computing(
         "compute": compute.value,
         "threads": threads,
         "ensemble": ensemble or [],
-        "ensemble_weights": parse_numbers("--ensemble-weights", ensemble_weights),
+        "ensemble_weights": parse_weights(ensemble_weights),
     }
 
 

@@ -361,10 +361,7 @@ def render(info: ModelInfo) -> Iterator[str]:
     yield from _entry("stored as", ", ".join(f"{n} {size:,}" for n, size in stored))
     yield from _entry("training", _training_line(info))
     yield from _entry("versions", ", ".join(f"{n} {v}" for n, v in info.versions.items()))
-    if info.int8:
-        yield from _entry("int8", str(Int8Scores(**info.int8)))
-    if info.decoding:
-        yield from _entry("decoding", str(DecodeTuning.model_validate(info.decoding)))
+    yield from _measured(info)
     yield from _entry("size", _size_text(info.bytes))
     yield from _entry("files", ", ".join(f"{n} {_size_text(v)}" for n, v in info.files.items()))
     if info.checkpoints:
@@ -404,6 +401,13 @@ def _entry(label: str, text: str, indent: int = _LABEL_WIDTH) -> Iterator[str]:
             break_long_words=False,
             break_on_hyphens=False,
         )
+
+
+def _measured(info: ModelInfo) -> Iterator[str]:
+    if info.int8:
+        yield from _entry("int8", str(Int8Scores(**info.int8)))
+    if info.decoding:
+        yield from _entry("decoding", str(DecodeTuning.model_validate(info.decoding)))
 
 
 def _weights_line(info: ModelInfo) -> str:

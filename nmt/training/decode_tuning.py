@@ -70,7 +70,6 @@ def tune(
     references: Sequence[str],
     config: Config,
     weights: str,
-    settings: TuneDecodeConfig,
     log: Log,
     clock: Callable[[], float] = time.monotonic,
 ) -> DecodeTuning:
@@ -79,15 +78,15 @@ def tune(
     Args:
         translate: translates the set of `tuned_set`.
         references: its references.
-        config: the configuration of the run, as in its config.yaml.
+        config: the configuration in the run; `train.tune_decode` says what to try.
         weights: SHA-256 of the weights.
-        settings: what to try.
         log: called with messages.
         clock: returns seconds.
 
     Raises:
         ConfigError: if the time is over before anything is known; or as in `search_options`.
     """
+    settings = config.train.tune_decode or TuneDecodeConfig()
     figure = config.train.metric.rpartition("/")[2]
     metric: Literal["bleu", "chrf"] = "chrf" if figure == "chrf" else "bleu"
     scoring = EvaluateOptions([metric], tgt_lang=config.data.tgt_lang)
