@@ -291,10 +291,8 @@ class Model:
             engine = self._own.engine
         own = self._own
         replaces = own is not None and engine.cannot(chosen, terms=True) is not None
-        if chosen.shortlist and self._own:  # fail now rather than in the first batch
-            from nmt.runs.shortlist import load_shortlist
-
-            load_shortlist(find_run(self.weights), self.engine.models[0].tokenizers)
+        if chosen.shortlist and self._own:
+            self._check_shortlist()
         if alignments:
             aligner = engine if isinstance(engine, CTranslate2Engine) else self._own_aligner()
         return Translator(
@@ -310,6 +308,12 @@ class Model:
             glossary=glossary,
             engine_for_terms=(lambda: own.engine) if own and replaces else None,
         )
+
+    def _check_shortlist(self) -> None:
+        """Fail now rather than in the first batch."""
+        from nmt.runs.shortlist import load_shortlist
+
+        load_shortlist(find_run(self.weights), self.engine.models[0].tokenizers)
 
     def alternatives(
         self, src: str, prefix: str = "", *, num: int = 5, **options: Any
