@@ -18,7 +18,8 @@ class TuneDecodeConfig(Section):
     length_penalties: Annotated[list[LengthPenalty], Field(min_length=1, max_length=100)] = Field(
         default=[0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0]
     )
-    """Values of `decode.length_penalty` to try. Each costs only a ranking of the translations."""
+    """Values of `decode.length_penalty` to try. Each costs only a ranking of the translations, or
+    with `decode.stop: bound` a search of its own."""
     beam_sizes: Annotated[list[BeamSize], Field(max_length=20)] = Field(default=[])
     """Values of `decode.beam_size` to try, besides the one of `decode`. Each costs a translation of
     the validation text, and a larger one later slows down every translation."""

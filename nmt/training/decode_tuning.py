@@ -16,8 +16,7 @@ more hypotheses finish in the last step than the list has places for, it drops t
 
 So the best hypothesis of every larger penalty is in the list. This does not hold for a list of a
 larger penalty, nor exactly with a coverage penalty. With `stop: bound` the penalty decides when the
-search stops; the list is then of the largest one, which searches for at least as long as any
-other, but may drop what a smaller one prefers.
+search stops, so each one takes a search of its own.
 
 In any case searches of their own compare the winner with the configured setting, and it has to be
 significantly better: the best of a dozen settings on one text is a little better by chance alone.
@@ -150,11 +149,11 @@ def _table(
         if not searches.has_time(beam_size):
             log(f"beam_size {beam_size} is left out: tune_decode.minutes is {settings.minutes:g}")
             continue
-        lists = searches.lists(beam_size)
         for length_penalty in searches.length_penalties:
-            texts = [best_of(hypotheses, length_penalty).text for hypotheses in lists]
+            setting = Setting(beam_size=beam_size, length_penalty=length_penalty)
+            texts = searches.expected(setting)
             yield Ranked(
-                setting=Setting(beam_size=beam_size, length_penalty=length_penalty),
+                setting=setting,
                 score=_score(texts, references, scoring),
                 length=sum(map(len, texts)) / characters,
             )
@@ -196,33 +195,38 @@ class _Searches:
         first, penalty = config.decode.beam_size, config.decode.length_penalty
         self.beam_sizes = [first, *sorted({*settings.beam_sizes} - {first})]
         self.length_penalties = sorted({*settings.length_penalties, penalty})
-        bound = config.decode.stop == "bound"
-        self._list_penalty = self.length_penalties[-1 if bound else 0]
-        self.lists = cache(self._lists)
-        self.texts = cache(self._texts)
+        self._one_list = config.decode.stop != "bound"
+        self._lists = cache(self._search_lists)
+        self.texts = cache(self._search_texts)
 
     def has_time(self, beam_size: int) -> bool:
-        """Return whether there is time for a search, and for two to compare it in the end."""
-        needed = self._seconds * (2 * beam_size + self._decode.beam_size)
+        """Return whether there is time for a beam size, and for two searches to compare it."""
+        searches = 1 if self._one_list else len(self.length_penalties)
+        needed = self._seconds * ((searches + 1) * beam_size + self._decode.beam_size)
         return self._clock() - self._start + needed <= 60 * self._minutes
 
-    def _lists(self, beam_size: int) -> list[list[ScoredText]]:
-        """Return the n-best list of each sentence."""
-        options = {"beam_size": beam_size, "length_penalty": self._list_penalty}
-        nbest = search_options(self._decode, options).most_of_the_beam
-        start = self._clock()
-        lists = [one.hypotheses for one in self._search({**options, "nbest": nbest})]
-        self._seconds = (self._clock() - start) / beam_size
-        return lists
+    def expected(self, setting: Setting) -> list[str]:
+        """Return the translations of a search with a setting, from the n-best lists if possible."""
+        if not self._one_list:
+            return self.texts(setting)
+        lists = self._lists(setting.beam_size)
+        return [best_of(hypotheses, setting.length_penalty).text for hypotheses in lists]
 
-    def _texts(self, setting: Setting) -> list[str]:
+    def _search_lists(self, beam_size: int) -> list[list[ScoredText]]:
+        """Return the n-best list of each sentence."""
+        options = {"beam_size": beam_size, "length_penalty": self.length_penalties[0]}
+        nbest = search_options(self._decode, options).most_of_the_beam
+        return [one.hypotheses for one in self._search({**options, "nbest": nbest})]
+
+    def _search_texts(self, setting: Setting) -> list[str]:
         """Return the translations of a search with a setting."""
-        if setting.length_penalty == self._list_penalty and self._decode.stop != "bound":
-            return [hypotheses[0].text for hypotheses in self.lists(setting.beam_size)]
         return [one.text for one in self._search(setting.model_dump())]
 
     def _search(self, options: Mapping[str, Any]) -> list[Translation]:
-        return list(self._translate(options, self._check_time))
+        start = self._clock()
+        found = list(self._translate(options, self._check_time))
+        self._seconds = (self._clock() - start) / options["beam_size"]
+        return found
 
     def _check_time(self) -> None:
         if self._clock() - self._start > 60 * self._minutes:

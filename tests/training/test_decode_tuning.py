@@ -121,6 +121,15 @@ def test_the_best_length_penalty_is_found(config: Config) -> None:
     assert lines[7].split() == ["4", "1.2", "100.00", "1.000", "best,", "chosen"]
 
 
+def test_stop_bound_takes_a_search_for_each_penalty(config: Config) -> None:
+    decode = config.decode.model_copy(update={"stop": "bound"})
+    lists = Lists(long_from=1.2)
+    tuning = tuned(lists, config.model_copy(update={"decode": decode}), length_penalties=[0.0, 1.2])
+    assert tuning.chosen.length_penalty == 1.2
+    assert [call["length_penalty"] for call in lists.calls] == [0.0, 0.6, 1.2]
+    assert all("nbest" not in call for call in lists.calls)
+
+
 def test_ties_keep_the_configured_value(config: Config) -> None:
     tuning = tuned(Lists(long_from=0.1), config, length_penalties=[0.2, 1.0], beam_sizes=[2, 8])
     assert tuning.chosen == tuning.best == tuning.configured
