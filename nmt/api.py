@@ -632,9 +632,7 @@ def tune_decode(
 
     run = Path(run)
     if find_run(run) != run:
-        raise ConfigError(
-            f"{run}: name the run directory: the weights that it translates with are tuned"
-        )
+        raise ConfigError(f"{run}: name the run directory, whose chosen weights are tuned")
     given = {"length_penalties": length_penalties, "beam_sizes": beam_sizes, "minutes": minutes}
     config = _with_tune_decode(load_run_config(run), given)
     text = read_validation_text(config, tuned_set(config)[1])
