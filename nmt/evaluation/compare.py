@@ -165,9 +165,8 @@ def compare(
     """Compare systems with the first one, the baseline.
 
     Scores, intervals and p-values are those that sacreBLEU's command prints for its paired tests,
-    except that p is 1 for equal scores, and at least 2 ** (1 - n), where n is the number of
-    sentences, and for approximate randomization of those that differ. The environment variable
-    SACREBLEU_SEED sets the seed.
+    except that p is 1 for equal scores, and at least 2 ** (1 - n) for n sentences (randomization:
+    n that differ). The environment variable SACREBLEU_SEED sets the seed.
 
     Args:
         systems: two or more.
@@ -202,10 +201,7 @@ def compare(
         samples=samples,
         trials=trials,
         signatures=signatures,
-        scores={
-            name: _scores(systems, results, randomized[name])
-            for name, results in bootstrapped.items()
-        },
+        scores={m: _scores(systems, found, randomized[m]) for m, found in bootstrapped.items()},
         groupings=[
             Grouping(name, _score_groups(found, systems, references, metrics, samples))
             for name, found in _groupings(references[0], split, train).items()
