@@ -76,17 +76,44 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter) or ended
 
 
+class _WatchingReaders(H11Protocol):
+    """Closes a connection whose client reads none of its answer for `READ_SECONDS`."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._expect_reading()
+
+    def resume_writing(self) -> None:
+        self._stop_expecting()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_expecting()
+        super().connection_lost(exc)
+
+    def _expect_reading(self, unsent: int = 0) -> None:
+        left = self.transport.get_write_buffer_size()
+        if left == unsent:
+            self.transport.abort()
+        else:
+            self._timer = self.loop.call_later(READ_SECONDS, self._expect_reading, left)
+
+    def _stop_expecting(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+
 def _protocol(max_connections: int) -> type[H11Protocol]:
     """Return uvicorn's protocol with limits that it lacks.
 
-    A client has `HEADER_SECONDS` for the head of a request, and must read some of its answer within
-    `READ_SECONDS`. If there are too many connections, the oldest one without a request is closed.
+    A client has `HEADER_SECONDS` for the head of a request. If there are too many connections, the
+    oldest one without a request is closed.
     """
     idle: dict[H11Protocol, asyncio.TimerHandle] = {}
 
-    class Protocol(H11Protocol):
-        _reading: asyncio.TimerHandle | None = None
-
+    class Protocol(_WatchingReaders):
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self._watch()
@@ -107,17 +134,8 @@ def _protocol(max_connections: int) -> type[H11Protocol]:
             if not self.transport.is_closing():
                 self._watch()
 
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            self._expect_reading()
-
-        def resume_writing(self) -> None:
-            self._stop_expecting()
-            super().resume_writing()
-
         def connection_lost(self, exc: Exception | None) -> None:
             self._forget()
-            self._stop_expecting()
             super().connection_lost(exc)
 
         def _watch(self) -> None:
@@ -134,17 +152,5 @@ def _protocol(max_connections: int) -> type[H11Protocol]:
         def _forget(self) -> None:
             if timer := idle.pop(self, None):
                 timer.cancel()
-
-        def _expect_reading(self, unsent: int = 0) -> None:
-            """Close the connection if the client reads nothing for some time."""
-            left = self.transport.get_write_buffer_size()
-            if left == unsent:
-                self.transport.abort()
-            else:
-                self._reading = self.loop.call_later(READ_SECONDS, self._expect_reading, left)
-
-        def _stop_expecting(self) -> None:
-            if self._reading:
-                self._reading.cancel()
 
     return Protocol
