@@ -124,19 +124,22 @@ def _protocol(max_connections: int) -> type[H11Protocol]:
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
-            if self.cycle is None or self.cycle.response_complete:
-                self._watch()
-            else:
-                self._forget()
+            self._watch_if_idle()
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
             if not self.transport.is_closing():
-                self._watch()
+                self._watch_if_idle()  # it is not if the next request has come already
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._forget()
             super().connection_lost(exc)
+
+        def _watch_if_idle(self) -> None:
+            if self.cycle is None or self.cycle.response_complete:
+                self._watch()
+            else:
+                self._forget()
 
         def _watch(self) -> None:
             if self not in idle:

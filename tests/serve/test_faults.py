@@ -136,6 +136,23 @@ def test_slow_clients(monkeypatch: pytest.MonkeyPatch) -> None:
                 assert is_closed(connection)
 
 
+def test_a_second_request_that_comes_with_the_first_has_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_server, "HEADER_SECONDS", 0.2)
+    with serving() as running, running.client.connect() as connection:
+        running.workers.gate.clear()
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" + raw_request("second"))
+        wait_until(lambda: running.workers.batches)
+        time.sleep(0.5)
+        running.workers.gate.set()
+        answers = b""
+        while b"SECOND" not in answers:
+            read = connection.recv(1000)
+            assert read
+            answers += read
+
+
 def test_slow_readers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "HEADER_SECONDS", 0.5)
     monkeypatch.setattr(http_server, "READ_SECONDS", 0.5)
