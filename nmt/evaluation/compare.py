@@ -235,7 +235,8 @@ def paired_bootstrap(
     metrics = {metric: sacrebleu_metric(metric, options, force=True)}
     stripped = [[line.rstrip() for line in references]]
     results, _ = _test(systems, stripped, metrics, "bs", BOOTSTRAP_SAMPLES)
-    scores = _scores(systems, results[metric])
+    [found] = results.values()
+    scores = _scores(systems, found)
     assert scores[1].p_bootstrap is not None
     return scores[1].p_bootstrap
 
