@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
 from nmt.config.decode import BeamSize, DecodeConfig, LengthPenalty
 from nmt.config.schema import Config
@@ -48,8 +48,8 @@ class Ranked(BaseModel):
     """
 
     setting: Setting
-    score: float
-    length: float
+    score: FiniteFloat
+    length: FiniteFloat
 
 
 class DecodeTuning(BaseModel):
@@ -76,9 +76,9 @@ class DecodeTuning(BaseModel):
     configured: Setting
     best: Setting
     chosen: Setting
-    configured_score: float
-    best_score: float
-    p_value: float
+    configured_score: FiniteFloat
+    best_score: FiniteFloat
+    p_value: FiniteFloat
     table: list[Ranked]
 
     def __str__(self) -> str:
