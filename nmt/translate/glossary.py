@@ -48,6 +48,9 @@ class Glossary:
 
     Attributes:
         entries: the terms.
+
+    Raises:
+        DataError: if a term, or one of its translations, is empty.
     """
 
     def __init__(self, entries: list[Entry]) -> None:
@@ -55,6 +58,8 @@ class Glossary:
         self._by_first: dict[str, list[tuple[list[str], Entry]]] = defaultdict(list)
         for entry in entries:
             words = [word for word, _ in words_of(entry.source)]
+            if not (words and entry.variants and all(map(str.strip, entry.variants))):
+                raise DataError(f"{entry.where}: a term and its translations must not be empty")
             self._by_first[words[0].lower()].append((words, entry))
         for found in self._by_first.values():
             found.sort(key=lambda each: (-len(each[0]), not _has_case(each[1].source)))

@@ -161,7 +161,11 @@ async def _load(
         while (start := time.monotonic()) < end:
             body = next(upcoming)
             writer.write(_HEAD % len(body) + body)
-            status = await _read_answer(reader)
+            try:
+                status = await _read_answer(reader)
+            except (OSError, EOFError):  # the server has closed the connection
+                errors += 1
+                return
             if status != 200:
                 errors += 1
             elif time.monotonic() < end:

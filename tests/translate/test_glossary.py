@@ -55,3 +55,9 @@ def test_errors_name_the_line(tmp_path: Path, line: str, message: str) -> None:
 def test_whole_words_in_a_translation() -> None:
     assert contains_words("Hauskatze, Katze.", "Katze")
     assert not contains_words("Katzen", "Katze")
+
+
+@pytest.mark.parametrize(("source", "variants"), [(" ", ("a",)), ("a", ()), ("a", ("b", " "))])
+def test_empty_terms_are_refused(source: str, variants: tuple[str, ...]) -> None:
+    with pytest.raises(DataError, match="row 1: a term and its translations must not be empty"):
+        Glossary([Entry(source, variants, "row 1")])
