@@ -241,10 +241,10 @@ class TrainConfig(Section):
     """Make the prediction without some embeddings agree with that of all; a step takes about twice
     the time."""
     word_dropout: TokenRates | None = None
-    """Replace random tokens of the training pairs by the unknown token, anew in each epoch."""
+    """Replace random tokens of the training pairs by the unknown token, others in each epoch."""
     word_replacement: TokenRates | None = None
-    """Replace random tokens of the training pairs by random others, anew in each epoch, as in
-    SwitchOut (Wang et al. 2018), but with a fixed rate in place of its temperature."""
+    """Replace random tokens of the training pairs by random others, as SwitchOut does (Wang et al.
+    2018), but with a fixed rate in place of its temperature."""
     ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     """Validate, save and translate with an exponential moving average of the weights, which has
     this decay (for example 0.999) in each step, or (1 + step) / (10 + step) while that is less."""

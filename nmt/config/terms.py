@@ -10,7 +10,7 @@ from nmt.config.section import Section
 
 
 class TermsConfig(Section):
-    """Append random words of the target to the source of training pairs, drawn anew in each epoch
+    """Append random words of the target to the source of training pairs, drawn again in each epoch
     (Dinu et al. 2019, Chen et al. 2020). They count as source tokens in `train.batch_tokens` and
     `data.max_length`: a source that would become too long gets none.
     """
