@@ -65,6 +65,7 @@ def test_training_is_measured(tmp_path: Path) -> None:
     assert rate["min"] <= rate["median"] <= rate["max"]
 
 
+@pytest.mark.slow
 def test_processes_are_measured(tmp_path: Path) -> None:
     write_phrasebook(tmp_path / "train", "train", 200)
     options = ["--size", "tiny", "--steps", "6", "--batch-tokens", "200", "--vocab-size", "100"]
@@ -114,6 +115,7 @@ def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
             del sys.modules[name]
 
 
+@pytest.mark.slow
 def test_layers_are_measured(tmp_path: Path) -> None:
     svg = tmp_path / "complexity.svg"
     sizes = ["--lengths", "16,4,8", "--width", "16", "--heads", "2", "--repeats", "1"]
@@ -307,6 +309,7 @@ def test_latency_is_measured(tmp_path: Path) -> None:
     assert summary["runs"] == 1
 
 
+@pytest.mark.slow
 def test_servers_are_measured(trained_run: Path) -> None:
     pytest.importorskip("fastapi")
     pytest.importorskip("ctranslate2")
