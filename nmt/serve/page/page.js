@@ -136,7 +136,7 @@ function describe({ word, probability, text, start }, segment) {
   const end = utf16(text)(start) + word.length;
   return {
     label: word || "(end)",
-    note: `${Math.round(100 * probability)} %`,
+    note: probability < 0.01 ? "< 1 %" : `${Math.round(100 * probability)} %`,
     more: text.slice(end).trim(),
     checked: text === segment.tgt,
   };
