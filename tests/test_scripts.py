@@ -269,6 +269,7 @@ def test_both_systems_translate(trained_run: Path) -> None:
     assert theirs["flop_utilisation"] is None  # the speed of int8 products is not measured
 
 
+@pytest.mark.slow
 def test_the_figures_of_all_benchmarks_are_tables_in_markdown(
     modules: Callable[[str], Any],
     trained_run: Path,
@@ -298,6 +299,7 @@ def test_the_dtype_in_the_options_of_nmt(
     assert modules("translation")._nmt_compute(setting) == compute
 
 
+@pytest.mark.slow
 def test_latency_is_measured(tmp_path: Path) -> None:
     write_phrasebook(tmp_path / "train", "train", 200)
     write_phrasebook(tmp_path / "test", "train", 9)

@@ -35,6 +35,7 @@ def rows(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
 
 
+@pytest.mark.slow
 def test_training_and_translation_are_measured(tmp_path: Path) -> None:
     pytest.importorskip("ctranslate2")
     output = tmp_path / "figures.jsonl"
