@@ -19,7 +19,9 @@ def tune_decode(
     ] = None,
     beam_sizes: Annotated[
         str | None,
-        typer.Option(metavar="N,N,...", help="Beam sizes to try, besides the configured one."),
+        typer.Option(
+            metavar="N,N,...", help="Beam sizes to try in addition to the configured one."
+        ),
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Time limit; beam sizes that do not fit in are left out.")

@@ -21,8 +21,8 @@ class TuneDecodeConfig(Section):
     """Values of `decode.length_penalty` to try. Each costs only a ranking of the translations, or
     with `decode.stop: bound` a search of its own."""
     beam_sizes: Annotated[list[BeamSize], Field(max_length=20)] = Field(default=[])
-    """Values of `decode.beam_size` to try, besides the one of `decode`. Each costs a translation of
-    the validation text, and a larger one later slows down every translation."""
+    """Values of `decode.beam_size` to try in addition to the configured one. Each costs a
+    translation of the validation text, and a larger one later slows down every translation."""
     minutes: Annotated[float, Field(gt=0.0, le=1e5)] = 30.0
     """Time limit. Beam sizes that do not fit in are left out; without time for the first search,
     `decode` stays as it is."""

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Desk:
-    """What the routes need besides the service: keys, rates, files."""
+    """The service, and the keys, rates and files of its clients, for the routes."""
 
     def __init__(self, service: Service) -> None:
         self.service = service

@@ -95,7 +95,7 @@ class Workers:
             try:
                 await loop.run_in_executor(self._threads, worker.restart)
                 break
-            except Exception as error:  # whatever it is: memory may be short for a while
+            except Exception as error:  # any error: memory may be short for a while
                 self._died(f"a process that translates cannot be started, trying again: {error}")
             await asyncio.sleep(pause)
             pause = min(2 * pause, _MAX_PAUSE)

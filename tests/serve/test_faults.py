@@ -223,3 +223,13 @@ def test_a_second_signal_stops_at_once(running: Running) -> None:
         for _ in range(2):
             running.server.handle_exit(2, None)
         assert is_closed(connection)
+
+
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    """An answer is sent in two parts; Nagle's algorithm would delay the second one by 40 ms."""
+    with http_server.listen("127.0.0.1", 0) as listener:
+        with socket.create_connection(listener.getsockname()):
+            listener.setblocking(True)
+            accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
