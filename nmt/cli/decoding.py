@@ -19,9 +19,7 @@ def tune_decode(
     ] = None,
     beam_sizes: Annotated[
         str | None,
-        typer.Option(
-            metavar="N,N,...", help="Beam sizes to try in addition to the configured one."
-        ),
+        typer.Option(metavar="N,N,...", help="Beam sizes to try, and the configured one."),
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Time limit; beam sizes that do not fit in are left out.")
