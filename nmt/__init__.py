@@ -16,7 +16,7 @@ from nmt.version import __version__
 
 if TYPE_CHECKING:
     from nmt.api import Model, distill, evaluate, load, train
-    from nmt.translate.translator import Translation
+    from nmt.translate.translation import Translation
 
 __all__ = ["Model", "Translation", "__version__", "distill", "evaluate", "load", "train"]
 

@@ -42,7 +42,8 @@ from nmt.translate.ct2_engine import CTranslate2Engine
 from nmt.translate.engine import Engine, WordAligner
 from nmt.translate.glossary import Glossary
 from nmt.translate.score import PairScore, score_pairs
-from nmt.translate.translator import Translation, Translator
+from nmt.translate.translation import Translation
+from nmt.translate.translator import Translator
 from nmt.translate.words import Links
 
 if TYPE_CHECKING:  # these need torch, which takes a second to import
@@ -51,7 +52,7 @@ if TYPE_CHECKING:  # these need torch, which takes a second to import
     from nmt.translate.align import Aligner
     from nmt.translate.alternatives import Alternative
     from nmt.translate.attend import PairAttention
-    from nmt.translate.translator import Peers
+    from nmt.translate.part_search import Peers
 
 
 def load(

@@ -18,7 +18,7 @@ from nmt.errors import FileError
 from nmt.runs import int8
 from nmt.runs.int8 import Int8Scores, read_int8_scores
 from nmt.runs.parts import find_weights
-from nmt.translate.translator import Translation
+from nmt.translate.translation import Translation
 
 TEXT = ["the cat sat.", "", "a dog ran home on a mat.", "café über naïve."]
 

@@ -13,7 +13,7 @@ import nmt
 from command import run_nmt
 from nmt.errors import ConfigError
 from nmt.translate.banned import BannedText
-from nmt.translate.translator import Translation
+from nmt.translate.translation import Translation
 
 LINES = ["the cat sat.", "a dog ran home on a mat.", "café über naïve.", "the mat the mat", "home"]
 OPTIONS: list[dict[str, object]] = [

@@ -14,7 +14,7 @@ from nmt.errors import ConfigError
 from nmt.limits import MAX_THREADS
 
 if TYPE_CHECKING:
-    from nmt.translate.translator import Peers
+    from nmt.translate.part_search import Peers
 
 _TIMEOUT_SECONDS = 120.0
 

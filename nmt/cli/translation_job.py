@@ -17,7 +17,8 @@ from nmt.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from nmt.progress import Advance
     from nmt.translate.formats import Layout
-    from nmt.translate.translator import Peers, Translator
+    from nmt.translate.part_search import Peers
+    from nmt.translate.translator import Translator
 
 
 class Format(str, Enum):

@@ -39,7 +39,7 @@ from nmt.evaluation.compare import paired_bootstrap
 from nmt.evaluation.metrics import EvaluateOptions, evaluate
 from nmt.runs.decode_tuning import METRIC_NAMES, DecodeTuning, Ranked, Setting
 from nmt.search.hypothesis import length_factor
-from nmt.translate.translator import ScoredText, Translation
+from nmt.translate.translation import ScoredText, Translation
 
 MAX_P_VALUE = 0.01
 """Of the winner's difference. The usual 0.05 would be too much for the best of many settings."""

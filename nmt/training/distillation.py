@@ -26,7 +26,8 @@ from nmt.training.initial import differences
 from nmt.training.run import is_begun, starting_from
 from nmt.translate.formats import Item
 from nmt.translate.resume import is_finished, translate_file
-from nmt.translate.translator import ScoredText, Translation, Translator
+from nmt.translate.translation import ScoredText, Translation
+from nmt.translate.translator import Translator
 
 
 def distill_corpora(

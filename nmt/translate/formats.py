@@ -13,7 +13,7 @@ from nmt.data.lines import replace_controls
 from nmt.errors import DataError
 from nmt.translate.glossary import Variants
 from nmt.translate.source import as_constraints, with_prefixes
-from nmt.translate.translator import ScoredText, Translation
+from nmt.translate.translation import ScoredText, Translation
 from nmt.translate.words import format_pharaoh, parse_pharaoh, split_words
 
 _PREFIX_KEY = "prefix"

@@ -37,8 +37,10 @@ from nmt.progress import Advance
 from nmt.signals import hangup_signals
 from nmt.translate.engine import Model
 from nmt.translate.formats import Layout
+from nmt.translate.part_search import Peers
 from nmt.translate.streams import translate_windows
-from nmt.translate.translator import Peers, ScoredText, Translator
+from nmt.translate.translation import ScoredText
+from nmt.translate.translator import Translator
 from nmt.version import __version__
 
 _MAX_JOURNAL_BYTES = 1 << 30

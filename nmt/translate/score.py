@@ -14,7 +14,7 @@ from nmt.data.tags import Tagger
 from nmt.errors import DataError
 from nmt.progress import Advance
 from nmt.translate.engine import Engine
-from nmt.translate.translator import length_batches
+from nmt.translate.part_search import length_batches
 
 _WINDOW_PAIRS = 2000
 

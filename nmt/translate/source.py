@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from nmt.config.languages import LanguagePair
+from nmt.data.lines import replace_controls
 from nmt.errors import DataError
 from nmt.translate.glossary import Variants
 
@@ -34,6 +35,13 @@ class Source:
         """Return the number of characters."""
         terms = sum(len(form) for forms in self.constraints for form in forms)
         return len(self.text) + len(self.prefix) + terms
+
+
+def without_controls(source: Source) -> Source:
+    """Return a source whose control characters are spaces."""
+    return replace(
+        source, text=replace_controls(source.text)[0], prefix=replace_controls(source.prefix)[0]
+    )
 
 
 def with_prefixes(lines: Iterable[str], prefixes: Iterable[str]) -> Iterator[Source]:

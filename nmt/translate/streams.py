@@ -12,8 +12,10 @@ from pathlib import Path
 
 from nmt.progress import Advance
 from nmt.translate.formats import Item, Layout
+from nmt.translate.part_search import Searched
 from nmt.translate.source import Source
-from nmt.translate.translator import Searched, Translation, Translator
+from nmt.translate.translation import Translation
+from nmt.translate.translator import Translator
 
 
 def translate_windows(

@@ -23,7 +23,8 @@ from nmt.runs.manifest import read_manifest
 from nmt.runs.model import TrainedModel
 from nmt.translate.ct2_engine import CTranslate2Engine
 from nmt.translate.torch_engine import Networks
-from nmt.translate.translator import Translation, Translator
+from nmt.translate.translation import Translation
+from nmt.translate.translator import Translator
 
 LEARNED = {"kind": "learned", "max_length": 64}
 BIASES = {"attention_bias": True, "output_bias": True}

@@ -30,7 +30,7 @@ from nmt.runs.parts import find_weights
 from nmt.search.hypothesis import length_factor
 from nmt.training.decode_tuning import best_of, tune
 from nmt.training.decode_tuning import render as render_table
-from nmt.translate.translator import ScoredText, Translation
+from nmt.translate.translation import ScoredText, Translation
 
 MakeConfig = Callable[..., Config]
 WORDS = [

@@ -20,7 +20,8 @@ from nmt.training.distillation import (
     student_config,
 )
 from nmt.translate.formats import Item
-from nmt.translate.translator import ScoredText, Translation, Translator
+from nmt.translate.translation import ScoredText, Translation
+from nmt.translate.translator import Translator
 
 
 def translation(*texts: str) -> Translation:

@@ -18,7 +18,8 @@ from nmt.translate.align import Aligner
 from nmt.translate.formats import Item, JsonLayout, Layout, TextLayout
 from nmt.translate.split import split_line
 from nmt.translate.torch_engine import Networks
-from nmt.translate.translator import ScoredText, Translation, Translator
+from nmt.translate.translation import ScoredText, Translation
+from nmt.translate.translator import Translator
 from nmt.translate.words import (
     NO_WORD,
     format_pharaoh,

@@ -12,7 +12,8 @@ import nmt
 from nmt.config.search import SearchOptions
 from nmt.runs.model import load_model
 from nmt.translate.torch_engine import Networks
-from nmt.translate.translator import Translation, Translator
+from nmt.translate.translation import Translation
+from nmt.translate.translator import Translator
 
 LINES = ["the cat sat.", "", "a dog ran home on a mat.", "  ", "the cat sat."]
 BEAM = {"mbr": "bleu", "beam_size": 6, "nbest": 2}

@@ -23,6 +23,8 @@ from nmt.errors import ConfigError, DataError, FileError, Interrupted, NmtError
 from nmt.runs.model import TrainedModel, load_model
 from nmt.translate import resume as resume_module
 from nmt.translate.formats import JsonLayout, Layout, TextLayout, prefixed_lines
+from nmt.translate.part_search import PartSearch
+from nmt.translate.parts import Part
 from nmt.translate.resume import is_finished, translate_file
 from nmt.translate.torch_engine import Networks
 from nmt.translate.translator import Translator
@@ -195,13 +197,13 @@ def test_translated_lines_are_not_searched_again(
 ) -> None:
     job.interrupt(text, after=5)
     searched: list[int] = []
-    search = Translator._search
+    search = PartSearch._search_fitting
 
-    def counting(self: Translator, parts: list[Any]) -> Any:
+    def counting(self: PartSearch, parts: list[Part]) -> Any:
         searched.extend(part.line for part in parts)
         return search(self, parts)
 
-    monkeypatch.setattr(Translator, "_search", counting)
+    monkeypatch.setattr(PartSearch, "_search_fitting", counting)
     done = job.journal()["lines"]
     job.run(text)
     assert min(searched) > done

@@ -22,10 +22,12 @@ from nmt.runs.model import TrainedModel
 from nmt.search.beam import beam_search
 from nmt.search.hypothesis import normalized_score
 from nmt.search.stepper import Stepper
+from nmt.translate.part_search import length_batches
 from nmt.translate.source import Source
 from nmt.translate.split import sentence_starts, split_line
 from nmt.translate.torch_engine import Networks
-from nmt.translate.translator import ScoredText, Translation, Translator, length_batches
+from nmt.translate.translation import ScoredText, Translation
+from nmt.translate.translator import Translator
 
 MakeModel = Callable[..., TrainedModel]
 TrainTokenizer = Callable[[list[str]], Tokenizer]
@@ -666,8 +668,9 @@ def test_a_prefix_may_be_longer_than_the_usual_limit(model: TrainedModel) -> Non
 
 
 def test_prefixes_that_are_refused(model: TrainedModel) -> None:
-    translator = Translator(Networks([model]))
-    translator.engine.max_positions = 12  # type: ignore[misc]
+    engine = Networks([model])
+    engine.max_positions = 12  # type: ignore[misc]
+    translator = Translator(engine)
     with pytest.raises(DataError, match=r"line 2: the prefix has \d+ tokens, but .* for 12, EOS"):
         list(translator.translate(["a", "a"], ["", "the cat " * 6]))
     trees = Translator(Networks([model]), SearchOptions(trees=True))

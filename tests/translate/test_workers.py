@@ -17,7 +17,8 @@ from nmt.errors import DataError
 from nmt.runs.model import TrainedModel
 from nmt.search.hypothesis import Hypothesis
 from nmt.translate.torch_engine import Networks
-from nmt.translate.translator import Translation, Translator
+from nmt.translate.translation import Translation
+from nmt.translate.translator import Translator
 from nmt.translate.workers import CAN_FORK, Workers
 
 pytestmark = pytest.mark.skipif(not CAN_FORK, reason="processes are forked on Linux only")
