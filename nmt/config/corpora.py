@@ -35,6 +35,9 @@ class Corpus(Section):
     """Use it in the other direction: once read, its sides and their languages are swapped."""
     set: Annotated[str, Field(pattern=f"^{SET_NAME}$")] | None = None
     """Name of its set, for `train.stages`; the key of the set in `data.train: {NAME: CORPUS}`."""
+    tag: Annotated[str, Field(pattern=f"^{SET_NAME}$")] | None = None
+    """Put the symbol `<TAG>` in front of its sources, which tells the model where they come from:
+    `bt` for back-translations (Caswell et al. 2019). Only for training; translation has no tag."""
     alignments: str | None = None
     """A file with the links of each pair as `0-0 1-2`: source and target word, from 0, where words
     are separated by white space only. Line n is about pair n. For `train.guided_alignment`."""

@@ -15,7 +15,7 @@ from nmt.config.corpora import AnyCorpus, Corpora, Corpus, TrainCorpora
 from nmt.config.decode import DecodeConfig
 from nmt.config.finetuning import ExtendConfig, LoraConfig, StageConfig, stage_conflicts
 from nmt.config.guided_alignment import GuidedAlignmentConfig, guided_conflicts
-from nmt.config.languages import LanguagePair, TagKind, is_usable, tags_of
+from nmt.config.languages import LanguagePair, TagKind, is_usable, tag_symbol, tags_of
 from nmt.config.models import AnyModel, TransformerConfig
 from nmt.config.regularisation import (
     RDropConfig,
@@ -103,15 +103,21 @@ class DataConfig(Section):
 
     @property
     def num_tags(self) -> int:
-        """Number of tags in front of each source."""
+        """Number of language tags in front of each source."""
         return {"none": 0, "target": 1, "both": 2}[self.tags]
 
     @property
     def train_tags(self) -> list[str]:
-        """The tags of all training corpora, each once."""
+        """The language tags of all training corpora, each once."""
         return list(dict.fromkeys(tag for pair in self.train_pairs for tag in self.tags_of(pair)))
 
+    @property
+    def corpus_tags(self) -> list[str]:
+        """The symbols of training corpora with a `tag`, each once."""
+        return list(dict.fromkeys(tag_symbol(corpus.tag) for corpus in self.train if corpus.tag))
+
     def _conflicts(self) -> Iterator[str]:
+        yield from self._corpus_tag_conflicts()
         if self.tags == "none":
             return
         for code in dict.fromkeys(code for pair in self.train_pairs for code in pair):
@@ -120,6 +126,16 @@ class DataConfig(Section):
                     f"tags cannot name the language {code!r}: a code begins with a letter, "
                     "has letters, digits, - and _ only, and is not s, pad, unk or term"
                 )
+
+    def _corpus_tag_conflicts(self) -> Iterator[str]:
+        for tag in dict.fromkeys(corpus.tag for corpus in self.train if corpus.tag):
+            if not is_usable(tag):
+                yield f"train: a corpus cannot have the tag {tag}: <{tag}> is another symbol"
+            elif tag_symbol(tag) in self.train_tags:
+                yield f"train: {tag} is the tag of a corpus and a language: give the corpus another"
+        for part, corpora in (("valid", self.valid_corpora), ("test", self.test)):
+            if tags := [corpus.tag for corpus in corpora if corpus.tag]:
+                yield f"{part}: remove tag: {tags[0]}: translation has none, only data.train has"
 
 
 class TokenizerConfig(Section):

@@ -347,7 +347,7 @@ def drawn(
     src: list[Ids] = [*src_ids]
     tgt: list[Ids] = [*tgt_ids]
     if config.tokenizer.sampling_alpha:
-        src = _sampled(tokenizers.src, src_texts, src, config, seeds[0], config.data.num_tags)
+        src = _sampled(tokenizers.src, src_texts, src, config, seeds[0])
         tgt = _sampled(tokenizers.tgt, tgt_texts, tgt, config, seeds[1])
     if config.data.terms:
         terms = draw_terms(tgt_texts, config.data.terms, seeds[2])
@@ -366,14 +366,17 @@ def _sampled(
     plain: Sequence[Ids],
     config: Config,
     seed: int,
-    num_tags: int = 0,
 ) -> list[Ids]:
     """Sample the segmentation of texts; the tags that begin the plain ids stay."""
+    tags = {*tokenizer.control_symbols.values()}
     settings = config.tokenizer
     sampled = tokenizer.sample(texts, settings.sampling_alpha, settings.sampling_nbest, seed)
-    if num_tags:
+    if tags:
         rows = zip(plain, sampled, strict=True)
-        sampled = [[*map(int, plain_ids[:num_tags]), *ids] for plain_ids, ids in rows]
+        sampled = [
+            [*itertools.takewhile(tags.__contains__, map(int, plain_ids)), *ids]
+            for plain_ids, ids in rows
+        ]
     return [
         ids if len(ids) < config.data.max_length else plain_ids
         for ids, plain_ids in zip(sampled, plain, strict=True)

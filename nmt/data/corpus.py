@@ -38,6 +38,7 @@ from nmt.files import as_file_error
 
 INVALID_UTF8 = "invalid UTF-8"
 CONTROL_CHARACTERS = "control characters"
+_OPTIONAL = ("src_lang", "tgt_lang", "reversed", "tag")
 
 
 class Pair(NamedTuple):
@@ -166,8 +167,8 @@ def stream_key(corpus: AnyCorpus) -> dict[str, Any]:
 def _keys_of_content(corpus: AnyCorpus) -> dict[str, Any]:
     excluded = {"kind", "src", "tgt", "tsv", "jsonl", "parquet", "dataset"}
     excluded |= {"weight", "set", "alignments"}
-    # These have no key unless they are set: corpora without them keep the entries of the cache.
-    excluded |= {name for name in ("src_lang", "tgt_lang", "reversed") if not getattr(corpus, name)}
+    # Corpora without these keep the entries of the cache that were made before the keys existed.
+    excluded |= {name for name in _OPTIONAL if not getattr(corpus, name)}
     return {"kind": type(corpus).__name__, **corpus.model_dump(exclude=excluded)}
 
 

@@ -68,8 +68,8 @@ class Encoder:
             report: counts them.
             corpus: the corpus that they are from, whose tags begin the source ids.
         """
-        languages = self._data.pair_of(corpus)
-        tags = self._tagger.ids(languages)
+        languages = self._data.pair_of(corpus) if self._data.num_tags else None
+        tags = self._tagger.ids_of(corpus)
         report.read += len(pairs)
         if self._filters:
             pairs = [pair for pair in pairs if self._filters.accepts_text(pair, report)]
@@ -96,7 +96,7 @@ class Encoder:
             pa.array([pair.src for pair in pairs], pa.string()),
             pa.array([pair.tgt for pair in pairs], pa.string()),
             pa.array([pair.line for pair in pairs], pa.int64()),
-            pa.array([digest(pair, languages if tags else None) for pair in pairs], pa.int64())
+            pa.array([digest(pair, languages) for pair in pairs], pa.int64())
             if self._has_digests
             else pa.nulls(len(pairs), pa.int64()),
         ]

@@ -1,4 +1,4 @@
-"""Language tags as tokens of a vocabulary.
+"""Tags of languages and of corpora as tokens of a vocabulary.
 
 A tag is a control symbol: SentencePiece has an id for it, but never finds it in text. So a user's
 text that contains `<2de>` is tokenized as any other text and cannot pass for a tag.
@@ -6,13 +6,15 @@ text that contains `<2de>` is tokenized as any other text and cannot pass for a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nmt.config.languages import LanguagePair
+from nmt.config.corpora import AnyCorpus
+from nmt.config.languages import LanguagePair, tag_symbol
 from nmt.config.schema import Config, DataConfig
+from nmt.data.model_file import Piece, PieceKind, with_pieces
 from nmt.data.terms import TERM
-from nmt.data.tokenizer import Tokenizer
+from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.errors import ConfigError
 
 
@@ -25,7 +27,7 @@ class Tagger:
     """
 
     num_tags: int
-    """Number of tags of each source."""
+    """Number of language tags of each source."""
 
     def __init__(self, data: DataConfig, tokenizer: Tokenizer) -> None:
         self._data, self._tokenizer = data, tokenizer
@@ -48,6 +50,23 @@ class Tagger:
                 raise ConfigError(f"`{option}`: the model does not know {code!r}; it knows {codes}")
         return [known[tag] for tag in tags]
 
+    def ids_of(self, corpus: AnyCorpus) -> list[int]:
+        """Return the ids of the tags in front of the sources of a training corpus.
+
+        Raises:
+            ConfigError: if the vocabulary lacks one.
+        """
+        languages = self.ids(self._data.pair_of(corpus))
+        if not corpus.tag:
+            return languages
+        symbol = tag_symbol(corpus.tag)
+        if symbol not in self._tokenizer.control_symbols:
+            raise ConfigError(
+                f"data.train: the vocabulary of the run lacks {symbol}: it began without a corpus "
+                f"with tag: {corpus.tag}; remove the tag, or use another `run_dir`"
+            )
+        return [self._tokenizer.control_symbols[symbol], *languages]
+
     def chosen(self, src_lang: str | None, tgt_lang: str | None) -> LanguagePair:
         """Return the pair of a source in these languages, None being the default.
 
@@ -69,11 +88,27 @@ class Tagger:
 
     def _known(self, option: str) -> list[str]:
         """Return the codes of the languages with a tag of one side."""
-        symbols = self._tokenizer.control_symbols.keys() - {TERM}
+        symbols = self._tokenizer.control_symbols.keys() - {TERM, *self._data.corpus_tags}
         inner = [symbol[1:-1] for symbol in symbols]
         if option == "tgt_lang":
             return sorted(code[1:] for code in inner if code.startswith("2"))
         return sorted(code for code in inner if not code.startswith("2"))
+
+
+def with_symbols(tokenizers: Tokenizers, symbols: Sequence[str]) -> Tokenizers:
+    """Return tokenizers whose source side has some control symbols.
+
+    Args:
+        tokenizers: of both sides; with a joint vocabulary, both get the symbols.
+        symbols: those that are missing become the last ids.
+    """
+    src = tokenizers.src
+    missing = [symbol for symbol in symbols if symbol not in src.control_symbols]
+    if not missing:
+        return tokenizers
+    pieces = [Piece(symbol, 0.0, PieceKind.CONTROL) for symbol in missing]
+    extended = Tokenizer(with_pieces(src.serialized(), pieces))
+    return Tokenizers(extended, extended if tokenizers.joint else tokenizers.tgt)
 
 
 def check_tags(config: Config, tokenizer: Tokenizer) -> None:

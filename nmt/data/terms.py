@@ -15,24 +15,14 @@ import random
 from collections.abc import Sequence
 
 from nmt.config.terms import TermsConfig
-from nmt.data.model_file import Piece, PieceKind, with_pieces
 from nmt.data.pieces import is_in_word, words_of
-from nmt.data.tokenizer import Tokenizer, Tokenizers
+from nmt.data.tokenizer import Tokenizer
 
 TERM = "<term>"
 
 _MAX_WORDS = 3
 _JOINTS = {"", " ", "-", "'", "\u2019"}
 """What may stand between two words of a term."""
-
-
-def with_term_symbol(tokenizers: Tokenizers) -> Tokenizers:
-    """Return joint tokenizers with the symbol `TERM`, added as the last id if they lack it."""
-    tokenizer = tokenizers.src
-    if TERM in tokenizer.control_symbols:
-        return tokenizers
-    piece = Piece(TERM, 0.0, PieceKind.CONTROL)
-    return Tokenizers(*[Tokenizer(with_pieces(tokenizer.serialized(), [piece]))] * 2)
 
 
 def behind_source(terms: Sequence[Sequence[int]], tokenizer: Tokenizer) -> list[int]:

@@ -342,6 +342,7 @@ def render(info: ModelInfo) -> Iterator[str]:
         yield from _entry("languages", pairs)
         tags = " ".join(data.train_tags)
         yield from _entry("tags", f"{data.tags}: {tags}" if tags else "")
+        yield from _entry("corpus tags", " ".join(data.corpus_tags))
         if data.terms:
             drawn = f"up to {data.terms.max_terms} behind {data.terms.probability:.0%} of sources"
             yield from _entry("terms", drawn)

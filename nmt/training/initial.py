@@ -12,8 +12,8 @@ from torch import Tensor
 
 from nmt.config.models import TransformerConfig
 from nmt.config.schema import Config
-from nmt.data.tags import check_tags
-from nmt.data.terms import with_term_symbol
+from nmt.data.tags import check_tags, with_symbols
+from nmt.data.terms import TERM
 from nmt.data.tokenizer import Tokenizers
 from nmt.data.tokenizer_extension import extend_tokenizers, row_origins
 from nmt.data.tokenizer_training import Progress, train_tokenizers
@@ -74,8 +74,8 @@ def initial_tokenizers(
 ) -> Tokenizers:
     """Return the tokenizers of `train.init_from`, or else load or train them as configured.
 
-    Those of `train.init_from` are extended if configured. With `data.terms`, all get a symbol that
-    stands before terms.
+    Those of `train.init_from` are extended if configured. All get the symbols that `data.terms` and
+    the tags of corpora need.
 
     Args:
         config: of the new run.
@@ -92,8 +92,8 @@ def initial_tokenizers(
             tokenizers = extend_tokenizers(config, tokenizers, progress, warn)
     else:
         tokenizers = train_tokenizers(config, progress, warn)
-    if config.data.terms:
-        tokenizers = with_term_symbol(tokenizers)
+    symbols = [TERM] if config.data.terms else []
+    tokenizers = with_symbols(tokenizers, [*symbols, *config.data.corpus_tags])
     check_tags(config, tokenizers.src)
     return tokenizers
 
@@ -151,7 +151,8 @@ def initial_weights(
     If it has M layers and the network has N, layer i is copied from layer floor(i M / N). Evenly
     spaced layers are a good start for a shallower network (Shleifer and Rush 2020). With
     `tokenizer.extend`, the row of a new piece is the mean of those of the pieces it replaces. The
-    symbol of `data.terms` gets the row of the unknown token, which is never a translation either.
+    symbols of `data.terms` and of corpora get the row of the unknown token, which is never a
+    translation either.
 
     Args:
         config: of the new run, with `train.init_from`.

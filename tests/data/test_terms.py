@@ -16,7 +16,8 @@ from nmt.data.batching import Batch, BatchOrder, Epochs
 from nmt.data.links import NO_PART, PieceParts
 from nmt.data.prepare import prepare
 from nmt.data.streaming import StreamedEpochs
-from nmt.data.terms import TERM, draw_terms, num_without_terms, with_term_symbol
+from nmt.data.tags import with_symbols
+from nmt.data.terms import TERM, draw_terms, num_without_terms
 from nmt.data.tokenizer_training import train_tokenizers
 
 from .test_batching import equal
@@ -70,7 +71,7 @@ def config_of(folder: Path, **keys: Any) -> Config:
 
 
 def epochs_of(config: Config) -> Any:
-    tokenizers = with_term_symbol(train_tokenizers(config))
+    tokenizers = with_symbols(train_tokenizers(config), [TERM])
     if config.data.streaming:
         return StreamedEpochs(tokenizers, config), tokenizers
     prepared = prepare(config, tokenizers, config.data.train, filtered=True)
@@ -134,9 +135,9 @@ def test_the_plan_counts_terms(tmp_path: Path) -> None:
 def test_no_text_contains_the_symbol(tmp_path: Path) -> None:
     config = config_of(tmp_path)
     before = train_tokenizers(config)
-    after = with_term_symbol(before)
+    after = with_symbols(before, [TERM])
     assert after.joint
-    assert with_term_symbol(after) is after
+    assert with_symbols(after, [TERM]) is after
     assert after.src.vocab_size == before.src.vocab_size + 1
     symbol = after.src.control_symbols[TERM]
     for text in (TERM, f"w1 {TERM} w2"):
@@ -166,7 +167,7 @@ def test_validation_has_no_terms(tmp_path: Path) -> None:
     from nmt.training.validate import Validator
 
     config = config_of(tmp_path)
-    tokenizers = with_term_symbol(train_tokenizers(config))
+    tokenizers = with_symbols(train_tokenizers(config), [TERM])
     data = prepare(config, tokenizers, config.data.train, filtered=False)
     validator = Validator(config, tokenizers, data, torch.device("cpu"), print)
     assert validator.config.data.terms is None
