@@ -15,10 +15,19 @@ from typing import TYPE_CHECKING, Any
 from nmt.version import __version__
 
 if TYPE_CHECKING:
-    from nmt.api import Model, distill, evaluate, load, train
+    from nmt.api import Model, backtranslate, distill, evaluate, load, train
     from nmt.translate.translation import Translation
 
-__all__ = ["Model", "Translation", "__version__", "distill", "evaluate", "load", "train"]
+__all__ = [
+    "Model",
+    "Translation",
+    "__version__",
+    "backtranslate",
+    "distill",
+    "evaluate",
+    "load",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

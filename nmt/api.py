@@ -17,7 +17,7 @@ import itertools
 import json
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
 
@@ -26,6 +26,7 @@ from nmt.config.load import load_config, make_config
 from nmt.config.schema import Config
 from nmt.config.search import search_options
 from nmt.config.tune_decode import TuneDecodeConfig
+from nmt.data.synthetic import SyntheticOptions
 from nmt.data.tags import Tagger
 from nmt.engines import Log, OwnEngine, check_choices, num_threads, open_engines
 from nmt.errors import ConfigError, DataError, FileError
@@ -598,6 +599,68 @@ def distill(
         check_settings(student, run)  # now rather than after hours of translation
     distill_corpora(load_teacher, resolved, output, shown.print_line)
     return train(student, run_dir=run, console=shown)
+
+
+def backtranslate(
+    config: str | Path | Config | Mapping[str, Any],
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+    *,
+    mono: Sequence[str | Path],
+    src_mono: Sequence[str | Path] = (),
+    rounds: int = 1,
+    reverse: str | Path | None = None,
+    run_dir: str | Path | None = None,
+    output: str | Path | None = None,
+    synthetic: SyntheticOptions | None = None,
+    search: Mapping[str, Any] | None = None,
+    console: Console | None = None,
+    **computing: Any,
+) -> Path:
+    """Train with monolingual text by back-translation, or continue where this was stopped.
+
+    Args:
+        config, overrides: of the model, as in `train`; of the reverse model with exchanged sides.
+        mono, src_mono: files of text in the target language, and in the source language for
+            `rounds` above 1.
+        rounds: how many times to train a reverse and a forward model, in turn.
+        reverse: the first reverse model, as in `load`, instead of training it.
+        run_dir: of the model; by default `runs/`, the name of the configuration and `-bt`.
+        output: write the last synthetic pairs there, as JSON lines, and train no model on them.
+        synthetic: which synthetic pairs to keep, and how to mix them with real ones.
+        search: options of the translations, as in `Model.translate`.
+        console: as in `train`.
+        computing: `engine`, `compute`, `device` and `threads`, as in `load`.
+
+    Returns:
+        `output`, or the run directory of the model, for `load`.
+
+    Raises:
+        NmtError: as in `train`, and `nmt.training.backtranslation.backtranslate`.
+    """
+    resolved, run = _resolve(config, overrides), _run_directory(config, run_dir)
+    from nmt.console import Console
+    from nmt.training.backtranslation import BackTranslation
+    from nmt.training.backtranslation import backtranslate as teach
+
+    shown = console or Console(stderr=True)
+    job = BackTranslation(
+        config=resolved,
+        run=run if run_dir else run.with_name(f"{run.name}-bt"),
+        mono=[Path(path) for path in mono],
+        src_mono=[Path(path) for path in src_mono],
+        rounds=rounds,
+        reverse=find_model(pin(reverse, shown.print_line), shown.print_line) if reverse else None,
+        output=Path(output) if output else None,
+        synthetic=synthetic or SyntheticOptions(),
+        search=search or {},
+    )
+
+    def load_translator(model: Path, options: Mapping[str, Any]) -> Translator:
+        loaded = load(model, log=shown.print_line, **computing)
+        return loaded.translator(options, warn=shown.print_line)
+
+    teach(job, partial(train, console=shown), load_translator, shown)
+    return job.output or job.run
 
 
 def tune_decode(

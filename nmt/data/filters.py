@@ -85,7 +85,7 @@ class FilterReport:
             table.add_column("control characters replaced", justify="right")
         for corpus in _combined(self.corpora):
             cells = [f"{corpus.read:,}"]
-            cells += [_cell(corpus.tallies.get(name)) for name in reasons]
+            cells += [tally_cell(corpus.tallies.get(name)) for name in reasons]
             cells += [
                 f"{corpus.kept:,}",
                 f"{corpus.src_tokens:,} + {corpus.tgt_tokens:,}",
@@ -93,12 +93,13 @@ class FilterReport:
                 f"{percent(corpus.tgt_unknown, corpus.tgt_tokens)}",
             ]
             if controls:
-                cells.append(_cell(corpus.tallies.get(CONTROL_CHARACTERS)))
+                cells.append(tally_cell(corpus.tallies.get(CONTROL_CHARACTERS)))
             table.add_row(corpus.name, *cells)
         return table
 
 
-def _cell(tally: Tally | None) -> str:
+def tally_cell(tally: Tally | None) -> str:
+    """Format a count for a table, with the first line where there was one."""
     if tally is None or not tally.count:
         return "0"
     return f"{tally.count:,}" + (

@@ -68,7 +68,7 @@ def test_it_comes_before_the_tags_of_languages(sections: dict[str, Any], tags: s
     languages = [["<en>", "<2de>"], ["<de>", "<2en>"]] if tags == "both" else [["<2de>"], ["<2en>"]]
     expected = [languages[0]] * 50 + [["<bt>", *languages[1]]] * 50
     assert first_pieces(rows, tokenizers, 9) == expected
-    with pytest.raises(ConfigError, match="it knows de, en$"):
+    with pytest.raises(ConfigError, match=r"it knows de, en$"):
         Tagger(config.data, tokenizers.src).ids(config.data.train_pairs[0]._replace(tgt="fr"))
 
 

@@ -1,0 +1,326 @@
+"""Training on monolingual text by back-translation (Sennrich et al. 2016).
+
+A reverse model translates text of the target language. Its translations become the sources of
+synthetic pairs, whose targets are human text, and the forward model learns from these and the real
+pairs. In iterative back-translation (Hoang et al. 2018), that forward model then translates text of
+the source language, from which a better reverse model learns, and so on. So each model is the
+teacher of the next, and all but the last one write a text:
+
+    FOLDER/reverse-1/                   the run of a model
+    FOLDER/reverse-1.json               what it translates, and how
+    FOLDER/reverse-1.translated.jsonl   all its translations
+    FOLDER/reverse-1.jsonl              those that the filters keep: the corpus of the next model
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nmt.config.languages import LanguagePair
+from nmt.config.reverse import reversed_config
+from nmt.config.schema import Config
+from nmt.config.search import search_options
+from nmt.console import Console
+from nmt.data import cache
+from nmt.data.corpus import content_key, stream_key
+from nmt.data.lines import count_lines, read_lines, replace_controls
+from nmt.data.synthetic import SyntheticOptions, SyntheticPair, real_corpora, with_synthetic
+from nmt.errors import ConfigError, DataError
+from nmt.files import is_standard, write_text
+from nmt.progress import progress_bar
+from nmt.runs.exported import is_exported
+from nmt.runs.layout import load_run_config
+from nmt.runs.manifest import read_json, read_manifest
+from nmt.runs.parts import find_weights
+from nmt.training.continuing import check_settings
+from nmt.training.run import is_begun
+from nmt.translate.formats import Item
+from nmt.translate.resume import is_finished, translate_file, written_files
+from nmt.translate.translator import ScoredText, Translation, Translator
+
+_CHANGES = {
+    "model": "another model",
+    "search": "other search options",
+    "text": "other monolingual text",
+    "data": "a model trained on other text",
+}
+"""What it means that a value of a model's record has changed."""
+
+
+@dataclass(frozen=True)
+class BackTranslation:
+    """What `backtranslate` is to do.
+
+    Attributes:
+        config: of the forward model.
+        run: run directory of the forward model; the others go into a folder next to it.
+        mono: files of text in the target language.
+        src_mono: files of text in the source language, for more than one round.
+        rounds: how many reverse models and forward models to train, in turn.
+        reverse: directory of the first reverse model; None trains it.
+        output: write the last synthetic pairs there, and train no forward model on them.
+        synthetic: which synthetic pairs to keep, and how to mix them with real ones.
+        search: options of all translations.
+    """
+
+    config: Config
+    run: Path
+    mono: Sequence[Path]
+    src_mono: Sequence[Path] = ()
+    rounds: int = 1
+    reverse: Path | None = None
+    output: Path | None = None
+    synthetic: SyntheticOptions = field(default_factory=SyntheticOptions)
+    search: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where all the models and texts but the forward model go."""
+        return self.run.with_name(f"{self.run.name}.backtranslation")
+
+    def check(self) -> None:
+        """Check what needs neither a model nor hours.
+
+        Raises:
+            ConfigError: if the options or the reverse model do not fit the configuration.
+            DataError: if a monolingual text is empty.
+            FileError: if one cannot be read, or there is no such model.
+        """
+        data = self.config.data
+        pair = LanguagePair(data.src_lang, data.tgt_lang)
+        search_options(self.config.decode, self.search)
+        if not real_corpora(self.config):
+            raise ConfigError(f"data.train has no corpus of {pair}, the languages of data")
+        if (self.rounds > 1) != bool(self.src_mono):
+            raise ConfigError(
+                "`src_mono` and `rounds` above 1 need each other: after the first round, a new "
+                "reverse model learns from translations of text in the source language"
+            )
+        if self.config.train.init_from and (self.rounds > 1 or self.reverse is None):
+            raise ConfigError(
+                "train.init_from: a reverse model cannot start from a model of the other "
+                "direction: name a trained one with `reverse`, with one round, or remove the key"
+            )
+        for path in (*self.mono, *self.src_mono):
+            if is_standard(path):
+                raise ConfigError("monolingual text is read more than once: name a file, not `-`")
+            if not any(line.strip() for line in read_lines(path)):
+                raise DataError(f"{path}: contains no text")
+        if self.reverse:
+            _check_direction(self.reverse, LanguagePair(data.tgt_lang, data.src_lang))
+        if self.output is None and is_begun(self.run) and not self.folder.exists():
+            raise ConfigError(
+                f"{self.run} holds a run that has been trained without back-translations: use "
+                "another `run_dir`"
+            )
+
+
+def backtranslate(
+    job: BackTranslation,
+    train: Callable[..., object],
+    load: Callable[[Path, Mapping[str, Any]], Translator],
+    console: Console,
+) -> None:
+    """Train models on each other's translations; what is finished is not done again.
+
+    Args:
+        job: what to do.
+        train: trains a model, or continues, given the configuration and `run_dir`.
+        load: returns a translator, given the directory of a model and the search options.
+        console: for messages.
+
+    Raises:
+        ConfigError: if something has changed since an earlier call.
+        ConfigError, DataError, FileError: as in `BackTranslation.check`.
+        DataError: if a text cannot be read or translated, or no synthetic pairs are left.
+        Interrupted, TrainingError: as in `nmt.training.run.train`.
+    """
+    job.check()
+    forward, reverse = job.config, reversed_config(job.config)
+    sides: list[tuple[str, Config, Sequence[Path]]] = [
+        ("reverse", reverse, job.mono),
+        ("forward", forward, job.src_mono),
+    ]
+    rounds = range(1, job.rounds + 1)
+    steps = [(f"{name}-{n}", config, texts) for n in rounds for name, config, texts in sides]
+    *teachers, _ = steps
+    synthetic: Path | None = None
+
+    def mixed(config: Config) -> Config:
+        if synthetic is None:  # before the first translations
+            return config
+        return with_synthetic(config, synthetic, job.synthetic.ratio, console.print_line)
+
+    for name, config, texts in teachers:
+        given = job.reverse if synthetic is None else None
+        output = job.output if name == teachers[-1][0] else None
+        teacher = _Teacher(job, name, mixed(config), texts, given)
+        synthetic = teacher.write(train, load, console, output)
+    if job.output is None:
+        train(mixed(forward), run_dir=job.run)
+
+
+@dataclass(frozen=True)
+class _Teacher:
+    """A model whose translations the next one learns from.
+
+    Attributes:
+        job: all that there is to do.
+        name: of its files.
+        config: of the model.
+        texts: files that it translates.
+        given: its directory, if it need not be trained.
+    """
+
+    job: BackTranslation
+    name: str
+    config: Config
+    texts: Sequence[Path]
+    given: Path | None
+
+    @property
+    def _model(self) -> Path:
+        return self.given or self.job.folder / self.name
+
+    @property
+    def _record(self) -> Path:
+        return self.job.folder / f"{self.name}.json"
+
+    def write(
+        self,
+        train: Callable[..., object],
+        load: Callable[[Path, Mapping[str, Any]], Translator],
+        console: Console,
+        output: Path | None,
+    ) -> Path:
+        """Train the model, translate the texts, and return the path of the pairs that are kept.
+
+        Args:
+            train, load, console: as in `backtranslate`.
+            output: that path, if not in the folder.
+        """
+        self.job.folder.mkdir(parents=True, exist_ok=True)
+        translated = self.job.folder / f"{self.name}.translated.jsonl"
+        kept = output or self.job.folder / f"{self.name}.jsonl"
+        if self._record.exists():
+            self._check_unchanged()
+        else:
+            if not self.given:
+                train(self.config, run_dir=self._model)
+            for path in written_files(translated):  # of an earlier record
+                path.unlink(missing_ok=True)
+            write_text(self._record, f"{json.dumps(self._settings(), indent=1)}\n")
+        if is_finished(translated):
+            console.print_line(f"{translated}: already there")
+        else:
+            self._translate(load(self._model, self.job.search), translated, console)
+        names = ", ".join(path.name for path in self.texts)
+        console.print(self.job.synthetic.filter(translated, kept, names).table())
+        return kept
+
+    def _translate(self, translator: Translator, output: Path, console: Console) -> None:
+        console.print_line(
+            f"{output}: translating {', '.join(map(str, self.texts))} with {translator.engine}; "
+            "after an interruption, repeat the command to continue"
+        )
+        counts = [count_lines(path) for path in self.texts]
+        total = sum(count or 0 for count in counts) if None not in counts else None
+        data = self.config.data
+        with progress_bar("translating monolingual text", total, console) as advance:
+            translate_file(
+                translator,
+                _lines(self.texts),
+                SyntheticLayout(data.src_lang, data.tgt_lang),
+                output,
+                resume=True,
+                log=lambda message: None,  # it would name an option of `nmt translate`
+                advance=advance,
+            )
+
+    def _settings(self) -> dict[str, Any]:
+        """Return what the translations depend on; no model if it has been deleted since."""
+        digest = hashlib.sha256()
+        for line in _lines(self.texts):
+            digest.update(line.encode() + b"\n")
+        key = stream_key if self.config.data.streaming else content_key
+        corpora = [] if self.given else [key(corpus) for corpus in self.config.data.train]
+        exists = self._model.exists()
+        return {
+            **({"model": _checksum(self._model)} if exists else {}),
+            "search": dict(self.job.search),
+            "text": digest.hexdigest(),
+            "data": cache.key(corpora=corpora),
+        }
+
+    def _check_unchanged(self) -> None:
+        """Raise a ConfigError unless the translations go with everything as it is now."""
+        delete = f"delete {self._record} to translate again"
+        if not self.given and is_begun(self._model):
+            check_settings(self.config, self._model)
+            steps = load_run_config(self._model).train.max_steps
+            if steps < self.config.train.max_steps:
+                raise ConfigError(
+                    f"{self._model} had train.max_steps={steps} when it began to translate, and "
+                    f"now {self.config.train.max_steps}: use the same value, or {delete}"
+                )
+        before, now = read_json(self._record), self._settings()
+        if changed := [_CHANGES[name] for name in now if now[name] != before.get(name)]:
+            raise ConfigError(
+                f"{self._record}: its translations were begun with {', '.join(changed)}: restore "
+                f"what has changed, or {delete}"
+            )
+
+
+def _lines(paths: Iterable[Path]) -> Iterator[str]:
+    return itertools.chain.from_iterable(map(read_lines, paths))
+
+
+def _checksum(model: Path) -> str:
+    """Return a hash of the files of a model's weights according to their manifest."""
+    weights = model if is_exported(model) else find_weights(model)[2]
+    return cache.key(files=read_manifest(weights)["files"])
+
+
+def _check_direction(model: Path, pair: LanguagePair) -> None:
+    """Raise a ConfigError unless a model translates between the given languages."""
+    known = load_run_config(model if is_exported(model) else find_weights(model)[0]).data
+    if pair not in known.train_pairs:
+        raise ConfigError(
+            f"`reverse`: {model} translates {', '.join(map(str, known.train_pairs))}, but "
+            f"monolingual text of data.tgt_lang takes a model for {pair}"
+        )
+
+
+@dataclass(frozen=True)
+class SyntheticLayout:
+    """Reads plain lines; writes them as the targets of synthetic pairs.
+
+    Attributes:
+        src_lang, tgt_lang: codes of the languages of the model, which one with tags is told.
+    """
+
+    src_lang: str
+    tgt_lang: str
+
+    def read(self, line: str, number: int) -> Item:
+        """Return the line as the text to translate."""
+        text = replace_controls(line)[0]
+        return Item(text, src_lang=self.src_lang, tgt_lang=self.tgt_lang)
+
+    def write(self, number: int, item: Item, translation: Translation) -> str:
+        """Return the pair with the mean log-probability of a token."""
+        best = translation.hypotheses[0]
+        score = round(best.log_prob / max(best.num_tokens, 1), 6)
+        return SyntheticPair(best.text, item.text, score).to_json()
+
+    def read_output(self, lines: Iterable[str]) -> Iterator[Translation]:
+        """Read the translations back from output lines."""
+        for pair in map(SyntheticPair.from_json, lines):
+            # As if of one token, so that writing it again gives the same score.
+            yield Translation([ScoredText(pair.src, 0.0, log_prob=pair.score, num_tokens=1)])
