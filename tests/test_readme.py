@@ -48,9 +48,13 @@ def runnable(command: str) -> str:
     if "nmt distill" in command:  # the overrides would not make the teacher tiny
         command = command.replace("configs/multi30k-en-de.yaml", "runs/multi30k-en-de")
         command = command.replace("CONFIG", "configs/demo-student.yaml")
+    if "nmt backtranslate" in command:
+        command = re.sub("FILE|news.de", "domain.de", command)
+        command = command.replace("--run-dir exported", "")
+        command += " --temperature 1 --min-score -99 --threads 1"
     if "CONFIG" in command:
         return command.replace("CONFIG", f"configs/demo.yaml {TINY} {LOCAL}")
-    if re.search("nmt (train|distill)", command):
+    if re.search("nmt (train|distill|backtranslate)", command):
         given = {word.partition("=")[0] for word in shlex.split(command)}
         local = [one for one in shlex.split(LOCAL) if one.partition("=")[0] not in given]
         return f"{command} {shlex.join(local)} {TINY}"
@@ -64,6 +68,7 @@ def test_the_readme_has_the_expected_commands() -> None:
         *("train", "train", "train", "train"),  # fine-tuning
         *("translate", "attend"),
         "serve",
+        *("backtranslate", "backtranslate"),
         *("distill", "distill", "export", "translate"),
         *("push", "pull", "translate"),  # the Hub
         *("evaluate", "evaluate", "evaluate", "evaluate", "compare", "score"),
@@ -98,7 +103,9 @@ def test_the_commands_work(tmp_path: Path) -> None:
             continue
         done = run(runnable(command), tmp_path)
         assert done.returncode == 0, f"{runnable(command)}\n{done.stderr}"
-        silent = re.search("nmt (train|distill|export|report|attend)|--output", command)
+        silent = re.search(
+            "nmt (train|distill|backtranslate|export|report|attend)|--output", command
+        )
         assert done.stdout or silent, command
 
 

@@ -132,12 +132,14 @@ def backtranslate(
     compute: ComputeOption = Compute.auto,
     threads: Threads = None,
 ) -> None:
-    """Train with monolingual text that a reverse model translates; repeat it to continue."""
+    """Train with monolingual text, translated by a reverse model; the same command continues."""
     refuse_others("nmt backtranslate")
     refuse_outputs([output], [*mono, *(src_mono or [])], [reverse] if reverse else [])
     from nmt import api
     from nmt.data.synthetic import SyntheticOptions
 
+    computing: dict[str, Any] = {"device": device, "engine": engine.value, "threads": threads}
+    computing["compute"] = compute.value
     api.backtranslate(
         config,
         overrides or [],
@@ -149,5 +151,5 @@ def backtranslate(
         output=output,
         synthetic=SyntheticOptions(max_length_ratio, min_score, drop_worst, ratio),
         search=search,
-        **{"device": device, "engine": engine.value, "compute": compute.value, "threads": threads},
+        **computing,
     )

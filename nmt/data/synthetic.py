@@ -115,7 +115,7 @@ class SyntheticOptions:
         reason_N = np.array(reasons, np.int8)
         src_N, tgt_N, score_N = np.array(figures, np.float64).reshape(-1, 3).T
         # So far, the last reason marks the pairs that have passed.
-        keep_N = reason_N == _REASONS.index(LOW_SCORE)
+        keep_N: npt.NDArray[np.bool_] = reason_N == _REASONS.index(LOW_SCORE)
         src_N = src_N * (tgt_N[keep_N].sum() / max(src_N[keep_N].sum(), 1))
         uneven_N = np.maximum(src_N, tgt_N) > self.max_length_ratio * np.minimum(src_N, tgt_N)
         reason_N[keep_N & uneven_N] = _REASONS.index(LENGTH_RATIO)

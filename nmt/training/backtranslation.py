@@ -292,8 +292,8 @@ def _check_direction(model: Path, pair: LanguagePair) -> None:
     known = load_run_config(model if is_exported(model) else find_weights(model)[0]).data
     if pair not in known.train_pairs:
         raise ConfigError(
-            f"`reverse`: {model} translates {', '.join(map(str, known.train_pairs))}, but "
-            f"monolingual text of data.tgt_lang takes a model for {pair}"
+            f"`reverse`: {model} translates {', '.join(map(str, known.train_pairs))}, but the "
+            f"monolingual text needs a model that translates {pair}"
         )
 
 
