@@ -42,7 +42,8 @@ from nmt.training.continuing import check_settings
 from nmt.training.run import is_begun
 from nmt.translate.formats import Item
 from nmt.translate.resume import is_finished, translate_file, written_files
-from nmt.translate.translator import ScoredText, Translation, Translator
+from nmt.translate.translation import ScoredText, Translation
+from nmt.translate.translator import Translator
 
 _CHANGES = {
     "model": "another model",

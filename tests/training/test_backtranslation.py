@@ -27,7 +27,7 @@ from nmt.runs.model import load_model
 from nmt.training.backtranslation import SyntheticLayout
 from nmt.training.learner import Learner
 from nmt.translate.formats import Item
-from nmt.translate.translator import ScoredText, Translation
+from nmt.translate.translation import ScoredText, Translation
 from tiny import config_text, write_corpus
 
 STEPS = ["train.max_steps=6", "decode.max_extra_len=0"]
