@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
+from nmt.config.changes import changes, is_among
 from nmt.config.schema import Config
 from nmt.config.stages import stages_of
 from nmt.config.validation import is_loss
@@ -66,20 +65,13 @@ def check_settings(config: Config, run: Path) -> list[str]:
     before = layout.load_run_config(run)
     checkpoints = checkpoint.list_checkpoints(run)
     step = checkpoints[-1].step if checkpoints else 0
-    values = [_flatten(one.model_dump(mode="json")) for one in (before, config)]
-    changes = {
-        key: [flat.get(key) for flat in values]
-        for key in {**values[0], **values[1]}
-        if values[0].get(key) != values[1].get(key)
-        # Files may move: their content is compared instead. Validation ignores corpus weights.
-        and not re.match(r"data\.valid\.|data\.train\..*(?<!\.weight)$", key)
-    }
+    changed = changes(before, config)
     later = _stages_to_come(before, config, step)
     fixed = _fixed(before, config, step, is_validated=any(one.scores for one in checkpoints))
     refused = [
         f"{key}: was {json.dumps(was)}, is now {json.dumps(now)}{fixed.get(key, '')}"
-        for key, (was, now) in changes.items()
-        if key in fixed or not (_is_among(key, CHANGEABLE) or _is_among(key, later))
+        for key, (was, now) in changed.items()
+        if key in fixed or not (is_among(key, CHANGEABLE) or is_among(key, later))
     ]
     if refused:
         raise ConfigError(
@@ -87,9 +79,9 @@ def check_settings(config: Config, run: Path) -> list[str]:
             *refused,
         )
     listing = ", ".join(
-        f"{key} {json.dumps(was)} → {json.dumps(now)}" for key, (was, now) in changes.items()
+        f"{key} {json.dumps(was)} → {json.dumps(now)}" for key, (was, now) in changed.items()
     )
-    lines = [f"continuing with changed settings: {listing}"] if changes else []
+    lines = [f"continuing with changed settings: {listing}"] if changed else []
     return lines + _rate_change(before, config, step)
 
 
@@ -164,19 +156,3 @@ def _rate_change(before: Config, now: Config, step: int) -> list[str]:
         f"the learning rate goes from {last:.4g} at step {step} to {following:.4g} at step "
         f"{step + 1}"
     ]
-
-
-def _is_among(key: str, names: set[str]) -> bool:
-    return any(key == name or key.startswith(name + ".") for name in names)
-
-
-def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Flatten nested dicts and lists into one dict with dotted keys."""
-    if not isinstance(value, dict | list):
-        return {prefix: value}
-    children = value.items() if isinstance(value, dict) else enumerate(value)
-    return {
-        key: leaf
-        for name, child in children
-        for key, leaf in _flatten(child, f"{prefix}.{name}" if prefix else str(name)).items()
-    }
