@@ -24,7 +24,8 @@ def load_config(path: str | Path, overrides: Sequence[str] | None = None) -> Con
 
     A file with `extends: other.yaml`, a path relative to its own directory, is merged over that
     file, which may itself extend another. Sections are merged key by key. Everything else is
-    replaced as a whole: corpora, lists of corpora, and a model of another `kind`.
+    replaced as a whole: corpora, lists of corpora, and a model of another `kind`. The section
+    `recipe` is about its own file and not inherited.
 
     Args:
         path: the YAML file.
@@ -105,7 +106,7 @@ def load_model_config(path: Path) -> Config:
 
 
 def dump_config(config: Config) -> str:
-    """Return a configuration as YAML, which `load_config` reads back unchanged."""
+    """Return a configuration as YAML, which `load_config` reads back without its `recipe`."""
     values = config.model_dump(mode="json", exclude_none=True)
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     if all(line.isprintable() for line in text.split("\n")):
@@ -143,6 +144,8 @@ def _read_chain(path: Path) -> list[tuple[str, dict[str, Any]]]:
             raise ConfigError(f"{path}: circular extends: {circle}")
         seen.append(current.resolve())
         extended = values.pop("extends", None)
+        if chain:
+            values.pop("recipe", None)  # the scores of another recipe
         if not isinstance(extended, str | None):
             raise ConfigError(f"{current}: extends: must be the path of one file")
         chain.insert(0, (str(current), values))

@@ -17,6 +17,7 @@ from nmt.config.finetuning import ExtendConfig, LoraConfig, StageConfig, stage_c
 from nmt.config.guided_alignment import GuidedAlignmentConfig, guided_conflicts
 from nmt.config.languages import LanguagePair, TagKind, is_usable, tag_symbol, tags_of
 from nmt.config.models import AnyModel, TransformerConfig
+from nmt.config.recipe import RecipeConfig
 from nmt.config.regularisation import (
     RDropConfig,
     SimCutConfig,
@@ -350,7 +351,8 @@ def _with_extends(schema: dict[str, Any]) -> None:
     schema["properties"]["extends"] = {
         "type": "string",
         "description": "Another configuration on which this one is based: a path relative to this "
-        "file's directory. Sections are merged, everything else is replaced.",
+        "file's directory. Sections are merged, everything else is replaced; `recipe` is not "
+        "inherited.",
     }
     required = [*schema.pop("required"), "extends"]
     schema["anyOf"] = [{"required": [key]} for key in required]
@@ -366,6 +368,7 @@ class Config(Section):
     model: AnyModel = TransformerConfig()
     train: TrainConfig = TrainConfig()
     decode: DecodeConfig = DecodeConfig()
+    recipe: RecipeConfig | None = Field(default=None, exclude=True)  # no setting: runs lack it
 
     def _conflicts(self) -> Iterator[str]:
         if self.model.tie_embeddings == "all" and not self.tokenizer.joint:
