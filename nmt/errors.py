@@ -68,6 +68,12 @@ class TrainingError(NmtError):
     shared = True
 
 
+class ContractError(NmtError):
+    """A recipe that has not been shown to reach its score."""
+
+    exit_code = 5
+
+
 class Interrupted(NmtError):
     """The end of the program after a signal, once its state has been saved.
 

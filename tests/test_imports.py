@@ -36,7 +36,7 @@ LAYERS: list[set[str]] = [
     {"engines"},
     {"api"},
     {"nmt"},  # __init__, which imports api on first use
-    {"report", "serve"},
+    {"recipes", "report", "serve"},
     {"cli"},
     {"__main__"},
 ]
@@ -220,6 +220,8 @@ sys.exit(f"imported {heavy}" if heavy else code)
         (["train", "bad.yaml"], 2),
         (["check", "bad.yaml"], 2),
         (["train", "missing.yaml"], 4),
+        (["reproduce", "bad.yaml"], 2),
+        (["reproduce", "missing"], 2),
         (["average", "run"], 2),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),

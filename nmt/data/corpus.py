@@ -97,7 +97,7 @@ def read_pairs(
         return
     tallies = Tallies() if tallies is None else tallies
     last = 0
-    for src, tgt, last in _raw_pairs(corpus, data):
+    for src, tgt, last in raw_pairs(corpus, data):
         if isinstance(src, InvalidLine) or isinstance(tgt, InvalidLine):
             if data.invalid_utf8 == "error":
                 line = src if isinstance(src, InvalidLine) else cast(InvalidLine, tgt)
@@ -215,7 +215,12 @@ def _file_digest(path: Path) -> bytes:
 # ---------------------------------------------------------------- pairs of each kind of corpus
 
 
-def _raw_pairs(corpus: AnyCorpus, data: DataConfig) -> Iterator[RawPair]:
+def raw_pairs(corpus: AnyCorpus, data: DataConfig) -> Iterator[RawPair]:
+    """Yield the pairs of a single shard as they are, with control characters and invalid lines.
+
+    Raises:
+        DataError, ConfigError, FileError: as in `read_pairs`.
+    """
     match corpus:
         case FilesCorpus():
             return _file_pairs(corpus)
