@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import forked
+from nmt.config.load import load_config
 from tiny import write_phrasebook
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +44,7 @@ def runnable(command: str) -> str:
     command = re.sub(r"\bHYP\b", "val.de", command)
     command = command.replace("step-00000800", "step-00000004")
     command = re.sub(r"runs/demo/test\.(en|de)", r"val.\1", command)
+    command = command.replace("reproduce NAME", "reproduce demo --check-only")
     if "nmt translate" in command and "|" not in command and "val.en" not in command:
         return f"{command} < val.en"
     if "nmt distill" in command:  # the overrides would not make the teacher tiny
@@ -65,6 +67,7 @@ def test_the_readme_has_the_expected_commands() -> None:
     assert [command.split("|")[-1].split()[1] for command in readme_commands()] == [
         *("train", "evaluate", "translate", "train"),  # the example
         *("check", "train", "info"),
+        "reproduce",
         *("train", "train", "train", "train"),  # fine-tuning
         *("translate", "attend"),
         "serve",
@@ -138,6 +141,22 @@ def test_the_example_in_several_languages_works(tmp_path: Path) -> None:
     unknown = run("echo 'The cat.' | nmt translate runs/several --tgt-lang es", tmp_path)
     assert "it knows de, en, fr" in unknown.stderr
     assert "<2de> <2en> <2fr>" in run("nmt info runs/several", tmp_path).stdout
+
+
+def test_the_table_of_recipes_is_that_of_the_configurations() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \| (.+) \| (.+) \| (.+) \| (.+) \|$", text, re.MULTILINE)
+    measured = {}
+    for path in sorted((ROOT / "configs").rglob("*.yaml")):
+        recipe = load_config(path).recipe
+        assert recipe is not None
+        if expected := recipe.expected:
+            seeds = f"{expected.seeds} seed{'s' if expected.seeds > 1 else ''}"
+            basis = "" if expected.basis == "seeds" else f", {expected.basis}"
+            interval = f"{expected.low:.1f} to {expected.high:.1f}"
+            score = f"{expected.score:.1f}"
+            measured[path.stem] = (recipe.test.name, score, interval, seeds + basis)
+    assert {name: tuple(rest) for name, *rest in rows if name in measured} == measured
 
 
 def test_paths_named_in_the_readme_exist() -> None:
