@@ -18,6 +18,7 @@ from nmt.progress import progress_bar
 from nmt.recipes.find import find_recipe
 from nmt.recipes.places import scored_files, text_in
 from nmt.recipes.result import Result
+from nmt.recipes.texts import trained_on_other_text
 
 _NEUTRAL = {
     "data.cache_dir",
@@ -123,6 +124,8 @@ class Contract:
         from nmt.runs.layout import load_run_config
 
         broken = self.broken_by(self.config) | self.broken_by(load_run_config(run))
+        if trained_on_other_text(run, self.config):
+            broken["data.train"] = ("the text of the recipe", "other files")
         return Result(str(self.path), str(run), self.recipe, self._score(run, log), broken)
 
     def _score(self, run: Path, log: Log) -> Score:
