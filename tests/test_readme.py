@@ -69,6 +69,7 @@ def test_the_readme_has_the_expected_commands() -> None:
         *("check", "train", "info"),
         "reproduce",
         *("train", "train", "train", "train"),  # fine-tuning
+        *("train", "train"),  # pretraining
         *("translate", "attend"),
         "serve",
         *("backtranslate", "backtranslate"),
@@ -97,7 +98,7 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_the_commands_work(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     splits = {"train": "train", "val": "valid", "test_2016_flickr": "test"}
-    for name, split in (splits | {"domain": "test", "dev": "valid"}).items():
+    for name, split in (splits | {"domain": "test", "dev": "valid", "mono": "train"}).items():
         write_phrasebook(tmp_path / name, split, 60)
     for command in readme_commands():
         if re.search("--test-set|nmt push|nmt pull|hf:", command):  # needs the network

@@ -26,6 +26,8 @@ _OF_ALL_TEXT = (settings.unused_pieces, settings.parameters, settings.epochs)
 """Checks that the beginning of a stream cannot answer."""
 _OF_A_NEW_MODEL = (settings.unreached_vocabulary, settings.unused_pieces, settings.parameters)
 """Checks of what `train.init_from` has decided."""
+_OF_TRANSLATION = (text.swapped_sides, settings.same_language, settings.untold_languages)
+"""Checks of pairs of languages, which `train.objective: denoise` does not have."""
 
 
 def findings(subject: Subject) -> list[Finding]:
@@ -34,6 +36,7 @@ def findings(subject: Subject) -> list[Finding]:
     skipped = {
         *(_OF_ALL_TEXT if config.data.streaming else ()),
         *(_OF_A_NEW_MODEL if config.train.init_from else ()),
+        *(_OF_TRANSLATION if config.train.objective == "denoise" else ()),
     }
     return [finding for check in CHECKS if check not in skipped for finding in check(subject)]
 

@@ -140,7 +140,7 @@ def duplicates(prepared: Prepared, sentences: Sentences) -> Duplicates:
 
 
 def duplicate_findings(duplicates: Duplicates, pairs: int) -> Iterator[Finding]:
-    """Yield findings about repeated pairs, sources with several targets, and copies."""
+    """Yield findings about repeated pairs and sources with several targets."""
     if duplicates.example:
         first, earlier = duplicates.example
         yield Finding(
@@ -158,6 +158,10 @@ def duplicate_findings(duplicates: Duplicates, pairs: int) -> Iterator[Finding]:
             f"{duplicates.ambiguous:,} sources have several translations, such as "
             f"{' and '.join(duplicates.ambiguous_example)}; fine if both are correct",
         )
+
+
+def copy_findings(duplicates: Duplicates, pairs: int) -> Iterator[Finding]:
+    """Yield a finding about pairs with the same text on both sides."""
     if duplicates.copies_example:
         yield Finding(
             "warning" if duplicates.copies > _MANY_COPIES * pairs else "note",

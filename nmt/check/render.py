@@ -20,7 +20,8 @@ _BUSY = 1.5  # running processes per core; nmt check itself makes it 1
 
 def render(report: Report, config: Config) -> Iterator[RenderableType]:
     """Yield the sections of a report."""
-    langs = config.data.src_lang, config.data.tgt_lang
+    translates = config.train.objective == "translate"
+    langs = (config.data.src_lang, config.data.tgt_lang) if translates else ("source", "target")
     yield _corpora(report, langs)
     yield _lengths(report.lengths, langs)
     yield _text_figures(report, langs)

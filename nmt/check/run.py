@@ -160,6 +160,8 @@ def _text_findings(subject: Subject, report: Report) -> Iterator[Finding]:
     train = parts["train"]
     yield from corpora.dropped_findings(train.report, train.corpora)
     yield from corpora.duplicate_findings(report.duplicates, len(train))
+    if subject.config.train.objective == "translate":
+        yield from corpora.copy_findings(report.duplicates, len(train))
     for name, part in parts.items():
         yield from alignment_findings(report.alignment[name], f"data.{name}")
         if name != "train":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -130,6 +131,21 @@ class DemoCorpus(Corpus):
     """The part of the phrasebook."""
 
 
+class TextCorpus(Corpus):
+    """Text in one language, for `train.objective: denoise`."""
+
+    kind: Literal["text"] = "text"
+    """The kind of corpus. Optional: `text` implies it."""
+    text: str
+    """A UTF-8 text file with one sentence per line, plain or .gz."""
+    lang: str
+    """Code of its language."""
+
+    def _conflicts(self) -> Iterator[str]:
+        if self.src_lang or self.tgt_lang or self.reversed or self.alignments:
+            yield "src_lang, tgt_lang, reversed and alignments are for pairs: text has lang only"
+
+
 CORPORA: dict[str, type[Corpus]] = {
     "files": FilesCorpus,
     "tsv": TsvCorpus,
@@ -137,6 +153,7 @@ CORPORA: dict[str, type[Corpus]] = {
     "parquet": ParquetCorpus,
     "dataset": DatasetCorpus,
     "demo": DemoCorpus,
+    "text": TextCorpus,
 }
 """The section of a corpus by its key `kind`."""
 
@@ -149,7 +166,7 @@ def _add_kind(value: Any) -> Any:
         value = {"kind": kind, **value} if kind else None
     if not isinstance(value, dict | Corpus):
         raise ValueError(
-            "must be a corpus: {src, tgt}, {tsv}, {jsonl}, {parquet}, {dataset} or {demo}"
+            "must be a corpus: {src, tgt}, {tsv}, {jsonl}, {parquet}, {dataset}, {demo} or {text}"
         )
     return value
 
@@ -180,7 +197,7 @@ def is_named(value: Any) -> bool:
 
 
 AnyCorpus = Annotated[
-    FilesCorpus | TsvCorpus | JsonlCorpus | ParquetCorpus | DatasetCorpus | DemoCorpus,
+    FilesCorpus | TsvCorpus | JsonlCorpus | ParquetCorpus | DatasetCorpus | DemoCorpus | TextCorpus,
     Field(discriminator="kind"),
     BeforeValidator(_add_kind),
 ]

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 TagKind = Literal["none", "target", "both"]
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_TAKEN = {"s", "pad", "unk", "term"}
+_TAKEN = {"s", "pad", "unk", "term", "mask"}
 """Codes whose source tag would be a special token."""
 
 

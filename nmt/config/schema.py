@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from nmt.config.corpora import AnyCorpus, Corpora, Corpus, TrainCorpora
+from nmt.config.corpora import AnyCorpus, Corpora, Corpus, TextCorpus, TrainCorpora
 from nmt.config.decode import DecodeConfig
+from nmt.config.denoise import DenoiseConfig, denoising_conflicts, translation_conflicts
 from nmt.config.finetuning import ExtendConfig, LoraConfig, StageConfig, stage_conflicts
 from nmt.config.guided_alignment import GuidedAlignmentConfig, guided_conflicts
 from nmt.config.languages import LanguagePair, TagKind, is_usable, tag_symbol, tags_of
@@ -89,6 +90,8 @@ class DataConfig(Section):
 
     def pair_of(self, corpus: Corpus) -> LanguagePair:
         """Return the languages of a corpus, as it is used."""
+        if isinstance(corpus, TextCorpus):
+            return LanguagePair(corpus.lang, corpus.lang)
         src, tgt = corpus.src_lang or self.src_lang, corpus.tgt_lang or self.tgt_lang
         return LanguagePair(tgt, src) if corpus.reversed else LanguagePair(src, tgt)
 
@@ -125,7 +128,7 @@ class DataConfig(Section):
             if not is_usable(code):
                 yield (
                     f"tags cannot name the language {code!r}: a code begins with a letter, "
-                    "has letters, digits, - and _ only, and is not s, pad, unk or term"
+                    "has letters, digits, - and _ only, and is not s, pad, unk, term or mask"
                 )
 
     def _corpus_tag_conflicts(self) -> Iterator[str]:
@@ -236,6 +239,11 @@ class TrainConfig(Section):
     tf32: bool = False
     """Let a GPU round the factors of fp32 products to TF32, with 10 bits of mantissa instead of 23,
     which is faster. It changes nothing on a CPU, nor products in bf16."""
+    objective: Literal["translate", "denoise"] = "translate"
+    """Translate, or restore text from which spans are missing: pretraining on `{text: FILE, lang:
+    CODE}`, whose weights are a start for translation (`init_from`)."""
+    denoise: DenoiseConfig = DenoiseConfig()
+    """The noise, with `objective: denoise`."""
     init_from: str | None = None
     """Start from the weights of this model, with its tokenizer, instead of random weights: a run, a
     directory that `nmt import` reads, or `hf:owner/name`, a model on the Hugging Face Hub. The new
@@ -384,6 +392,7 @@ class Config(Section):
                 "decode.trees needs labelled brackets among tokenizer.user_defined_symbols, "
                 "as in configs/parsing-gum.yaml"
             )
+        yield from self._objective_conflicts()
         yield from self._terms_conflicts()
         if self.decode.coverage_penalty and self.model.kind != "transformer":
             yield f"decode.coverage_penalty needs model.kind: transformer, not {self.model.kind}"
@@ -439,6 +448,24 @@ class Config(Section):
                     f"train.tune_decode.beam_sizes: {size} is no multiple of decode.beam_groups "
                     f"{groups}"
                 )
+
+    def _objective_conflicts(self) -> Iterator[str]:
+        data, train = self.data, self.train
+        parts = {"data.train": data.train, "data.valid": data.valid_corpora}
+        if train.objective == "translate":
+            yield from translation_conflicts({**parts, "data.test": data.test})
+            return
+        yield from denoising_conflicts(
+            {key: map(data.pair_of, corpora) for key, corpora in parts.items()},
+            joint=self.tokenizer.joint,
+            symbols=self.tokenizer.user_defined_symbols,
+            metric=train.metric,
+            for_translation={
+                "data.terms": data.terms,
+                "train.guided_alignment": train.guided_alignment,
+                "train.tune_decode": train.tune_decode,
+            },
+        )
 
     def _terms_conflicts(self) -> Iterator[str]:
         if self.data.terms and not self.tokenizer.joint:

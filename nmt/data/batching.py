@@ -11,7 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nmt.config.denoise import MASK
 from nmt.config.schema import Config
+from nmt.data.infilling import infilled
 from nmt.data.links import Linker, PieceLinks
 from nmt.data.prefetch import prefetch
 from nmt.data.prepared import Int64s, Prepared
@@ -240,27 +242,28 @@ def batches(
 ) -> Iterator[Batch]:
     """Yield the batches of an epoch, made ahead of time in a background thread.
 
-    With `tokenizer.sampling_alpha`, each pair gets a random segmentation, and with `data.terms`,
-    some sources get terms. Both depend on seed, epoch and position in the epoch only. Since they
-    change the lengths, `_WINDOW` planned batches at a time are drawn together and cut into batches
-    again. A side that would exceed `data.max_length` keeps its deterministic segmentation, and a
-    source that would do so gets no terms.
+    With `tokenizer.sampling_alpha`, each pair gets a random segmentation, with `data.terms`, some
+    sources get terms, and with `train.objective: denoise`, sources get noise. All depend on seed,
+    epoch and position in the epoch only. Since they change the lengths, `_WINDOW` planned batches
+    at a time are drawn together and cut into batches again. A side that would exceed
+    `data.max_length` keeps its deterministic segmentation, and a source that would do so gets
+    neither terms nor noise.
 
     Args:
         prepared: the pairs.
         tokenizers: provide the special ids and the sampling.
         order: the order of the same pairs.
-        config: `tokenizer`, `train.seed`, `train.batch_tokens`, and `max_length` and `terms` of
-            `data` are used.
+        config: `tokenizer`, `max_length` and `terms` of `data`, and `seed`, `batch_tokens`,
+            `objective` and `denoise` of `train` are used.
         epoch: number of the epoch.
         start: number of the first batch. Earlier batches are skipped, at no cost without
-            random segmentations and terms; with these they are made and discarded.
+            random segmentations, terms and noise; with these they are made and discarded.
         ahead: number of batches to make ahead; it does not change them.
         linker: finds the word alignment of a batch, if there is one.
     """
     plan = order.epoch(epoch)
     made: Iterator[Batch]
-    if config.tokenizer.sampling_alpha or config.data.terms:
+    if is_drawn(config):
         drawn = _drawn_batches(prepared, tokenizers, config, plan, epoch)
         made = itertools.islice(drawn, start, None)
     else:
@@ -276,6 +279,12 @@ def batches(
         for number, batch in enumerate(made, start)
     )
     return prefetch(numbered, ahead)
+
+
+def is_drawn(config: Config) -> bool:
+    """Return whether the ids of pairs are drawn again in each epoch."""
+    denoises = config.train.objective == "denoise"
+    return bool(config.tokenizer.sampling_alpha or config.data.terms or denoises)
 
 
 def collate(
@@ -313,7 +322,7 @@ def _drawn_batches(
     for window, start in enumerate(range(0, len(plan), _WINDOW)):
         rows = np.concatenate(plan[start : start + _WINDOW])
         entropy = [config.train.seed, epoch, window]
-        seeds = np.random.SeedSequence(entropy).generate_state(5).tolist()
+        seeds = np.random.SeedSequence(entropy).generate_state(6).tolist()
         src_ids, tgt_ids = drawn(prepared, rows, tokenizers, config, [*seeds[:2], *seeds[3:]])
         order = BatchOrder(
             _lengths(src_ids),
@@ -335,13 +344,13 @@ def drawn(
     config: Config,
     seeds: Sequence[int],
 ) -> tuple[list[Ids], list[Ids]]:
-    """Return source and target ids of some rows, with random segmentations and terms.
+    """Return source and target ids of some rows, with random segmentations, terms and noise.
 
     Args:
         prepared, tokenizers, config: as in `batches`.
         rows: the rows.
-        seeds: four: for the segmentation of sources, that of targets, the choice of terms, and
-            their segmentation.
+        seeds: five: for the segmentation of sources, that of targets, the choice of terms, their
+            segmentation, and noise.
     """
     (src_texts, tgt_texts), (src_ids, tgt_ids) = prepared.texts(rows), prepared.rows(rows)
     src: list[Ids] = [*src_ids]
@@ -352,6 +361,8 @@ def drawn(
     if config.data.terms:
         terms = draw_terms(tgt_texts, config.data.terms, seeds[2])
         src = _with_terms(src, terms, tokenizers.src, config, seeds[3])
+    if config.train.objective == "denoise":
+        src = _with_noise(src, tokenizers.src, config, seeds[4])
     return src, tgt
 
 
@@ -397,6 +408,16 @@ def _with_terms(
         fits = len(src_ids) + len(more) < config.data.max_length
         made.append([*map(int, src_ids), *more] if more and fits else src_ids)
     return made
+
+
+def _with_noise(rows: Sequence[Ids], tokenizer: Tokenizer, config: Config, seed: int) -> list[Ids]:
+    """Return source ids with noise; not where inserted symbols would not fit."""
+    mask_id = tokenizer.control_symbols[MASK]
+    noisy = infilled(rows, config.train.denoise, mask_id, seed, config.data.num_tags)
+    return [
+        ids if len(ids) < config.data.max_length else plain_ids
+        for ids, plain_ids in zip(noisy, rows, strict=True)
+    ]
 
 
 def _padded(

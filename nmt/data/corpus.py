@@ -19,6 +19,7 @@ from nmt.config.corpora import (
     FilesCorpus,
     JsonlCorpus,
     ParquetCorpus,
+    TextCorpus,
     TsvCorpus,
 )
 from nmt.config.schema import DataConfig
@@ -165,7 +166,7 @@ def stream_key(corpus: AnyCorpus) -> dict[str, Any]:
 
 
 def _keys_of_content(corpus: AnyCorpus) -> dict[str, Any]:
-    excluded = {"kind", "src", "tgt", "tsv", "jsonl", "parquet", "dataset"}
+    excluded = {"kind", "src", "tgt", "tsv", "jsonl", "parquet", "dataset", "text"}
     excluded |= {"weight", "set", "alignments"}
     # Corpora without these keep the entries of the cache that were made before the keys existed.
     excluded |= {name for name in _OPTIONAL if not getattr(corpus, name)}
@@ -226,6 +227,9 @@ def raw_pairs(corpus: AnyCorpus, data: DataConfig) -> Iterator[RawPair]:
             return _file_pairs(corpus)
         case TsvCorpus():
             return _tsv_pairs(corpus)
+        case TextCorpus():
+            numbered_lines = enumerate(decoded_lines(corpus.text), 1)
+            return ((line, line, number) for number, line in numbered_lines)
         case DemoCorpus():
             from nmt.data import phrasebook
 
@@ -251,6 +255,8 @@ def _location(corpus: AnyCorpus) -> str:
             return f"{corpus.src} + {corpus.tgt}"
         case TsvCorpus():
             return corpus.tsv
+        case TextCorpus():
+            return corpus.text
         case JsonlCorpus():
             return corpus.jsonl
         case ParquetCorpus():

@@ -9,7 +9,7 @@ from pathlib import Path
 from nmt.config.corpora import AnyCorpus, FilesCorpus
 from nmt.errors import ConfigError, DataError, FileError
 
-_PATH_KEYS = ("src", "tgt", "tsv", "jsonl", "parquet")
+_PATH_KEYS = ("src", "tgt", "tsv", "jsonl", "parquet", "text")
 _WILDCARD = re.compile(r"(\*|\?|\[[^]]+\])")
 
 

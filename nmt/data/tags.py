@@ -6,15 +6,15 @@ text that contains `<2de>` is tokenized as any other text and cannot pass for a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from nmt.config.corpora import AnyCorpus
+from nmt.config.denoise import MASK
 from nmt.config.languages import LanguagePair, tag_symbol
 from nmt.config.schema import Config, DataConfig
-from nmt.data.model_file import Piece, PieceKind, with_pieces
 from nmt.data.terms import TERM
-from nmt.data.tokenizer import Tokenizer, Tokenizers
+from nmt.data.tokenizer import Tokenizer
 from nmt.errors import ConfigError
 
 
@@ -88,27 +88,11 @@ class Tagger:
 
     def _known(self, option: str) -> list[str]:
         """Return the codes of the languages with a tag of one side."""
-        symbols = self._tokenizer.control_symbols.keys() - {TERM, *self._data.corpus_tags}
+        symbols = self._tokenizer.control_symbols.keys() - {MASK, TERM, *self._data.corpus_tags}
         inner = [symbol[1:-1] for symbol in symbols]
         if option == "tgt_lang":
             return sorted(code[1:] for code in inner if code.startswith("2"))
         return sorted(code for code in inner if not code.startswith("2"))
-
-
-def with_symbols(tokenizers: Tokenizers, symbols: Sequence[str]) -> Tokenizers:
-    """Return tokenizers whose source side has some control symbols.
-
-    Args:
-        tokenizers: of both sides; with a joint vocabulary, both get the symbols.
-        symbols: those that are missing become the last ids.
-    """
-    src = tokenizers.src
-    missing = [symbol for symbol in symbols if symbol not in src.control_symbols]
-    if not missing:
-        return tokenizers
-    pieces = [Piece(symbol, 0.0, PieceKind.CONTROL) for symbol in missing]
-    extended = Tokenizer(with_pieces(src.serialized(), pieces))
-    return Tokenizers(extended, extended if tokenizers.joint else tokenizers.tgt)
 
 
 def check_tags(config: Config, tokenizer: Tokenizer) -> None:

@@ -29,6 +29,8 @@ def cannot_represent(config: Config) -> str | None:
     The export checks the weights and the tokenizers.
     """
     model = config.model
+    if config.train.objective == "denoise":
+        return "train.objective denoise, only translation"
     if model.kind != "transformer":
         return f"model.kind {model.kind}, only the Transformer"
     if model.decoder == "ssru":

@@ -337,20 +337,7 @@ def render(info: ModelInfo) -> Iterator[str]:
     yield from _entry("Hub", ", commit ".join(info.hub.values()))
     yield from _entry("weights", _weights_line(info))
     if info.config:
-        data, tokenizer = info.config.data, info.config.tokenizer
-        pairs = ", ".join(f"{pair.src} → {pair.tgt}" for pair in data.train_pairs)
-        yield from _entry("languages", pairs)
-        tags = " ".join(data.train_tags)
-        yield from _entry("tags", f"{data.tags}: {tags}" if tags else "")
-        yield from _entry("corpus tags", " ".join(data.corpus_tags))
-        if data.terms:
-            drawn = f"up to {data.terms.max_terms} behind {data.terms.probability:.0%} of sources"
-            yield from _entry("terms", drawn)
-        yield from _entry("network", _network_line(info.config))
-        kind = "an existing model" if tokenizer.model or tokenizer.src_model else tokenizer.type
-        sides = ", joint" if tokenizer.joint else ", one per side"
-        extended = ", extended" if tokenizer.extend else ""
-        yield from _entry("tokenizer", f"{kind}{sides}{extended}")
+        yield from _settings(info.config)
     if info.vocabulary:
         sizes = [f"{size:,}" for size in info.vocabulary.values()]
         joint = info.config is not None and info.config.tokenizer.joint
@@ -390,6 +377,27 @@ def render(info: ModelInfo) -> Iterator[str]:
     yield from _entry("verified", ", ".join(info.verified) or "nothing")
     for fault in info.faults:
         yield from _entry("DAMAGED", fault)
+
+
+def _settings(config: Config) -> Iterator[str]:
+    data, tokenizer = config.data, config.tokenizer
+    pairs = ", ".join(f"{pair.src} → {pair.tgt}" for pair in data.train_pairs)
+    yield from _entry("languages", pairs)
+    tags = " ".join(data.train_tags)
+    yield from _entry("tags", f"{data.tags}: {tags}" if tags else "")
+    yield from _entry("corpus tags", " ".join(data.corpus_tags))
+    if data.terms:
+        drawn = f"up to {data.terms.max_terms} behind {data.terms.probability:.0%} of sources"
+        yield from _entry("terms", drawn)
+    if config.train.objective == "denoise":
+        yield from _entry(
+            "objective", "denoise: restores text; for train.init_from, not for translation"
+        )
+    yield from _entry("network", _network_line(config))
+    kind = "an existing model" if tokenizer.model or tokenizer.src_model else tokenizer.type
+    sides = ", joint" if tokenizer.joint else ", one per side"
+    extended = ", extended" if tokenizer.extend else ""
+    yield from _entry("tokenizer", f"{kind}{sides}{extended}")
 
 
 def _entry(label: str, text: str, indent: int = _LABEL_WIDTH) -> Iterator[str]:

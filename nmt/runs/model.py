@@ -65,9 +65,15 @@ def load_model(
         dtype: dtype of its weights.
 
     Raises:
+        ConfigError: if it was trained to restore text.
         FileError: if there is no model, or it is damaged.
     """
     run, config, weights = find_weights(Path(path))
+    if config.train.objective == "denoise":
+        raise ConfigError(
+            f"{run}: not a translation model: it was trained to restore text (train.objective: "
+            f"denoise); train one from it, with train.init_from={run}"
+        )
     tokenizers = load_tokenizers(run)
     network = network_with_weights(
         load_tensors(weights, "weights"), str(weights), config.model, *tokenizers.sizes

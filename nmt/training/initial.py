@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nmt.config.denoise import MASK
 from nmt.config.models import TransformerConfig
 from nmt.config.schema import Config
-from nmt.data.tags import check_tags, with_symbols
+from nmt.data.symbols import with_symbols
+from nmt.data.tags import check_tags
 from nmt.data.terms import TERM
 from nmt.data.tokenizer import Tokenizers
 from nmt.data.tokenizer_extension import extend_tokenizers, row_origins
@@ -74,8 +76,8 @@ def initial_tokenizers(
 ) -> Tokenizers:
     """Return the tokenizers of `train.init_from`, or else load or train them as configured.
 
-    Those of `train.init_from` are extended if configured. All get the symbols that `data.terms` and
-    the tags of corpora need.
+    Those of `train.init_from` are extended if configured. All get the symbols that `data.terms`, the
+    tags of corpora and `train.objective: denoise` need.
 
     Args:
         config: of the new run.
@@ -92,8 +94,9 @@ def initial_tokenizers(
             tokenizers = extend_tokenizers(config, tokenizers, progress, warn)
     else:
         tokenizers = train_tokenizers(config, progress, warn)
-    symbols = [TERM] if config.data.terms else []
-    tokenizers = with_symbols(tokenizers, [*symbols, *config.data.corpus_tags])
+    terms = [TERM] if config.data.terms else []
+    masks = [MASK] if config.train.objective == "denoise" else []
+    tokenizers = with_symbols(tokenizers, [*terms, *config.data.corpus_tags, *masks])
     check_tags(config, tokenizers.src)
     return tokenizers
 
@@ -151,7 +154,7 @@ def initial_weights(
     If it has M layers and the network has N, layer i is copied from layer floor(i M / N). Evenly
     spaced layers are a good start for a shallower network (Shleifer and Rush 2020). With
     `tokenizer.extend`, the row of a new piece is the mean of those of the pieces it replaces. The
-    symbols of `data.terms` and of corpora get the row of the unknown token, which is never a
+    symbols of terms, corpora and missing text get the row of the unknown token, which is never a
     translation either.
 
     Args:
@@ -187,8 +190,10 @@ def _differences(source: Config, config: Config) -> Iterator[str]:
     """Describe the differences in settings on which the weights depend."""
     if source.data.tags != config.data.tags:
         yield _difference("data.tags", source.data.tags, config.data.tags)
-    # With tags, those of the tokenizer decide which languages may be added.
-    for side in () if config.data.tags != "none" else ("src_lang", "tgt_lang"):
+    # With tags, those of the tokenizer decide which languages may be added. Denoising has no
+    # direction of translation.
+    has_direction = config.data.tags == "none" and source.train.objective == "translate"
+    for side in ("src_lang", "tgt_lang") if has_direction else ():
         languages = [getattr(one.data, side) for one in (source, config)]
         if languages[0] != languages[1]:
             yield _difference(f"data.{side}", *languages)

@@ -230,8 +230,9 @@ def _finish(run: Path, config: Config, trainer: Trainer, console: Console) -> No
     """Mark a run as finished, and print which weights it translates with."""
     write_text(run / "finished", f"{trainer.progress.step}\n")
     minutes, seconds = divmod(round(trainer.progress.seconds), 60)
+    use = "translation uses" if config.train.objective == "translate" else "fine-tuning starts from"
     console.print_line(
-        f"{run}: {trainer.progress.step} steps in {minutes}:{seconds:02d}; translation uses "
+        f"{run}: {trainer.progress.step} steps in {minutes}:{seconds:02d}; {use} "
         f"{retention.choose_weights(run, config.train.metric)}",
     )
 

@@ -58,7 +58,8 @@ class Validator:
     ) -> None:
         self.world = world or World()
         _check_positions(config, data)
-        # Validation uses the best segmentation, and no terms.
+        # Validation uses the best segmentation, and no terms. The noise of denoising is that of
+        # the first epoch, so each validation has the same.
         plain = config.tokenizer.model_copy(update={"sampling_alpha": 0.0})
         data_config = config.data.model_copy(update={"terms": None})
         self.config = config.model_copy(update={"tokenizer": plain, "data": data_config})
@@ -82,13 +83,15 @@ class Validator:
 
         Returns:
             `loss` (nats per token, not smoothed), `ppl` (its exponential) and, unless
-            `train.valid_beam_size` is 0, `bleu` and `chrf`; with several language pairs also
-            those of each, as `bleu en-de`. Empty if `stop` is set meanwhile, in
-            any of the processes.
+            `train.valid_beam_size` is 0 or `train.objective` is denoise, `bleu` and `chrf`; with
+            several language pairs also those of each, as `bleu en-de`. Empty if `stop` is set
+            meanwhile, in any of the processes.
         """
         network.eval()
         loss = self._loss(network, stop)
-        texts = self._translations(network, stop) if self.config.train.valid_beam_size else []
+        train = self.config.train
+        translates = train.valid_beam_size and train.objective == "translate"
+        texts = self._translations(network, stop) if translates else []
         losses, stopped, parts = zip(*self.world.gather((loss, bool(stop), texts)), strict=True)
         if any(stopped):
             return {}

@@ -14,6 +14,7 @@ from nmt.config.section import Section
 from nmt.errors import ConfigError, FileError
 
 DATA = "data: {src_lang: en, tgt_lang: de, train: {demo: train}}\n"
+DENOISE = ["train.objective=denoise", "data.train={text: a, lang: en}"]
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
@@ -123,7 +124,7 @@ def test_the_kind_of_a_corpus_is_explicit_or_implied(
     [
         (
             "{kind: cvs, tsv: f}",
-            ".kind: must be one of files, tsv, jsonl, parquet, dataset, demo, not 'cvs'",
+            ".kind: must be one of files, tsv, jsonl, parquet, dataset, demo, text, not 'cvs'",
         ),
         ("{kind: [tsv], tsv: f}", ".kind: must be one of files, tsv"),
         ("{kind: tsv}", ".tsv: required, but missing"),
@@ -463,6 +464,32 @@ def test_a_dumped_configuration_is_safe_to_print(load: Callable[..., Config]) ->
             ["model.layer_dropout=0.1", "train.guided_alignment={}"],
             "model.layer_dropout cannot be combined with train.guided_alignment",
         ),
+        (["data.train={text: a, lang: en}"], "data.train has text without translations"),
+        (["data.test={text: a, lang: en}"], "data.test has text without translations"),
+        (["data.train={text: a}"], "data.train.0.lang: required"),
+        (
+            ["data.train={text: a, lang: en, reversed: true}"],
+            "data.train.0: src_lang, tgt_lang, reversed and alignments are for pairs",
+        ),
+        (
+            ["train.objective=denoise"],
+            "data.train has pairs in en-de, but train.objective: denoise",
+        ),
+        ([*DENOISE, "data.valid={demo: valid}"], "data.valid has pairs in en-de"),
+        ([*DENOISE, "train.metric=bleu"], "train.metric bleu: train.objective: denoise can only"),
+        ([*DENOISE, "train.tune_decode={}"], "train.tune_decode is for translation"),
+        ([*DENOISE, "data.terms={}"], "data.terms is for translation"),
+        ([*DENOISE, "train.guided_alignment={}"], "train.guided_alignment is for translation"),
+        (
+            [*DENOISE, "tokenizer.joint=false", "model.tie_embeddings=none"],
+            "train.objective: denoise needs tokenizer.joint: true",
+        ),
+        (
+            [*DENOISE, "tokenizer.user_defined_symbols=['<mask>']"],
+            "train.objective: denoise adds <mask>: remove it",
+        ),
+        ([*DENOISE, "train.denoise.rate=1"], "train.denoise.rate: must be less than 1"),
+        ([*DENOISE, "data.tags=both", "data.train.0.lang=mask"], "cannot name the language 'mask'"),
         (["data.train=[]"], "data.train: "),
         (["data.max_length_ratio=1"], "data.max_length_ratio: "),
     ],
@@ -493,6 +520,8 @@ def test_conflicts_are_refused(
         ["train.r_drop={}", "train.ema=0.999", "model.layer_dropout=0.1"],
         ["train.r_drop={}", "model={dropout: 0, activation_dropout: 0.1}"],
         ["train.sim_cut={}", "model={kind: rnn}", "train.word_replacement.src=0.1"],
+        [*DENOISE, "train.r_drop={}", "train.word_dropout.src=0.1", "data.tags=target"],
+        [*DENOISE, "data.train={jsonl: a, src_key: a, tgt_key: a, src_lang: en, tgt_lang: en}"],
     ],
 )
 def test_valid_combinations_are_accepted_and_survive_being_written(

@@ -16,7 +16,7 @@ from nmt.data.batching import Batch, BatchOrder, Epochs
 from nmt.data.links import NO_PART, PieceParts
 from nmt.data.prepare import prepare
 from nmt.data.streaming import StreamedEpochs
-from nmt.data.tags import with_symbols
+from nmt.data.symbols import with_symbols
 from nmt.data.terms import TERM, draw_terms, num_without_terms
 from nmt.data.tokenizer_training import train_tokenizers
 
