@@ -160,6 +160,20 @@ def test_the_table_of_recipes_is_that_of_the_configurations() -> None:
     assert {name: tuple(rest) for name, *rest in rows if name in measured} == measured
 
 
+def test_the_example_of_both_directions_works(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.partition("**Both directions first.**")[2]
+    [example, *_] = re.findall(r"^(?:    .*\n)+", section, re.MULTILINE)
+    (tmp_path / "both.yaml").write_text(example.replace("\n    ", "\n").lstrip(), "utf-8")
+    for name, split in (("train", "train"), ("val", "valid")):
+        write_phrasebook(tmp_path / name, split, 60)
+    done = run(f"nmt train both.yaml {TINY} train.stages.0.steps=2", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "an epoch: en-de 60 pairs, visited 1 times; de-en 60 pairs, visited 1" in done.stderr
+    assert "stage 2 of 2: steps 3 to 4; corpora: forward (weight 1)" in done.stderr
+    assert "cannot know which is wanted" not in done.stderr
+
+
 def test_paths_named_in_the_readme_exist() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"(?<![\w/])(?:nmt|configs|scripts)/[\w./-]*\w", text))

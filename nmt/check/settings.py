@@ -54,17 +54,23 @@ def same_language(subject: Subject) -> Iterator[Finding]:
 
 
 def untold_languages(subject: Subject) -> Iterator[Finding]:
-    """Yield a finding if there are several target languages, and nothing tells the model which."""
+    """Yield a finding for each language with several target languages that nothing tells apart.
+
+    If each has one target language, the text itself tells, as in both directions of one pair.
+    """
     data = subject.config.data
-    targets = list(dict.fromkeys(pair.tgt for pair in data.train_pairs))
-    if len(targets) > 1 and data.tags == "none":
-        yield Finding(
-            "warning",
-            "untold-languages",
-            "data.tags",
-            f"is none, but the corpora have the target languages {', '.join(targets)}: the model "
-            "cannot know which is wanted; data.tags=target tells it",
-        )
+    targets: dict[str, list[str]] = {}
+    for pair in data.train_pairs:
+        targets.setdefault(pair.src, []).append(pair.tgt)
+    for src, wanted in targets.items() if data.tags == "none" else ():
+        if len(wanted) > 1:
+            yield Finding(
+                "warning",
+                "untold-languages",
+                "data.tags",
+                f"is none, but the corpora translate {src} into {', '.join(wanted)}: the model "
+                "cannot know which is wanted; data.tags=target tells it",
+            )
 
 
 def epochs(subject: Subject) -> Iterator[Finding]:

@@ -57,6 +57,7 @@ _SYNONYM_LISTS = {
     "train.optimizer": "optim optimizer_type",
     "train.r_drop": "rdrop rdrop_alpha reg_alpha",
     "train.sim_cut": "simcut simcut_p",
+    "train.token_cutoff": "cutoff cut_off augmentation_masking_probability regularization_weight",
     "train.word_dropout": "token_dropout src_word_dropout dropout_src dropout_trg",
     "train.word_replacement": "switchout switch_out",
     "train.ema": "ema_decay exponential_smoothing moving_average_decay",

@@ -1,4 +1,4 @@
-"""The sections of regularised training: R-Drop, SimCut, word dropout and word replacement."""
+"""The sections of regularised training: R-Drop, SimCut, token cutoff, and changed words."""
 
 from __future__ import annotations
 
@@ -33,9 +33,18 @@ class SimCutConfig(Section):
     """Weight of KL(prediction with all embeddings || the other one), in nats per token."""
     cutoff: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
     """Probability that the embedding of a token becomes zero, in source and target."""
-    stop_gradient: bool = False
-    """Let only the prediction without some embeddings learn from the divergence, as in virtual
-    adversarial training. By default both do, which the paper finds better."""
+
+
+class TokenCutoffConfig(Section):
+    """Compute each batch a second time without the embeddings of some tokens, learn from both, and
+    make the two predictions agree (token cutoff, Shen et al. 2020, with one cut copy).
+    """
+
+    alpha: Alpha = 5.0
+    """Weight of the Jensen-Shannon divergence. The whole loss is half of the paper's: the mean of
+    the two cross-entropies, plus alpha times half the divergence, in nats per token."""
+    cutoff: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
+    """Probability that the embedding of a token becomes zero, in source and target."""
 
 
 class TokenRates(Section):

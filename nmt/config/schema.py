@@ -22,6 +22,7 @@ from nmt.config.recipe import RecipeConfig
 from nmt.config.regularisation import (
     RDropConfig,
     SimCutConfig,
+    TokenCutoffConfig,
     TokenRates,
     regularisation_conflicts,
 )
@@ -265,6 +266,9 @@ class TrainConfig(Section):
     sim_cut: SimCutConfig | None = None
     """Make the prediction without some embeddings agree with that of all; a step takes about twice
     the time."""
+    token_cutoff: TokenCutoffConfig | None = None
+    """Learn from the batch with and without some embeddings, and make the predictions agree; a
+    step takes about twice the time."""
     word_dropout: TokenRates | None = None
     """Replace random tokens of the training pairs by the unknown token, others in each epoch."""
     word_replacement: TokenRates | None = None
@@ -309,6 +313,11 @@ class TrainConfig(Section):
     peer_timeout: Annotated[float, Field(ge=10, le=86400)] = 600.0
     """Seconds without a sign of life after which a process takes another for dead, and ends."""
 
+    @property
+    def doubled_by(self) -> list[str]:
+        """The sections that compute each batch twice; two are a conflict."""
+        return [name for name in ("r_drop", "sim_cut", "token_cutoff") if getattr(self, name)]
+
     def _conflicts(self) -> Iterator[str]:
         kept = {"none": self.average_count, "last": self.keep_last, "best": self.keep_best}
         if kept[self.average] < self.average_count:
@@ -330,8 +339,9 @@ class TrainConfig(Section):
             yield "lora cannot be combined with shard: use one of them"
         if self.ema and (self.lora or self.shard):
             yield f"ema cannot be combined with {'lora' if self.lora else 'shard'}: use one of them"
-        if self.r_drop and self.sim_cut:
-            yield "r_drop and sim_cut both compute each batch twice: use one of them"
+        if len(self.doubled_by) > 1:
+            first, second, *_ = self.doubled_by
+            yield f"{first} and {second} both compute each batch twice: use one of them"
         if self.guided_alignment and self.shard:
             yield "guided_alignment cannot be combined with shard: use one of them"
 

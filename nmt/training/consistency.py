@@ -1,7 +1,8 @@
-"""Training on two views of each batch whose predictions must agree: R-Drop and SimCut.
+"""Training on two views of each batch whose predictions must agree: R-Drop, SimCut, token cutoff.
 
 One forward pass over the doubled batch computes both views, each with dropout of its own. In R-Drop
-that is the only difference; in SimCut, the second view also lacks the embeddings of some tokens.
+that is the only difference; in the others, the second view also lacks the embeddings of some
+tokens.
 
 Shapes: X = 2 B sentences, first all of one view, then all of the other; M = B * T positions of a
 view, N of which are not padding; C tokens of a chunk.
@@ -9,6 +10,7 @@ view, N of which are not padding; C tokens of a chunk.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from nmt.config.regularisation import RDropConfig, SimCutConfig
+from nmt.config.regularisation import RDropConfig, SimCutConfig, TokenCutoffConfig
 from nmt.config.schema import TrainConfig
 from nmt.data.batching import Batch
 from nmt.model.network import Network
@@ -46,15 +48,18 @@ class TwoViews:
 
     @classmethod
     def of(cls, network: Network[Any], config: TrainConfig) -> TwoViews | None:
-        """Return what a configuration asks for; None without `r_drop` and `sim_cut`.
+        """Return what a configuration asks for; None without such a section.
 
-        For SimCut, this changes the network: see `cut_second_view`.
+        For SimCut and token cutoff, this changes the network: see `cut_second_view`.
         """
         if config.r_drop:
             return cls(r_drop(config.r_drop))
         if config.sim_cut:
             cut_second_view(network, config.sim_cut.cutoff)
             return cls(sim_cut(config.sim_cut))
+        if config.token_cutoff:
+            cut_second_view(network, config.token_cutoff.cutoff)
+            return cls(token_cutoff(config.token_cutoff))
         return None
 
     def loss(self, network: Network[Any], batch: Batch, smoothing: float) -> Figures:
@@ -95,15 +100,31 @@ def r_drop(config: RDropConfig) -> Criterion:
 
 
 def sim_cut(config: SimCutConfig) -> Criterion:
-    """Return the criterion of SimCut (Gao et al. 2022, section 3)."""
+    """Return the criterion of SimCut (Gao et al. 2022, section 3).
+
+    Both views learn from the divergence, which the paper finds better than the second alone.
+    """
 
     def figures(log_probs_2NV: Tensor, targets_N: Tensor, smoothing: float) -> Figures:
         whole_NV, cut_NV = log_probs_2NV
         loss, nll = cross_entropy(whole_NV, targets_N, smoothing)
-        if config.stop_gradient:
-            whole_NV = whole_NV.detach()
         divergence = (whole_NV.exp() * (whole_NV - cut_NV)).sum()
         return loss + config.alpha * divergence, nll, divergence
+
+    return figures
+
+
+def token_cutoff(config: TokenCutoffConfig) -> Criterion:
+    """Return the criterion of token cutoff (Shen et al. 2020, section 3.3), divided by two.
+
+    The paper has several cut copies; one costs as much as R-Drop and SimCut.
+    """
+
+    def figures(log_probs_2NV: Tensor, targets_N: Tensor, smoothing: float) -> Figures:
+        loss, nll = cross_entropy(log_probs_2NV, targets_N.expand(2, -1), smoothing)
+        mean_NV = log_probs_2NV.logsumexp(dim=0) - math.log(2)
+        divergence = (log_probs_2NV.exp() * (log_probs_2NV - mean_NV)).sum() / 2
+        return (loss + config.alpha * divergence) / 2, nll / 2, divergence
 
     return figures
 

@@ -76,8 +76,8 @@ def initial_tokenizers(
 ) -> Tokenizers:
     """Return the tokenizers of `train.init_from`, or else load or train them as configured.
 
-    Those of `train.init_from` are extended if configured. All get the symbols that `data.terms`, the
-    tags of corpora and `train.objective: denoise` need.
+    Those of `train.init_from` are extended if configured. All get the symbols that
+    `data.terms`, the tags of corpora and `train.objective: denoise` need.
 
     Args:
         config: of the new run.

@@ -55,7 +55,7 @@ class StepStats:
         tokens: number of target tokens without padding.
         grad_norm: norm of the gradient of the loss per token, before clipping.
         divergence: of the predictions of two views, in nats, summed over target tokens; 0 without
-            `train.r_drop` and `train.sim_cut`.
+            `train.r_drop`, `train.sim_cut` and `train.token_cutoff`.
         stop: whether any of the processes has been asked to stop.
     """
 

@@ -129,7 +129,7 @@ class Trainer:
             if valid_data
             else None
         )
-        self._has_two_views = bool(config.train.r_drop or config.train.sim_cut)
+        self._has_two_views = bool(config.train.doubled_by)
         self.progress = Progress()
         self._saved = Progress()
         self._saved_only_to_resume = False

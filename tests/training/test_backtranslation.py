@@ -303,9 +303,7 @@ def test_a_run_without_back_translations_is_refused_at_once(folder: Path) -> Non
         ConfigError, match="has been trained without back-translations: use another"
     ):
         backtranslate(run_dir="runs/c")
-    with pytest.raises(
-        ConfigError, match=r"translates en-xx, but .* needs .* translates xx-en"
-    ):
+    with pytest.raises(ConfigError, match=r"translates en-xx, but .* needs .* translates xx-en"):
         backtranslate(reverse="runs/c")
 
 

@@ -1,4 +1,4 @@
-"""R-Drop and SimCut: their losses and gradients, and one forward pass over both views."""
+"""R-Drop, SimCut and token cutoff: losses and gradients, and one forward pass over both views."""
 
 from __future__ import annotations
 
@@ -11,13 +11,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nmt.config.regularisation import RDropConfig, SimCutConfig
+from nmt.config.regularisation import RDropConfig, SimCutConfig, TokenCutoffConfig
 from nmt.config.schema import Config
 from nmt.data.batching import Batch, BatchOrder, batches
 from nmt.data.prepare import prepare
 from nmt.data.tokenizer_training import train_tokenizers
 from nmt.training import consistency
-from nmt.training.consistency import Criterion, TwoViews, cut_second_view, r_drop, sim_cut
+from nmt.training.consistency import (
+    Criterion,
+    TwoViews,
+    cut_second_view,
+    r_drop,
+    sim_cut,
+    token_cutoff,
+)
 from nmt.training.learner import Learner
 from nmt.training.loss import batch_loss, projected_cross_entropy
 
@@ -74,14 +81,24 @@ def test_r_drop_by_hand() -> None:
     assert float(loss) == pytest.approx(expected_nll + 5.0 * (TO_CUT + FROM_CUT) / 4)
 
 
-@pytest.mark.parametrize("stop", [False, True])
-def test_sim_cut_by_hand(stop: bool) -> None:
+def test_sim_cut_by_hand() -> None:
     """The labels are those of the first view only, and the divergence has one direction."""
-    config = SimCutConfig(alpha=3.0, stop_gradient=stop)
-    loss, nll, divergence = sim_cut(config)(VIEWS, TARGETS, 0.0)
+    loss, nll, divergence = sim_cut(SimCutConfig(alpha=3.0))(VIEWS, TARGETS, 0.0)
     assert float(nll) == pytest.approx(-2 * HALF)
     assert float(divergence) == pytest.approx(TO_CUT)
     assert float(loss) == pytest.approx(-2 * HALF + 3.0 * TO_CUT)
+
+
+def test_token_cutoff_by_hand() -> None:
+    """The labels are those of both views; the divergence is that of both from their mean."""
+    loss, nll, divergence = token_cutoff(TokenCutoffConfig(alpha=4.0))(VIEWS, TARGETS, 0.0)
+    expected_nll = -(2 * HALF + QUARTER + HALF) / 2
+    means = math.log(3 / 8), math.log(5 / 8)
+    from_mean = 0.5 * (HALF - means[0]) + 0.5 * (HALF - means[1])
+    from_mean += 0.25 * (QUARTER - means[0]) + 0.75 * (THREE_QUARTERS - means[1])
+    assert float(nll) == pytest.approx(expected_nll)
+    assert float(divergence) == pytest.approx(from_mean / 2, rel=1e-5)
+    assert float(loss) == pytest.approx(expected_nll + 4.0 * from_mean / 4)
 
 
 def of_logits(criterion: Criterion, logits_2NV: Tensor, smoothing: float = 0.1) -> Tensor:
@@ -93,9 +110,9 @@ def of_logits(criterion: Criterion, logits_2NV: Tensor, smoothing: float = 0.1) 
     return logits_2NV.grad
 
 
-def test_r_drop_treats_both_views_alike() -> None:
+@pytest.mark.parametrize("criterion", [r_drop(RDropConfig()), token_cutoff(TokenCutoffConfig())])
+def test_both_views_are_treated_alike(criterion: Criterion) -> None:
     logits_2NV = torch.randn(2, 3, 5, dtype=torch.float64)
-    criterion = r_drop(RDropConfig(alpha=2.0))
     swapped = of_logits(criterion, logits_2NV.flip(0))
     torch.testing.assert_close(of_logits(criterion, logits_2NV), swapped.flip(0))
 
@@ -112,24 +129,25 @@ def test_the_divergence_is_that_of_torch() -> None:
     torch.testing.assert_close(divergence, (forth + back) / 2)
     _, _, divergence = sim_cut(SimCutConfig())(log_probs_2NV, targets, 0.1)
     torch.testing.assert_close(divergence, forth)
+    mean_NV = log_probs_2NV.exp().mean(0).log()
+    to_mean = [F.kl_div(mean_NV, p, reduction="sum", log_target=True) for p in log_probs_2NV]
+    _, _, divergence = token_cutoff(TokenCutoffConfig())(log_probs_2NV, targets, 0.1)
+    torch.testing.assert_close(divergence, sum(to_mean) / 2)
 
 
-def test_stopped_gradients_leave_the_first_view_to_its_labels() -> None:
+def test_sim_cut_teaches_both_views() -> None:
     logits_2NV = torch.randn(2, 3, 5, dtype=torch.float64)
     plain_NV = logits_2NV[0].clone().requires_grad_()
     F.cross_entropy(
         plain_NV, torch.tensor([1, 2, 0]), reduction="sum", label_smoothing=0.1
     ).backward()
     assert plain_NV.grad is not None
-    stopped = of_logits(sim_cut(SimCutConfig(stop_gradient=True)), logits_2NV)
-    torch.testing.assert_close(stopped[0], plain_NV.grad)
+    whole_NV, cut_NV = of_logits(sim_cut(SimCutConfig()), logits_2NV)
+    assert not torch.allclose(whole_NV, plain_NV.grad)
     # The gradient of KL(p || q) with regard to the logits of q is q - p.
     torch.testing.assert_close(
-        stopped[1], 3.0 * (logits_2NV[1].softmax(-1) - logits_2NV[0].softmax(-1))
+        cut_NV, 3.0 * (logits_2NV[1].softmax(-1) - logits_2NV[0].softmax(-1))
     )
-    both = of_logits(sim_cut(SimCutConfig()), logits_2NV)
-    torch.testing.assert_close(both[1], stopped[1])
-    assert not torch.allclose(both[0], stopped[0])
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -189,7 +207,7 @@ def test_without_dropout_both_views_are_the_batch(make: Make, model: dict[str, A
     assert_close(gradients(learner, [batch]), plain)
 
 
-@pytest.mark.parametrize("keys", [{"r_drop": {}}, {"sim_cut": {}}])
+@pytest.mark.parametrize("keys", [{"r_drop": {}}, {"sim_cut": {}}, {"token_cutoff": {}}])
 def test_both_views_take_one_forward_pass(make: Make, keys: dict[str, Any]) -> None:
     learner, [batch, *_] = make(**keys)
     sizes: list[int] = []
@@ -224,8 +242,9 @@ def test_only_embeddings_of_the_second_view_are_cut(make: Make, model: dict[str,
     )
 
 
-def test_the_default_cutoff_is_that_of_the_paper(make: Make) -> None:
-    learner, _ = make(sim_cut={})
+@pytest.mark.parametrize("name", ["sim_cut", "token_cutoff"])
+def test_the_default_cutoff_is_that_of_the_paper(make: Make, name: str) -> None:
+    learner, _ = make(**{name: {}})
     embedded = learner.network.src_embedding(torch.full((2000, 10), 5))
     assert float((embedded[1000:] == 0).float().mean()) == pytest.approx(0.05, abs=0.01)
 
@@ -243,7 +262,7 @@ def test_an_alpha_of_zero_leaves_the_cross_entropy(make: Make, keys: dict[str, A
     """R-Drop is then training on the doubled batch, SimCut on the batch."""
     learner, [batch, *_] = make(model={"dropout": 0.1 if "r_drop" in keys else 0.0}, **keys)
     name, settings = ("r_drop", RDropConfig) if "r_drop" in keys else ("sim_cut", SimCutConfig)
-    zero = settings.model_construct(alpha=0.0, cutoff=0.2, stop_gradient=False)
+    zero = settings.model_construct(alpha=0.0, cutoff=0.2)
     learner._views = TwoViews(getattr(consistency, name)(zero))
     found = gradients(learner, [batch])
 

@@ -131,6 +131,7 @@ def test_a_model_with_a_recurrent_decoder(make_config: MakeConfig, tiny_run: Mak
         {"model": {"decoder": "ssru", "dropout": 0.3}},
         {"r_drop": {}, "precision": "bf16", "accumulate": 2},
         {"sim_cut": {}, "model": {"encoder_layers": 2, "layer_dropout": 0.4}},
+        {"token_cutoff": {"cutoff": 0.2}, "accumulate": 2},
         {
             **{"ema": 0.9, "valid": True, "validate_every": 2, "on_nonfinite": "skip"},
             **{"word_dropout": {"src": 0.1}, "word_replacement": {"src": 0.1, "tgt": 0.1}},
@@ -138,7 +139,7 @@ def test_a_model_with_a_recurrent_decoder(make_config: MakeConfig, tiny_run: Mak
     ],
     ids=[
         *("accumulate", "validate", "sampling", "rnn", "conv", "ssru"),
-        *("r-drop", "sim-cut", "average"),
+        *("r-drop", "sim-cut", "token-cutoff", "average"),
     ],
 )
 @pytest.mark.parametrize("cuts", [(3, 4, 7, 8)])
