@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import rich.console
@@ -28,6 +29,13 @@ class Console(rich.console.Console):
     def print_line(self, text: str) -> None:
         """Print one line without wrapping it; the terminal wraps it."""
         self.print(text, soft_wrap=True)
+
+    def activity(self, text: str) -> AbstractContextManager[object]:
+        """Show an activity: on a terminal while the context lasts, otherwise as a line."""
+        if self.is_terminal:
+            return self.status(plain(text))
+        self.print_line(text)
+        return nullcontext()
 
 
 def plain(text: str, style: str = "") -> Text:

@@ -30,7 +30,7 @@ os.environ["NMT_CACHE_DIR"] = tempfile.mkdtemp(prefix="nmt-tests-")
 atexit.register(shutil.rmtree, os.environ["NMT_CACHE_DIR"], ignore_errors=True)
 
 # Tests in these folders and files train a model, or run commands that do.
-_TRAIN = ("faults", "training", "check", "runs", "cli", "convert", "report", "scripts")
+_TRAIN = ("faults", "training", "check", "runs", "cli", "convert", "report", "scripts", "recipe")
 _TRAIN_FILES = ("test_readme", "test_scripts", "test_recipes", "test_platforms", "test_limits")
 
 

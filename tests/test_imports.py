@@ -36,7 +36,8 @@ LAYERS: list[set[str]] = [
     {"engines"},
     {"api"},
     {"nmt"},  # __init__, which imports api on first use
-    {"recipes", "report", "serve"},
+    {"reproduce", "report", "serve"},
+    {"recipe"},
     {"cli"},
     {"__main__"},
 ]

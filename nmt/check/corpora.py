@@ -23,6 +23,8 @@ from nmt.data.filters import (
 from nmt.data.prepared import Int64s, Prepared
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 
+Bools = npt.NDArray[np.bool_]
+
 _ROWS_AT_ONCE = 10_000
 _MANY_DROPPED = 0.1
 _MANY_DUPLICATES = 0.1
@@ -89,6 +91,24 @@ class Sentences:
         # The factor makes the hashes of (a, b) and (b, a) differ.
         return self.src_N * np.int64(0x9E3779B97F4A7C15 - (1 << 64)) + self.tgt_N
 
+    @property
+    def repeated(self) -> Bools:
+        """Whether each pair repeats an earlier one, (N,)."""
+        _, firsts = np.unique(self.pair_hashes, return_index=True)
+        is_repeated_N = np.ones(len(self.src_N), np.bool_)
+        is_repeated_N[firsts] = False
+        return is_repeated_N
+
+    def found_in(self, other: Sentences) -> tuple[Bools, Bools, Bools]:
+        """Return which sources, targets and pairs, (N,) each, are also sources, targets and pairs
+        of other sentences.
+        """
+        return (
+            np.isin(self.src_N, other.src_N),
+            np.isin(self.tgt_N, other.tgt_N),
+            np.isin(self.pair_hashes, other.pair_hashes),
+        )
+
 
 @dataclass(frozen=True)
 class Duplicates:
@@ -113,11 +133,8 @@ class Duplicates:
 
 def duplicates(prepared: Prepared, sentences: Sentences) -> Duplicates:
     """Count repeated pairs, sources with several targets, and untranslated pairs."""
-    pair_hashes = sentences.pair_hashes
-    _, firsts = np.unique(pair_hashes, return_index=True)
-    is_repeated = np.ones(len(pair_hashes), np.bool_)
-    is_repeated[firsts] = False
-    firsts.sort()
+    pair_hashes, is_repeated = sentences.pair_hashes, sentences.repeated
+    firsts = np.flatnonzero(~is_repeated)
     sources, counts = np.unique(sentences.src_N[firsts], return_counts=True)
     ambiguous = sources[counts > 1]
     copies = np.flatnonzero(sentences.src_N == sentences.tgt_N)
@@ -199,8 +216,7 @@ def overlap(train: Prepared, in_train: Sentences, held_out: Prepared) -> Overlap
     """Count the sentences of a held-out set that are also in the training pairs."""
     here = Sentences.of(held_out)
     sides = [(here.src_N, in_train.src_N), (here.tgt_N, in_train.tgt_N)]
-    src, tgt = (np.isin(mine, theirs) for mine, theirs in sides)
-    pairs = np.isin(here.pair_hashes, in_train.pair_hashes)
+    src, tgt, pairs = here.found_in(in_train)
     example = None
     for side, ((mine, theirs), matches) in enumerate(zip(sides, (src, tgt), strict=True)):
         if example is None and matches.any():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 
 from nmt.check import checks, corpora, training
@@ -89,7 +88,7 @@ def check(config: Config, console: Console) -> Report:
         check_freeze(stage.config)
     subject = _prepare(config, console)
     parts, train = subject.parts, subject.parts["train"]
-    with _status(console, "checking the text"):
+    with console.activity("checking the text"):
         sentences = corpora.Sentences.of(train)
         duplicates = corpora.duplicates(train, sentences)
         overlap = {
@@ -99,7 +98,7 @@ def check(config: Config, console: Console) -> Report:
         }
         vocabulary = corpora.vocabulary(parts, subject.tokenizers)
         alignment = {name: alignments(part) for name, part in parts.items()}
-    with _status(console, "taking a few training steps"):
+    with console.activity("taking a few training steps"):
         measured, findings = training.measure(subject, device)
     report = Report(
         data={name: part.report.corpora for name, part in parts.items()},
@@ -169,11 +168,3 @@ def _text_findings(subject: Subject, report: Report) -> Iterator[Finding]:
             yield from corpora.overlap_findings(report.overlap[name], f"data.{name}")
     restyled = {(one.about, one.side) for one in style_differences(subject)}
     yield from corpora.vocabulary_findings(report.vocabulary, parts, restyled)
-
-
-def _status(console: Console, activity: str) -> AbstractContextManager[object]:
-    """Show an activity: on a terminal while the context lasts, otherwise as a line."""
-    if console.is_terminal:
-        return console.status(activity)
-    console.print_line(activity)
-    return nullcontext()

@@ -26,7 +26,6 @@ from nmt.training.learner import Learner, ModelTooLarge
 from nmt.training.run import bytes_per_parameter
 from nmt.training.schedule import learning_rate
 
-_SECONDS = 60.0  # for all steps together; a step in progress is finished
 _PARTS = (8, 4, 2, 1)  # of the largest batch, so that the next part can be predicted
 _WARM_UP_STEPS = 2
 _SLOW_STEP = 1.0  # seconds; no warm-up needed
@@ -69,8 +68,15 @@ class Measured:
     load: float
 
 
-def measure(subject: Subject, device: torch.device) -> tuple[Measured | None, list[Finding]]:
+def measure(
+    subject: Subject, device: torch.device, seconds: float = 60.0
+) -> tuple[Measured | None, list[Finding]]:
     """Take a few training steps with a temporary network.
+
+    Args:
+        subject: the training run.
+        device: where to take the steps.
+        seconds: time limit for all steps together; a step in progress is finished.
 
     Returns:
         The measurements (None if the model or a step does not fit into memory), and the findings.
@@ -82,7 +88,7 @@ def measure(subject: Subject, device: torch.device) -> tuple[Measured | None, li
     messages: list[str] = []
     try:
         learner = Learner(config, subject.tokenizers, device, messages.append)
-        measured = _measure(subject, device, learner)
+        measured = _measure(subject, device, learner, seconds)
     except ModelTooLarge:
         return None, [_model_too_large("do not fit into memory")]
     except TrainingError as error:
@@ -104,7 +110,7 @@ class _Stopwatch:
     learner: Learner
     device: torch.device
     rate: float
-    started: float
+    deadline: float
     steps: int = 0
     seconds: float = 0.0
     padded_tokens: int = 0
@@ -130,14 +136,14 @@ class _Stopwatch:
     @property
     def seconds_left(self) -> float:
         """Seconds left for further steps."""
-        return self.started + _SECONDS - time.monotonic()
+        return self.deadline - time.monotonic()
 
 
-def _measure(subject: Subject, device: torch.device, learner: Learner) -> Measured:
+def _measure(subject: Subject, device: torch.device, learner: Learner, seconds: float) -> Measured:
     config, plan, train = subject.config, subject.plan, subject.parts["train"]
     load = os.getloadavg()[0] / (os.cpu_count() or 1) if hasattr(os, "getloadavg") else 0.0
     rate = learning_rate(1, config.train, config.model.d_model)
-    watch = _Stopwatch(learner, device, rate, started=time.monotonic())
+    watch = _Stopwatch(learner, device, rate, deadline=time.monotonic() + seconds)
     order = BatchOrder.of(train, config.train.batch_tokens, config.train.seed)
     peak_bytes, peak_is, was_complete = _measure_memory(subject, order.epoch(0), watch)
     if was_complete:

@@ -13,6 +13,7 @@ import typer
 from nmt.cli.app import CommandGroup, print_version
 
 _COMMANDS = {
+    "recipe": ("Train", "recipe", "train.en train.de --hours 2 -o recipe.yaml"),
     "train": ("Train", "training", "configs/demo.yaml train.max_steps=200 --run-dir runs/short"),
     "check": ("Train", "training", "configs/demo.yaml"),
     "config": ("Train", "training", "configs/demo.yaml model.d_model=256"),

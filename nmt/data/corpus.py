@@ -50,6 +50,11 @@ class Pair(NamedTuple):
     line: int
     """Line or record number in the corpus, from 1."""
 
+    @property
+    def has_text(self) -> bool:
+        """Whether both sides have text."""
+        return bool(self.src.strip() and self.tgt.strip())
+
 
 @dataclass
 class Tally:
@@ -204,13 +209,23 @@ def fingerprint(corpus: AnyCorpus) -> str:
 
 def _file_digest(path: Path) -> bytes:
     digest = hashlib.sha256()
-    with as_file_error(path, "cannot be read"):
-        if not (path.is_file() or path.is_dir()) and path.exists():  # a pipe or a device
-            raise DataError(f"{path}: not a plain file; a corpus is read more than once")
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+    refuse_pipe(path)
+    with as_file_error(path, "cannot be read"), open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
     return digest.digest()
+
+
+def refuse_pipe(path: Path) -> None:
+    """Check that a file of a corpus can be read more than once; it may be missing.
+
+    Raises:
+        DataError: if it is a pipe or a device.
+        FileError: if that cannot be told.
+    """
+    with as_file_error(path, "cannot be read"):
+        if not (path.is_file() or path.is_dir()) and path.exists():
+            raise DataError(f"{path}: not a plain file; a corpus is read more than once")
 
 
 # ---------------------------------------------------------------- pairs of each kind of corpus

@@ -146,7 +146,7 @@ class Filters:
 
     def accepts_text(self, pair: Pair, report: CorpusReport) -> bool:
         """Return whether a pair has text on both sides and is new; count it if not."""
-        if not pair.src.strip() or not pair.tgt.strip():
+        if not pair.has_text:
             report.tallies[EMPTY_SIDE].add(pair.line)
             return False
         if not self._data.drop_duplicates:

@@ -9,7 +9,7 @@ import os
 import random
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,19 +103,29 @@ def cache_key(config: Config, **more: Any) -> str:
 
 
 def sampled_pairs(config: Config, report: Progress) -> list[Pair]:
-    """Return a uniform sample of the training pairs (reservoir sampling, Vitter's algorithm R)."""
-    size = max(1, config.tokenizer.train_sentences // 2)
-    rng = random.Random(config.train.seed)
+    """Return a uniform sample of the training pairs."""
+
+    def pairs() -> Iterator[Pair]:
+        for seen, pair in enumerate(_training_pairs(config)):
+            if seen % _PAIRS_PER_REPORT == 0:
+                report("reading for the tokenizer", seen)
+            yield pair
+
+    sample = reservoir(pairs(), max(1, config.tokenizer.train_sentences // 2), config.train.seed)
+    if not sample:
+        raise DataError("data.train: no pair has text on both sides")
+    return sample
+
+
+def reservoir(pairs: Iterable[Pair], size: int, seed: int) -> list[Pair]:
+    """Return a uniform sample of at most `size` pairs (Vitter's algorithm R)."""
+    rng = random.Random(seed)
     sample: list[Pair] = []
-    for seen, pair in enumerate(_training_pairs(config)):
-        if seen % _PAIRS_PER_REPORT == 0:
-            report("reading for the tokenizer", seen)
+    for seen, pair in enumerate(pairs):
         if seen < size:
             sample.append(pair)
         elif (place := int(rng.random() * (seen + 1))) < size:
             sample[place] = pair
-    if not sample:
-        raise DataError("data.train: no pair has text on both sides")
     return sample
 
 
@@ -125,15 +135,12 @@ def _training_pairs(config: Config) -> Iterator[Pair]:
         chunks = mixed_chunks(config, 0)
         pairs = itertools.chain.from_iterable(chunk for _, chunk in chunks)
         yield from itertools.islice(
-            filter(_has_text, pairs), max(1, config.tokenizer.train_sentences // 2)
+            (pair for pair in pairs if pair.has_text),
+            max(1, config.tokenizer.train_sentences // 2),
         )
     else:
         for corpus in config.data.train:
-            yield from filter(_has_text, read_pairs(corpus, config.data))
-
-
-def _has_text(pair: Pair) -> bool:
-    return bool(pair.src.strip() and pair.tgt.strip())
+            yield from (pair for pair in read_pairs(corpus, config.data) if pair.has_text)
 
 
 def _train(

@@ -1,0 +1,1 @@
+"""nmt recipe: a configuration for given parallel text and a given time."""
