@@ -19,7 +19,7 @@ _COMMANDS = {
     "config": ("Train", "training", "configs/demo.yaml model.d_model=256"),
     "distill": ("Train", "training", "runs/demo configs/demo-student.yaml"),
     "backtranslate": ("Train", "backtranslation", "configs/demo.yaml --mono news.de"),
-    "reproduce": ("Train", "recipes", "demo --run-dir runs/demo"),
+    "reproduce": ("Train", "reproduction", "demo --run-dir runs/demo"),
     "average": ("Train", "training", "runs/demo --best 3"),
     "shortlist": ("Train", "training", "runs/demo --best 100 --frequent 100"),
     "tune-decode": ("Train", "decoding", "runs/demo --beam-sizes 4,8"),

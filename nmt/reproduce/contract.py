@@ -15,10 +15,10 @@ from nmt.errors import ConfigError
 from nmt.evaluation.metrics import EvaluateOptions, Score, evaluate
 from nmt.evaluation.testsets import read_test_data
 from nmt.progress import progress_bar
-from nmt.recipes.find import find_recipe
-from nmt.recipes.places import scored_files, text_in
-from nmt.recipes.result import Result
-from nmt.recipes.texts import trained_on_other_text
+from nmt.reproduce.find import find_recipe
+from nmt.reproduce.places import scored_files, text_in
+from nmt.reproduce.result import Result
+from nmt.reproduce.texts import trained_on_other_text
 
 _NEUTRAL = {
     "data.cache_dir",

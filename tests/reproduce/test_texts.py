@@ -13,8 +13,8 @@ import pytest
 from nmt.config.load import make_config
 from nmt.config.schema import Config
 from nmt.errors import ConfigError, DataError
-from nmt.recipes.places import scored_files, text_in
-from nmt.recipes.texts import check_texts
+from nmt.reproduce.places import scored_files, text_in
+from nmt.reproduce.texts import check_texts
 
 SRC, TGT = "a\tb\nc\n", "d\ne é\n"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from nmt.errors import ConfigError
-from nmt.recipes import find
-from nmt.recipes.find import find_recipe
+from nmt.reproduce import find
+from nmt.reproduce.find import find_recipe
 
 
 @pytest.fixture

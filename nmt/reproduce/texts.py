@@ -14,7 +14,7 @@ from nmt.data.corpus import corpus_name, fingerprint, raw_pairs
 from nmt.data.lines import InvalidLine, decoded_lines
 from nmt.data.shards import shards
 from nmt.errors import DataError, FileError
-from nmt.recipes.places import Described, described_corpora, reference
+from nmt.reproduce.places import Described, described_corpora, reference
 from nmt.runs.manifest import read_json
 
 

@@ -15,8 +15,8 @@ from nmt.errors import ContractError
 from nmt.signals import quiet_interrupts
 
 if TYPE_CHECKING:
-    from nmt.recipes.contract import Contract
-    from nmt.recipes.texts import Text
+    from nmt.reproduce.contract import Contract
+    from nmt.reproduce.texts import Text
 
 Name = Annotated[
     str,
@@ -49,8 +49,8 @@ def reproduce(
     Checks its text, trains it or continues, scores its test set, and compares. Exits with 5 unless
     the last line is PASS.
     """
-    from nmt.recipes.contract import Contract
-    from nmt.recipes.texts import check_texts
+    from nmt.reproduce.contract import Contract
+    from nmt.reproduce.texts import check_texts
 
     contract = Contract.open(name, overrides or [], data)
     if contract.recipe.teacher:
@@ -76,7 +76,7 @@ def reproduce(
 
 def _warn(contract: Contract) -> None:
     """Say before hours of training if the result cannot be a pass."""
-    from nmt.recipes.result import describe
+    from nmt.reproduce.result import describe
 
     if broken := contract.broken_by(contract.config):
         log(f"warning: the contract of {contract.path} is void: it has {describe(broken)}")

@@ -1,1 +1,0 @@
-"""Recipes: configurations with a section `recipe`, which says what they reach, and its proof."""
