@@ -29,8 +29,8 @@ from nmt.config.search import search_options
 from nmt.console import Console
 from nmt.data import cache
 from nmt.data.corpus import content_key, stream_key
-from nmt.data.lines import count_lines, read_lines, replace_controls
-from nmt.data.synthetic import SyntheticOptions, SyntheticPair, real_corpora, with_synthetic
+from nmt.data.lines import count_lines, read_lines
+from nmt.data.synthetic import SyntheticOptions, real_corpora, with_synthetic
 from nmt.errors import ConfigError, DataError
 from nmt.files import is_standard, write_text
 from nmt.progress import progress_bar
@@ -40,9 +40,8 @@ from nmt.runs.manifest import read_json, read_manifest
 from nmt.runs.parts import find_weights
 from nmt.training.continuing import check_settings
 from nmt.training.run import is_begun
-from nmt.translate.formats import Item
 from nmt.translate.resume import is_finished, translate_file, written_files
-from nmt.translate.translation import ScoredText, Translation
+from nmt.translate.synthetic import SyntheticLayout
 from nmt.translate.translator import Translator
 
 _CHANGES = {
@@ -296,32 +295,3 @@ def _check_direction(model: Path, pair: LanguagePair) -> None:
             f"`reverse`: {model} translates {', '.join(map(str, known.train_pairs))}, but the "
             f"monolingual text needs a model that translates {pair}"
         )
-
-
-@dataclass(frozen=True)
-class SyntheticLayout:
-    """Reads plain lines; writes them as the targets of synthetic pairs.
-
-    Attributes:
-        src_lang, tgt_lang: codes of the languages of the model, which one with tags is told.
-    """
-
-    src_lang: str
-    tgt_lang: str
-
-    def read(self, line: str, number: int) -> Item:
-        """Return the line as the text to translate."""
-        text = replace_controls(line)[0]
-        return Item(text, src_lang=self.src_lang, tgt_lang=self.tgt_lang)
-
-    def write(self, number: int, item: Item, translation: Translation) -> str:
-        """Return the pair with the mean log-probability of a token."""
-        best = translation.hypotheses[0]
-        score = round(best.log_prob / max(best.num_tokens, 1), 6)
-        return SyntheticPair(best.text, item.text, score).to_json()
-
-    def read_output(self, lines: Iterable[str]) -> Iterator[Translation]:
-        """Read the translations back from output lines."""
-        for pair in map(SyntheticPair.from_json, lines):
-            # As if of one token, so that writing it again gives the same score.
-            yield Translation([ScoredText(pair.src, 0.0, log_prob=pair.score, num_tokens=1)])
