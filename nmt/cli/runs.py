@@ -86,8 +86,9 @@ def report(
 ) -> None:
     """Write a page about runs: curves, scores with confidence, and the hardest sentences.
 
-    Several runs are overlaid. The page, report.html unless --output names it, is one file that
-    needs no network. A run may be training meanwhile.
+    Several runs are overlaid, those that differ only in train.seed as their mean. The page,
+    report.html unless --output names it, is one file that needs no network. A run may be training
+    meanwhile.
     """
     if not translate and (corpus or src or ref):
         raise ConfigError("--no-translate leaves no use for --corpus, --src and --ref")

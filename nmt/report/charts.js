@@ -101,7 +101,8 @@ class Chart {
   constructor(spec, runs, view, onPoint) {
     Object.assign(this, { spec, runs, view, onPoint });
     this.series = spec.series.flatMap((series) =>
-      runs.map((run, number) => ({ ...series, run: number, rows: run.curves[series.kind] })));
+      runs.map((run, number) => ({ ...series, run: number, rows: run.curves[series.kind],
+        low: run.low?.[series.kind], high: run.high?.[series.kind] })));
     this.readouts = spec.series
       .filter(({ kind, figure: name }) => runs.some((run) => hasFigure(run.curves[kind], name)))
       .map((series) => ({ series, values: html("span", { class: "values" }) }));
@@ -124,12 +125,14 @@ class Chart {
     return html("figure", { class: "chart" }, html("figcaption", {}, heading, ...rows), this.plot);
   }
 
-  // The points of a series in order, null where a value is missing.
-  points({ rows, figure: name }) {
+  // The points of a series in order, null where a value is missing. Those of several seeds have a
+  // band around them.
+  points({ rows, low, high, figure: name }) {
     const values = rows?.[name] ?? [];
     return values.map((y, n) => {
       const x = rows[this.view.axis][n];
-      return x === null || y === null ? null : { x, y, step: rows.step[n] };
+      if (x === null || y === null) return null;
+      return { x, y, step: rows.step[n], low: low?.[name]?.[n] ?? y, high: high?.[name]?.[n] ?? y };
     });
   }
 
@@ -151,7 +154,8 @@ class Chart {
       return;
     }
     this.right = all.reduce((most, { x }) => Math.max(most, x), 0) || 1;
-    this.y = verticalScale(this.spec, extent(all.map(({ y }) => y)), this.height);
+    this.y = verticalScale(this.spec, extent(all.flatMap(({ low, high }) => [low, high])),
+      this.height);
     this.pointer = svg("g", { class: "pointer" });
     const inside = svg("g", { transform: `translate(${MARGIN.left},${MARGIN.top})` });
     inside.append(this.axes(), ...this.shown.map((series) => this.curve(series)), ...this.badges());
@@ -183,6 +187,7 @@ class Chart {
 
   curve({ kind, run, points }) {
     const group = svg("g", { style: runStyle(run), "data-run": run, "data-kind": kind });
+    if (this.runs[run].low) group.append(...this.bands(points));
     if (kind !== "average") {
       let pen = "M";
       const path = points.map((point) => {
@@ -199,6 +204,21 @@ class Chart {
         mark(kind, this.x(point.x), this.y.at(point.y))));
     }
     return group;
+  }
+
+  // The areas between the lowest and the highest seed: one for each stretch without missing values.
+  bands(points) {
+    const stretches = [[]];
+    for (const point of points) {
+      if (point) stretches.at(-1).push(point);
+      else stretches.push([]);
+    }
+    const place = (name) => (point) =>
+      `${round(this.x(point.x))} ${round(this.y.at(point[name]))}`;
+    return stretches.filter(({ length }) => length).map((stretch) => {
+      const outline = [...stretch.map(place("high")), ...[...stretch].reverse().map(place("low"))];
+      return svg("path", { class: "band", d: `M${outline.join("L")}Z` });
+    });
   }
 
   // The number of each run at the end of its last line, shifted where numbers would overlap.

@@ -17,6 +17,7 @@ from nmt.console import Console
 from nmt.errors import ConfigError, NmtError
 from nmt.progress import Advance, progress_bar
 from nmt.report.curves import Curves, read_curves, with_average
+from nmt.report.seeds import seed_groups
 from nmt.runs import checkpoint, layout, retention
 
 if TYPE_CHECKING:
@@ -89,9 +90,15 @@ class Report:
     made: str
     runs: list[RunReport]
 
+    @property
+    def groups(self) -> list[list[int]]:
+        """The places of runs that differ in `train.seed` alone; see `seed_groups`."""
+        return seed_groups([run.config for run in self.runs])
+
     def to_json(self) -> str:
         """Return the report as JSON, with null for numbers that are not finite."""
-        return json.dumps(_replace_non_finite(asdict(self)), ensure_ascii=False, allow_nan=False)
+        values = _replace_non_finite(asdict(self) | {"groups": self.groups})
+        return json.dumps(values, ensure_ascii=False, allow_nan=False)
 
 
 def gather(

@@ -1,7 +1,11 @@
 // The sections of the page and its controls.
 
 const REPORT = JSON.parse(document.getElementById("data").textContent);
-const RUNS = REPORT.runs;
+const RUNS = REPORT.groups.map((places) => merged(places.map((place) => REPORT.runs[place])));
+const HAS_SEEDS = RUNS.some(({ members }) => members.length > 1);
+const SPREAD_OF_SEEDS = HAS_SEEDS
+  ? " Where there are several seeds, figures are their mean, ± and bars their standard deviation."
+  : "";
 
 const inTraining = (name) => [{ kind: "train", figure: name, name: "training" }];
 const inValidation = (name) => [
@@ -43,28 +47,36 @@ const HOW_TO_READ_CURVES =
   + "step), with dropout; the loss is label-smoothed, the perplexity is not. Validation uses neither "
   + "dropout nor label smoothing. Time counts training steps only. To read all charts at a step, "
   + "point at one of them, or move to it with Tab and use the arrow keys; each chart shows its "
-  + "figures for the nearest step it has.";
+  + "figures for the nearest step it has."
+  + (HAS_SEEDS ? " Runs that differ only in their seed are one line, their mean, in a band from the "
+    + "lowest to the highest, as far as all of them have come." : "");
 const HOW_TO_READ_SCORES =
   "± and the bars are 95 % confidence intervals from 1,000 bootstrap samples of the sentences. "
   + "Perplexity is that of the references, per token of the run's tokenizer; it is comparable only "
-  + "between runs with the same tokenizer.";
+  + "between runs with the same tokenizer."
+  + SPREAD_OF_SEEDS;
 const DIFFERENT_TEXTS = "The runs translated different texts, so their scores are not comparable.";
 const HOW_TO_READ_LENGTHS =
   "Corpus-level BLEU of the n sentences of each length, with 95 % confidence intervals; hollow "
-  + `marks: fewer than ${FEW_SENTENCES} sentences.`;
+  + `marks: fewer than ${FEW_SENTENCES} sentences.`
+  + SPREAD_OF_SEEDS;
 const HOW_TO_READ_SAMPLES =
   "The sentences with the largest loss per token of the reference. The stronger the colour of a "
-  + "token, the larger its loss.";
+  + "token, the larger its loss."
+  + (HAS_SEEDS ? " Of several seeds, these are the sentences of the first." : "");
 
 const view = { axis: "step", hidden: new Set(), at: null };
 
 // ---------------------------------------------------------------- pieces of sections
 
 function runName(number) {
-  const name = RUNS[number].name;
+  const { name, path, members } = RUNS[number];
   const badge = html("span", { class: "badge", style: runStyle(number) }, String(number + 1));
   const parts = RUNS.length > 1 ? [badge, " ", name] : [name];
-  return html("span", { class: "run-name", title: RUNS[number].path }, ...parts);
+  if (members.length > 1) {
+    parts.push(html("span", { class: "unit" }, ` (${members.length} seeds)`));
+  }
+  return html("span", { class: "run-name", title: path }, ...parts);
 }
 
 // ---------------------------------------------------------------- sections
@@ -86,7 +98,7 @@ function showRuns() {
     "run", "languages", "steps", "state", "training time", "parameters", "best validation",
   ];
   const notes = RUNS.flatMap((run) => run.notes.map((note) =>
-    remark(RUNS.length > 1 ? `${run.name}: ${note}` : note, "warning")));
+    remark(RUNS.length > 1 && run.members.length === 1 ? `${run.name}: ${note}` : note, "warning")));
   const overview = table(head, rows, [2, 4, 5], "overview");
   section("runs", RUNS.length > 1 ? "Runs" : "Run", overview, ...notes);
 }
@@ -96,15 +108,19 @@ function trainingTime({ curves }) {
   return last === undefined ? "–" : duration(last);
 }
 
-function best({ metric, curves: { valid } }) {
-  const values = valid[metric] ?? [];
-  const known = values.filter((value) => value !== null);
-  if (!known.length) return "–";
+// The best validations of the seeds of a run.
+function best({ metric, members }) {
   const [plain, set] = metric.split("/").reverse();
-  const value = known.reduce((a, b) => (plain === "loss" ? Math.min(a, b) : Math.max(a, b)));
   const name = { loss: "loss", bleu: "BLEU", chrf: "chrF" }[plain] + (set ? ` on ${set}` : "");
-  const step = valid.step[values.indexOf(value)];
-  return `${name} ${figure(value)} at step ${step.toLocaleString("en")}`;
+  const found = members.map(({ curves: { valid } }) => {
+    const known = (valid[metric] ?? []).filter((value) => value !== null);
+    return known.length ? (plain === "loss" ? Math.min(...known) : Math.max(...known)) : null;
+  });
+  if (found.includes(null)) return "–";
+  if (found.length > 1) return `${name} ${spreadText(found)}`;
+  const { valid } = members[0].curves;
+  const step = valid.step[valid[metric].indexOf(found[0])];
+  return `${name} ${figure(found[0])} at step ${step.toLocaleString("en")}`;
 }
 
 // [number, run] of the runs with translations.
@@ -122,7 +138,7 @@ function showScores() {
     runName(number),
     ...quality.scores.map((score) => scoreText(score)),
     intervalPicture(number, quality.scores[0], range),
-    figure(quality.ppl),
+    spreadText(RUNS[number].members.flatMap(({ quality: own }) => (own ? [own.ppl] : []))),
     quality.sentences.toLocaleString("en"),
     `${quality.text}; ${quality.weights}, ${quality.search}`,
   ]);

@@ -18,7 +18,7 @@ import pytest
 import nmt.report
 from browser import Browser
 from nmt.console import Console
-from nmt.report.gather import Report, Text, gather
+from nmt.report.gather import Report, RunReport, Text, gather
 from nmt.report.page import render
 
 HOSTILE = "</script><script>document.title='owned'</script><!--<b>ü\u2028漢&amp;\"'"
@@ -101,7 +101,7 @@ def test_text_cannot_escape_from_the_data(report: Report) -> None:
 def test_templates_are_part_of_the_wheel() -> None:
     folder = Path(nmt.report.__file__).parent
     root = folder.parents[1]
-    names = ["page.html", "style.css", "charts.js", "pieces.js", "page.js"]
+    names = ["page.html", "style.css", "charts.js", "pieces.js", "seeds.js", "page.js"]
     for name in names:
         assert resources.files("nmt.report").joinpath(name).is_file()
     # The wheel contains all files of the package except those that git ignores.
@@ -294,6 +294,83 @@ def test_runs_in_every_state(report: Report, browser: Browser, tmp_path: Path) -
         page.run("document.querySelector('input[value=seconds]').click(), 1")
         page.press("ArrowRight")
         assert page.errors == []
+
+
+def test_seeds_are_a_line_with_a_band(report: Report, browser: Browser, tmp_path: Path) -> None:
+    first, second, other = report.runs
+    runs = [seed(first, 1, "x-1"), seed(second, 2, "x-2"), other]
+    page = show(replace(report, runs=runs), browser, tmp_path)
+    assert texts(page, ".overview .run-name") == ["1 x-… (2 seeds)", "2 c/ü<i>"]
+    # The loss of the second seed is larger by one at each step.
+    [line, third] = lines(page, 0, "train")
+    [outline] = [
+        [[float(number) for number in point.split()] for point in re.split("[ML]", path)[1:]]
+        for path in page.run(
+            "[...document.querySelector('.chart').querySelectorAll('[data-kind=train] .band')]"
+            ".map((band) => band.getAttribute('d').slice(0, -1))"
+        )
+    ]
+    top, bottom = outline[: len(line)], outline[len(line) :][::-1]
+    for (x, middle), (left, high), (right, low), (_, two) in zip(
+        line, top, bottom, third, strict=True
+    ):
+        assert x == left == right
+        assert middle - high == pytest.approx(low - middle, abs=0.25)
+        assert middle - two == pytest.approx(3 * (middle - high), abs=0.5)  # 0.5, and 2
+    values = texts(page, ".chart:nth-child(1) .value")
+    assert values[0] == "1 1.5 at step 60"
+    assert texts(page, ".overview td:last-child")[0] == "loss 1.5 ± 0.71"
+    assert ["train.seed", "[1,2]", "1"] in [
+        texts(page, f"#configuration > .scroll tbody tr:nth-child({row}) td") for row in (1, 2, 3)
+    ]
+    for number in range(2):
+        page.run(f"document.querySelectorAll('input[name=run]')[{number}].click(), 1")
+    assert page.run("document.querySelectorAll('.band').length") == 0
+    assert page.errors == []
+
+
+def test_scores_of_seeds_have_a_mean_and_a_deviation(
+    report: Report, browser: Browser, tmp_path: Path
+) -> None:
+    runs = [seed(report.runs[0], 1, "x-1"), seed(report.runs[1], 2, "x-2")]
+    for run, bleu, ppl in zip(runs, (30.0, 32.0), (4.0, 6.0), strict=True):
+        assert run.quality
+        scores = [replace(run.quality.scores[0], score=bleu), *run.quality.scores[1:]]
+        runs[runs.index(run)] = replace(run, quality=replace(run.quality, scores=scores, ppl=ppl))
+    page = show(replace(report, runs=runs), browser, tmp_path)
+    [name, bleu_text, _, _, ppl_text, *_] = texts(page, "#scores tbody td")
+    assert (name, bleu_text, ppl_text) == ("x-… (2 seeds)", "31.0 ± 1.4", "5 ± 1.4")
+    assert "± and bars their standard deviation" in " ".join(texts(page, "#scores .remark"))
+    assert len(texts(page, "#samples details")) == 1
+    # A text of its own cannot be merged, and a run without translations has none.
+    assert runs[1].quality
+    changed = replace(runs[1], quality=replace(runs[1].quality, fingerprint="other", by_length=[]))
+    page = show(replace(report, runs=[runs[0], changed]), browser, tmp_path)
+    assert texts(page, "#scores tbody td")[1].startswith("30.0 ± ")
+    page = show(replace(report, runs=[runs[0], replace(runs[1], quality=None)]), browser, tmp_path)
+    assert texts(page, "#scores tbody td")[1].startswith("30.0 ± ")
+
+
+def test_seeds_that_are_not_finished(report: Report, browser: Browser, tmp_path: Path) -> None:
+    """The line ends where the first of them ends; one may have nothing at all."""
+    first = seed(report.runs[0], 1, "x-1")
+    for rows in (3, 1, 0):
+        train, valid, average = (
+            {name: values[:rows] for name, values in columns.items()}
+            for columns in (first.curves.train, first.curves.valid, first.curves.average)
+        )
+        curves = replace(first.curves, train=train, valid=valid, average=average)
+        behind = replace(first, curves=curves, step=10 * rows, finished=False, quality=None)
+        behind = seed(behind, 2, "x-2")
+        page = show(replace(report, runs=[first, behind]), browser, tmp_path)
+        assert [len(line) for line in lines(page, 0, "train")] == ([rows] if rows else [])
+        assert texts(page, ".overview td")[2:4] == [f"{10 * rows} of 60", "not finished"]
+
+
+def seed(run: RunReport, number: int, name: str) -> RunReport:
+    """Return a run as it might be with another seed and the same data."""
+    config = {key: value for key, value in run.config.items() if not key.startswith("data.")}
+    return replace(run, config=config | {"train.seed": number}, name=name)
 
 
 def test_named_validation_sets_have_charts_of_their_own(
