@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"data", "model"},
     {"runs"},
     {"search"},
-    {"parsing"},
+    {"clean", "parsing"},
     {"translate"},
     {"evaluation"},
     {"convert"},
@@ -224,6 +224,8 @@ sys.exit(f"imported {heavy}" if heavy else code)
         (["reproduce", "bad.yaml"], 2),
         (["reproduce", "missing"], 2),
         (["average", "run"], 2),
+        (["clean", "--list"], 0),
+        (["clean", "x.en", "x.de", "lenght=false"], 2),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )
@@ -280,8 +282,9 @@ def test_declared_dependencies_are_those_imported() -> None:
                 imported.add(node.module.split(".")[0])
     third_party = imported - set(sys.stdlib_module_names) - {"nmt"}
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
     declared = {
         re.split("[<>=\\[]", each)[0]
-        for each in project["dependencies"] + project["optional-dependencies"]["serve"]
+        for each in [*project["dependencies"], *extras["serve"], *extras["clean"]]
     }
     assert {names.get(name, name) for name in third_party} == declared

@@ -44,6 +44,11 @@ _COMMANDS = {
     "report": ("Look into runs", "runs", "runs/demo runs/other -o report.html"),
     "attend": ("Look into runs", "runs", 'runs/demo --src "The boys are six." -o attention.html'),
     "alignment-error": ("Look into runs", "runs", "runs/demo"),
+    "clean": (
+        "Prepare text",
+        "cleaning",
+        "train.en train.de -o clean.en clean.de --rejected dropped.tsv length.max_words=80",
+    ),
     "treebank": ("Prepare text", "corpora", "--leaves words gum/train train.ptb.gz"),
     "demo-text": ("Prepare text", "corpora", "test runs/demo/test"),
     "export": (

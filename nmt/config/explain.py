@@ -97,13 +97,14 @@ _SYNONYMS = {
 }
 
 
-def explain(error: Any, path: str, origins: dict[str, str]) -> str:
+def explain(error: Any, path: str, origins: dict[str, str], root: type[Section] = Config) -> str:
     """Return a message with the key, the problem and the way out.
 
     Args:
         error: one of `ValidationError.errors()`.
         path: the configuration file; the message names the file of the error if it is another.
         origins: the file that each dotted key comes from.
+        root: the section that was validated.
     """
     parts = [str(part) for part in error["loc"]]
     # In pydantic's locations, the kind follows the key `model` and the index of a corpus.
@@ -119,22 +120,22 @@ def explain(error: Any, path: str, origins: dict[str, str]) -> str:
     above = itertools.accumulate(parts, "{}.{}".format)
     origin = next((origins[one] for one in reversed([*above]) if one in origins), None)
     where = f" (in {origin})" if origin not in (None, path) else ""
-    return (f"{key}: " if key else "") + _message(error, key) + where
+    return (f"{key}: " if key else "") + _message(error, key, root) + where
 
 
-def _message(error: Any, key: str) -> str:
+def _message(error: Any, key: str, root: type[Section]) -> str:
     """Return the problem with a key and the way out."""
     value, word = error.get("input"), error["type"].partition("_")[0]
     match error["type"]:
         case "extra_forbidden":
-            return f"unknown key{_suggestion(error['loc'], key)}"
+            return f"unknown key{_suggestion(error['loc'], key, root)}"
         case "missing":
             return "required, but missing"
         case "union_tag_invalid":
             kinds = error["ctx"]["expected_tags"].replace("'", "")
             return f"must be one of {kinds}, not {value['kind']!r}"
         case type_ if type_.endswith(("_type", "_parsing", "_from_float")) and word in _TYPES:
-            return _wrong_type(_TYPES[word], error["loc"], value)
+            return _wrong_type(_TYPES[word], _section(error["loc"], root), value)
     message = requirement(error)
     if isinstance(value, dict | list):
         return message
@@ -147,10 +148,10 @@ def requirement(error: Any) -> str:
     return message[0].lower() + message[1:]
 
 
-def _wrong_type(wanted: str, loc: tuple[Any, ...], value: Any) -> str:
+def _wrong_type(wanted: str, section: type[Section], value: Any) -> str:
     """Return the type that a key needs, and a description of its value."""
     if wanted == "a section":
-        wanted += f", with keys such as {', '.join([*_section(loc).model_fields][:3])}"
+        wanted += f", with keys such as {', '.join([*section.model_fields][:3])}"
     needs_quotes = (
         wanted == "text"
         and isinstance(value, int | float | datetime.date)
@@ -182,9 +183,19 @@ def _shown(value: Any) -> str:
     return f"the text {value!r}"
 
 
-def _suggestion(loc: tuple[Any, ...], key: str) -> str:
+def _suggestion(loc: tuple[Any, ...], key: str, root: type[Section]) -> str:
     """Return the key that was probably meant, in the same section or elsewhere."""
-    section, parent, name = _section(loc[:-1]), key.rpartition(".")[0], str(loc[-1])
+    section, name = _section(loc[:-1], root), str(loc[-1])
+    if root is Config and (elsewhere := _elsewhere(section, loc, key)):
+        return elsewhere
+    if close := difflib.get_close_matches(name, section.model_fields, n=1):
+        return f": did you mean {close[0]}?"
+    return f"; known keys are {', '.join(sorted(section.model_fields))}"
+
+
+def _elsewhere(section: type[Section], loc: tuple[Any, ...], key: str) -> str:
+    """Return the key of a configuration that was probably meant, or nothing."""
+    parent, name = key.rpartition(".")[0], str(loc[-1])
     known = _known_keys(loc[1] if loc[0] == "model" and len(loc) > 2 else "transformer")
     meant, _, hint = _SYNONYMS.get(name.lower().replace("-", "_"), "").partition(" ")
     if issubclass(section, Corpus):
@@ -200,14 +211,12 @@ def _suggestion(loc: tuple[Any, ...], key: str) -> str:
         return f": it belongs to model.kind {' and '.join(others)}"
     elif moved := [place for place in known if place.rpartition(".")[2] == name]:
         return f": did you mean {min(moved, key=lambda place: place.count('.'))}?"
-    if close := difflib.get_close_matches(name, section.model_fields, n=1):
-        return f": did you mean {close[0]}?"
-    return f"; known keys are {', '.join(sorted(section.model_fields))}"
+    return ""
 
 
-def _section(loc: tuple[Any, ...]) -> type[Section]:
+def _section(loc: tuple[Any, ...], root: type[Section]) -> type[Section]:
     """Return the innermost section on the path of a pydantic location."""
-    section: type[Section] = Config
+    section = root
     for part in loc:
         if kind := MODELS.get(part) or CORPORA.get(part):
             section = kind

@@ -6,7 +6,7 @@ import copy
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -17,6 +17,8 @@ from nmt.config.schema import Config
 from nmt.config.section import Section
 from nmt.errors import ConfigError, FileError
 from nmt.files import MAX_YAML_BYTES, read_bounded
+
+AnySection = TypeVar("AnySection", bound=Section)
 
 
 def load_config(path: str | Path, overrides: Sequence[str] | None = None) -> Config:
@@ -41,7 +43,30 @@ def load_config(path: str | Path, overrides: Sequence[str] | None = None) -> Con
     origins: dict[str, str] = {}
     for origin, changes in _read_chain(Path(path)):
         _merge(values, changes, Config, origin, origins)
-    return _overridden(values, overrides or [], str(path), origins)
+    config = _overridden(Config, values, overrides or [], str(path), origins)
+    check_trainable(config, str(path))
+    return config
+
+
+def load_section(
+    section: type[AnySection], path: Path | None, overrides: Sequence[str], name: str
+) -> AnySection:
+    """Read a file with the keys of a section, which may extend another; as `load_config`.
+
+    Args:
+        section: the section.
+        path: the YAML file; None for the defaults.
+        overrides: as in `load_config`.
+        name: what messages call the section if there is no file.
+
+    Raises:
+        ConfigError, FileError: as in `load_config`.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, changes in _read_chain(path) if path else []:
+        _merge(values, changes, section, origin, origins)
+    return _overridden(section, values, overrides, str(path or name), origins)
 
 
 def make_config(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
@@ -54,21 +79,26 @@ def make_config(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Con
     Raises:
         ConfigError: if the result violates the schema; the message lists all errors.
     """
-    return _overridden(copy.deepcopy(dict(values)), overrides, "the configuration", {})
+    name = "the configuration"
+    config = _overridden(Config, copy.deepcopy(dict(values)), overrides, name, {})
+    check_trainable(config, name)
+    return config
 
 
 def _overridden(
-    values: dict[str, Any], overrides: Sequence[str], name: str, origins: dict[str, str]
-) -> Config:
+    section: type[AnySection],
+    values: dict[str, Any],
+    overrides: Sequence[str],
+    name: str,
+    origins: dict[str, str],
+) -> AnySection:
     """Apply overrides and validate the result."""
     errors = []
     for item in overrides:
         if error := _override(values, item):
             errors.append(error)
         _forget(origins, item.partition("=")[0])
-    config = _validated(values, name, origins, errors)
-    check_trainable(config, name)
-    return config
+    return _validated(section, values, name, origins, errors)
 
 
 def check_trainable(config: Config, name: str) -> None:
@@ -102,7 +132,7 @@ def load_model_config(path: Path) -> Config:
             f"{path}: extends: the configuration of a model cannot extend another file; "
             "`nmt config FILE` prints the merged configuration"
         )
-    return _validated(values, str(path), {}, [])
+    return _validated(Config, values, str(path), {}, [])
 
 
 def dump_config(config: Config) -> str:
@@ -275,21 +305,26 @@ def _index(node: Any, part: str) -> Any:
 
 
 def _validated(
-    values: dict[str, Any], path: str, origins: dict[str, str], errors: list[str]
-) -> Config:
-    """Return the configuration, or raise a ConfigError with `errors` and those of the schema."""
+    section: type[AnySection],
+    values: dict[str, Any],
+    path: str,
+    origins: dict[str, str],
+    errors: list[str],
+) -> AnySection:
+    """Return the section, or raise a ConfigError with `errors` and those of the schema."""
     invalid: list[Any] = []
     try:
-        config = Config.model_validate(values)
-        invalid += _bools_as_numbers(values, config)
+        checked = section.model_validate(values)
+        invalid += _bools_as_numbers(values, checked)
     except ValidationError as error:
         invalid += error.errors()
-    errors = list(dict.fromkeys([*errors, *(explain(one, path, origins) for one in invalid)]))
+    messages = (explain(one, path, origins, section) for one in invalid)
+    errors = list(dict.fromkeys([*errors, *messages]))
     if len(errors) > 1:
         raise ConfigError(f"{path}: {len(errors)} errors", *errors)
     if errors:
         raise ConfigError(f"{path}: {errors[0]}")
-    return config
+    return checked
 
 
 def _bools_as_numbers(

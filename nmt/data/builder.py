@@ -21,8 +21,9 @@ from pydantic import TypeAdapter
 from nmt.config.corpora import AnyCorpus
 from nmt.config.schema import DataConfig
 from nmt.data import cache
+from nmt.data.chunks import chunked
 from nmt.data.corpus import INVALID_UTF8, corpus_name, fingerprint, read_pairs
-from nmt.data.encode import Encoder, chunked
+from nmt.data.encode import Encoder
 from nmt.data.filters import CorpusReport
 from nmt.data.prefetch import prefetch
 from nmt.data.prepared import PAIRS_FILE, REPORT_FILE, SCHEMA

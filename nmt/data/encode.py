@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,27 +17,10 @@ from nmt.data.prepared import SCHEMA, Int64s
 from nmt.data.tags import Tagger
 from nmt.data.tokenizer import Tokenizers
 
-_PAIRS_PER_CHUNK = 4096
-_CHARACTERS_PER_CHUNK = 1 << 21
-
 
 def num_processes() -> int:
     """Return how many processes torchrun has started on this machine; 1 without it."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-
-
-def chunked(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
-    """Yield lists of pairs of bounded size, in pairs and in characters."""
-    chunk: list[Pair] = []
-    characters = 0
-    for pair in pairs:
-        chunk.append(pair)
-        characters += len(pair.src) + len(pair.tgt)
-        if len(chunk) == _PAIRS_PER_CHUNK or characters > _CHARACTERS_PER_CHUNK:
-            yield chunk
-            chunk, characters = [], 0
-    if chunk:
-        yield chunk
 
 
 class Encoder:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
-from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from nmt.data.identify import identifier
 
 _CHARACTERS = 2000
 """More do not change the result."""
@@ -29,12 +29,8 @@ class Detector:
     """
 
     def __init__(self, languages: Iterable[str]) -> None:
-        self._identifier = copy.copy(_identifier())
-        known = {code.split("-")[0].lower(): code for code in languages}
-        candidates = known.keys() & set(self._identifier.labels)
-        self._codes = {label: known[label] for label in candidates}
-        if candidates:
-            self._identifier.set_languages(sorted(candidates))
+        self._codes = {code.split("-")[0].lower(): code for code in languages}
+        self._identifier = identifier(self._codes)
 
     def detect(self, text: str) -> list[Detected]:
         """Return the likely languages of a text, the likeliest first; at least one."""
@@ -45,10 +41,3 @@ class Detector:
             if probability >= _SHOWN
         ]
         return found or [Detected(self._codes.get(ranked[0][0], ranked[0][0]), 0.0)]
-
-
-@cache  # loading it takes seconds
-def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+import cleaning
 import complexity
 import everything
 import gpu
@@ -30,6 +31,7 @@ def main() -> None:
         "processes": processes,
         "gpu": gpu,
         "serve": serving,
+        "clean": cleaning,
         "all": everything,
     }
     for name, module in modules.items():

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from nmt.config.schema import Config
-from nmt.data import encode
+from nmt.data import chunks
 from nmt.data import prepare as module
 from nmt.data.builder import Builder
 from nmt.data.prepare import prepare
@@ -45,11 +45,11 @@ def test_rows_hold_the_ids_and_texts_of_the_lines(make_data: MakeData) -> None:
 
 
 def test_all_chunks_are_read(make_data: MakeData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encode, "_PAIRS_PER_CHUNK", 7)
+    monkeypatch.setattr(chunks, "_PAIRS_PER_CHUNK", 7)
     blank = [*SRC[:14], *[""] * 7, *SRC[21:]]  # no pairs of the third chunk are kept
     rows = prepared(make_data((blank, TGT)))
     assert rows.texts(range(len(rows))) == (SRC[:14] + SRC[21:], TGT[:14] + TGT[21:])
-    monkeypatch.setattr(encode, "_CHARACTERS_PER_CHUNK", 1)
+    monkeypatch.setattr(chunks, "_CHARACTERS_PER_CHUNK", 1)
     assert len(prepared(make_data((SRC[1:], TGT[1:])))) == 49
 
 

@@ -1,0 +1,90 @@
+"""Rules about the shape of a pair: lengths, ratios, repetitions.
+
+Each returns whether the pair is to be dropped.
+"""
+
+from __future__ import annotations
+
+import re
+
+from nmt.clean.sides import Side
+from nmt.config.cleaning import LengthRatioRule, LengthRule, RepetitionRule, WordLengthRule
+
+_MAX_PHRASE = 4
+_LEADERS = ".-_\u2026\u2013\u2014"  # also an ellipsis, and dashes
+_LINK = re.compile(r"https?://|www\.|@")
+
+
+def empty(src: Side, tgt: Side) -> bool:
+    """A side without any text."""
+    return not (src.words and tgt.words)
+
+
+def length(src: Side, tgt: Side, limits: LengthRule) -> bool:
+    """A side that is too short or too long."""
+    return not all(
+        limits.min_words <= len(side.words) <= limits.max_words
+        and limits.min_characters <= len(side.text) <= limits.max_characters
+        for side in (src, tgt)
+    )
+
+
+def length_ratio(src: Side, tgt: Side, limits: LengthRatioRule) -> bool:
+    """Sides of very different lengths."""
+    shorter, longer = sorted((len(src.words), len(tgt.words)))
+    if longer > limits.words * shorter + limits.extra_words:
+        return True
+    if not (src.language.has_spaces and tgt.language.has_spaces):
+        return False
+    shorter, longer = sorted((len(src.text), len(tgt.text)))
+    return longer > limits.characters * shorter + limits.extra_characters
+
+
+def word_length(src: Side, tgt: Side, limits: WordLengthRule) -> bool:
+    """A long word, or long words on average."""
+    return any(_has_long_words(side, limits) for side in (src, tgt))
+
+
+def _has_long_words(side: Side, limits: WordLengthRule) -> bool:
+    words = side.words
+    if len(words) > 2 and len(side.text) > limits.max_mean * len(words) + len(words):
+        return True
+    if len(side.text) <= limits.max_characters:
+        return False
+    return any(len(word) > limits.max_characters and not _LINK.search(word) for word in words)
+
+
+def repetition(src: Side, tgt: Side, limits: RepetitionRule) -> bool:
+    """Words, phrases or characters repeated on one side only."""
+    if any(_long_run(side.text, limits.max_characters) for side in (src, tgt)):
+        return True
+    ours, theirs = (_repeats(side.text.casefold().split()) for side in (src, tgt))
+    return (
+        abs(ours[0] - theirs[0]) > limits.max_words or abs(ours[1] - theirs[1]) > limits.max_phrases
+    )
+
+
+def _long_run(text: str, most: int) -> bool:
+    return any(
+        len(run[0]) > most and run[1] not in _LEADERS for run in re.finditer(r"(\S)\1{2,}", text)
+    )
+
+
+def _repeats(words: list[str]) -> tuple[int, int]:
+    """Return how often a word follows itself in a row, at most, and how often a phrase does.
+
+    There is nothing between the two, not even punctuation: `Go away. Away with you!` repeats
+    nothing.
+    """
+    found = [0] * (_MAX_PHRASE + 1)  # by number of words
+    bare = [word.rstrip(".,:;!?") for word in words]
+    if len({*bare}) == len(words):
+        return 0, 0
+    for size in range(1, min(_MAX_PHRASE, len(words) // 2) + 1):
+        equal = 0  # words in a row that are equal to those `size` places before
+        for word, earlier in zip(bare[size:], words, strict=False):
+            equal = equal + 1 if word == earlier else 0
+            found[size] = max(found[size], equal // size)
+        if found[1]:  # `no no no no` is a word, not a phrase
+            break
+    return found[1], max(found[2:])
