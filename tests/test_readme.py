@@ -70,6 +70,7 @@ def test_the_readme_has_the_expected_commands() -> None:
         "recipe",
         *("check", "train", "info"),
         "reproduce",
+        "clean",
         *("train", "train", "train", "train"),  # fine-tuning
         *("train", "train"),  # pretraining
         *("translate", "attend"),

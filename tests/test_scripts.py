@@ -311,6 +311,21 @@ def test_latency_is_measured(tmp_path: Path) -> None:
     assert summary["runs"] == 1
 
 
+def test_the_rules_of_cleaning_are_measured(tmp_path: Path) -> None:
+    pytest.importorskip("datasketch")
+    write_phrasebook(tmp_path / "train", "train", 400)
+    foreign = [f"Le numéro {number} est sur la table de la cuisine." for number in range(50)]
+    (tmp_path / "fr").write_text("\n".join(foreign), "utf-8")
+    options = ["--data", tmp_path, "--foreign", tmp_path / "fr", "--rate", "0.02", "--no-speed"]
+    clean, *kinds, every = bench("clean", *options)
+    assert clean["pairs"] == 400
+    assert clean["dropped"] < 0.1
+    recalls = {line["noise"]: line["rule_recall"] for line in kinds}
+    assert [recalls[kind] for kind in ("markup", "mojibake", "copy", "duplicate")] == [1] * 4
+    assert recalls["other number"] is None  # there is no number in the text
+    assert every["recall"] > 0.5
+
+
 @pytest.mark.slow
 def test_servers_are_measured(trained_run: Path) -> None:
     pytest.importorskip("fastapi")

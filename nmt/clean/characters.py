@@ -10,7 +10,7 @@ import re
 import unicodedata
 
 from nmt.clean.scripts import script_of
-from nmt.clean.sides import Side
+from nmt.clean.sides import LINK, Side
 from nmt.config.cleaning import ScriptRule, SymbolsRule
 
 # What the bytes 0x80 to 0xBF look like in Latin-1 and in Windows-1252.
@@ -19,7 +19,6 @@ _ONCE_WRONG = re.compile(f"[ÃÂ]{_CONTINUATION}|â€|â[\x80\x82]|ï»¿|ï¿�
 _TWICE_WRONG = re.compile(f"(?:[\xc2-\xdf]{_CONTINUATION}.*){{2}}")
 _ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|&#x?[0-9a-fA-F]+;")
 _LOST_LETTER = re.compile(r"[^\W\d_]\?[^\W\d_A-Z]")
-_LINK = re.compile(r"https?://|www\.")
 _LOOKALIKES = {"LATIN", "CYRILLIC", "GREEK"}
 
 
@@ -29,7 +28,7 @@ def encoding(src: Side, tgt: Side) -> bool:
 
 
 def _is_damaged(text: str) -> bool:
-    if ("?" in text and _LOST_LETTER.search(text) and not _LINK.search(text)) or (
+    if ("?" in text and _LOST_LETTER.search(text) and not LINK.search(text)) or (
         ("\\" in text or "&" in text) and _ESCAPE.search(text)
     ):
         return True

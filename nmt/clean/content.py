@@ -10,7 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 
-from nmt.clean.sides import Side
+from nmt.clean.sides import LINK, Side
 from nmt.config.cleaning import (
     CopiesRule,
     LinksRule,
@@ -23,7 +23,6 @@ _MARKUP = re.compile(
     r"</?[a-zA-Z][^<>]*>|<!--|-->|&(?:amp|lt|gt|quot|apos|nbsp|[a-z]{2,8});|&#x?[0-9a-fA-F]+;"
     r"|\[/?(?:b|i|u|url|img|quote|code)\b[^\]]*\]|\[\[|\]\]|\{\{|\}\}"
 )
-_LINK = re.compile(r"(?:https?://|ftp://|www\.)[^\s<>\"]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _NUMBER = re.compile(r"\d+")
 _QUESTION_MARKS = "?\uff1f\u061f\u037e"  # also full-width, Arabic and Greek
 _FULL_STOPS = ".\u3002\u0964"  # also ideographic, and the danda of Hindi
@@ -40,7 +39,7 @@ def markup(src: Side, tgt: Side) -> bool:
 
 def links(src: Side, tgt: Side, limits: LinksRule) -> bool:
     """Links that differ between the sides, or are most of a side."""
-    found = [_LINK.findall(side.text) for side in (src, tgt)]
+    found = [LINK.findall(side.text) for side in (src, tgt)]
     if not any(found):
         return False
     ours, theirs = (sorted(link.rstrip(".,;:!?)") for link in links) for links in found)

@@ -10,12 +10,11 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from nmt.clean.sides import Side
+from nmt.clean.sides import Side, Sides
 from nmt.config.cleaning import DuplicatesRule, NearDuplicatesRule
 from nmt.errors import ConfigError
 
 Hashes = npt.NDArray[np.uint64]
-Sides = tuple[Side, Side]
 
 
 class Seen:

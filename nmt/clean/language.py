@@ -24,9 +24,8 @@ class WrongLanguage:
 
     def __init__(self, limits: LanguageRule, languages: tuple[Language, Language]) -> None:
         self._limits = limits
-        codes = {code.split("-")[0].lower() for one in languages if (code := one.code)}
         try:
-            self._identifier = identifier({*limits.candidates, *codes})
+            self._identifier = identifier([*limits.candidates, *(one.code for one in languages)])
         except ImportError as error:
             raise ConfigError(
                 "language: needs py3langid: pip install 'nmt[clean]', or set language=false"
@@ -38,7 +37,7 @@ class WrongLanguage:
         return self._is_wrong(src) or self._is_wrong(tgt)
 
     def _is_wrong(self, side: Side) -> bool:
-        code = (side.language.code or "").split("-")[0].lower()
+        code = side.language.code
         if code not in self._known or sum(map(str.isalpha, side.text)) < self._limits.min_letters:
             return False
         probabilities = dict(self._identifier.rank(side.text))

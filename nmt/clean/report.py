@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nmt.data.corpus import INVALID_UTF8, Pair, Tallies
+from nmt.data.corpus import CONTROL_CHARACTERS, INVALID_UTF8, Pair, Tallies
 from nmt.data.filters import percent
 
 if TYPE_CHECKING:
@@ -36,11 +36,13 @@ class CleanReport:
 
     Attributes:
         kept: number of pairs kept.
+        controls: number of control characters that the reader has replaced by spaces.
         dropped: what each rule has dropped.
     """
 
     def __init__(self, rules: Iterable[str], num_examples: int) -> None:
         self.kept = 0
+        self.controls = 0
         self.dropped = {name: Dropped() for name in (INVALID_UTF8, *rules)}
         self._num_examples = num_examples
 
@@ -61,24 +63,29 @@ class CleanReport:
         if len(dropped.examples) < self._num_examples:
             dropped.examples.append(pair)
 
-    def add_invalid(self, tallies: Tallies) -> None:
-        """Count the pairs that the reader has left out."""
+    def add_reading(self, tallies: Tallies) -> None:
+        """Count what the reader has left out or replaced."""
         if tally := tallies.get(INVALID_UTF8):
             self.dropped[INVALID_UTF8] = Dropped(tally.count, tally.first_line)
+        self.controls = tallies[CONTROL_CHARACTERS].count
 
     def to_json(self) -> str:
         """Return the report as one line of JSON."""
         rules: dict[str, Any] = {}
         for name, dropped in self.dropped.items():
             examples = [pair._asdict() for pair in dropped.examples]
-            rules[name.replace(" ", "_")] = {**dataclasses.asdict(dropped), "examples": examples}
-        return json.dumps(
-            {"read": self.read, "kept": self.kept, "dropped": rules}, ensure_ascii=False
-        )
+            rules[name.lower().replace(" ", "_").replace("-", "")] = {
+                **dataclasses.asdict(dropped),
+                "examples": examples,
+            }
+        counts = {"read": self.read, "kept": self.kept, "control_characters": self.controls}
+        return json.dumps({**counts, "dropped": rules}, ensure_ascii=False)
 
     def print(self, console: Console) -> None:
         """Print a table, and the examples."""
         console.print(self._table())
+        if self.controls:
+            console.print_line(f"{self.controls:,} control characters have become spaces")
         for name, dropped in self.dropped.items():
             for src, tgt, line in dropped.examples:
                 console.print_line(f"{name}, line {line}:")

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from nmt.clean import characters, content, shape
-from nmt.clean.duplicates import Exact, Hashes, Near, Sides
+from nmt.clean.duplicates import Exact, Hashes, Near
 from nmt.clean.language import WrongLanguage
-from nmt.clean.sides import Language, Side
+from nmt.clean.sides import Language, Side, Sides
 from nmt.config.cleaning import CleanConfig
 from nmt.data.lines import read_lines
 

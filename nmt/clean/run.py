@@ -64,7 +64,7 @@ def clean_corpus(
                 sink.write(f"{_record(pair, rule, as_json)}\n".encode())
             if number % _PAIRS_PER_ADVANCE == 0:
                 advance(_PAIRS_PER_ADVANCE)
-        report.add_invalid(tallies)
+        report.add_reading(tallies)
         if not report.kept:
             most = max(report.dropped, key=lambda name: report.dropped[name].pairs)
             raise DataError(

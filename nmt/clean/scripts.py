@@ -46,15 +46,16 @@ _WITHOUT_SPACES = {"zh", "ja", "th", "lo", "km", "my", "bo", "dz"}
 
 def scripts_of(language: str | None) -> frozenset[str]:
     """Return the scripts of a language code such as `en` or `pt-BR`; none if it is unknown."""
-    return _SCRIPTS.get(_base(language), frozenset())
+    return _SCRIPTS.get(base_code(language), frozenset())
 
 
 def has_spaces(language: str | None) -> bool:
     """Return whether a language puts spaces between words; unknown ones do."""
-    return _base(language) not in _WITHOUT_SPACES
+    return base_code(language) not in _WITHOUT_SPACES
 
 
-def _base(language: str | None) -> str:
+def base_code(language: str | None) -> str:
+    """Return the code of a language without its region: `pt` for `pt-BR`."""
     return (language or "").replace("_", "-").split("-")[0].lower()
 
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 
-from nmt.clean.sides import Side
+from nmt.clean.sides import LINK, Side
 from nmt.config.cleaning import LengthRatioRule, LengthRule, RepetitionRule, WordLengthRule
 
 _MAX_PHRASE = 4
 _LEADERS = ".-_\u2026\u2013\u2014"  # also an ellipsis, and dashes
-_LINK = re.compile(r"https?://|www\.|@")
 
 
 def empty(src: Side, tgt: Side) -> bool:
@@ -51,7 +50,7 @@ def _has_long_words(side: Side, limits: WordLengthRule) -> bool:
         return True
     if len(side.text) <= limits.max_characters:
         return False
-    return any(len(word) > limits.max_characters and not _LINK.search(word) for word in words)
+    return any(len(word) > limits.max_characters and not LINK.search(word) for word in words)
 
 
 def repetition(src: Side, tgt: Side, limits: RepetitionRule) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache, cached_property
 
-from nmt.clean.scripts import has_spaces, scripts_of
+from nmt.clean.scripts import base_code, has_spaces, scripts_of
+
+LINK = re.compile(r"(?:https?://|ftp://|www\.)[^\s<>\"]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+"""A URL or an e-mail address."""
 
 
 @dataclass(frozen=True)
@@ -14,19 +18,19 @@ class Language:
     """What the rules need to know about a language.
 
     Attributes:
-        code: such as `en`; None if unknown.
+        code: such as `en`, without a region; empty if unknown.
         scripts: in which it is written; none if unknown.
         has_spaces: whether spaces separate its words. Otherwise each character counts as a word.
     """
 
-    code: str | None
+    code: str
     scripts: frozenset[str]
     has_spaces: bool
 
     @classmethod
     def of(cls, code: str | None) -> Language:
         """Return what is known about a code."""
-        return cls(code, scripts_of(code), has_spaces(code))
+        return cls(base_code(code), scripts_of(code), has_spaces(code))
 
 
 @dataclass
@@ -51,6 +55,10 @@ class Side:
         """The words without case and punctuation."""
         kept = "".join(c if _is_of_word(c) else " " for c in self.text.casefold())
         return kept.split() if self.language.has_spaces else list(kept.replace(" ", ""))
+
+
+Sides = tuple[Side, Side]
+"""A source side and a target side."""
 
 
 @cache

@@ -85,7 +85,7 @@ def test_rules_come_from_a_file_and_the_command_line(corpus: Path) -> None:
 def test_only_some_rules(corpus: Path) -> None:
     done = run_nmt("clean", "train.en", "train.de", "--only", "duplicates", "--json")
     dropped = json.loads(done.stdout)["dropped"]
-    assert [*dropped] == ["invalid_UTF-8", "empty", "duplicates"]
+    assert [*dropped] == ["invalid_utf8", "empty", "duplicates"]
 
 
 def test_invalid_utf8_is_dropped_and_counted(corpus: Path) -> None:
@@ -95,7 +95,15 @@ def test_invalid_utf8_is_dropped_and_counted(corpus: Path) -> None:
     done = run_nmt("clean", "train.en", "train.de", "-o", "a", "b", "--json", *QUICK)
     report = json.loads(done.stdout)
     assert report["read"] == 30
-    assert report["dropped"]["invalid_UTF-8"] == {"pairs": 1, "first_line": 2, "examples": []}
+    assert report["dropped"]["invalid_utf8"] == {"pairs": 1, "first_line": 2, "examples": []}
+
+
+def test_control_characters_become_spaces(corpus: Path) -> None:
+    text = Path("train.en").read_text("utf-8")
+    Path("train.en").write_text(text.replace(" ", "\x00", 1), "utf-8")
+    done = run_nmt("clean", "train.en", "train.de", "-o", "a", "b", *QUICK)
+    assert "1 control characters have become spaces" in done.stdout
+    assert Path("a").read_text("utf-8") == kept("en").replace("\x00", " ")
 
 
 def test_unknown_languages_are_mentioned(corpus: Path) -> None:
