@@ -28,6 +28,7 @@ LAYERS: list[set[str]] = [
     {"search"},
     {"clean", "parsing"},
     {"translate"},
+    {"documents"},
     {"evaluation"},
     {"convert"},
     {"hub"},
@@ -271,7 +272,7 @@ def test_functions_are_short(module: str) -> None:
 
 def test_declared_dependencies_are_those_imported() -> None:
     tomllib = pytest.importorskip("tomllib")  # Python 3.11
-    names = {"yaml": "pyyaml"}
+    names = {"yaml": "pyyaml", "markdown_it": "markdown-it-py"}
     names |= {each: each.replace("_", "-") for each in ("prometheus_client", "python_multipart")}
     imported = set()
     for tree in modules().values():
@@ -285,6 +286,11 @@ def test_declared_dependencies_are_those_imported() -> None:
     extras = project["optional-dependencies"]
     declared = {
         re.split("[<>=\\[]", each)[0]
-        for each in [*project["dependencies"], *extras["serve"], *extras["clean"]]
+        for each in [
+            *project["dependencies"],
+            *extras["serve"],
+            *extras["clean"],
+            *extras["formats"],
+        ]
     }
     assert {names.get(name, name) for name in third_party} == declared

@@ -29,7 +29,7 @@ class Models:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._search = settings.search
+        self._search, self._splits = settings.search, settings.split_sentences
         self._models = [load(path, **settings.computing) for path in settings.models]
         for model in self._models:
             model.translator(self._search)  # fail now rather than at the first request
@@ -81,6 +81,8 @@ class Models:
         config = self._models[task.hop.model].config
         beam_size = self._search.get("beam_size") or config.decode.beam_size
         return {
+            # Several sentences inside of one tag are one segment.
+            "split_sentences": self._splits and not config.decode.trees,
             **self._search,
             "nbest": task.nbest,
             "beam_size": max(beam_size, task.nbest),

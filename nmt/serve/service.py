@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 from nmt.config.languages import LanguagePair
+from nmt.documents.document import Document, text_document
+from nmt.documents.markup import html_document
 from nmt.serve.batcher import Batcher
 from nmt.serve.detect import Detected, Detector
-from nmt.serve.document import Document, text_document
 from nmt.serve.errors import Refusal
-from nmt.serve.markup import html_document
 from nmt.serve.metrics import Metrics
 from nmt.serve.pairs import Pairs, Route
 from nmt.serve.settings import Settings
@@ -46,9 +46,9 @@ class Translated(NamedTuple):
         Args:
             place: from 0, the best. A segment with fewer translations has its last one.
         """
-        return self.document.render(
-            [found.texts[min(place, len(found.texts) - 1)] for found in self.found]
-        )
+        texts = [found.texts[min(place, len(found.texts) - 1)] for found in self.found]
+        links = [found.links for found in self.found]  # those of the best one
+        return self.document.render(texts, [] if place else links)
 
     @property
     def num_texts(self) -> int:
@@ -109,6 +109,8 @@ class Service:
         Raises:
             Refusal: if a segment cannot be translated, or too many wait.
         """
+        if any(document.has_markup for document in documents):
+            wanted = wanted._replace(aligns=True)
         found = await self._found(wanted, [text for each in documents for text in each.segments])
         place, translated = 0, []
         for document in documents:
@@ -127,12 +129,13 @@ class Service:
             document: the document.
             window: segments to translate at first; then twice as many, and so on.
         """
-        place = 0
+        place, wanted = 0, wanted._replace(aligns=document.has_markup)
         if not document.segments:
             yield document.render([])
         while place < len(document.segments):
             found = await self._found(wanted, document.segments[place : place + window])
-            for part in document.parts(place, [each.texts[0] for each in found]):
+            texts, links = [each.texts[0] for each in found], [each.links for each in found]
+            for part in document.parts(place, texts, links):
                 yield part
             place, window = place + window, min(2 * window, _WINDOW)
 

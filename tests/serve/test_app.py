@@ -41,8 +41,8 @@ def test_translate(client: Client) -> None:
     assert client.translate("same", "en", "en").body == {"translatedText": "same"}
     form = urlencode({"q": "a&b", "source": "en", "target": "de", "format": "text"}).encode()
     assert client.ask("/translate", form, FORM).body == {"translatedText": "A&B"}
-    html = client.translate("<p>a &lt; b <b>c</b></p>", format="html").body
-    assert html == {"translatedText": "<p>A &lt; B <b>C</b></p>"}
+    html = client.translate("<p>a &lt; b <b>c</b> d</p>", format="html").body
+    assert html == {"translatedText": "<p>A &lt; B <b>C</b> D</p>"}
 
 
 def test_a_parameter_that_is_null_is_left_out(client: Client) -> None:

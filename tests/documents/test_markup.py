@@ -1,4 +1,4 @@
-"""Lines, sentences and HTML around what is translated."""
+"""HTML around what is translated."""
 
 from __future__ import annotations
 
@@ -6,35 +6,19 @@ import html
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt.serve.document import text_document
-from nmt.serve.markup import html_document
-
-
-@given(st.text(alphabet=" \n\r\ta.!B", max_size=40), st.booleans())
-def test_all_that_is_not_translated_stays(text: str, split: bool) -> None:
-    document = text_document(text, split_sentences=split)
-    assert document.render(document.segments) == text
-    assert all(segment and segment == segment.strip() for segment in document.segments)
-    assert "".join(document.parts(0, document.segments)) == (text if document.segments else "")
-
-
-def test_segments_are_lines_or_sentences() -> None:
-    text = "One. Two.\n\n  Three.  \r\n"
-    assert text_document(text).segments == ["One. Two.", "Three."]
-    assert text_document(text, split_sentences=True).segments == ["One.", "Two.", "Three."]
-    done = text_document(text, split_sentences=True).render(["1", "2", "3"])
-    assert done == "1 2\n\n  3  \r\n"
+from nmt.documents.markup import html_document
+from nmt.translate.words import word_spans
 
 
 @pytest.mark.parametrize(
     ("page", "segments"),
     [
-        ("<p>One <b>two</b>.</p>", ["One", "two"]),
+        ("<p>One <b>two</b>.</p><p>Three", ["One two.", "Three"]),
         ("a &lt; b &amp; c&nbsp;d", ["a < b & c\u00a0d"]),
-        ("one<br>two<br/>three", ["one", "two", "three"]),
+        ("one<br>two<br/>three", ["one two three"]),
         ("<script>if (a<b) x()</script><style>p > a {}</style>text", ["text"]),
         ("<p translate=no>Name <i>of</i> it</p> rest", ["rest"]),
         ("<!-- note --><!doctype html><p>line\n  two</p>", ["line two"]),
@@ -45,6 +29,9 @@ def test_segments_are_lines_or_sentences() -> None:
         ('<p title="a>b" / data-x=a\'b>x</p>', ["x"]),
         ("one <!-- two > three", ["one"]),
         ("one <a href='x>two</a>", ["one"]),
+        ("Use <code>a &lt; <b>b</code> now", ["Use a < b now"]),
+        ("<pre>one</pre><p class='x notranslate'>two</p> 3", ["3"]),
+        ("<a><img>one</a> <!-- two --><td>three", ["one", "three"]),
         ("", []),
     ],
 )
@@ -58,18 +45,23 @@ def test_text_between_tags_is_translated(page: str, segments: list[str]) -> None
 )
 def test_no_page_takes_quadratic_time(piece: str) -> None:
     html_document(piece * (200_000 // len(piece)))
-    text_document(piece + "\n" * 200_000)
     opened = "<p translate=no>" + "<i>" * 20_000 + "</x>" * 20_000 + "</p>"
     assert html_document(f"{opened}end").segments == ["end"]
 
 
 def test_tags_stay_and_translations_are_escaped() -> None:
     page = "<p class=\"a\">One &amp; <a href='x?a=1&amp;b'>two</a></p><!-- note -->"
-    done = html_document(page).render(["<script>alert(1)</script>", "a & b"])
+    done = html_document(page).render(["<script>alert(1)</script> a&b"], [[(0, 0), (2, 1)]])
     assert done == (
         '<p class="a">&lt;script&gt;alert(1)&lt;/script&gt; '
-        "<a href='x?a=1&amp;b'>a &amp; b</a></p><!-- note -->"
+        "<a href='x?a=1&amp;b'>a&amp;b</a></p><!-- note -->"
     )
+
+
+def test_code_is_copied() -> None:
+    page = "<p>Use <code class=x>a&amp;b</code> <b translate=no>now</b>!"
+    done = html_document(page).render(["Jetzt A&B benutzen!"], [[(2, 0), (1, 1), (0, 2), (3, 3)]])
+    assert done == "<p><b translate=no>now</b> <code class=x>a&amp;b</code> benutzen!"
 
 
 class Tags(HTMLParser):
@@ -119,3 +111,11 @@ def test_a_translation_in_parts_is_the_whole() -> None:
     parts = [*document.parts(0, ["1"]), *document.parts(1, ["2"])]
     assert "".join(parts) == document.render(["1", "2"])
     assert html.unescape(parts[0]) == "<ul><li>1"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_a_copy_is_the_same(page: str) -> None:
+    document = html_document(page, split_sentences=True)
+    links = [[(n, n) for n in range(len(word_spans(text)))] for text in document.segments]
+    assert document.render(document.segments, links) == page
