@@ -30,6 +30,7 @@ from nmt.data.synthetic import SyntheticOptions
 from nmt.data.tags import Tagger
 from nmt.engines import Log, OwnEngine, check_choices, num_threads, open_engines
 from nmt.errors import ConfigError, DataError, FileError
+from nmt.files import writing
 from nmt.hub.models import find_model, pin
 from nmt.hub.names import is_hub_name
 from nmt.progress import Advance
@@ -49,6 +50,7 @@ from nmt.translate.words import Links
 
 if TYPE_CHECKING:  # these need torch, which takes a second to import
     from nmt.console import Console
+    from nmt.documents.document import Translatable
     from nmt.evaluation.metrics import Score
     from nmt.translate.align import Aligner
     from nmt.translate.alternatives import Alternative
@@ -310,6 +312,56 @@ class Model:
             glossary=glossary,
             engine_for_terms=(lambda: own.engine) if own and replaces else None,
         )
+
+    def aligns(self, options: Mapping[str, Any]) -> bool:
+        """Return whether the model can align words; an exported one may be unable to.
+
+        Args:
+            options: as in `translate`.
+        """
+        try:
+            self.translator(options, alignments=True)
+        except ConfigError:
+            return False
+        return True
+
+    def document_translator(
+        self, document: Translatable, options: Mapping[str, Any], **more: Any
+    ) -> Translator:
+        """Return a translator for a document.
+
+        Args:
+            document: what `nmt.documents.formats.read_document` returns.
+            options: as in `translate`; each sentence is translated separately by default.
+            more: as in `translator`.
+        """
+        options = {"split_sentences": not self.config.decode.trees, **options}
+        aligns = document.has_markup and self.aligns(options)
+        return self.translator(options, alignments=aligns, **more)
+
+    def translate_document(
+        self, path: str | Path, output: str | Path, layout: str | None = None, **options: Any
+    ) -> None:
+        """Translate a document, keeping its structure and inline tags.
+
+        Args:
+            path: the document.
+            output: where its translation goes.
+            layout: one of `nmt.documents.formats.FORMATS`; by default the ending of `path` tells.
+            options: as in `translate`.
+
+        Raises:
+            ConfigError: if the format or an option is wrong.
+            DataError: if the document is damaged.
+            FileError: if it cannot be read, or its translation cannot be written.
+        """
+        from nmt.documents.formats import read_document
+        from nmt.documents.translation import translate_document
+
+        document = read_document(Path(path), layout)
+        content = translate_document(document, self.document_translator(document, options))
+        with writing(Path(output)) as file:
+            file.write(content)
 
     def _check_shortlist(self) -> None:
         """Fail now rather than in the first batch."""

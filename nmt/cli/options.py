@@ -120,6 +120,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Output = Annotated[
     Path | None,
     typer.Option(
+        "--output",
+        "-o",
         metavar="FILE",
         dir_okay=False,
         help="Write the translations to a file (.gz is compressed; - is the standard output).",

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nmt.cli.app import log
+from nmt.cli.document_job import DocumentJob
 from nmt.cli.interactive import converse
 from nmt.cli.options import (
     Compute,
@@ -42,7 +43,12 @@ Resume = Annotated[
     ),
 ]
 FormatOption = Annotated[
-    Format, typer.Option("--format", help="One sentence or one JSON object per line, in and out.")
+    Format | None,
+    typer.Option(
+        "--format",
+        help="One sentence or one JSON object per line, in and out, or a document. Default: what "
+        "the ending of FILE tells, else text.",
+    ),
 ]
 Key = Annotated[
     str | None,
@@ -131,7 +137,7 @@ def translate(
     file: Input = None,
     output: Output = None,
     resume: Resume = False,
-    layout: FormatOption = Format.text,
+    layout: FormatOption = None,
     key: Key = None,
     prefix_file: PrefixFile = None,
     glossary: GlossaryFile = None,
@@ -149,20 +155,38 @@ def translate(
     processes: Processes = 1,
     interactive: Interactive = False,
 ) -> None:
-    """Translate lines, one for one and in order."""
+    """Translate lines, one for one and in order, or a document."""
+    computing = _computing(device, engine, compute, threads, ensemble, ensemble_weights)
+    models, output = [model, *(ensemble or [])], None if output == Path("-") else output
+    if name := _document_format(layout, file):
+        given = {"--resume": resume, "--key": key, "--prefix-file": prefix_file}
+        given |= {"--scores": scores, "--alignments": alignments, "--nbest": search.get("nbest")}
+        given |= {"--token-alternatives": token_alternatives, "--warn-short": warn_short}
+        given |= {"--interactive": interactive, "--processes": processes > 1}
+        document = DocumentJob(file, output, name, glossary, given)
+        document.check(models)
+        document.run(model, computing, search, strict=require_terms)
+        return
+    layout = layout or Format.text
     written = Written(layout, key, scores, alignments, token_alternatives, warn_short, search)
     chosen = written.layout(file, prefix_file)
-    computing = _computing(device, engine, compute, threads, ensemble, ensemble_weights)
     if interactive:
         unusable = [file, output, resume, processes > 1, glossary, require_terms, warn_short]
         converse(model, computing, search, chosen, unusable)
         return
     launch(processes)
-    output = None if output == Path("-") else output
-    if not _is_finished([file, prefix_file, glossary], [model, *(ensemble or [])], output, resume):
+    if not _is_finished([file, prefix_file, glossary], models, output, resume):
         with joined() as peers:
             job = Job(file, prefix_file, output, chosen, written.wanted(glossary), peers)
             job.run(job.translator(model, computing, search), resume=resume, strict=require_terms)
+
+
+def _document_format(layout: Format | None, file: Path | None) -> str | None:
+    """Return the format of a document; None if the input is lines."""
+    from nmt.documents.formats import FORMATS, format_of
+
+    name = layout.value if layout else format_of(file)
+    return name if name in FORMATS else None
 
 
 def _computing(

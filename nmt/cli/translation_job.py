@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
 
 class Format(str, Enum):
-    """The format of a line of input and output."""
+    """The format of input and output: of each line, or of a document."""
 
     text = "text"
     jsonl = "jsonl"
+    html = "html"
+    markdown = "markdown"
 
 
 @dataclass(frozen=True)
@@ -181,13 +183,7 @@ class Job:
                 f"{summary}; --warn-short reports each, --split-sentences translates each sentence "
                 "of a line separately"
             )
-        if summary := translator.missing.summary():
-            if strict:
-                raise DataError(summary)
-            remedy = "a higher --max-extra-len or --beam-size may help"
-            if translator.options.terms == "soft":
-                remedy = "--terms both requires them of the search, too"
-            log(f"warning: {summary}; {remedy}")
+        report_terms(translator, strict)
 
     def _to_file(
         self,
@@ -219,6 +215,21 @@ class Job:
 
         lines = read_lines(self.file)
         return prefixed_lines(lines, read_lines(self.prefix_file)) if self.prefix_file else lines
+
+
+def report_terms(translator: Translator, strict: bool) -> None:
+    """Warn of required terms that translations lack.
+
+    Raises:
+        DataError: `strict` is set, and there are some.
+    """
+    if summary := translator.missing.summary():
+        if strict:
+            raise DataError(summary)
+        remedy = "a higher --max-extra-len or --beam-size may help"
+        if translator.options.terms == "soft":
+            remedy = "--terms both requires them of the search, too"
+        log(f"warning: {summary}; {remedy}")
 
 
 def file_bar(

@@ -45,6 +45,8 @@ class Document:
     """Make every sentence of a line a segment."""
     escape: Callable[[str], str] = str
     """Applied to words of translations that are not words of the source."""
+    finish: Callable[[str], str] = str
+    """Applied to whole translations that are not the same as their source."""
     segments: list[str] = field(default_factory=list)
     """What is translated, each without white space at its ends."""
     pieces: list[list[Piece]] = field(default_factory=list)
@@ -92,6 +94,8 @@ class Document:
             if self._is_marked(place):
                 own = links[place - start] if links else []
                 text = raw_of(project(self.pieces[place], translation, own, self.escape))
+            if translation != self.segments[place]:
+                text = self.finish(text)
             after = self.between[-1] if place == last else []
             yield "".join([*self.between[place], text, *after])
 

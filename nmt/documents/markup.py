@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from nmt.documents.document import Document
+from nmt.documents.formats import decoded
 from nmt.documents.inline import Close, Empty, Fixed, Open, Piece, Text, balanced, spaced
 
 _VOID = frozenset(
@@ -50,6 +51,15 @@ def html_document(text: str, *, split_sentences: bool = False) -> Document:
     page = _Page(text, Document(split_sentences, escape_html))
     page.read()
     return page.document
+
+
+def read(content: bytes, name: str) -> Document:
+    """Return the HTML of a file.
+
+    Raises:
+        DataError: if it is not UTF-8.
+    """
+    return html_document(decoded(content, name), split_sentences=True)
 
 
 def escape_html(text: str) -> str:

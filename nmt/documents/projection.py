@@ -320,7 +320,8 @@ class _Writer:
         node, pieces = self._source.nodes[number], self._source.pieces
         (place, end), is_root = node.block, number == 0
         if not is_root and isinstance(piece := pieces[node.opens], Fixed) and place < end:
-            yield _Item(place, end, (node.start, node.end), piece)
+            start = node.start + len(piece.text) - len(piece.text.lstrip())
+            yield _Item(place, end, (start, start + len(piece.text.strip())), piece)
             return
         if not is_root:
             yield node.opens

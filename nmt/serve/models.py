@@ -9,7 +9,7 @@ from typing import Any
 from nmt.api import Model, load
 from nmt.config.languages import LanguagePair
 from nmt.config.schema import Config
-from nmt.errors import ConfigError, NmtError
+from nmt.errors import NmtError
 from nmt.serve.settings import Settings
 from nmt.serve.tasks import Failed, Found, Hop, Line, Outcome, Served, Task
 from nmt.translate.glossary import Entry, Glossary
@@ -33,7 +33,7 @@ class Models:
         self._models = [load(path, **settings.computing) for path in settings.models]
         for model in self._models:
             model.translator(self._search)  # fail now rather than at the first request
-        self._align = [_aligns(model, self._search) for model in self._models]
+        self._align = [model.aligns(self._search) for model in self._models]
         self.served = [
             Served(str(path), hops_of(number, model.config))
             for number, (path, model) in enumerate(zip(settings.models, self._models, strict=True))
@@ -89,15 +89,6 @@ class Models:
             "src_lang": task.hop.src_lang,
             "tgt_lang": task.hop.tgt_lang,
         }
-
-
-def _aligns(model: Model, search: dict[str, Any]) -> bool:
-    """Return whether a model can align words; an exported one may be unable to."""
-    try:
-        model.translator(search, alignments=True)
-    except ConfigError:
-        return False
-    return True
 
 
 def hops_of(number: int, config: Config) -> dict[LanguagePair, Hop]:

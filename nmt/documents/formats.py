@@ -1,0 +1,92 @@
+"""The formats of documents, and how each is read."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from nmt.documents.document import Translatable
+from nmt.errors import ConfigError, DataError, FileError
+from nmt.files import is_standard, read_bounded
+
+MAX_BYTES = 1 << 26
+"""A document is read as a whole."""
+
+
+class Format(NamedTuple):
+    """A format of documents.
+
+    Attributes:
+        endings: of names of files.
+        module: in `nmt.documents`; its function `read` takes the content of a file and its name.
+        is_binary: whether it is no text.
+    """
+
+    endings: tuple[str, ...]
+    module: str
+    is_binary: bool = False
+
+
+FORMATS = {
+    "html": Format((".html", ".htm"), "markup"),
+    "markdown": Format((".md", ".markdown"), "markdown"),
+}
+_BY_ENDING = {ending: name for name, each in FORMATS.items() for ending in each.endings}
+
+
+def format_of(path: Path | None) -> str | None:
+    """Return the format that the name of a file tells; None if it is not that of a document."""
+    return _BY_ENDING.get(path.suffix.lower()) if path else None
+
+
+def read_document(path: Path | None, name: str | None = None) -> Translatable:
+    """Read a document.
+
+    Args:
+        path: the file; None or `-` for standard input.
+        name: its format; by default the ending of the file tells it.
+
+    Raises:
+        ConfigError: if the format is unknown, or a package that reads it is not installed.
+        DataError: if it is not a document of this format, with the line where that is seen.
+        FileError: if it cannot be read, or is larger than `MAX_BYTES`.
+    """
+    name = name or format_of(path)
+    if name not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise ConfigError(f"{path}: not a format of documents that nmt knows: {known}")
+    try:
+        module = importlib.import_module(f"nmt.documents.{FORMATS[name].module}")
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the format {name} needs {error.name}: install it with: pip install 'nmt[formats]'"
+        ) from error
+    document: Translatable = module.read(*_content(path))
+    return document
+
+
+def _content(path: Path | None) -> tuple[bytes, str]:
+    """Return the content of a file and its name."""
+    if path is not None and not is_standard(path):
+        return read_bounded(path, MAX_BYTES, plain=False), str(path)
+    content = sys.stdin.buffer.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise FileError(f"standard input: cannot be read: larger than {MAX_BYTES:,} bytes")
+    return content, "standard input"
+
+
+def decoded(content: bytes, name: str) -> str:
+    """Return the text of a document, with its byte-order mark.
+
+    Raises:
+        DataError: if it is not UTF-8.
+    """
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{name}:{line}: not valid UTF-8; convert the file with iconv or recode"
+        ) from error
