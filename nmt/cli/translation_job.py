@@ -28,6 +28,9 @@ class Format(str, Enum):
     jsonl = "jsonl"
     html = "html"
     markdown = "markdown"
+    srt = "srt"
+    vtt = "vtt"
+    po = "po"
 
 
 @dataclass(frozen=True)

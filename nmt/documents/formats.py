@@ -20,18 +20,23 @@ class Format(NamedTuple):
 
     Attributes:
         endings: of names of files.
-        module: in `nmt.documents`; its function `read` takes the content of a file and its name.
+        module: in `nmt.documents`.
+        reader: a function of it that takes the content of a file and its name.
         is_binary: whether it is no text.
     """
 
     endings: tuple[str, ...]
     module: str
+    reader: str = "read"
     is_binary: bool = False
 
 
 FORMATS = {
     "html": Format((".html", ".htm"), "markup"),
     "markdown": Format((".md", ".markdown"), "markdown"),
+    "srt": Format((".srt",), "subtitles", "read_srt"),
+    "vtt": Format((".vtt",), "subtitles", "read_vtt"),
+    "po": Format((".po", ".pot"), "po"),
 }
 _BY_ENDING = {ending: name for name, each in FORMATS.items() for ending in each.endings}
 
@@ -63,7 +68,7 @@ def read_document(path: Path | None, name: str | None = None) -> Translatable:
         raise ConfigError(
             f"the format {name} needs {error.name}: install it with: pip install 'nmt[formats]'"
         ) from error
-    document: Translatable = module.read(*_content(path))
+    document: Translatable = getattr(module, FORMATS[name].reader)(*_content(path))
     return document
 
 

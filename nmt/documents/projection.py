@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from nmt.documents.inline import Close, Fixed, Open, Piece, Text, text_of
+from nmt.documents.inline import Close, Empty, Fixed, Open, Piece, Text, text_of
 from nmt.translate.words import Links, word_spans
 
 
@@ -379,11 +379,15 @@ class _Writer:
                 found.append(Text(text, text))
 
         for number, piece in enumerate(pieces):
-            is_fixed = isinstance(piece, Fixed)  # it is a word, and needs space on both sides
-            if number == at or (is_fixed and left[number] and not (is_first and not found)):
-                add_space(space or " " * is_fixed)
+            before, after = left[number], right[number]
+            # It is like a word, and has white space on both sides.
+            is_apart = isinstance(piece, Fixed) or (
+                isinstance(piece, Empty) and before and after and bool(space)
+            )
+            if number == at or (is_apart and before and not (is_first and not found)):
+                add_space(space or " " * is_apart)
             found.append(piece)
-            if is_fixed and right[number] and not (is_last and number == len(pieces) - 1):
+            if is_apart and after and not (is_last and number == len(pieces) - 1):
                 add_space(space or " ")
         if at == len(pieces):
             add_space(space)

@@ -68,6 +68,8 @@ def diagonal(text: str) -> Links:
         ("a <b>b <i>c</i></b>", "Z Y X", "2-0 1-1 0-2", "<b><i>Z</i> Y</b> X"),
         ("one<br/>two", "eins zwei", "0-0 1-1", "eins <br/>zwei"),
         ("one <br/>two", "zwei eins", "1-0 0-1", "zwei eins<br/>"),
+        ("a <br/> b", "X Y", "1-0 0-1", "X Y<br/>"),
+        ("a <br/> b <i>c</i>", "X Y Z", "0-0 2-1 1-2", "X <br/> <i>Y</i> Z"),
         ("see <a>this</a>", "schau", "0-0", "schau<a></a>"),
         ("use [foo] now", "jetzt Foo nutzen", "2-0 1-1 0-2", "jetzt [foo] nutzen"),
         ("use [foo] now", "nutze jetzt", "0-0 2-1", "nutze [foo] jetzt"),

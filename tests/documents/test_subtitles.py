@@ -1,0 +1,152 @@
+"""Subtitles: sentences over cues, times, lines."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt.documents.subtitles import read_srt, read_vtt
+from nmt.errors import DataError
+
+from .copies import copied, shouted
+
+SRT = """1\r
+00:00:01,000 --> 00:00:02,500\r
+the <i>cat</i> sat\r
+on a\r
+\r
+2\r
+00:00:02,600 --> 00:00:04,000  X1:0\r
+{\\an8}<i>mat. The dog</i>\r
+\r
+3\r
+00:00:09,000 --> 00:00:10,000\r
+- Ran?\r
+- Home.\r
+\r
+4\r
+00:00:11,000 --> 00:00:12,000\r
+\r
+"""
+VTT = """WEBVTT - the cat
+
+STYLE
+::cue(b) { color: red }
+
+NOTE the cat
+
+intro
+00:01.000 --> 00:02.000 align:left
+<v Bob>the cat &amp; the <c.red>dog</c>
+
+00:02.000 --> 00:03.000
+ran home."""
+
+
+def test_sentences_go_over_cues() -> None:
+    document = read_srt(SRT.encode(), "a.srt")
+    assert document.segments == ["the cat sat on a mat. The dog", "Ran?", "Home."]
+    assert copied(document).decode() == SRT
+    long = ["die große Katze saß auf einer Matte. Der Hund", "Lief?", "Heim."]
+    done = document.write(long).decode()
+    assert re.findall(".*-->.*", done) == re.findall(".*-->.*", SRT)
+    assert "-\x20Lief?\r\n- Heim.\r\n" in done
+    assert "{\\an8}<i>einer Matte. Der Hund</i>\r\n" in done
+
+
+def test_webvtt_keeps_all_but_the_text_of_cues() -> None:
+    document = read_vtt(VTT.encode(), "a.vtt")
+    assert document.segments == ["the cat & the dog ran home."]
+    assert copied(document).decode() == VTT
+    done = shouted(document).decode()
+    assert "<v Bob>THE CAT &amp; THE <c.red>DOG</c>\n" in done
+    assert done.endswith("\nRAN HOME.")
+    assert done.partition("00:01")[0] == VTT.partition("00:01")[0]
+
+
+def cues(*texts: str) -> str:
+    return "\n".join(
+        f"{n}\n00:00:0{n},000 --> 00:00:0{n},900\n{text}\n" for n, text in enumerate(texts, 1)
+    )
+
+
+def translated(translation: str, *texts: str) -> list[str]:
+    """Return the texts of cues whose only sentence is translated."""
+    document = read_srt(cues(*texts).encode(), "a.srt")
+    done = document.write([translation]).decode()
+    return [part.rstrip("\n") for part in re.split(r"\d\n.*,900\n", done)[1:]]
+
+
+@pytest.mark.parametrize(
+    ("texts", "translation", "lines"),
+    [
+        (["a a a", "b b b b b b b."], "X X X X X X X X X X.", ["X X X", "X X X X X X X."]),
+        (["a", "b", "c."], "X.", ["X.", "", ""]),
+        (["a", "b", "c."], "X Y.", ["X", "Y.", ""]),
+        (["a <i>b", "c</i> d."], "X Y Z W.", ["X <i>Y", "Z</i> W."]),
+        (["a a. a", "b."], "", ["", ""]),
+    ],
+)
+def test_cues_share_a_sentence(texts: list[str], translation: str, lines: list[str]) -> None:
+    assert translated(translation, *texts) == lines
+
+
+def test_a_tag_that_is_divided_is_in_both_cues() -> None:
+    document = read_srt(cues("a", "<i>b c d</i> e.").encode(), "a")
+    links = [(1, 0), (2, 1), (3, 2), (4, 3), (5, 4)]
+    done = document.write([f"XXXX {'Y' * 20} {'Z' * 20} W."], [links]).decode()
+    assert "900\n<i>XXXX</i>\n" in done
+    assert f"900\n<i>{'Y' * 20}\n{'Z' * 20}</i> W.\n" in done
+
+
+def test_lines_are_short() -> None:
+    [text] = translated("word " * 15 + "end.", "a b.")
+    assert len(text.split("\n")) == 2
+    assert max(map(len, text.split("\n"))) <= 42
+    [text] = translated("word " * 40 + "end.", "a b.")
+    assert max(map(len, text.split("\n"))) <= 42
+    [text] = translated("a" * 60, "one\ntwo.")
+    assert text == "a" * 60
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "message"),
+    [
+        (read_srt, "1\n00:00:01,000 -> 2\n\n2\n00:xx --> 00:00:03,000\nx\n", r"a:5: not the times"),
+        (read_vtt, "1\n", "a:1: no WebVTT"),
+        (read_srt, b"1\n\xff", "a:2: not valid UTF-8"),
+    ],
+)
+def test_a_damaged_file_is_refused(read: object, text: str | bytes, message: str) -> None:
+    content = text if isinstance(text, bytes) else text.encode()
+    with pytest.raises(DataError, match=message):
+        read(content, "a")  # type: ignore[operator]
+
+
+PARTS = [
+    "00:01.000 --> 00:02.000\n",
+    "\n",
+    "\n\n",
+    "the cat",
+    " ",
+    ".",
+    "<i>",
+    "</i>",
+    "- ",
+    "\r\n",
+]
+PARTS += ["&amp;", "<c.x y>", "<00:01>", "{\\an8}", "1\n", "NOTE", "&", "<"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(PARTS), max_size=20).map("".join))
+def test_a_copy_is_the_same(text: str) -> None:
+    for read, start in ((read_srt, ""), (read_vtt, "WEBVTT\n")):
+        try:
+            document = read((start + text).encode(), "a")
+        except DataError:
+            continue
+        assert copied(document).decode() == start + text
