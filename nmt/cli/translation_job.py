@@ -31,6 +31,7 @@ class Format(str, Enum):
     srt = "srt"
     vtt = "vtt"
     po = "po"
+    xliff = "xliff"
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ FORMATS = {
     "srt": Format((".srt",), "subtitles", "read_srt"),
     "vtt": Format((".vtt",), "subtitles", "read_vtt"),
     "po": Format((".po", ".pot"), "po"),
+    "xliff": Format((".xlf", ".xliff"), "xliff"),
 }
 _BY_ENDING = {ending: name for name, each in FORMATS.items() for ending in each.endings}
 

@@ -98,19 +98,22 @@ def has_words(pieces: Iterable[Piece]) -> bool:
     return any(any(map(str.isalnum, piece.text)) for piece in pieces if isinstance(piece, Text))
 
 
-def balanced(pieces: Iterable[Piece], name: Callable[[Any], str]) -> list[Piece]:
+def balanced(
+    pieces: Iterable[Piece], name: Callable[[Any], str], max_depth: int = _MAX_DEPTH
+) -> list[Piece]:
     """Return pieces in which tags without a partner are single ones.
 
     Args:
         pieces: with tags in any order.
         name: returns the name of a tag, which both tags of a pair have.
+        max_depth: tags nested deeper are single ones.
     """
     result = list(pieces)
     opened: list[int] = []
     num_open: Counter[str] = Counter()
     for place, piece in enumerate(result):
         if isinstance(piece, Open):
-            if len(opened) == _MAX_DEPTH:
+            if len(opened) == max_depth:
                 result[place] = Empty(piece.tag)
                 continue
             opened.append(place)
