@@ -11,8 +11,46 @@ from typing import Any
 
 from nmt.cli.app import log
 from nmt.cli.options import refuse_outputs
-from nmt.cli.translation_job import report_terms
+from nmt.cli.translation_job import Written, report_terms
 from nmt.errors import ConfigError
+
+
+def document_job(
+    written: Written,
+    file: Path | None,
+    output: Path | None,
+    glossary: Path | None,
+    others: Mapping[str, object],
+) -> DocumentJob | None:
+    """Return the work if the input is a document; None if it is lines.
+
+    Args:
+        written: the format, and options about lines.
+        file, output, glossary: the files given.
+        others: other options that do not suit documents, by flag.
+
+    Raises:
+        ConfigError: such an option is given, or the format cannot be written to the standard
+            output.
+    """
+    from nmt.documents.formats import FORMATS, format_of
+
+    name = written.format.value if written.format else format_of(file)
+    if name not in FORMATS:
+        return None
+    if given := [flag for flag, value in {**written.options, **others}.items() if value]:
+        raise ConfigError(
+            f"{', '.join(given)}: only for lines, not for a document of the format {name}; "
+            "--format text reads it as lines"
+        )
+    if named(output) is None and FORMATS[name].is_binary:
+        raise ConfigError(f"a document of the format {name} needs --output FILE")
+    return DocumentJob(file, named(output), name, glossary)
+
+
+def named(output: Path | None) -> Path | None:
+    """Return the file of `--output`; None for the standard output."""
+    return None if output == Path("-") else output
 
 
 @dataclass(frozen=True)
@@ -24,32 +62,12 @@ class DocumentJob:
         output: where its translation goes; None for the standard output.
         format: its format.
         glossary: a file with required translations of terms.
-        unusable: options of lines, and whether they are given.
     """
 
     file: Path | None
     output: Path | None
     format: str
     glossary: Path | None
-    unusable: Mapping[str, object]
-
-    def check(self, models: list[Path]) -> None:
-        """Refuse early what would fail after minutes of work.
-
-        Raises:
-            ConfigError: an option does not suit documents, or an output is an input.
-            FileError: the directory of the output does not exist.
-        """
-        from nmt.documents.formats import FORMATS
-
-        if given := [flag for flag, value in self.unusable.items() if value]:
-            raise ConfigError(
-                f"{', '.join(given)}: only for lines, not for a document of the format "
-                f"{self.format}; --format text reads it as lines"
-            )
-        if self.output is None and FORMATS[self.format].is_binary:
-            raise ConfigError(f"a document of the format {self.format} needs --output FILE")
-        refuse_outputs([self.output], [self.file, self.glossary], models)
 
     def run(
         self, model: Path, computing: dict[str, Any], search: dict[str, Any], *, strict: bool
@@ -61,6 +79,11 @@ class DocumentJob:
             computing: arguments of `nmt.api.load`.
             search: the search options given.
             strict: end with an error if the translation lacks required terms.
+
+        Raises:
+            ConfigError: the output is an input, or an option does not suit the model.
+            DataError: the document is damaged; or `strict` is set, and terms are missing.
+            FileError: a file cannot be read or written.
         """
         from nmt import api
         from nmt.documents.formats import read_document
@@ -68,6 +91,7 @@ class DocumentJob:
         from nmt.files import writing
         from nmt.progress import progress_bar
 
+        refuse_outputs([self.output], [self.file, self.glossary], [model, *computing["ensemble"]])
         document = read_document(self.file, self.format)
         loaded = api.load(model, log=log, **computing)
         translator = loaded.document_translator(

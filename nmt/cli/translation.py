@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from nmt.cli.app import log
-from nmt.cli.document_job import DocumentJob
+from nmt.cli.document_job import document_job, named
 from nmt.cli.interactive import converse
 from nmt.cli.options import (
     Compute,
@@ -157,36 +158,38 @@ def translate(
 ) -> None:
     """Translate lines, one for one and in order, or a document."""
     computing = _computing(device, engine, compute, threads, ensemble, ensemble_weights)
-    models, output = [model, *(ensemble or [])], None if output == Path("-") else output
-    if name := _document_format(layout, file):
-        given = {"--resume": resume, "--key": key, "--prefix-file": prefix_file}
-        given |= {"--scores": scores, "--alignments": alignments, "--nbest": search.get("nbest")}
-        given |= {"--token-alternatives": token_alternatives, "--warn-short": warn_short}
-        given |= {"--interactive": interactive, "--processes": processes > 1}
-        document = DocumentJob(file, output, name, glossary, given)
-        document.check(models)
+    written = Written(layout, key, scores, alignments, token_alternatives, warn_short, search)
+    given = {"--resume": resume, "--prefix-file": prefix_file, "--interactive": interactive}
+    given["--processes"] = processes > 1
+    if document := document_job(written, file, output, glossary, given):
         document.run(model, computing, search, strict=require_terms)
         return
-    layout = layout or Format.text
-    written = Written(layout, key, scores, alignments, token_alternatives, warn_short, search)
     chosen = written.layout(file, prefix_file)
     if interactive:
         unusable = [file, output, resume, processes > 1, glossary, require_terms, warn_short]
         converse(model, computing, search, chosen, unusable)
         return
     launch(processes)
-    if not _is_finished([file, prefix_file, glossary], models, output, resume):
+    job = Job(file, prefix_file, named(output), chosen, written.wanted(glossary))
+    _run(job, model, computing, search, resume=resume, strict=require_terms)
+
+
+def _run(
+    job: Job,
+    model: Path,
+    computing: dict[str, Any],
+    search: dict[str, Any],
+    *,
+    resume: bool,
+    strict: bool,
+) -> None:
+    """Translate lines, unless an earlier job has completed the output."""
+    inputs = [job.file, job.prefix_file, job.wanted["glossary"]]
+    if not _is_finished(inputs, [model, *computing["ensemble"]], job.output, resume):
         with joined() as peers:
-            job = Job(file, prefix_file, output, chosen, written.wanted(glossary), peers)
-            job.run(job.translator(model, computing, search), resume=resume, strict=require_terms)
-
-
-def _document_format(layout: Format | None, file: Path | None) -> str | None:
-    """Return the format of a document; None if the input is lines."""
-    from nmt.documents.formats import FORMATS, format_of
-
-    name = layout.value if layout else format_of(file)
-    return name if name in FORMATS else None
+            shared = replace(job, peers=peers)
+            translator = shared.translator(model, computing, search)
+            shared.run(translator, resume=resume, strict=strict)
 
 
 def _computing(

@@ -32,6 +32,8 @@ class Format(str, Enum):
     vtt = "vtt"
     po = "po"
     xliff = "xliff"
+    docx = "docx"
+    odt = "odt"
 
 
 @dataclass(frozen=True)
@@ -39,20 +41,32 @@ class Written:
     """What is read and written for each line.
 
     Attributes:
-        format: the format of the lines.
+        format: the format; None if not given.
         key: key of the source text in JSON objects; None if not given.
         scores, alignments, short: whether to write them.
         alternatives: number of alternative tokens to write at each position.
         search: the search options given.
     """
 
-    format: Format
+    format: Format | None
     key: str | None
     scores: bool
     alignments: bool
     alternatives: int
     short: bool
     search: Mapping[str, Any]
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What is given of the options about lines, by flag."""
+        return {
+            "--key": self.key,
+            "--scores": self.scores,
+            "--alignments": self.alignments,
+            "--nbest": self.search.get("nbest"),
+            "--token-alternatives": self.alternatives,
+            "--warn-short": self.short,
+        }
 
     def layout(self, file: Path | None, prefix_file: Path | None) -> Layout:
         """Return how lines are read and written.
@@ -116,7 +130,7 @@ class Job:
     output: Path | None
     layout: Layout
     wanted: dict[str, Any]
-    peers: Peers | None
+    peers: Peers | None = None
 
     @property
     def interactive(self) -> bool:

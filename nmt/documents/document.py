@@ -45,8 +45,8 @@ class Document:
     """Make every sentence of a line a segment."""
     escape: Callable[[str], str] = str
     """Applied to words of translations that are not words of the source."""
-    finish: Callable[[str], str] = str
-    """Applied to whole translations that are not the same as their source."""
+    join: Callable[[Sequence[Piece]], str] = raw_of
+    """Returns a translation that is not the same as its source."""
     segments: list[str] = field(default_factory=list)
     """What is translated, each without white space at its ends."""
     pieces: list[list[Piece]] = field(default_factory=list)
@@ -90,12 +90,11 @@ class Document:
         """
         last = len(self.segments) - 1
         for place, translation in enumerate(translations, start):
-            text = self.escape(translation)
+            pieces: list[Piece] = [Text(translation, self.escape(translation))]
             if self._is_marked(place):
                 own = links[place - start] if links else []
-                text = raw_of(project(self.pieces[place], translation, own, self.escape))
-            if translation != self.segments[place]:
-                text = self.finish(text)
+                pieces = project(self.pieces[place], translation, own, self.escape)
+            text = (raw_of if translation == self.segments[place] else self.join)(pieces)
             after = self.between[-1] if place == last else []
             yield "".join([*self.between[place], text, *after])
 

@@ -38,6 +38,8 @@ FORMATS = {
     "vtt": Format((".vtt",), "subtitles", "read_vtt"),
     "po": Format((".po", ".pot"), "po"),
     "xliff": Format((".xlf", ".xliff"), "xliff"),
+    "docx": Format((".docx",), "docx", is_binary=True),
+    "odt": Format((".odt",), "odt", is_binary=True),
 }
 _BY_ENDING = {ending: name for name, each in FORMATS.items() for ending in each.endings}
 

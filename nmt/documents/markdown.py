@@ -19,13 +19,25 @@ from markdown_it.token import Token
 
 from nmt.documents.document import Document
 from nmt.documents.formats import decoded
-from nmt.documents.inline import Close, Empty, Fixed, Open, Piece, Text, balanced, spaced
+from nmt.documents.inline import (
+    Close,
+    Empty,
+    Fixed,
+    Open,
+    Piece,
+    Text,
+    balanced,
+    raw_of,
+    spaced,
+    text_of,
+)
 from nmt.documents.markup import tag_name
 
 _FRONT_MATTER = re.compile(r"\ufeff?(---|\+\+\+)[ \t]*\n(?:.*\n)*?\1[ \t]*(?:\n|\Z)")
 _URL = re.compile(r"\b(?:https?://|www\.)[^\s<>]*[^\s<>\[\]().,:;!?'\"*_~]")
 _BREAK = re.compile(r"(?: *|\\)\n *")
 _SPECIAL = re.compile(r"[\\`*\[\]<|]|^>|~~|&(?=#|\w+;)|(?<![^\W_])_|_(?![^\W_])")
+_EMPHASIS = frozenset(("*", "**", "_", "__", "~~"))
 _BLOCK_START = re.compile(r"(?m)^((?:[ \t>]*)(?=[#+-])|[ \t>]*\d{1,9}(?=[.)](?:\s|$)))")
 
 
@@ -44,7 +56,7 @@ def markdown_document(text: str) -> Document:
     Code, URLs, images, HTML blocks and front matter are copied. A block whose inline tokens cannot
     be found in the source is copied, too.
     """
-    document = Document(split_sentences=True, escape=_escape, finish=_escape_starts)
+    document = Document(split_sentences=True, escape=_escape, join=_joined)
     front = _FRONT_MATTER.match(text)
     done, start = 0, front.end() if front else 0
     lines = _Lines(text, start)
@@ -70,9 +82,23 @@ def _escape(text: str) -> str:
     return _SPECIAL.sub(r"\\\g<0>", text)
 
 
-def _escape_starts(text: str) -> str:
-    """Escape what would begin a heading, a list or a quotation."""
-    return _BLOCK_START.sub(r"\1\\", text)
+def _joined(pieces: Sequence[Piece]) -> str:
+    """Return a translation, with an escape before what would begin a heading or a list.
+
+    Emphasis of nothing is left out: Markdown has no way to write it.
+    """
+    found: list[Piece] = []
+    opened: list[int] = []
+    for piece in pieces:
+        if isinstance(piece, Open):
+            opened.append(len(found))
+        elif isinstance(piece, Close):
+            start = opened.pop()
+            if piece.tag in _EMPHASIS and not text_of(found[start:]).strip():
+                del found[start]
+                continue
+        found.append(piece)
+    return _BLOCK_START.sub(r"\1\\", raw_of(found))
 
 
 def _name(tag: str) -> str:
@@ -189,9 +215,6 @@ class _Inline:
             yield Fixed(url[0], url[0])
             done = url.end()
         yield from spaced(raw[done:])
-
-    def _raw(self, start: int, end: int) -> str:
-        return self._text[self._places[start] : self._places[end]]
 
     def _end(self, token: Token) -> int | None:
         """Return where a token ends that begins at the current place; None if it is not there."""

@@ -65,27 +65,25 @@ class XmlDocument:
         self._start = _PROLOGUE.match(content)
         self._end = content[len(content.rstrip()) :]
 
-    def add(self, pieces: Sequence[Piece], fill: Callable[[Sequence[Piece]], None]) -> bool:
+    def add(self, pieces: Sequence[Piece], fill: Callable[[Sequence[Piece]], None]) -> None:
         """Add a segment.
 
         Args:
             pieces: the segment with its tags.
             fill: puts a translation in its place.
-
-        Returns:
-            Whether there is something to translate.
         """
         before, core, after = trimmed(pieces)
         if not core:
-            return False
+            return
         self.segments.append(text_of(core))
         self.has_markup |= core != [Text(self.segments[-1], self.segments[-1])]
         self._slots.append(_Slot(before, core, after, fill))
-        return True
 
     def write(self, translations: Sequence[str], links: Sequence[Links] = ()) -> bytes:
         """Return the translated document."""
-        for place, (slot, translation) in enumerate(zip(self._slots, translations, strict=True)):
+        rows = enumerate(zip(self._slots, translations, strict=True))
+        # From the last: a paragraph that is in a note or picture of another one comes before it.
+        for place, (slot, translation) in reversed([*rows]):
             own = links[place] if links else []
             pieces = project(slot.core, translation, own, lambda text: _ILLEGAL.sub(" ", text))
             slot.fill([*slot.before, *pieces, *slot.after])

@@ -92,6 +92,12 @@ def test_a_translation_adds_no_markup(translation: str, written: str) -> None:
     assert markdown_document("the cat").render([translation]) == written
 
 
+def test_emphasis_of_nothing_is_left_out() -> None:
+    document = markdown_document("the **cat** *[sat](x)*")
+    assert document.render(["X Y"], [[(0, 0), (2, 1)]]) == "X *[Y](x)*"
+    assert document.render(["X Y"], [[(0, 0), (1, 1)]]) == "X **Y**[](x)"
+
+
 PARTS = ["the cat", "*", "**", "_", "`", "[", "](x)", "![", "\n", "\n\n", "> ", "- ", "1. ", "#"]
 PARTS += ["\\", "&amp;", "<b>", "</b>", "|", "\n|-|-|\n", "    ", "~~", "  \n", "\t", "<http://x>"]
 
