@@ -69,8 +69,8 @@ def test_the_readme_has_the_expected_commands() -> None:
         *("train", "evaluate", "translate", "train"),  # the example
         "recipe",
         *("check", "train", "info"),
-        "reproduce",
         "clean",
+        "reproduce",
         *("train", "train", "train", "train"),  # fine-tuning
         *("train", "train"),  # pretraining
         *("translate", "attend"),
