@@ -17,7 +17,7 @@ from nmt.config.cleaning import ScriptRule, SymbolsRule
 _CONTINUATION = f"[\x80-\xbf{bytes(range(0x80, 0xC0)).decode('cp1252', 'ignore')}]"
 _ONCE_WRONG = re.compile(f"[ÃÂ]{_CONTINUATION}|â€|â[\x80\x82]|ï»¿|ï¿½")
 _TWICE_WRONG = re.compile(f"(?:[\xc2-\xdf]{_CONTINUATION}.*){{2}}")
-_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|&#x?[0-9a-fA-F]+;")
+_ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}")
 _LOST_LETTER = re.compile(r"[^\W\d_]\?[^\W\d_A-Z]")
 _LOOKALIKES = {"LATIN", "CYRILLIC", "GREEK"}
 
@@ -28,9 +28,9 @@ def encoding(src: Side, tgt: Side) -> bool:
 
 
 def _is_damaged(text: str) -> bool:
-    if ("?" in text and _LOST_LETTER.search(text) and not LINK.search(text)) or (
-        ("\\" in text or "&" in text) and _ESCAPE.search(text)
-    ):
+    if _ESCAPE.search(text):
+        return True
+    if "?" in text and _LOST_LETTER.search(text) and not LINK.search(text):
         return True
     if text.isascii():
         return False

@@ -20,7 +20,7 @@ from nmt.config.cleaning import (
 )
 
 _MARKUP = re.compile(
-    r"</?[a-zA-Z][^<>]*>|<!--|-->|&(?:amp|lt|gt|quot|apos|nbsp|[a-z]{2,8});|&#x?[0-9a-fA-F]+;"
+    r"</?[a-zA-Z][^<>]*>|<!--|&[a-zA-Z]{2,8};|&#x?[0-9a-fA-F]+;"
     r"|\[/?(?:b|i|u|url|img|quote|code)\b[^\]]*\]|\[\[|\]\]|\{\{|\}\}"
 )
 _NUMBER = re.compile(r"\d+")

@@ -72,8 +72,8 @@ def _long_run(text: str, most: int) -> bool:
 def _repeats(words: list[str]) -> tuple[int, int]:
     """Return how often a word follows itself in a row, at most, and how often a phrase does.
 
-    There is nothing between the two, not even punctuation: `Go away. Away with you!` repeats
-    nothing.
+    Punctuation counts, except after the last word: `Go away. Away with you!` repeats nothing, but
+    `Go away away.` does.
     """
     found = [0] * (_MAX_PHRASE + 1)  # by number of words
     bare = [word.rstrip(".,:;!?") for word in words]
@@ -81,8 +81,8 @@ def _repeats(words: list[str]) -> tuple[int, int]:
         return 0, 0
     for size in range(1, min(_MAX_PHRASE, len(words) // 2) + 1):
         equal = 0  # words in a row that are equal to those `size` places before
-        for word, earlier in zip(bare[size:], words, strict=False):
-            equal = equal + 1 if word == earlier else 0
+        for word, end, earlier in zip(words[size:], bare[size:], words, strict=False):
+            equal = equal + 1 if earlier in (word, end) else 0
             found[size] = max(found[size], equal // size)
         if found[1]:  # `no no no no` is a word, not a phrase
             break

@@ -97,7 +97,7 @@ def _measure_rules(planted: Planted, dropped: dict[str, set[int]], report: Repor
     noise = {number for number, kind in enumerate(planted.kinds) if kind}
     every = set().union(*dropped.values())
     table = Table("noise", "pairs", "recall, all rules", "rule", "its recall", "its precision")
-    for kind, rule in RULES.items():
+    for kind, rule in ((kind, rule) for kind, rule in RULES.items() if rule in dropped):
         here = {number for number, one in enumerate(planted.kinds) if one == kind}
         figures: dict[str, Any] = {
             "pairs": len(here),
