@@ -16,7 +16,8 @@ from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.data.terms import TERM
 from nmt.errors import ConfigError, DataError
-from nmt.runs.info import inspect, render
+from nmt.runs.info import inspect
+from nmt.runs.info_text import render
 from nmt.runs.layout import load_run_config
 from nmt.runs.model import load_model
 from nmt.training.run import train

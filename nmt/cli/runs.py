@@ -65,7 +65,8 @@ def info(model: Model, as_json: AsJson = False) -> None:
 
     Works while the run is training.
     """
-    from nmt.runs.info import inspect, render
+    from nmt.runs.info import inspect
+    from nmt.runs.info_text import render
 
     contents = inspect(model)
     typer.echo(contents.to_json() if as_json else "\n".join(render(contents)))

@@ -28,7 +28,8 @@ from nmt.console import Console
 from nmt.data.corpus import read_pairs
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import NmtError
-from nmt.runs.info import inspect, render
+from nmt.runs.info import inspect
+from nmt.runs.info_text import render
 from nmt.runs.model import load_model
 from nmt.training.average import average_checkpoints
 from nmt.training.monitor import Monitor

@@ -18,7 +18,8 @@ from nmt.errors import FileError
 from nmt.model.size import num_parameters
 from nmt.runs import average, checkpoint, layout, manifest
 from nmt.runs import model as trained_model
-from nmt.runs.info import inspect, render
+from nmt.runs.info import inspect
+from nmt.runs.info_text import render
 
 STEP = "checkpoints/step-00000060"
 

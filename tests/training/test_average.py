@@ -13,7 +13,8 @@ from nmt.console import Console
 from nmt.errors import DataError, FileError
 from nmt.report.gather import gather
 from nmt.runs import checkpoint, layout
-from nmt.runs.info import inspect, render
+from nmt.runs.info import inspect
+from nmt.runs.info_text import render
 from nmt.training.average import average_checkpoints
 
 from .conftest import TinyRun

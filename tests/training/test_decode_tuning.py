@@ -22,7 +22,8 @@ from nmt.errors import ConfigError, FileError
 from nmt.hub.card import PushOptions
 from nmt.hub.upload import stage
 from nmt.runs.decode_tuning import DecodeTuning, Setting, read_tuning, save_tuning
-from nmt.runs.info import inspect, render
+from nmt.runs.info import inspect
+from nmt.runs.info_text import render
 from nmt.runs.int8 import checksum
 from nmt.runs.layout import load_run_config
 from nmt.runs.model import load_model

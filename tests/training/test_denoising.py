@@ -20,7 +20,8 @@ from nmt.console import Console
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, Interrupted
 from nmt.runs.checkpoint import load_tensors
-from nmt.runs.info import inspect, render
+from nmt.runs.info import inspect
+from nmt.runs.info_text import render
 from nmt.runs.layout import checkpoint_path
 from nmt.runs.model import load_model
 from nmt.training.run import train

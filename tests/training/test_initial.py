@@ -13,7 +13,8 @@ from nmt.config.schema import Config
 from nmt.data.tokenizer import Tokenizers
 from nmt.data.tokenizer_extension import row_origins
 from nmt.errors import ConfigError, FileError
-from nmt.runs.info import inspect, render
+from nmt.runs.info import inspect
+from nmt.runs.info_text import render
 from nmt.runs.model import load_model
 
 Make = Callable[..., Any]

@@ -22,7 +22,8 @@ from nmt.data.batching import BatchOrder
 from nmt.data.prepare import prepare
 from nmt.data.prepared import Prepared
 from nmt.errors import ConfigError
-from nmt.runs.info import inspect, render
+from nmt.runs.info import inspect
+from nmt.runs.info_text import render
 from nmt.runs.layout import load_run_config
 from nmt.runs.model import load_model
 from nmt.training.run import train

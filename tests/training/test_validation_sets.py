@@ -12,7 +12,8 @@ import pytest
 from nmt.errors import ConfigError
 from nmt.report.gather import gather
 from nmt.runs import checkpoint, retention
-from nmt.runs.info import inspect, render
+from nmt.runs.info import inspect
+from nmt.runs.info_text import render
 from nmt.training.average import average_checkpoints
 from nmt.training.trainer import Trainer
 
