@@ -241,7 +241,8 @@ def test_a_checkpoint_replaced_meanwhile_is_not_reported(
 
 def test_torch_is_not_imported(run: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from nmt.runs.info import inspect, render;"
+        "import sys; from pathlib import Path; from nmt.runs.info import inspect;"
+        "from nmt.runs.info_text import render;"
         "print(*render(inspect(Path(sys.argv[1]))));"
         "print(sorted({'torch', 'sentencepiece', 'datasets'} & sys.modules.keys()))"
     )
