@@ -11,8 +11,9 @@ from nmt.documents.document import Translatable
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.files import is_standard, read_bounded
 
-MAX_BYTES = 1 << 26
-"""A document is read as a whole."""
+MAX_BYTES = 1 << 24
+"""Of text, which is read as a whole, and may take 130 times as much memory."""
+_MAX_ARCHIVE_BYTES = 1 << 27
 
 
 class Format(NamedTuple):
@@ -29,6 +30,11 @@ class Format(NamedTuple):
     module: str
     reader: str = "read"
     is_binary: bool = False
+
+    @property
+    def max_bytes(self) -> int:
+        """The largest size of a file."""
+        return _MAX_ARCHIVE_BYTES if self.is_binary else MAX_BYTES
 
 
 FORMATS = {
@@ -59,7 +65,7 @@ def read_document(path: Path | None, name: str | None = None) -> Translatable:
     Raises:
         ConfigError: if the format is unknown, or a package that reads it is not installed.
         DataError: if it is not a document of this format, with the line where that is seen.
-        FileError: if it cannot be read, or is larger than `MAX_BYTES`.
+        FileError: if it cannot be read, or is too large.
     """
     name = name or format_of(path)
     if name not in FORMATS:
@@ -71,17 +77,18 @@ def read_document(path: Path | None, name: str | None = None) -> Translatable:
         raise ConfigError(
             f"the format {name} needs {error.name}: install it with: pip install 'nmt[formats]'"
         ) from error
-    document: Translatable = getattr(module, FORMATS[name].reader)(*_content(path))
+    content = _content(path, FORMATS[name].max_bytes)
+    document: Translatable = getattr(module, FORMATS[name].reader)(*content)
     return document
 
 
-def _content(path: Path | None) -> tuple[bytes, str]:
-    """Return the content of a file and its name."""
+def _content(path: Path | None, limit: int) -> tuple[bytes, str]:
+    """Return the content of a file of at most `limit` bytes, and its name."""
     if path is not None and not is_standard(path):
-        return read_bounded(path, MAX_BYTES, plain=False), str(path)
-    content = sys.stdin.buffer.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise FileError(f"standard input: cannot be read: larger than {MAX_BYTES:,} bytes")
+        return read_bounded(path, limit, plain=False), str(path)
+    content = sys.stdin.buffer.read(limit + 1)
+    if len(content) > limit:
+        raise FileError(f"standard input: cannot be read: larger than {limit:,} bytes")
     return content, "standard input"
 
 

@@ -96,6 +96,10 @@ def test_stream(client: Client) -> None:
     texts = [json.loads(event.removeprefix("data: "))["translatedText"] for event in events]
     assert texts == ["ONE", "\n\nTWO", "\n THREE\n"]
     assert (end, rest) == ("event: end\ndata: {}", "")
+    html = asked | {"q": "<p>one <b>two</b> x.</p><p>three", "format": "html"}
+    *events, _, _ = client.ask("/translate_stream", html).body.decode().split("\n\n")
+    texts = [json.loads(event.removeprefix("data: "))["translatedText"] for event in events]
+    assert texts == ["<p>ONE <b>TWO</b> X.", "</p><p>THREE"]
     failed = client.ask("/translate_stream", asked | {"q": "one\nfails"}).body.decode()
     assert failed.endswith('event: error\ndata: {"error": "segment 1: it is too long"}\n\n')
 
