@@ -127,9 +127,12 @@ def read_srt(content: bytes, name: str) -> Subtitles:
     """Return the SubRip subtitles of a file.
 
     Raises:
-        DataError: if a line of times is damaged, or the file is not UTF-8.
+        DataError: if a line of times is damaged, there is none, or the file is not UTF-8.
     """
-    return _read(decoded(content, name), name, Subtitles(str))
+    text = decoded(content, name)
+    if text.strip() and "-->" not in text:
+        raise DataError(f"{name}:1: no subtitles: no line has the times of a cue, with -->")
+    return _read(text, name, Subtitles(str))
 
 
 def read_vtt(content: bytes, name: str) -> Subtitles:

@@ -117,6 +117,7 @@ def test_lines_are_short() -> None:
     [
         (read_srt, "1\n00:00:01,000 -> 2\n\n2\n00:xx --> 00:00:03,000\nx\n", r"a:5: not the times"),
         (read_vtt, "1\n", "a:1: no WebVTT"),
+        (read_srt, "the cat\n", "a:1: no subtitles"),
         (read_srt, b"1\n\xff", "a:2: not valid UTF-8"),
     ],
 )
