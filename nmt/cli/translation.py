@@ -33,7 +33,9 @@ from nmt.limits import MAX_ALTERNATIVES
 
 Input = Annotated[
     Path | None,
-    typer.Argument(metavar="FILE", help="Text, plain or .gz. Default, or -: standard input."),
+    typer.Argument(
+        metavar="FILE", help="Text, plain or .gz, or a document. Default, or -: standard input."
+    ),
 ]
 Resume = Annotated[
     bool,

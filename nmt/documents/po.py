@@ -86,7 +86,8 @@ class Catalogue:
             first, end = entry.tgt
             lines[first:end] = ["".join(self._fields(entry, done)), *[""] * (end - first - 1)]
             if entry.flags >= 0:
-                lines[entry.flags] = lines[entry.flags].replace("#,", "#, fuzzy,", 1)
+                if "fuzzy" not in lines[entry.flags]:
+                    lines[entry.flags] = lines[entry.flags].replace("#,", "#, fuzzy,", 1)
             else:
                 lines[entry.first] = f"#, fuzzy{self._line_end}{lines[entry.first]}"
         return "".join(lines).encode("utf-8")
@@ -146,7 +147,7 @@ def read(content: bytes, name: str) -> Catalogue:
     for number, line in enumerate(lines):
         text = line.rstrip("\r\n").removeprefix("\ufeff").lstrip(" \t")
         if text.startswith("#") or not text:
-            if any(each.startswith("msgstr") for each in entries[-1].fields):
+            if entries[-1].translations:
                 entries.append(_Entry())
             if text.startswith("#,"):
                 entries[-1].flags = number
@@ -165,13 +166,13 @@ def read(content: bytes, name: str) -> Catalogue:
     for entry in whole:
         if "msgid" not in entry.fields or not entry.translations:
             raise DataError(f"{name}:{entry.first + 1}: a message without msgid or msgstr")
-    return Catalogue(lines, [entry for entry in whole if entry.fields.get("msgid") is not None])
+    return Catalogue(lines, whole)
 
 
 def _add(entries: list[_Entry], keyword: str, number: int) -> None:
     """Begin a field, and with it an entry if the last one is complete."""
     if not keyword.startswith("msgstr"):
-        if entries[-1].translations or any(k.startswith("msgstr") for k in entries[-1].fields):
+        if entries[-1].translations:
             entries.append(_Entry())
     elif not entries[-1].translations:
         entries[-1].tgt = (number, number)
