@@ -19,12 +19,12 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, cast, get_args, overload
 
 from nmt.config.languages import LanguagePair
 from nmt.config.load import load_config, make_config
 from nmt.config.schema import Config
-from nmt.config.search import search_options
+from nmt.config.search import SearchOptions, search_options
 from nmt.config.tune_decode import TuneDecodeConfig
 from nmt.data.synthetic import SyntheticOptions
 from nmt.data.tags import Tagger
@@ -34,6 +34,7 @@ from nmt.files import writing
 from nmt.hub.models import find_model, pin
 from nmt.hub.names import is_hub_name
 from nmt.progress import Advance
+from nmt.runs.calibration import Calibration, read_calibration, save_calibration
 from nmt.runs.decode_tuning import DecodeTuning, read_tuning, save_tuning
 from nmt.runs.int8 import checksum, read_int8_scores
 from nmt.runs.layout import find_run, load_run_config, locked
@@ -43,6 +44,8 @@ from nmt.runs.retention import choose_weights
 from nmt.translate.ct2_engine import CTranslate2Engine
 from nmt.translate.engine import Engine, WordAligner
 from nmt.translate.glossary import Glossary
+from nmt.translate.guard.guard import Guard, GuardMode, Retry, retried_options
+from nmt.translate.protect import Protector
 from nmt.translate.score import PairScore, score_pairs
 from nmt.translate.translation import Translation
 from nmt.translate.translator import Translator
@@ -51,6 +54,7 @@ from nmt.translate.words import Links
 if TYPE_CHECKING:  # these need torch, which takes a second to import
     from nmt.console import Console
     from nmt.documents.document import Translatable
+    from nmt.evaluation.calibration import Bin
     from nmt.evaluation.metrics import Score
     from nmt.translate.align import Aligner
     from nmt.translate.alternatives import Alternative
@@ -206,9 +210,12 @@ class Model:
                 `glossary` is a `nmt.translate.glossary.Glossary` or its file. `alignments=True`
                 aligns the words of each translation with those of its source, `token_scores=True`
                 adds the log-probability of each token, and `token_alternatives=3` the 3 most
-                probable tokens at each position. Others are the fields of
-                `nmt.config.search.SearchOptions`, such as `beam_size` and `tgt_lang`; those not
-                given are as in `decode` of the model's configuration.
+                probable tokens at each position. `guard` is `warn`, which fills in the `flags` and
+                `confidence` of translations, or `retry` or `blank`, which also change those with
+                flags; see `nmt.translate.guard.guard.Guard`. `protect=["urls", ...]` copies spans
+                of these kinds as they are, with a model trained with `data.placeholders`. Others
+                are the fields of `nmt.config.search.SearchOptions`, such as `beam_size` and
+                `tgt_lang`; those not given are as in `decode` of the model's configuration.
 
         Returns:
             The translation of a single line, or a list with one per line.
@@ -235,13 +242,15 @@ class Model:
         alignments: bool = False,
         token_scores: bool = False,
         token_alternatives: int = 0,
+        guard: GuardMode | None = None,
+        protect: Sequence[str] = (),
         **options: Any,
     ) -> Iterator[Translation]:
         """Translate lines lazily, in order, reading ahead by a bounded number of them.
 
         Args:
             lines, prefixes, constraints, glossary, alignments, token_scores, token_alternatives,
-                options: as in `translate`.
+                guard, protect, options: as in `translate`.
         """
         translator = self.translator(
             options,
@@ -249,6 +258,8 @@ class Model:
             token_scores=token_scores,
             token_alternatives=token_alternatives,
             glossary=glossary,
+            guard=guard,
+            protect=protect,
         )
         return translator.translate(lines, prefixes, constraints=constraints)
 
@@ -264,6 +275,8 @@ class Model:
         warn_short: Log | None = None,
         peers: Peers | None = None,
         glossary: Glossary | str | Path | None = None,
+        guard: GuardMode | None = None,
+        protect: Sequence[str] = (),
     ) -> Translator:
         """Return a translator with these options.
 
@@ -277,40 +290,129 @@ class Model:
             warn_short: called for each translation that is suspiciously short.
             peers: processes that translate the same lines together.
             glossary: required translations of terms, or the file with them.
+            guard: check the translations; as in `translate`.
+            protect: kinds of spans to copy; as in `translate`.
         """
         if isinstance(glossary, str | Path):
             glossary = Glossary.read(Path(glossary))
         chosen = search_options(self.config.decode, options)
-        engine = self.engine
-        aligner: WordAligner | None = None
         requires = glossary is not None and chosen.terms != "soft"
-        lacking = engine.cannot(chosen, terms=requires and not self._own)
-        if alignments and isinstance(engine, CTranslate2Engine) and not engine.aligns:
-            lacking = "`alignments` for exported models"
-        if token_alternatives and isinstance(engine, CTranslate2Engine):
-            lacking = "`token_alternatives`"
-        if lacking and not self._own:
-            raise ConfigError(f"CTranslate2 lacks {lacking}: name a run, for nmt's own engine")
-        if lacking and self._own:
-            engine = self._own.engine
+        engine = self._engine_for(chosen, requires, alignments, token_alternatives > 0)
         own = self._own
         replaces = own is not None and engine.cannot(chosen, terms=True) is not None
         if chosen.shortlist and self._own:
             self._check_shortlist()
-        if alignments:
-            aligner = engine if isinstance(engine, CTranslate2Engine) else self._own_aligner()
+        common: dict[str, Any] = {
+            **{"token_scores": token_scores, "token_alternatives": token_alternatives},
+            **{"poll": poll, "peers": peers, "glossary": glossary},
+        }
+        shared = common | {"alignments": alignments}
+        protector = self._protector(protect, chosen, shared) if protect else None
         return Translator(
             engine,
             chosen,
             warn=warn,
-            poll=poll,
-            aligner=aligner,
+            aligner=self._aligner_of(engine) if alignments else None,
             say_short=warn_short,
-            token_scores=token_scores,
-            token_alternatives=token_alternatives,
-            peers=peers,
-            glossary=glossary,
             engine_for_terms=(lambda: own.engine) if own and replaces else None,
+            guard=self._guard(guard, chosen, warn, protector, shared) if guard else None,
+            protector=protector,
+            **common,
+        )
+
+    def _protector(
+        self, kinds: Sequence[str], options: SearchOptions, shared: Mapping[str, object]
+    ) -> Protector:
+        """Return what replaces spans by symbols.
+
+        Args:
+            kinds: of the spans.
+            options: of the search.
+            shared: other arguments of the translator.
+        """
+        refused = [
+            name for name in ("alignments", "token_alternatives", "glossary") if shared[name]
+        ]
+        if refused := [*refused, *(["decode.trees"] if options.trees else [])]:
+            raise ConfigError(
+                f"`protect` cannot be combined with {refused[0]}: the search sees symbols instead "
+                "of what is protected"
+            )
+        return Protector(kinds, self.engine.models)
+
+    def _aligner_of(self, engine: Engine) -> WordAligner:
+        return engine if isinstance(engine, CTranslate2Engine) else self._own_aligner()
+
+    def _engine_for(
+        self, options: SearchOptions, terms: bool, alignments: bool, alternatives: bool
+    ) -> Engine:
+        """Return the engine for a search.
+
+        Args:
+            options: of the search.
+            terms: whether terms are required.
+            alignments, alternatives: whether these are wanted.
+
+        Raises:
+            ConfigError: if CTranslate2 cannot do it, and there is no other engine.
+        """
+        lacking = self.engine.cannot(options, terms=terms and not self._own)
+        if isinstance(self.engine, CTranslate2Engine):
+            if alignments and not self.engine.aligns:
+                lacking = "`alignments` for exported models"
+            if alternatives:
+                lacking = "`token_alternatives`"
+        if not lacking:
+            return self.engine
+        if not self._own:
+            raise ConfigError(f"CTranslate2 lacks {lacking}: name a run, for nmt's own engine")
+        return self._own.engine
+
+    def _guard(
+        self,
+        mode: GuardMode,
+        chosen: SearchOptions,
+        warn: Log,
+        protector: Protector | None,
+        shared: dict[str, Any],
+    ) -> Guard:
+        """Return what checks translations.
+
+        Args:
+            mode: what it does about bad ones.
+            chosen: the search options.
+            warn: called with warnings for the user.
+            protector: what puts symbols into sources, if anything does.
+            shared: arguments of the translators that search again.
+        """
+        if mode not in get_args(GuardMode):
+            raise ConfigError(f"`guard`: {mode!r} is none of {', '.join(get_args(GuardMode))}")
+        if chosen.trees:
+            raise ConfigError("`guard` cannot be combined with decode.trees: it is for text")
+
+        def is_possible(options: SearchOptions) -> bool:
+            # An exported model cannot be sampled from.
+            return self._own is not None or self.engine.cannot(options) is None
+
+        def translator_of(options: SearchOptions) -> Translator:
+            return self.translator(options.model_dump(), warn=lambda message: None, **shared)
+
+        requires = shared["glossary"] is not None and chosen.terms != "soft"
+        retries = [
+            Retry(partial(translator_of, options), not options.samples)
+            for options in retried_options(chosen)
+            if is_possible(options) and not (options.samples and requires)
+        ]
+        calibration = read_calibration(find_run(self.weights), self.weights)
+        data = self.config.data
+        languages = LanguagePair(chosen.src_lang or data.src_lang, chosen.tgt_lang or data.tgt_lang)
+        return Guard(
+            mode,
+            languages,
+            calibration=calibration,
+            retries=retries,
+            protector=protector,
+            note=warn,
         )
 
     def aligns(self, options: Mapping[str, Any]) -> bool:
@@ -762,6 +864,55 @@ def tune_decode(
         tuning = tune(translate, text.references, config, checksum(model.weights), log)
         save_tuning(run, tuning)
     return tuning
+
+
+def calibrate(
+    run: str | Path, *, device: str = "auto", threads: int | None = None, log: Log = lambda m: None
+) -> tuple[Calibration, list[Bin]]:
+    """Fit the confidence in translations of a run to its validation text.
+
+    Translations under guard then have a confidence. It is of these weights: other checkpoints and
+    new averages have none.
+
+    Args:
+        run: a run directory.
+        device, threads, log: as in `load`.
+
+    Returns:
+        The curve, and its table on the same text.
+
+    Raises:
+        ConfigError: if it is not a run directory, or has no validation text.
+        DataError: if the validation text cannot be read, or is too short.
+        FileError: if something cannot be read or written.
+    """
+    from nmt.data.validation_text import read_validation_text
+    from nmt.evaluation import calibration as fitting
+
+    run = Path(run)
+    if find_run(run) != run:
+        raise ConfigError(f"{run}: name the run directory, whose chosen weights are calibrated")
+    config = load_run_config(run)
+    if not config.data.valid:
+        raise ConfigError("the confidence is fitted to data.valid, but there is none")
+    text = read_validation_text(config, config.data.valid_corpora)
+    with locked(run, "wait for it"):
+        model = load(run, device=device, threads=threads, log=log)
+        translator = model.translator({}, warn=log)
+        found = [
+            t.hypotheses[0] for t in translator.translate(text.sources, languages=text.languages)
+        ]
+        features = [best.log_prob_per_token for best in found]
+        acceptable = fitting.are_acceptable([best.text for best in found], text.references)
+        curve = fitting.fit(features, acceptable)
+        calibration = Calibration(
+            weights=checksum(model.weights),
+            sentences=len(found),
+            acceptable=sum(acceptable) / len(found),
+            **curve._asdict(),
+        )
+        save_calibration(run, calibration)
+    return calibration, fitting.bins([calibration.confidence(x) for x in features], acceptable)
 
 
 def _with_tune_decode(config: Config, given: Mapping[str, Any]) -> Config:

@@ -372,3 +372,13 @@ def test_the_ctranslate2_worker_searches_like_the_engine(
     request |= {"device": "cpu", "compute_type": "float32"}
     worker = modules("ctranslate2_worker").System(request)
     assert worker.settings["length_penalty"] == pytest.approx(theirs)
+
+
+@pytest.mark.slow
+def test_the_guard_is_measured(trained_run: Path) -> None:
+    files = ["--src", trained_run.parent / "test.src", "--ref", trained_run.parent / "test.tgt"]
+    lines = bench("guard", "--model", trained_run, *files)
+    rates = {line["corruption"]: line for line in lines}
+    assert rates["loop of two words"]["repetition"] > 90
+    assert rates["URL kept"]["addresses"] == 0
+    assert rates["URL dropped"]["addresses"] == 100

@@ -23,6 +23,7 @@ _COMMANDS = {
     "average": ("Train", "training", "runs/demo --best 3"),
     "shortlist": ("Train", "training", "runs/demo --best 100 --frequent 100"),
     "tune-decode": ("Train", "decoding", "runs/demo --beam-sizes 4,8"),
+    "calibrate": ("Train", "decoding", "runs/demo"),
     "translate": (
         "Translate and evaluate",
         "translation",

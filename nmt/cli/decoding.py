@@ -1,4 +1,4 @@
-"""nmt tune-decode."""
+"""nmt tune-decode and calibrate."""
 
 from __future__ import annotations
 
@@ -50,3 +50,22 @@ def tune_decode(
     for line in render(tuning):
         typer.echo(line)
     log(f"{run}: {tuning}")
+
+
+def calibrate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Learn from the validation text how far translations can be trusted.
+
+    RUN then has a confidence in each translation under --guard: the probability that it has a
+    sentence-level chrF of at least 50. Prints how well it fits that text.
+    """
+    from nmt import api
+    from nmt.evaluation.calibration import render
+
+    calibration, table = api.calibrate(run, device=device, threads=threads, log=log)
+    for line in render(table):
+        typer.echo(line)
+    log(f"{run}: {calibration.acceptable:.1%} of {calibration.sentences:,} are acceptable")

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nmt.cli.app import log
 from nmt.cli.options import refuse_outputs
-from nmt.cli.translation_job import Written, report_terms
+from nmt.cli.translation_job import Demands, Extras, Files, Written, report_flaws
 from nmt.errors import ConfigError
 
 
-def document_job(
-    written: Written,
-    file: Path | None,
-    output: Path | None,
-    glossary: Path | None,
-    others: Mapping[str, object],
-) -> DocumentJob | None:
+def document_job(written: Written, files: Files, demands: Demands) -> DocumentJob | None:
     """Return the work if the input is a document; None if it is lines.
 
     Args:
         written: the format, and options about lines.
-        file, output, glossary: the files given.
-        others: other options that do not suit documents, by flag.
+        files: the files given.
+        demands: how to go about it.
 
     Raises:
         ConfigError: such an option is given, or the format cannot be written to the standard
@@ -35,22 +28,24 @@ def document_job(
     """
     from nmt.documents.formats import FORMATS, format_of
 
-    name = written.format.value if written.format else format_of(file)
+    name = written.format.value if written.format else format_of(files.source)
     if name not in FORMATS:
         return None
-    if given := [flag for flag, value in {**written.options, **others}.items() if value]:
+    of_lines = {
+        **written.options,
+        "--resume": demands.resume,
+        "--prefix-file": files.prefixes,
+        "--interactive": demands.interactive,
+        "--processes": demands.processes > 1,
+    }
+    if flags := [flag for flag, value in of_lines.items() if value]:
         raise ConfigError(
-            f"{', '.join(given)}: only for lines, not for a document of the format {name}; "
+            f"{', '.join(flags)}: only for lines, not for a document of the format {name}; "
             "--format text reads it as lines"
         )
-    if named(output) is None and FORMATS[name].is_binary:
+    if files.output is None and FORMATS[name].is_binary:
         raise ConfigError(f"a document of the format {name} needs --output FILE")
-    return DocumentJob(file, named(output), name, glossary)
-
-
-def named(output: Path | None) -> Path | None:
-    """Return the file of `--output`; None for the standard output."""
-    return None if output == Path("-") else output
+    return DocumentJob(files, name, written.extras, demands)
 
 
 @dataclass(frozen=True)
@@ -58,31 +53,29 @@ class DocumentJob:
     """A document to translate.
 
     Attributes:
-        file: the document; None for the standard input.
-        output: where its translation goes; None for the standard output.
+        files: the document, and where its translation goes.
         format: its format.
-        glossary: a file with required translations of terms.
+        extras: how its translation is checked, and the glossary.
+        demands: what is an error.
     """
 
-    file: Path | None
-    output: Path | None
+    files: Files
     format: str
-    glossary: Path | None
+    extras: Extras
+    demands: Demands
 
-    def run(
-        self, model: Path, computing: dict[str, Any], search: dict[str, Any], *, strict: bool
-    ) -> None:
+    def run(self, model: Path, computing: dict[str, Any], search: dict[str, Any]) -> None:
         """Translate the document.
 
         Args:
             model: the model.
             computing: arguments of `nmt.api.load`.
             search: the search options given.
-            strict: end with an error if the translation lacks required terms.
 
         Raises:
             ConfigError: the output is an input, or an option does not suit the model.
-            DataError: the document is damaged; or `strict` is set, and terms are missing.
+            DataError: the document is damaged; or translations lack required terms, or have flags,
+                and that is to be an error.
             FileError: a file cannot be read or written.
         """
         from nmt import api
@@ -91,19 +84,24 @@ class DocumentJob:
         from nmt.files import writing
         from nmt.progress import progress_bar
 
-        refuse_outputs([self.output], [self.file, self.glossary], [model, *computing["ensemble"]])
-        document = read_document(self.file, self.format)
+        source, output, glossary = self.files.source, self.files.output, self.extras.glossary
+        refuse_outputs([output], [source, glossary], [model, *computing["ensemble"]])
+        document = read_document(source, self.format)
         loaded = api.load(model, log=log, **computing)
         translator = loaded.document_translator(
-            document, search, warn=_warn, glossary=self.glossary
+            document,
+            search,
+            warn=_warn,
+            glossary=glossary,
+            guard=self.extras.guard.value if self.extras.guard else None,
         )
         log(f"engine: {translator.engine}")
         shown = sys.stderr.isatty()
         with progress_bar("translating", len(document.segments), shown=shown) as advance:
             content = translate_document(document, translator, advance)
-        with writing(self.output) as file:
+        with writing(output) as file:
             file.write(content)
-        report_terms(translator, strict)
+        report_flaws(translator, self.demands)
 
 
 def _warn(message: str) -> None:

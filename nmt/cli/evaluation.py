@@ -21,8 +21,8 @@ from nmt.cli.options import (
     Model,
     Output,
     Threads,
+    computing_options,
     found,
-    parse_weights,
     refuse_outputs,
     require_one,
     with_search_options,
@@ -33,6 +33,7 @@ from nmt.errors import ConfigError
 if TYPE_CHECKING:
     from nmt.evaluation.metrics import EvaluateOptions, Score
     from nmt.evaluation.testsets import EvaluationData
+    from nmt.translate.translation import Translation
     from nmt.translate.translator import Translator
 
 _SCORING = "Scoring"
@@ -79,6 +80,14 @@ Confidence = Annotated[
         rich_help_panel=_SCORING,
     ),
 ]
+Calibration = Annotated[
+    bool,
+    typer.Option(
+        "--calibration",
+        help="Print how well the confidence of `nmt calibrate` fits, instead of scores.",
+        rich_help_panel=_SCORING,
+    ),
+]
 EvalbParams = Annotated[
     Path | None,
     typer.Option(
@@ -108,6 +117,7 @@ def evaluate(
     lowercase: Lowercase = False,
     tokenize: Tokenize = None,
     confidence: Confidence = False,
+    calibration: Calibration = False,
     evalb_params: EvalbParams = None,
     as_json: AsJson = False,
     output: Output = None,
@@ -120,22 +130,30 @@ def evaluate(
 ) -> None:
     """Score the translations of a model or a file with sacreBLEU, or parses with bracket-f1."""
     require_one("name a MODEL to translate with, or --hyp FILE with translations", model, hyp)
-    if hyp and (src or output or ensemble or search):
-        raise ConfigError(
-            "--hyp is scored as it is: leave out --src, --output, --ensemble and search options"
-        )
+    _check_hyp(hyp, src or output or ensemble or search or calibration)
     options = _scoring(metrics, lowercase, tokenize, confidence, evalb_params)
     models = [model, *(ensemble or [])] if model else []
-    if output:
-        refuse_outputs([output], [src, *(ref or []), evalb_params], models)
+    refuse_outputs([output] if output else [], [src, *(ref or []), evalb_params], models)
     files: dict[str, Any] = {"src": src, "refs": ref or [], "test_set": test_set, "langs": langs}
     if model:
-        computing: dict[str, Any] = {"device": device, "threads": threads, "engine": engine.value}
-        computing |= {"compute": compute.value, "ensemble_weights": parse_weights(ensemble_weights)}
-        data, hypotheses = _translate(models, computing, search, files, options)
+        computing = computing_options(device, engine, compute, threads, ensemble, ensemble_weights)
+        data, translations = _translate(model, computing, search, files, options, calibration)
+        if calibration:
+            _print_calibration(data, translations, as_json)
+            return
+        hypotheses = [translation.text for translation in translations]
     else:
         data, hypotheses = _read(hyp, files)
     _print_scores(data, hypotheses, options, as_json, output)
+
+
+def _check_hyp(hyp: Path | None, given: object) -> None:
+    """Raise a ConfigError if options for translating are given with a file of translations."""
+    if hyp and given:
+        raise ConfigError(
+            "--hyp is scored as it is: leave out --src, --output, --ensemble, --calibration and "
+            "search options"
+        )
 
 
 def _scoring(
@@ -156,36 +174,51 @@ def _scoring(
 
 
 def _translate(
-    models: list[Path],
+    path: Path,
     computing: dict[str, Any],
     search: dict[str, Any],
     files: dict[str, Any],
     options: EvaluateOptions,
-) -> tuple[EvaluationData, list[str]]:
+    calibration: bool,
+) -> tuple[EvaluationData, list[Translation]]:
     from nmt import api
     from nmt.engines import num_threads
     from nmt.evaluation.metrics import gold_trees
     from nmt.evaluation.testsets import read_test_data
 
     parallel = computing["threads"] or num_threads()
-    model = api.load(models[0], ensemble=models[1:], parallel=parallel, log=log, **computing)
-    translator = model.translator(search, warn=log)
+    model = api.load(path, parallel=parallel, log=log, **computing)
+    translator = model.translator(search, warn=log, guard="warn" if calibration else None)
+    if translator.guard and not translator.guard.calibration:
+        raise ConfigError(f"{path}: has no confidence in translations: `nmt calibrate` learns it")
     files = files | {name: search.get(name) for name in ("src_lang", "tgt_lang")}
     data = read_test_data(model.config, **files)
     gold_trees(data.refs, options)  # their errors are reported before minutes of translating
     return data, _translated(translator, data)
 
 
-def _translated(translator: Translator, data: EvaluationData) -> list[str]:
+def _translated(translator: Translator, data: EvaluationData) -> list[Translation]:
     """Translate all lines, with a progress bar on a terminal."""
     from nmt.progress import progress_bar
 
     with progress_bar("translating", len(data.src)) as advance:
         found = translator.translate(data.src, languages=data.languages or None, advance=advance)
-        texts = [translation.text for translation in found]
+        translations = list(found)
     if summary := translator.short.summary():
         log(summary)
-    return texts
+    return translations
+
+
+def _print_calibration(
+    data: EvaluationData, translations: list[Translation], as_json: bool
+) -> None:
+    """Compare the confidence in translations with how many of them are acceptable."""
+    from nmt.evaluation.calibration import are_acceptable, bins, render
+    from nmt.files import write_lines
+
+    acceptable = are_acceptable([translation.text for translation in translations], data.refs[0])
+    confidences = [translation.confidence or 0.0 for translation in translations]
+    write_lines(render(bins(confidences, acceptable), as_json), None)
 
 
 def _read(hyp: Path | None, files: dict[str, Any]) -> tuple[EvaluationData, list[str]]:

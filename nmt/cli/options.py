@@ -203,13 +203,27 @@ def _parameter(name: str) -> inspect.Parameter:
     )
 
 
-def parse_weights(text: str | None) -> list[float] | None:
-    """Return the numbers of `--ensemble-weights`.
+def computing_options(
+    device: str,
+    engine: EngineName,
+    compute: Compute,
+    threads: int | None,
+    ensemble: list[Path] | None,
+    ensemble_weights: str | None,
+) -> dict[str, Any]:
+    """Return the options of `nmt.load`.
 
     Raises:
-        ConfigError: they are not numbers.
+        ConfigError: the weights are not numbers.
     """
-    return parse_numbers("--ensemble-weights", text)
+    return {
+        "device": device,
+        "engine": engine.value,
+        "compute": compute.value,
+        "threads": threads,
+        "ensemble": ensemble or [],
+        "ensemble_weights": parse_numbers("--ensemble-weights", ensemble_weights),
+    }
 
 
 def parse_numbers(flag: str, text: str | None) -> list[float] | None:

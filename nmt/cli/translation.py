@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nmt.cli.app import log
-from nmt.cli.document_job import document_job, named
+from nmt.cli.document_job import document_job
 from nmt.cli.interactive import converse
 from nmt.cli.options import (
     Compute,
@@ -22,12 +22,12 @@ from nmt.cli.options import (
     Model,
     Output,
     Threads,
-    parse_weights,
+    computing_options,
     refuse_outputs,
     with_search_options,
 )
 from nmt.cli.processes import Processes, joined, launch
-from nmt.cli.translation_job import Format, Job, Written
+from nmt.cli.translation_job import Demands, Extras, Files, Format, GuardMode, Job, Written
 from nmt.errors import ConfigError
 from nmt.limits import MAX_ALTERNATIVES
 
@@ -115,6 +115,28 @@ RequireTerms = Annotated[
         "--require-terms", help="End with exit code 3 if a translation lacks a required term."
     ),
 ]
+GuardOption = Annotated[
+    GuardMode | None,
+    typer.Option(
+        "--guard",
+        help="Check translations for loops, copied sources, the wrong language, lost or changed "
+        "numbers and addresses, unlikely lengths and low confidence. warn counts those with flags; "
+        "retry searches them again with other settings; blank then leaves bad ones empty. JSON "
+        "objects get the keys flags and confidence.",
+    ),
+]
+GuardFails = Annotated[
+    bool,
+    typer.Option("--guard-fails", help="End with exit code 3 if a translation has flags."),
+]
+Protect = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND,...",
+        help="Copy spans of these kinds as they are: urls, emails, numbers, emoji, placeholders "
+        "(such as {name}, %s and <0/>). It needs a model trained with data.placeholders.",
+    ),
+]
 Interactive = Annotated[
     bool,
     typer.Option(
@@ -149,6 +171,9 @@ def translate(
     alignments: Alignments = False,
     token_alternatives: TokenAlternatives = 0,
     warn_short: WarnShort = False,
+    guard: GuardOption = None,
+    guard_fails: GuardFails = False,
+    protect: Protect = None,
     ensemble: Ensemble = None,
     ensemble_weights: EnsembleWeights = None,
     device: Device = "auto",
@@ -159,58 +184,36 @@ def translate(
     interactive: Interactive = False,
 ) -> None:
     """Translate lines, one for one and in order, or a document."""
-    computing = _computing(device, engine, compute, threads, ensemble, ensemble_weights)
-    written = Written(layout, key, scores, alignments, token_alternatives, warn_short, search)
-    given = {"--resume": resume, "--prefix-file": prefix_file, "--interactive": interactive}
-    given["--processes"] = processes > 1
-    if document := document_job(written, file, output, glossary, given):
-        document.run(model, computing, search, strict=require_terms)
-        return
-    chosen = written.layout(file, prefix_file)
-    if interactive:
-        unusable = [file, output, resume, processes > 1, glossary, require_terms, warn_short]
-        converse(model, computing, search, chosen, unusable)
-        return
-    launch(processes)
-    job = Job(file, prefix_file, named(output), chosen, written.wanted(glossary))
-    _run(job, model, computing, search, resume=resume, strict=require_terms)
+    computing = computing_options(device, engine, compute, threads, ensemble, ensemble_weights)
+    extras = Extras(scores, alignments, token_alternatives, warn_short, guard, glossary, protect)
+    written = Written(layout, key, extras, search)
+    files = Files(file, prefix_file, None if output == Path("-") else output)
+    demands = Demands(resume, require_terms, guard_fails, interactive, processes)
+    _translate(model, computing, written, files, demands)
 
 
-def _run(
-    job: Job,
-    model: Path,
-    computing: dict[str, Any],
-    search: dict[str, Any],
-    *,
-    resume: bool,
-    strict: bool,
+def _translate(
+    model: Path, computing: dict[str, Any], written: Written, files: Files, demands: Demands
 ) -> None:
-    """Translate lines, unless an earlier job has completed the output."""
-    inputs = [job.file, job.prefix_file, job.wanted["glossary"]]
-    if not _is_finished(inputs, [model, *computing["ensemble"]], job.output, resume):
+    """Translate a document, what is typed, or lines."""
+    if demands.guard_fails and not written.extras.guard:
+        raise ConfigError("--guard-fails is about the flags of --guard: add --guard warn")
+    if document := document_job(written, files, demands):
+        document.run(model, computing, written.search)
+        return
+    layout = written.layout(files.source, files.prefixes)
+    if demands.interactive:
+        unusable = [*files, *demands.of_files, *written.extras.of_files]
+        converse(model, computing, written.search, layout, unusable)
+        return
+    launch(demands.processes)
+    job = Job(files, layout, written.wanted(), demands)
+    inputs = [files.source, files.prefixes, written.extras.glossary]
+    models = [model, *computing["ensemble"]]
+    if not _is_finished(inputs, models, files.output, demands.resume):
         with joined() as peers:
             shared = replace(job, peers=peers)
-            translator = shared.translator(model, computing, search)
-            shared.run(translator, resume=resume, strict=strict)
-
-
-def _computing(
-    device: str,
-    engine: EngineName,
-    compute: Compute,
-    threads: int | None,
-    ensemble: list[Path] | None,
-    ensemble_weights: str | None,
-) -> dict[str, Any]:
-    """Return the parameters of `nmt.load`."""
-    return {
-        "device": device,
-        "engine": engine.value,
-        "compute": compute.value,
-        "threads": threads,
-        "ensemble": ensemble or [],
-        "ensemble_weights": parse_weights(ensemble_weights),
-    }
+            shared.run(shared.translator(model, computing, written.search))
 
 
 def _is_finished(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import collections
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nmt.cli.app import log
 from nmt.errors import ConfigError, DataError
@@ -36,6 +36,76 @@ class Format(str, Enum):
     odt = "odt"
 
 
+class GuardMode(str, Enum):
+    """What the guard does about translations that may be bad."""
+
+    warn = "warn"
+    retry = "retry"
+    blank = "blank"
+
+
+class Extras(NamedTuple):
+    """What is written with translations, or checked.
+
+    Attributes:
+        scores, alignments, short: whether to write them.
+        alternatives: number of alternative tokens to write at each position.
+        guard: how to check the translations, if at all.
+        glossary: file with required translations of terms, if any.
+        protect: kinds of spans to copy, separated by commas, if any.
+    """
+
+    scores: bool
+    alignments: bool
+    alternatives: int
+    short: bool
+    guard: GuardMode | None
+    glossary: Path | None
+    protect: str | None
+
+    @property
+    def of_files(self) -> list[object]:
+        """What is only for files; all false if nothing is given."""
+        return [self.glossary, self.short, self.guard, self.protect]
+
+
+class Files(NamedTuple):
+    """Where lines come from, and where translations go.
+
+    Attributes:
+        source: the source text; None for the standard input.
+        prefixes: the beginning of each translation, if any.
+        output: where translations go; None for the standard output.
+    """
+
+    source: Path | None
+    prefixes: Path | None
+    output: Path | None
+
+
+class Demands(NamedTuple):
+    """How a job goes about its work.
+
+    Attributes:
+        resume: continue an interrupted job.
+        require_terms, guard_fails: whether it is an error if translations lack required terms, or
+            have flags.
+        interactive: translate what is typed on a terminal.
+        processes: number of processes that share the work.
+    """
+
+    resume: bool
+    require_terms: bool
+    guard_fails: bool
+    interactive: bool
+    processes: int
+
+    @property
+    def of_files(self) -> list[object]:
+        """What is only for files; all false if nothing is given."""
+        return [self.resume, self.require_terms, self.guard_fails, self.processes > 1]
+
+
 @dataclass(frozen=True)
 class Written:
     """What is read and written for each line.
@@ -43,29 +113,26 @@ class Written:
     Attributes:
         format: the format; None if not given.
         key: key of the source text in JSON objects; None if not given.
-        scores, alignments, short: whether to write them.
-        alternatives: number of alternative tokens to write at each position.
+        extras: what is written with translations.
         search: the search options given.
     """
 
     format: Format | None
     key: str | None
-    scores: bool
-    alignments: bool
-    alternatives: int
-    short: bool
-    search: Mapping[str, Any]
+    extras: Extras
+    search: dict[str, Any]
 
     @property
     def options(self) -> dict[str, object]:
-        """What is given of the options about lines, by flag."""
+        """What is given of the options that are only for lines, by flag."""
         return {
             "--key": self.key,
-            "--scores": self.scores,
-            "--alignments": self.alignments,
+            "--scores": self.extras.scores,
+            "--alignments": self.extras.alignments,
             "--nbest": self.search.get("nbest"),
-            "--token-alternatives": self.alternatives,
-            "--warn-short": self.short,
+            "--token-alternatives": self.extras.alternatives,
+            "--warn-short": self.extras.short,
+            "--protect": self.extras.protect,
         }
 
     def layout(self, file: Path | None, prefix_file: Path | None) -> Layout:
@@ -77,7 +144,7 @@ class Written:
         from nmt.translate.formats import JsonLayout, TextLayout
 
         is_json = self.format is Format.jsonl
-        if self.alternatives and not is_json:
+        if self.extras.alternatives and not is_json:
             raise ConfigError("--token-alternatives adds keys to JSON objects: use --format jsonl")
         if self.key is not None and not is_json:
             raise ConfigError("--key names a key of JSON objects: it needs --format jsonl")
@@ -87,28 +154,31 @@ class Written:
             raise ConfigError("--prefix-file and the text cannot both be the standard input")
         columns = {
             "nbest": "nbest" in self.search,
-            "scores": self.scores,
-            "alignments": self.alignments,
+            "scores": self.extras.scores,
+            "alignments": self.extras.alignments,
         }
         if not is_json:
             return TextLayout(**columns, prefixes=prefix_file is not None)
         return JsonLayout(
             self.key or "src",
             **columns,
-            alternatives=self.alternatives,
-            short=self.short,
+            alternatives=self.extras.alternatives,
+            short=self.extras.short,
+            guard=self.extras.guard is not None,
             utility="mbr" in self.search,
         )
 
-    def wanted(self, glossary: Path | None) -> dict[str, Any]:
+    def wanted(self) -> dict[str, Any]:
         """Return the arguments of `nmt.api.Model.translator` that add to the translations."""
-        is_json = self.format is Format.jsonl
+        extras, is_json = self.extras, self.format is Format.jsonl
         return {
-            "alignments": self.alignments,
-            "token_scores": is_json and (self.scores or "nbest" in self.search),
-            "token_alternatives": self.alternatives,
-            "warn_short": log if self.short else None,
-            "glossary": glossary,
+            "alignments": extras.alignments,
+            "token_scores": is_json and (extras.scores or "nbest" in self.search),
+            "token_alternatives": extras.alternatives,
+            "warn_short": log if extras.short else None,
+            "glossary": extras.glossary,
+            "guard": extras.guard.value if extras.guard else None,
+            "protect": extras.protect.split(",") if extras.protect else (),
         }
 
 
@@ -117,19 +187,17 @@ class Job:
     """Lines to translate, where the translations go, and the processes that share the work.
 
     Attributes:
-        file: the source text; None for the standard input.
-        prefix_file: the beginning of each translation, if any.
-        output: where translations go; None for the standard output.
+        files: the files.
         layout: how lines are read and written.
         wanted: what the translator adds to the translations; see `Written.wanted`.
+        demands: how to go about it.
         peers: the processes; None if this is the only one.
     """
 
-    file: Path | None
-    prefix_file: Path | None
-    output: Path | None
+    files: Files
     layout: Layout
     wanted: dict[str, Any]
+    demands: Demands
     peers: Peers | None = None
 
     @property
@@ -137,7 +205,7 @@ class Job:
         """Whether somebody may be typing the lines."""
         from nmt.translate.streams import is_interactive_input
 
-        return self.output is None and is_interactive_input(self.file)
+        return self.files.output is None and is_interactive_input(self.files.source)
 
     def translator(
         self,
@@ -158,7 +226,7 @@ class Job:
         from nmt import api
         from nmt.engines import num_threads
 
-        if self.peers and (self.interactive or self.file in (None, Path("-"))):
+        if self.peers and (self.interactive or self.files.source in (None, Path("-"))):
             raise ConfigError("several processes need FILE: they cannot share the standard input")
         if self.peers:
             from nmt.distributed import local_device
@@ -172,21 +240,21 @@ class Job:
         log(f"engine: {translator.engine}")
         return translator
 
-    def run(self, translator: Translator, *, resume: bool, strict: bool) -> None:
+    def run(self, translator: Translator) -> None:
         """Translate, and write the translations in one of the processes.
 
         Raises:
-            DataError: `strict` is set, and translations lack required terms. All are written
-                first.
+            DataError: translations lack required terms, or have flags, and that is to be an error.
+                All are written first.
         """
         from nmt.files import write_lines
         from nmt.translate.streams import translate_windows
 
         lines, is_follower = self._lines(), self.peers is not None and self.peers.rank > 0
-        shown = self.output is not None and not is_follower
-        with file_bar("translating", self.file, shown=shown) as advance:
-            if self.output:
-                self._to_file(translator, lines, self.output, resume, advance)
+        shown = self.files.output is not None and not is_follower
+        with file_bar("translating", self.files.source, shown=shown) as advance:
+            if self.files.output:
+                self._to_file(translator, lines, self.files.output, self.demands.resume, advance)
             else:
                 windows = translate_windows(
                     translator, lines, self.layout, interactive=self.interactive, advance=advance
@@ -201,7 +269,7 @@ class Job:
                 f"{summary}; --warn-short reports each, --split-sentences translates each sentence "
                 "of a line separately"
             )
-        report_terms(translator, strict)
+        report_flaws(translator, self.demands)
 
     def _to_file(
         self,
@@ -231,23 +299,37 @@ class Job:
         from nmt.data.lines import read_lines
         from nmt.translate.formats import prefixed_lines
 
-        lines = read_lines(self.file)
-        return prefixed_lines(lines, read_lines(self.prefix_file)) if self.prefix_file else lines
+        lines = read_lines(self.files.source)
+        return (
+            prefixed_lines(lines, read_lines(self.files.prefixes)) if self.files.prefixes else lines
+        )
 
 
-def report_terms(translator: Translator, strict: bool) -> None:
-    """Warn of required terms that translations lack.
+def report_flaws(translator: Translator, demands: Demands) -> None:
+    """Log how many translations have flags or lack required terms.
 
     Raises:
-        DataError: `strict` is set, and there are some.
+        DataError: if there are some, and that is to be an error.
     """
+    errors = []
+    checks = translator.guard or translator.protector
+    if checks and (summary := translator.flagged.summary()):
+        if translator.guard and translator.guard.mode == "blank":
+            summary += "; they are left blank"
+        if demands.guard_fails:
+            errors.append(summary)
+        else:
+            log(f"{'guard' if translator.guard else 'warning'}: {summary}")
     if summary := translator.missing.summary():
-        if strict:
-            raise DataError(summary)
         remedy = "a higher --max-extra-len or --beam-size may help"
         if translator.options.terms == "soft":
             remedy = "--terms both requires them of the search, too"
-        log(f"warning: {summary}; {remedy}")
+        if demands.require_terms:
+            errors.append(summary)
+        else:
+            log(f"warning: {summary}; {remedy}")
+    if errors:
+        raise DataError(*errors)
 
 
 def file_bar(

@@ -18,6 +18,7 @@ from nmt.config.finetuning import ExtendConfig, LoraConfig, StageConfig, stage_c
 from nmt.config.guided_alignment import GuidedAlignmentConfig, guided_conflicts
 from nmt.config.languages import LanguagePair, TagKind, is_usable, tag_symbol, tags_of
 from nmt.config.models import AnyModel, TransformerConfig
+from nmt.config.placeholders import PlaceholderKind
 from nmt.config.recipe import RecipeConfig
 from nmt.config.regularisation import (
     RDropConfig,
@@ -55,6 +56,10 @@ class DataConfig(Section):
     terms: TermsConfig | None = None
     """Append some words of the target to the source of training pairs, so that the model learns to
     use given terms, for `decode.terms: soft`; `{}` for the defaults."""
+    placeholders: list[PlaceholderKind] = Field(default=[])
+    """Replace spans of these kinds that occur on both sides of a training pair by symbols, in half
+    of the pairs, so that the model learns to copy them, for the option `protect` of translation:
+    urls, emails, numbers, emoji, and placeholders (such as {name}, %s and <0/>)."""
     sampling_temperature: Annotated[float, Field(ge=1.0, le=1000.0)] = 1.0
     """Above 1, an epoch visits the pairs of small language pairs more often: a language pair of n
     pairs in proportion to n ** (1 / temperature). The largest is visited as its weights say."""
@@ -482,6 +487,11 @@ class Config(Section):
             yield (
                 "data.terms needs tokenizer.joint: true: terms of the target language are written "
                 "in the vocabulary of the source"
+            )
+        if self.data.terms and self.data.placeholders:
+            yield (
+                "data.terms cannot be combined with data.placeholders: the words of a target with "
+                "symbols are no terms"
             )
         if self.decode.terms != "hard" and not self.data.terms:
             yield f"decode.terms: {self.decode.terms} needs a model trained with data.terms"

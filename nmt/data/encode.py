@@ -13,6 +13,7 @@ from nmt.config.corpora import AnyCorpus
 from nmt.config.schema import DataConfig
 from nmt.data.corpus import Pair
 from nmt.data.filters import CorpusReport, Filters, digest
+from nmt.data.placeholders import Finder, with_symbols
 from nmt.data.prepared import SCHEMA, Int64s
 from nmt.data.tags import Tagger
 from nmt.data.tokenizer import Tokenizers
@@ -39,6 +40,8 @@ class Encoder:
         self._data, self._tokenizers = data, tokenizers
         self._tagger = Tagger(data, tokenizers.src)
         self._filters = Filters(data) if filtered else None
+        # Pairs for validation stay as they are.
+        self._finder = Finder(data.placeholders) if filtered and data.placeholders else None
         self._has_digests = filtered and data.drop_duplicates
         self._threads = threads
 
@@ -55,13 +58,15 @@ class Encoder:
         report.read += len(pairs)
         if self._filters:
             pairs = [pair for pair in pairs if self._filters.accepts_text(pair, report)]
-        src_ids = self._tokenizers.src.encode([pair.src for pair in pairs], self._threads)
-        tgt_ids = self._tokenizers.tgt.encode([pair.tgt for pair in pairs], self._threads)
+        shown = [with_symbols(pair, self._finder) for pair in pairs] if self._finder else pairs
+        src_ids = self._tokenizers.src.encode([pair.src for pair in shown], self._threads)
+        tgt_ids = self._tokenizers.tgt.encode([pair.tgt for pair in shown], self._threads)
         if self._filters:
             lengths = _lengths(src_ids), _lengths(tgt_ids)
             keep = self._filters.accepted_lengths(pairs, *lengths, report, len(tags))
             if not keep.all():
                 pairs = list(itertools.compress(pairs, keep))
+                shown = list(itertools.compress(shown, keep))
                 src_ids = list(itertools.compress(src_ids, keep))
                 tgt_ids = list(itertools.compress(tgt_ids, keep))
         if tags:
@@ -75,8 +80,8 @@ class Encoder:
         arrays = [
             src,
             tgt,
-            pa.array([pair.src for pair in pairs], pa.string()),
-            pa.array([pair.tgt for pair in pairs], pa.string()),
+            pa.array([pair.src for pair in shown], pa.string()),
+            pa.array([pair.tgt for pair in shown], pa.string()),
             pa.array([pair.line for pair in pairs], pa.int64()),
             pa.array([digest(pair, languages) for pair in pairs], pa.int64())
             if self._has_digests

@@ -1,4 +1,4 @@
-"""Length statistics of the training pairs, for detecting translations that are too short."""
+"""Length statistics of the training pairs, for detecting translations of an unlikely length."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # A translation this many deviations below the mean is suspicious: 0 of the demo's training pairs,
 # 4 of Multi30k's 29,000, and 99 of 100 translations of three sentences reduced to one.
 _SUSPICIOUS = 3.5
+# Long translations of short sources are common, so the limit is farther away.
+_SUSPICIOUS_LONG = 5.0
 # For runs that recorded only the ratio. The demo has 0.52, Multi30k 0.73.
 _USUAL_DEVIATION = 0.75
 
@@ -68,3 +70,8 @@ class LengthModel:
         """Return whether a translation is suspiciously short. Token counts include EOS."""
         expected = self.ratio * src_tokens
         return tgt_tokens < expected - _SUSPICIOUS * self.deviation * math.sqrt(src_tokens)
+
+    def is_long(self, src_tokens: int, tgt_tokens: int) -> bool:
+        """Return whether a translation is suspiciously long. Token counts include EOS."""
+        expected = self.ratio * src_tokens
+        return tgt_tokens > expected + _SUSPICIOUS_LONG * self.deviation * math.sqrt(src_tokens)

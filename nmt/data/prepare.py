@@ -81,6 +81,7 @@ def _entry_name(config: Config, tokenizers: Tokenizers, corpus: AnyCorpus, filte
     settings = ["src_lang", "tgt_lang", "invalid_utf8"]
     if filtered:
         settings += ["max_length", "max_length_ratio", "drop_duplicates"]
+        settings += ["placeholders"] if config.data.placeholders else []
     key = cache.key(
         version=_CACHE_VERSION,
         data={name: getattr(config.data, name) for name in settings},

@@ -198,6 +198,10 @@ class Tokenizer:
         [text] = self._processor.decode([list(ids)])
         return _tokens(text, self._processor.decode(list(ids), out_type="serialized_proto"))
 
+    def has_piece(self, text: str) -> bool:
+        """Return whether the vocabulary has a piece."""
+        return bool(self._processor.id_to_piece(self._processor.piece_to_id(text)) == text)
+
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the piece of each id as text."""
         names = iter(self._processor.id_to_piece([int(i) for i in ids if i < self._pieces]))

@@ -76,6 +76,7 @@ def _settings(config: Config) -> Iterator[str]:
     if data.terms:
         drawn = f"up to {data.terms.max_terms} behind {data.terms.probability:.0%} of sources"
         yield from _entry("terms", drawn)
+    yield from _entry("symbols for", ", ".join(data.placeholders))
     if config.train.objective == "denoise":
         yield from _entry(
             "objective", "denoise: restores text; for train.init_from, not for translation"

@@ -11,6 +11,7 @@ A run directory is the model, and can be moved or copied as a whole:
     metrics.jsonl              training and validation metrics
     int8.json                  BLEU in float32 and int8
     decode.json                length penalty and beam size, if they were tuned
+    confidence.json            how far translations can be trusted, if that was calibrated
     finished                   the step at which training ended, averaging included
     hub.json                   repository and commit, if it was downloaded from the Hugging Face Hub
 
@@ -127,7 +128,7 @@ def files_of(model: Path) -> list[Path]:
     except FileError:
         return []
     files = [run / name for name in ("config.yaml", "data.json", "metrics.jsonl", "finished")]
-    files += [run / name for name in ("int8.json", "decode.json", "hub.json")]
+    files += [run / name for name in ("int8.json", "decode.json", "confidence.json", "hub.json")]
     folders = [run / "tokenizer", run / "averaged", run / "shortlist"]
     folders += [*(run / "checkpoints").glob("*")]
     files += [path for folder in folders for path in folder.glob("*")]

@@ -57,7 +57,7 @@ class Layout(Protocol):
         ...
 
     def read_output(self, lines: Iterable[str]) -> Iterator[Translation]:
-        """Read translations back from output lines; writing them again gives the same lines."""
+        """Read translations back from output lines; with their flags, these give the same lines."""
         ...
 
 
@@ -156,6 +156,8 @@ class JsonLayout:
         alignments: add `alignment`, a list of pairs of word numbers, and the words that they
             refer to: `src_words` and `tgt_words`.
         short: add `short`, whether the translation is suspiciously short for its source.
+        guard: add `flags`, why the translation may be bad, and `confidence`, if the run is
+            calibrated.
         utility: add `expected_utility`, as computed by mbr; null for a blank text.
         alternatives: number of most probable tokens to add for each position, with their
             log-probabilities, as `token_alternatives`; and `tokens`, those of the translation.
@@ -166,6 +168,7 @@ class JsonLayout:
     scores: bool = False
     alignments: bool = False
     short: bool = False
+    guard: bool = False
     alternatives: int = 0
     utility: bool = False
 
@@ -225,6 +228,10 @@ class JsonLayout:
             record["src_words"] = split_words(replace_controls(item.text)[0])
         if self.short:
             record["short"] = translation.is_short
+        if self.guard:
+            record["flags"] = [*translation.flags]
+            if translation.confidence is not None:
+                record["confidence"] = round(translation.confidence, 4)
         if translation.missing:
             record["missing"] = translation.missing
         if self.nbest:
@@ -248,7 +255,8 @@ class JsonLayout:
                 if self.nbest
                 else [self._hypothesis(record, self.scores)]
             )
-            yield Translation(hypotheses, self.short and record["short"])
+            confidence = record.get("confidence") if self.guard else None
+            yield Translation(hypotheses, confidence=confidence)
 
     def _fields(self, best: ScoredText, scores: bool) -> dict[str, Any]:
         fields: dict[str, Any] = {"translation": best.text}

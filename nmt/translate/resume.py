@@ -23,7 +23,8 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -39,7 +40,7 @@ from nmt.translate.engine import Model
 from nmt.translate.formats import Layout
 from nmt.translate.part_search import Peers
 from nmt.translate.streams import translate_windows
-from nmt.translate.translation import ScoredText
+from nmt.translate.translation import ScoredText, Translation
 from nmt.translate.translator import Translator
 from nmt.version import __version__
 
@@ -62,6 +63,8 @@ class _Journal(BaseModel):
     """Valid bytes of the partial output."""
     output_sha256: str = _EMPTY_SHA256
     """Hash of those bytes."""
+    flags: dict[int, tuple[str, ...]] = Field(default_factory=dict)
+    """What may be wrong with the translations of those lines, where anything is."""
     searched: dict[str, list[list[ScoredText]]] = Field(default_factory=dict)
     """Results of batches of the current window."""
 
@@ -164,10 +167,17 @@ def follow_file(
     with _signals_raise(), open(_partial(output), "rb") as file:
         peers.gather(None)  # all have read the journal
         texts = (line.removesuffix(b"\n").decode("utf-8") for line in file)
-        known = itertools.islice(layout.read_output(texts), journal.lines)
+        known = _known(layout, texts, journal)
         searched = _SearchedBefore(journal)
         for _ in translate_windows(translator, lines, layout, known=known, searched=searched):
             pass
+
+
+def _known(layout: Layout, texts: Iterable[str], journal: _Journal) -> Iterator[Translation]:
+    """Read the translations of an earlier process, with their flags."""
+    translations = itertools.islice(layout.read_output(texts), journal.lines)
+    for number, translation in enumerate(translations, 1):
+        yield replace(translation, flags=journal.flags.get(number, ()))
 
 
 class _SearchedBefore:
@@ -193,7 +203,7 @@ def _translate(
     """Translate the remaining lines; the known ones only fill the translator's memo."""
     num_known = partial.journal.lines
     with partial.lines() as lines:
-        known = itertools.islice(layout.read_output(lines), num_known)
+        known = _known(layout, lines, partial.journal)
         num_done = 0
         windows = translate_windows(
             translator, source, layout, known=known, searched=partial, advance=advance
@@ -202,7 +212,7 @@ def _translate(
             new = window[max(0, num_known - num_done) :]
             num_done += len(window)
             if new:
-                partial.append(new, source)
+                partial.append(new, source, translator.flagged.by_line)
 
 
 class _InputChanged(DataError):
@@ -287,8 +297,16 @@ class _PartialOutput:
         if time.monotonic() - self._saved_at >= _SAVE_INTERVAL_SECONDS:
             self._write_journal()
 
-    def append(self, texts: Iterable[str], source: _CheckedInput) -> None:
-        """Append the output for the lines read from the source since the last call."""
+    def append(
+        self, texts: Iterable[str], source: _CheckedInput, flags: Mapping[int, tuple[str, ...]]
+    ) -> None:
+        """Append the output for the lines read from the source since the last call.
+
+        Args:
+            texts: the output.
+            source: the input.
+            flags: of all translations so far.
+        """
         data = "".join(f"{text}\n" for text in texts).encode("utf-8")
         with files.as_file_error(self.path):
             remaining = memoryview(data)
@@ -302,6 +320,7 @@ class _PartialOutput:
             input_sha256=source.digest.hexdigest(),
             size=self.journal.size + len(data),
             output_sha256=self._digest.hexdigest(),
+            flags=dict(flags),
         )
         self._write_journal()
 
@@ -373,6 +392,8 @@ def _job(translator: Translator, layout: Layout) -> dict[str, Any]:
         "max_input": translator.max_input,
         "output": repr(layout),
         "glossary": translator.glossary.sha256 if translator.glossary else None,
+        "guard": repr(translator.guard) if translator.guard else None,
+        "protect": [*translator.protector.kinds] if translator.protector else None,
         **translator.options.model_dump(),
     }
 

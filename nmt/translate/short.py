@@ -1,8 +1,11 @@
-"""Counting lines whose translations are suspiciously short, or lack required terms."""
+"""Counting lines whose translations are flagged, suspiciously short, or lack required terms."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+
+from nmt.translate.translation import FLAGS
 
 _MAX_LISTED = 5
 
@@ -76,4 +79,38 @@ class MissingTerms(_Lines):
         return (
             f"{self._count:,} of {self._total:,} translations with required terms lack some of "
             f"them: {self._named()}"
+        )
+
+
+class FlaggedLines(_Lines):
+    """Counts the lines whose translations may be bad.
+
+    Attributes:
+        by_line: the flags of each such line, by its number from 1.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_line: dict[int, tuple[str, ...]] = {}
+
+    def add(self, number: int, flags: tuple[str, ...]) -> None:
+        """Count a line.
+
+        Args:
+            number: line number, from 1.
+            flags: of its translation.
+        """
+        self._add(number, bool(flags))
+        if flags:
+            self.by_line[number] = flags
+
+    def summary(self) -> str:
+        """Return a one-line message with counts and the first line numbers; empty if none."""
+        if not self._count:
+            return ""
+        counts = Counter(flag for flags in self.by_line.values() for flag in flags)
+        of_flags = ", ".join(f"{flag} {counts[flag]:,}" for flag in FLAGS if counts[flag])
+        return (
+            f"{self._count:,} of {self._total:,} translations are flagged: {of_flags}; "
+            f"{self._named()}"
         )

@@ -124,8 +124,8 @@ class TermEncoder:
         return [variants[0] for variants in required if not self._has_any(variants, text)]
 
     def _has_any(self, variants: Variants, text: str) -> bool:
-        # Encoded and decoded, because the tokenizer may normalize characters.
-        forms = self._tokenizer.decode(self._tokenizer.encode(variants))
+        # Also encoded and decoded, because the tokenizer may normalize characters.
+        forms = [*variants, *self._tokenizer.decode(self._tokenizer.encode(variants))]
         return any(contains_words(text, form) for form in forms)
 
     def _without_space(self, ids: Sequence[int]) -> tuple[int, ...]:

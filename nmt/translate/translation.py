@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from nmt.search.hypothesis import length_factor
 from nmt.translate.words import Links, split_words
+
+FLAGS = (
+    *("short", "long", "repetition", "copied", "language"),
+    *("numbers", "addresses", "placeholders", "omission", "confidence"),
+)
+"""What may be wrong with a translation; see `nmt.translate.guard`."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,11 @@ class ScoredText:
     utility: float | None = None
     """With mbr, the expected utility, from 0 to 100; of a split line, the mean of its parts'."""
 
+    @property
+    def log_prob_per_token(self) -> float:
+        """Natural logarithm of the probability, divided by the number of tokens."""
+        return self.log_prob / max(1, self.num_tokens)
+
 
 @dataclass(frozen=True)
 class Translation:
@@ -45,8 +56,11 @@ class Translation:
     """Up to `nbest`: the best ones, best first; or samples, in the order of drawing; or with mbr,
     distinct ones by decreasing utility. At least one, and fewer than `nbest` only if the model, the
     diverse groups or mbr have no more distinct ones."""
-    is_short: bool = False
-    """Whether the best one, or a part of it, is suspiciously short for its source."""
+    flags: tuple[str, ...] = ()
+    """Why the best one may be bad: some of `FLAGS`, in that order. Without a guard, only lengths
+    are checked."""
+    confidence: float | None = None
+    """With a guard, the probability that the best one is acceptable, if the run is calibrated."""
     missing: list[str] = field(default_factory=list)
     """The required terms that the best one lacks, by their first form."""
 
@@ -59,6 +73,11 @@ class Translation:
     def score(self) -> float:
         """The score of the best translation."""
         return self.hypotheses[0].score
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the best translation, or a part of it, is suspiciously short for its source."""
+        return "short" in self.flags
 
     @property
     def token_log_probs(self) -> list[float]:
@@ -74,18 +93,24 @@ class Translation:
 _BLANK = Translation([ScoredText("", 0.0)])
 
 
+def in_order(flags: Iterable[str]) -> tuple[str, ...]:
+    """Return flags in the order of `FLAGS`, each once."""
+    given = set(flags)
+    return tuple(flag for flag in FLAGS if flag in given)
+
+
 def joined(
-    parts: Sequence[list[ScoredText]], length_penalty: float, *, is_short: bool
+    parts: Sequence[list[ScoredText]], length_penalty: float, flags: tuple[str, ...]
 ) -> Translation:
     """Join the n-th best translations of a line's parts to the line's n-th best.
 
     Args:
         parts: the translations of each part, best first; none for a blank line.
         length_penalty: as in the search; it determines the score of the whole line.
-        is_short: whether a part is suspiciously short.
+        flags: what may be wrong with a part.
     """
     if len(parts) < 2:
-        return Translation(parts[0], is_short) if parts else _BLANK
+        return Translation(parts[0], flags) if parts else _BLANK
     lines = []
     for hypotheses in zip(*parts, strict=False):
         log_prob = sum(h.log_prob for h in hypotheses)
@@ -107,7 +132,7 @@ def joined(
                 _mean_utility(hypotheses),
             )
         )
-    return Translation(lines, is_short)
+    return Translation(lines, flags)
 
 
 def _mean_utility(parts: Sequence[ScoredText]) -> float | None:

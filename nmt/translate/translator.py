@@ -14,10 +14,12 @@ from nmt.data.terms import num_without_terms
 from nmt.progress import Advance
 from nmt.translate.engine import Engine, WordAligner, check_lengths
 from nmt.translate.glossary import Glossary
+from nmt.translate.guard.guard import Guard
 from nmt.translate.memo import Memo
 from nmt.translate.part_search import PartSearch, Peers, Searched
 from nmt.translate.parts import Divider, Part
-from nmt.translate.short import MissingTerms, ShortLines
+from nmt.translate.protect import Protector
+from nmt.translate.short import FlaggedLines, MissingTerms, ShortLines
 from nmt.translate.source import (
     Source,
     with_constraints,
@@ -27,7 +29,7 @@ from nmt.translate.source import (
 )
 from nmt.translate.split import full_windows, prompt_windows
 from nmt.translate.terms import term_encoder
-from nmt.translate.translation import ScoredText, Translation, joined
+from nmt.translate.translation import ScoredText, Translation, in_order, joined
 
 _BATCHES_AHEAD = 16
 _CHARACTERS_PER_TOKEN = 4
@@ -53,11 +55,15 @@ class Translator:
             all get all translations.
         glossary: required translations of terms.
         engine_for_terms: returns the engine for lines with required terms; by default `engine`.
+        guard: checks the translations.
+        protector: replaces spans that a translation copies by symbols.
 
     Attributes:
         short: counts suspiciously short translations.
+        flagged: counts translations that may be bad, and has their flags.
         missing: counts translations that lack required terms.
         glossary: required translations of terms.
+        guard, protector: as above; None if there is none.
         engine: what runs the model.
         config: of the first model.
         options: of the search.
@@ -76,8 +82,10 @@ class Translator:
         peers: Peers | None = None,
         glossary: Glossary | None = None,
         engine_for_terms: Callable[[], Engine] | None = None,
+        guard: Guard | None = None,
+        protector: Protector | None = None,
     ) -> None:
-        self.engine = engine
+        self.engine, self.guard, self.protector = engine, guard, protector
         model = engine.models[0]
         self.config = model.config
         self.options = options or search_options(self.config.decode)
@@ -85,6 +93,7 @@ class Translator:
         self._src, self._tgt = model.tokenizers
         self._lengths, self.glossary = model.lengths, glossary
         self.short, self.missing = ShortLines(say_short), MissingTerms()
+        self.flagged = FlaggedLines()
         with_terms = engine_for_terms or (lambda: engine)
         self._divider = Divider(
             engine, with_terms, self.options, glossary, warn, with_words=aligner is not None
@@ -196,6 +205,7 @@ class Translator:
                 translations = self._translate_new(numbered, found, memo, searched, advance)
             for place, translation in enumerate(translations, number):
                 self.short.add(place, translation.is_short)
+                self.flagged.add(place, translation.flags)
             yield [*itertools.starmap(self._with_missing, zip(numbered, translations, strict=True))]
             number += len(numbered)
 
@@ -237,6 +247,30 @@ class Translator:
     def _translate_lines(
         self, lines: list[tuple[int, Source]], searched: Searched | None, advance: Advance
     ) -> list[Translation]:
+        """Translate numbered lines, with symbols for what is protected, and under guard."""
+        protector = self.protector
+        if protector is None:
+            return self._checked(lines, self._search_lines(lines, searched, advance))
+        protected = [protector.protect(source) for _, source in lines]
+        numbers, spans = [number for number, _ in lines], [each for _, each in protected]
+        lines = [*zip(numbers, (source for source, _ in protected), strict=True)]
+        found = self._checked(lines, self._search_lines(lines, searched, advance))
+        return [*map(protector.restore, found, spans)]
+
+    def _checked(
+        self, lines: list[tuple[int, Source]], translations: list[Translation]
+    ) -> list[Translation]:
+        """Return translations with their flags, or those that the guard has found instead."""
+        sources = [source for _, source in lines]
+        if self.guard:
+            return self.guard(sources, translations)
+        if self.protector:
+            return [*map(self.protector.checked, sources, translations)]
+        return translations
+
+    def _search_lines(
+        self, lines: list[tuple[int, Source]], searched: Searched | None, advance: Advance
+    ) -> list[Translation]:
         """Translate numbered lines in batches of similar length."""
         parts = self._divider.parts(lines)
         batches = self._search.batches(parts)
@@ -252,18 +286,18 @@ class Translator:
             for place, texts in zip(batch, texts_of_batch, strict=True):
                 found[place] = texts
         parts_of_line: dict[int, list[list[ScoredText]]] = {number: [] for number, _ in lines}
-        short_lines = set()
+        flags: dict[int, list[str]] = {number: [] for number, _ in lines}
         for part, texts in zip(parts, found, strict=True):
             parts_of_line[part.line].append(texts)
-            if self._is_short(part, texts[0]):
-                short_lines.add(part.line)
+            flags[part.line] += self._length_flags(part, texts[0])
         alpha = self.options.length_penalty
         return [
-            joined(texts, alpha, is_short=number in short_lines)
-            for number, texts in parts_of_line.items()
+            joined(texts, alpha, in_order(flags[number])) for number, texts in parts_of_line.items()
         ]
 
-    def _is_short(self, part: Part, best: ScoredText) -> bool:
+    def _length_flags(self, part: Part, best: ScoredText) -> list[str]:
         if self._lengths is None:
-            return False
-        return self._lengths.is_short(num_without_terms(part.src_ids, self._src), best.num_tokens)
+            return []
+        lengths = num_without_terms(part.src_ids, self._src), best.num_tokens
+        found = {"short": self._lengths.is_short(*lengths), "long": self._lengths.is_long(*lengths)}
+        return [flag for flag, is_so in found.items() if is_so]

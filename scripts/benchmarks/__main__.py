@@ -7,6 +7,7 @@ import sys
 
 import cleaning
 import complexity
+import corruptions
 import everything
 import gpu
 import latency
@@ -32,6 +33,7 @@ def main() -> None:
         "gpu": gpu,
         "serve": serving,
         "clean": cleaning,
+        "guard": corruptions,
         "all": everything,
     }
     for name, module in modules.items():
@@ -47,7 +49,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
     """Refuse outputs that are inputs, and two outputs that are the same file."""
     given = vars(options)
     output, plot = given.get("output"), given.get("svg")
-    inputs = [path for name in ("src", "ref") if (path := given.get(name))]
+    inputs = [path for name in ("src", "ref", "other") if (path := given.get(name))]
     if folder := given.get("data"):
         inputs += folder.glob("*")
     if model := given.get("model"):

@@ -1,0 +1,1 @@
+"""Detecting translations that are better not used."""

@@ -1,0 +1,96 @@
+"""Checks of a translation against its source, by their text and word alignment alone.
+
+Each check is conservative: a correct translation should pass, even at the price of some bad ones.
+The lengths are checked elsewhere, because they are of tokens: see `nmt.data.lengths`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from nmt.translate.words import Links, split_words
+
+_MOST_REPEATED_WORDS = 64
+_CHECKED_CHARACTERS = 2000
+# The same characters at least six times in a row: a loop in a script without spaces.
+_CHARACTER_LOOP = re.compile(r"(\w(?:.{0,19}?\w)?)\1{5,}")
+_FEWEST_COPIED = 2
+_ALMOST_ALL = 0.9
+_FEWEST_OMITTED = 5
+_WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
+
+
+def repeats(src: str, tgt: str) -> bool:
+    """Return whether words or characters of a translation are repeated in a loop.
+
+    One or two words are a loop if they occur three times in a row, more words if twice. A source
+    that repeats as often is translated well by that.
+    """
+    if _CHARACTER_LOOP.search(tgt[:_CHECKED_CHARACTERS]):
+        return not _CHARACTER_LOOP.search(src[:_CHECKED_CHARACTERS])
+    times = _times_repeated(tgt, fewest=3)
+    return times > 1 and times > _times_repeated(src, fewest=2)
+
+
+def _times_repeated(text: str, *, fewest: int) -> int:
+    """Return how often words occur in a row at most.
+
+    Args:
+        text: the text.
+        fewest: how often one or two words must occur to count; for more, twice is enough.
+
+    Returns:
+        1 if there is no such loop.
+    """
+    words = re.findall(r"\w+", text.casefold())
+    most = 1
+    for size in range(1, min(len(words) // 2, _MOST_REPEATED_WORDS) + 1):
+        run = 0
+        for place in range(size, len(words)):
+            run = run + 1 if words[place] == words[place - size] else 0
+            times = 1 + run // size
+            if times > most and times >= (fewest if size < 3 else 2):
+                most = times
+    return most
+
+
+def is_copied(src: str, tgt: str) -> bool:
+    """Return whether a translation into another language is its source, or almost.
+
+    Words with a capital and numbers may be names, which stay as they are. So at least two other
+    words must be the same, and nine of ten of all words.
+    """
+    ours, theirs = _ordinary_words(src), _ordinary_words(tgt)
+    common = sum((Counter(ours) & Counter(theirs)).values())
+    all_ours, all_theirs = (_WORD.findall(text.casefold()) for text in (src, tgt))
+    all_common = sum((Counter(all_ours) & Counter(all_theirs)).values())
+    needed = _ALMOST_ALL * max(len(all_ours), len(all_theirs))
+    return common >= _FEWEST_COPIED and all_common >= needed
+
+
+def _ordinary_words(text: str) -> list[str]:
+    """Return the words that are no names; of a script without spaces, the characters."""
+    if text.isupper():
+        text = text.lower()
+    words = [word for word in _WORD.findall(text) if not word[0].isupper()]
+    return [part for word in words for part in ([word] if word[0].islower() else word)]
+
+
+def omits(src: str, links: Links) -> bool:
+    """Return whether five or more words of a source in a row have no word in its translation.
+
+    Args:
+        src: the source.
+        links: its word alignment; each target word is linked to one source word.
+    """
+    linked = {word for word, _ in links}
+    run = 0
+    for number, word in enumerate(split_words(src)):
+        if number in linked:
+            run = 0
+        elif any(map(str.isalnum, word)):
+            run += 1
+        if run >= _FEWEST_OMITTED:
+            return True
+    return False

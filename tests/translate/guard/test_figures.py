@@ -1,0 +1,68 @@
+"""Numbers and addresses that a translation should keep."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt.translate.guard.figures import changes_addresses, changes_numbers
+
+
+@pytest.mark.parametrize(
+    ("src", "tgt"),
+    [
+        ("It costs 1,000.50 euros.", "Es kostet 1.000,50 Euro."),
+        ("It has 8 legs.", "Es hat acht Beine."),
+        ("She is twenty-five.", "Sie ist 25."),
+        ("One hundred men", "100 Mann"),
+        ("3 million", "3.000.000"),
+        ("At 3 p.m., call me.", "Ruf mich um 15 Uhr an."),
+        ("It left at 2:30 pm.", "Er fuhr um 14.30 Uhr ab."),
+        ("On 12/05/2020", "Am 12.05.2020"),
+        ("In the 1990s", "In den 1990ern"),
+        ("Go to https://a.org/2024/1.", "Geh zu https://a.org/2024/1."),
+        ("No number", "Keine Zahl"),
+        ("٣٤٥ men", "345 Mann"),
+    ],
+)
+def test_kept_numbers(src: str, tgt: str) -> None:
+    assert not changes_numbers(src, tgt)
+
+
+@pytest.mark.parametrize(
+    ("src", "tgt"),
+    [
+        ("It was in 1957.", "Es war 1975."),
+        ("It was in 1957.", "Es war damals."),
+        ("It was then.", "Es war 1975."),
+        ("We need 45 chairs.", "Wir brauchen 54 Stühle."),
+        ("Room 4711", "Zimmer 471"),
+    ],
+)
+def test_changed_numbers(src: str, tgt: str) -> None:
+    assert changes_numbers(src, tgt)
+
+
+@given(st.integers(1000, 10**9), st.integers(1, 99))
+def test_separators_do_not_matter(whole: int, part: int) -> None:
+    english = f"{whole:,}.{part:02}"
+    german = english.translate(str.maketrans(",.", ".,"))
+    assert not changes_numbers(f"It is {english}.", f"Es ist {german}.")
+    assert changes_numbers(f"It is {english}.", f"Es ist {german}7.")
+
+
+@pytest.mark.parametrize(
+    ("src", "tgt", "is_changed"),
+    [
+        ("See https://a.org/x?y=1.", "Siehe https://a.org/x?y=1!", False),
+        ("See (www.a.org)", "Siehe www.a.org,", False),
+        ("See https://a.org/x", "Siehe https://a.org/y", True),
+        ("Write to a.b@c-d.org.", "Schreibe an a.b@c-d.org.", False),
+        ("Write to a.b@c.org.", "Schreibe an ihn.", True),
+        ("Write to him.", "Schreibe an a.b@c.org.", True),
+        ("Tom @ home, 5 € each", "Tom @ home, je 5 €", False),
+    ],
+)
+def test_addresses(src: str, tgt: str, is_changed: bool) -> None:
+    assert changes_addresses(src, tgt) is is_changed
