@@ -379,19 +379,9 @@ def _sampled(
     seed: int,
 ) -> list[Ids]:
     """Sample the segmentation of texts; the tags that begin the plain ids stay."""
-    tags = {*tokenizer.control_symbols.values()}
     settings = config.tokenizer
     sampled = tokenizer.sample(texts, settings.sampling_alpha, settings.sampling_nbest, seed)
-    if tags:
-        rows = zip(plain, sampled, strict=True)
-        sampled = [
-            [*itertools.takewhile(tags.__contains__, map(int, plain_ids)), *ids]
-            for plain_ids, ids in rows
-        ]
-    return [
-        ids if len(ids) < config.data.max_length else plain_ids
-        for ids, plain_ids in zip(sampled, plain, strict=True)
-    ]
+    return _replaced(plain, _tags(plain, tokenizer), sampled, config)
 
 
 def _with_terms(
@@ -411,12 +401,26 @@ def _with_terms(
 
 
 def _with_noise(rows: Sequence[Ids], tokenizer: Tokenizer, config: Config, seed: int) -> list[Ids]:
-    """Return source ids with noise; not where inserted symbols would not fit."""
-    mask_id = tokenizer.control_symbols[MASK]
-    noisy = infilled(rows, config.train.denoise, mask_id, seed, config.data.num_tags)
+    """Return source ids with noise behind their tags; not where symbols would not fit."""
+    tags = _tags(rows, tokenizer)
+    texts = [ids[len(before) :] for ids, before in zip(rows, tags, strict=True)]
+    noisy = infilled(texts, config.train.denoise, tokenizer.control_symbols[MASK], seed)
+    return _replaced(rows, tags, noisy, config)
+
+
+def _tags(rows: Sequence[Ids], tokenizer: Tokenizer) -> list[list[int]]:
+    """Return the tags that begin each row, of languages and of a corpus."""
+    known = {*tokenizer.control_symbols.values()}
+    return [[*itertools.takewhile(known.__contains__, map(int, ids))] for ids in rows]
+
+
+def _replaced(
+    rows: Sequence[Ids], tags: Sequence[list[int]], texts: Sequence[list[int]], config: Config
+) -> list[Ids]:
+    """Return tags and new texts, or the old row where these would not fit."""
     return [
-        ids if len(ids) < config.data.max_length else plain_ids
-        for ids, plain_ids in zip(noisy, rows, strict=True)
+        [*before, *text] if len(before) + len(text) < config.data.max_length else ids
+        for ids, before, text in zip(rows, tags, texts, strict=True)
     ]
 
 

@@ -23,24 +23,19 @@ def infilled(
     settings: DenoiseConfig,
     mask_id: int,
     seed: int,
-    num_tags: int = 0,
 ) -> list[list[int]]:
     """Return rows of ids with spans replaced, a pure function of the arguments.
 
     Args:
-        rows: ids of each text, without EOS.
+        rows: ids of each text, without tags and EOS.
         settings: how many tokens are replaced, and the mean length of a span.
         mask_id: id of `MASK`.
         seed: seed of the random numbers.
-        num_tags: number of tags that begin each row, which stay.
     """
     rng = np.random.default_rng(seed)
-    noisy = []
-    for row in rows:
-        ids = np.asarray(row, np.int64)
-        tags, text = ids[:num_tags], ids[num_tags:]
-        noisy.append([*tags.tolist(), *_infilled(text, settings, mask_id, rng).tolist()])
-    return noisy
+    return [
+        _infilled(np.asarray(row, np.int64), settings, mask_id, rng).tolist() for row in rows
+    ]
 
 
 def _infilled(

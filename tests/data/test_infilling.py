@@ -83,12 +83,23 @@ def test_spans_may_be_anywhere() -> None:
     assert counts / 20_000 == pytest.approx(np.full(10, 0.7), abs=0.08)
 
 
-def test_tags_stay_and_empty_texts_are_possible() -> None:
-    rows = [[100, 101, *range(5)], [100, 101]] * 300
-    noisy = infilled(rows, DenoiseConfig(rate=0.9), MASK_ID, seed=1, num_tags=2)
-    assert all(ids[:2] == [100, 101] for ids in noisy)
-    assert noisy[1::2] == [[100, 101]] * 300
-    assert all(isinstance(token, int) for token in noisy[0])
+def test_empty_texts_are_possible() -> None:
+    noisy = infilled([[], [1]] * 300, DenoiseConfig(rate=0.9), MASK_ID, seed=1)
+    assert noisy[::2] == [[]] * 300
+    assert all(isinstance(token, int) for token in noisy[1])
+
+
+@pytest.mark.parametrize("sampling", [0.0, 0.2])
+def test_the_tags_of_languages_and_corpora_stay(tmp_path: Path, sampling: float) -> None:
+    config = config_of(tmp_path, tokenizer={"sampling_alpha": sampling}, data={"tags": "target"})
+    data = config.data
+    tagged = [corpus.model_copy(update={"tag": "web"}) for corpus in data.train]
+    config = config.model_copy(update={"data": data.model_copy(update={"train": tagged})})
+    tokenizers = with_symbols(train_tokenizers(config), ["<web>", MASK])
+    symbols = tokenizers.src.control_symbols
+    for batch in epochs_of(config, tokenizers).batches(0):
+        assert set(batch.src_BS[:, 0].tolist()) == {symbols["<web>"]}
+        assert set(batch.src_BS[:, 1].tolist()) <= {symbols["<2src>"], symbols["<2tgt>"]}
 
 
 def test_noise_is_a_function_of_the_seed() -> None:
