@@ -102,6 +102,12 @@ class BackTranslation:
                 "`src_mono` and `rounds` above 1 need each other: after the first round, a new "
                 "reverse model learns from translations of text in the source language"
             )
+        stages = self.config.train.stages
+        if stages and all(stage.corpora is not None for stage in stages):
+            raise ConfigError(
+                "train.stages: each stage names its corpora, so none would have the synthetic "
+                "pairs: leave out `corpora` in at least one"
+            )
         if self.config.train.init_from and (self.rounds > 1 or self.reverse is None):
             raise ConfigError(
                 "train.init_from: a reverse model cannot start from a model of the other "
@@ -192,6 +198,15 @@ class _Teacher:
     def _record(self) -> Path:
         return self.job.folder / f"{self.name}.json"
 
+    @property
+    def _search(self) -> dict[str, Any]:
+        """The options of the search. A run that is finished keeps the `decode` it was trained with,
+        so this has all that is configured now, unless the model comes with settings of its own.
+        """
+        has_own = self.given or self.config.train.tune_decode
+        configured = {} if has_own else self.config.decode.model_dump(mode="json")
+        return {**configured, **self.job.search}
+
     def write(
         self,
         train: Callable[..., object],
@@ -219,7 +234,7 @@ class _Teacher:
         if is_finished(translated):
             console.print_line(f"{translated}: already there")
         else:
-            self._translate(load(self._model, self.job.search), translated, console)
+            self._translate(load(self._model, self._search), translated, console)
         names = ", ".join(path.name for path in self.texts)
         console.print(self.job.synthetic.filter(translated, kept, names).table())
         return kept
@@ -253,7 +268,7 @@ class _Teacher:
         exists = self._model.exists()
         return {
             **({"model": _checksum(self._model)} if exists else {}),
-            "search": dict(self.job.search),
+            "search": self._search,
             "text": digest.hexdigest(),
             "data": cache.key(corpora=corpora),
         }

@@ -241,6 +241,8 @@ def test_changes_after_the_translations_are_refused(folder: Path) -> None:
         backtranslate(output="pairs.jsonl", search={"top_k": 9})
     with pytest.raises(ConfigError, match=r"had train\.max_steps=6 when it began to translate"):
         backtranslate("train.max_steps=7", output="pairs.jsonl")
+    with pytest.raises(ConfigError, match="begun with other search options"):
+        backtranslate("decode.max_extra_len=1", output="pairs.jsonl")
     with pytest.raises(ConfigError, match="another configuration"):
         backtranslate("train.batch_tokens=300", output="pairs.jsonl")
     mono = Path("mono.tgt").read_text("utf-8")
@@ -257,8 +259,12 @@ def test_changes_after_the_translations_are_refused(folder: Path) -> None:
     _, printed = backtranslate(output="pairs.jsonl", synthetic=SyntheticOptions(drop_worst=0.5))
     assert "already there" in printed
     Path("runs/c-bt.backtranslation/reverse-1.json").unlink()
-    _, printed = backtranslate(output="pairs.jsonl", search={"top_k": 9})
-    assert "translating mono.tgt with" in printed
+    before = Path("runs/c-bt.backtranslation/reverse-1.translated.jsonl").read_bytes()
+    longer = "decode.max_extra_len=5"  # as configured now, though the model is already trained
+    for message in ("translating mono.tgt with", "already there"):
+        _, printed = backtranslate(longer, output="pairs.jsonl")
+        assert message in printed
+    assert Path("runs/c-bt.backtranslation/reverse-1.translated.jsonl").read_bytes() != before
 
 
 def test_a_model_that_is_no_longer_needed_may_be_deleted(folder: Path) -> None:
@@ -288,6 +294,10 @@ def test_what_does_not_fit_is_refused_at_once(folder: Path) -> None:
             backtranslate(**options)
     with pytest.raises(ConfigError, match=r"train\.init_from: a reverse model cannot start from"):
         backtranslate("train.init_from=runs/x")
+    sets = "data.train={own: {src: train.src, tgt: train.tgt}}"
+    stages = "train.stages=[{steps: 3, corpora: {own: 1}}, {corpora: {own: 1}}]"
+    with pytest.raises(ConfigError, match="none would have the synthetic pairs"):
+        backtranslate(sets, stages)
     with pytest.raises(ConfigError, match="has no corpus of en-xx, the languages of data"):
         backtranslate("data.train.0.tgt_lang=yy")
     assert not Path("runs").exists()
