@@ -33,9 +33,7 @@ def infilled(
         seed: seed of the random numbers.
     """
     rng = np.random.default_rng(seed)
-    return [
-        _infilled(np.asarray(row, np.int64), settings, mask_id, rng).tolist() for row in rows
-    ]
+    return [_infilled(np.asarray(row, np.int64), settings, mask_id, rng).tolist() for row in rows]
 
 
 def _infilled(

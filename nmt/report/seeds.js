@@ -17,7 +17,7 @@ function spreadText(values) {
 }
 
 // A run of one or more seeds. Its curves are means; `low` and `high` are like them, but have the
-// lowest and the highest value. They end where the first member ends.
+// lowest and the highest value. They end with the shortest of the members.
 function merged(members) {
   const [first] = members;
   if (members.length === 1) return { ...first, members };

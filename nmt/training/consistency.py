@@ -117,7 +117,8 @@ def sim_cut(config: SimCutConfig) -> Criterion:
 def token_cutoff(config: TokenCutoffConfig) -> Criterion:
     """Return the criterion of token cutoff (Shen et al. 2020, section 3.3), divided by two.
 
-    The paper has several cut copies; one costs as much as R-Drop and SimCut.
+    The paper has several cut copies; one costs as much as R-Drop and SimCut. `alpha` is the paper's
+    weight of the divergence; that of the cut copy's cross-entropy is 1.
     """
 
     def figures(log_probs_2NV: Tensor, targets_N: Tensor, smoothing: float) -> Figures:

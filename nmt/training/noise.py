@@ -19,7 +19,7 @@ class TokenNoise:
     Word dropout turns tokens into the unknown token. Word replacement draws other tokens uniformly
     from the vocabulary of their side, as SwitchOut does (Wang et al. 2018), except that SwitchOut
     first draws how many tokens of a sentence to replace. Special tokens and control symbols, such
-    as padding, BOS, EOS and language tags, never change.
+    as padding, BOS, EOS and tags, never change.
 
     Args:
         config: the section `train`.
