@@ -10,7 +10,7 @@ from typing import Any
 from nmt.config.changes import changes, is_among
 from nmt.config.load import load_config
 from nmt.config.recipe import RecipeConfig
-from nmt.config.schema import Config
+from nmt.config.schema import Config, DataConfig
 from nmt.errors import ConfigError
 from nmt.evaluation.metrics import EvaluateOptions, Score, evaluate
 from nmt.evaluation.testsets import read_test_data
@@ -33,6 +33,8 @@ _NEUTRAL = {
     "train.threads",
 }
 """Keys that may change: the score stays in the interval, or the text is checked instead."""
+
+_PARTS = {"data.train": "train", "data.valid": "valid_corpora", "data.test": "test"}
 
 Log = Callable[[str], object]
 
@@ -92,11 +94,12 @@ class Contract:
         neutral = _NEUTRAL
         if self.recipe.teacher:  # `nmt distill` adds a corpus, and weights to start from
             neutral = neutral | {"data.train", "train.init_from"}
-        return {
+        settings = {
             key: values
             for key, values in changes(self.original, config).items()
             if not is_among(key, neutral)
         }
+        return settings | _other_uses(self.original.data, config.data)
 
     def train(self, run_dir: Path | None) -> Path:
         """Train as the recipe says, or continue; return the run directory.
@@ -149,3 +152,28 @@ class Contract:
             EvaluateOptions([test.metric], test.lowercase, test.tokenize, data.tgt_lang),
         )
         return score
+
+
+def _other_uses(before: DataConfig, now: DataConfig) -> dict[str, tuple[Any, Any]]:
+    """Return how corpora are used differently; checksums cannot tell, and `changes` leaves it out.
+
+    Corpora that only one of them has are ignored.
+    """
+    used = [
+        {
+            f"{key}.{number}.{name}": value
+            for key, part in _PARTS.items()
+            for number, corpus in enumerate(getattr(data, part))
+            for name, value in (
+                ("languages", str(data.pair_of(corpus))),
+                ("reversed", corpus.reversed),
+                ("tag", corpus.tag),
+            )
+        }
+        for data in (before, now)
+    ]
+    return {
+        key: (used[0][key], value)
+        for key, value in used[1].items()
+        if value != used[0].get(key, value)
+    }

@@ -129,6 +129,21 @@ def test_settings_that_do_not_matter_are_allowed() -> None:
     assert "recipe" not in Path("runs/tiny/config.yaml").read_text("utf-8")
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("data.train={src: train.src, tgt: train.tgt, tag: x}", 'data.train.0.tag null → "x"'),
+        (
+            "data.test={src: test.src, tgt: test.tgt, reversed: true}",
+            'data.test.0.languages "en-xx" → "xx-en", data.test.0.reversed false → true',
+        ),
+    ],
+)
+def test_another_use_of_the_same_text_voids_the_contract(change: str, expected: str) -> None:
+    result = run_nmt("reproduce", "tiny.yaml", change, "--check-only")
+    assert f"warning: the contract of tiny.yaml is void: it has {expected}\n" in result.stderr
+
+
 def test_text_in_another_directory() -> None:
     Path("dir").mkdir()
     for path in [*Path().glob("*.src"), *Path().glob("*.tgt")]:
