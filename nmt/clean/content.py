@@ -24,10 +24,14 @@ _MARKUP = re.compile(
     r"|\[/?(?:b|i|u|url|img|quote|code)\b[^\]]*\]|\[\[|\]\]|\{\{|\}\}"
 )
 _NUMBER = re.compile(r"\d+")
-_QUESTION_MARKS = "?\uff1f\u061f\u037e"  # also full-width, Arabic and Greek
-_FULL_STOPS = ".\u3002\u0964"  # also ideographic, and the danda of Hindi
+_CHINESE_DIGITS = str.maketrans("\u3007\u96f6一二三四五六七八九", "00123456789")
+_CHINESE_YEAR = re.compile("[\u3007\u96f6一二三四五六七八九]{4}")
+_QUESTION_MARKS = "?\uff1f\u061f\u037e\u1367"  # also full-width, Arabic, Greek and Ethiopic
+_FULL_STOPS = ".\uff0e\u3002\uff61\u0964\u06d4\u1362"  # also ideographic, Hindi, Urdu, Ethiopic
+_ARMENIAN_STOP = "\u0589"  # ends questions, too
+_BUDDHIST_YEARS = 543
 _QUOTES = "[\"'\u2019\u201c\u201d\xab\xbb)\\s]*$"
-_FINAL_MARKS = re.compile(f"[!\uff01\u2026{_QUESTION_MARKS}{_FULL_STOPS}]")
+_FINAL_MARKS = re.compile(f"[!\uff01\u2026{_QUESTION_MARKS}{_FULL_STOPS}{_ARMENIAN_STOP}]")
 _QUESTION = re.compile(f"[{_QUESTION_MARKS}]{_QUOTES}")
 _STATEMENT = re.compile(f"[{_FULL_STOPS}]{_QUOTES}")
 
@@ -38,12 +42,12 @@ def markup(src: Side, tgt: Side) -> bool:
 
 
 def links(src: Side, tgt: Side, limits: LinksRule) -> bool:
-    """Links that differ between the sides, or are most of a side."""
+    """Links that differ between the sides, or are most of both."""
     found = [LINK.findall(side.text) for side in (src, tgt)]
     if not any(found):
         return False
     ours, theirs = (sorted(link.rstrip(".,;:!?)") for link in links) for links in found)
-    return ours != theirs or any(
+    return ours != theirs or all(
         sum(map(len, links)) > limits.max_share * len(side.text)
         for links, side in zip(found, (src, tgt), strict=True)
     )
@@ -86,7 +90,7 @@ def _numbers(text: str) -> Counter[str]:
     """Count the runs of digits of a text, as ASCII."""
     if text.isascii():
         return Counter(_NUMBER.findall(text))
-    runs = _NUMBER.findall(text)
+    runs = _NUMBER.findall(_CHINESE_YEAR.sub(lambda year: year[0].translate(_CHINESE_DIGITS), text))
     return Counter("".join(str(unicodedata.decimal(digit)) for digit in run) for run in runs)
 
 
@@ -102,10 +106,15 @@ def _without_times(numbers: Counter[str], others: Counter[str]) -> Counter[str]:
 
 
 def _is_same_time(one: str, other: str) -> bool:
-    """Return whether two numbers may be the same hour, as 7 and 19, or year, as 60 and 1960."""
+    """Return whether two numbers may be the same hour, as 7 and 19, or year, as 60 and 1960.
+
+    1990 is the year 2533 in Thailand.
+    """
     shorter, longer = sorted((one, other), key=len)
     if len(longer) <= 2:
         return abs(int(one) - int(other)) == 12
+    if len(shorter) == len(longer) == 4:
+        return abs(int(one) - int(other)) == _BUDDHIST_YEARS
     return (len(shorter), len(longer)) == (2, 4) and longer.endswith(shorter)
 
 
@@ -113,7 +122,12 @@ def _is_same_time(one: str, other: str) -> bool:
 
 
 def terminal_punctuation(src: Side, tgt: Side, limits: TerminalPunctuationRule) -> bool:
-    """Sentence-final marks that disagree, as in OpusFilter's TerminalPunctuationFilter."""
+    """Sentence-final marks that disagree, as in OpusFilter's TerminalPunctuationFilter.
+
+    Japanese questions may end with a full stop, and Thai has neither, so these are not looked at.
+    """
+    if not (src.has_final_marks and tgt.has_final_marks):
+        return False
     ours, theirs = (len(_FINAL_MARKS.findall(side.text)) for side in (src, tgt))
     penalty = abs(ours - theirs) + max(ours - 1, 0) + max(theirs - 1, 0)
     if ours != theirs and penalty > limits.max_penalty:

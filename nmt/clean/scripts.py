@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import re
 import unicodedata
 
 _LANGUAGES = {
-    "LATIN": "af az br bs ca cs cy da de en eo es et eu fi fo fr ga gl hr hu id is it jv lb lt lv "
-    "mg mt nb nl nn no oc pl pt ro sk sl so sq sv sw tl tr uz vi",
+    "LATIN": "af br ca cs cy da de en eo es et eu fi fo fr ga gl hr hu id is it jv lb lt lv "
+    "mg mt nb nl nn no oc pl pt ro sk sl so sq sv sw tl tr vi",
     "CYRILLIC": "be bg kk ky mk mn ru tg tt uk",
     "ARABIC": "ar fa ps ug ur",
     "DEVANAGARI": "hi mr ne sa",
@@ -16,7 +17,7 @@ _LANGUAGES = {
     "CJK": "zh",
     "CJK HIRAGANA KATAKANA": "ja",
     "CJK HANGUL": "ko",
-    "LATIN CYRILLIC": "sr sh",
+    "LATIN CYRILLIC": "az bs sh sr uz",
     "GREEK": "el",
     "GEORGIAN": "ka",
     "ARMENIAN": "hy",
@@ -41,7 +42,11 @@ _SCRIPTS = {
     for scripts, languages in _LANGUAGES.items()
     for language in languages.split()
 }
-_WITHOUT_SPACES = {"zh", "ja", "th", "lo", "km", "my", "bo", "dz"}
+_LONG_WORDS = {
+    *("az", "et", "eu", "fi", "hu", "ka", "kk", "kn", "ko", "ky", "ml", "mn", "ta", "te", "tr"),
+    *("ug", "uz"),
+}
+_WIDTH = re.compile("(?:FULL|HALF)WIDTH ")
 
 
 def scripts_of(language: str | None) -> frozenset[str]:
@@ -49,9 +54,12 @@ def scripts_of(language: str | None) -> frozenset[str]:
     return _SCRIPTS.get(base_code(language), frozenset())
 
 
-def has_spaces(language: str | None) -> bool:
-    """Return whether a language puts spaces between words; unknown ones do."""
-    return base_code(language) not in _WITHOUT_SPACES
+def has_long_words(language: str | None) -> bool:
+    """Return whether a word of a language often says what takes several in others.
+
+    In Turkish, `evlerimizde` is `in our houses`.
+    """
+    return base_code(language) in _LONG_WORDS
 
 
 def base_code(language: str | None) -> str:
@@ -67,5 +75,5 @@ def script_of(character: str) -> str:
     """
     if unicodedata.category(character) not in {"Ll", "Lu", "Lt", "Lo"}:
         return ""
-    name = unicodedata.name(character, "OTHER").removeprefix("FULLWIDTH ").split(" ")[0]
+    name = _WIDTH.sub("", unicodedata.name(character, "OTHER")).split(" ")[0]
     return "" if name in {"MICRO", "FEMININE", "MASCULINE", "KELVIN", "OHM"} else name

@@ -11,7 +11,8 @@ from nmt.clean.sides import LINK, Side
 from nmt.config.cleaning import LengthRatioRule, LengthRule, RepetitionRule, WordLengthRule
 
 _MAX_PHRASE = 4
-_LEADERS = ".-_\u2026\u2013\u2014"  # also an ellipsis, and dashes
+_LEADERS = ".-_\u2026\u2013\u2014\u30fb\u3002"  # also an ellipsis, dashes, and Japanese dots
+_HANGUL = re.compile("[\uac00-\ud7a3]")
 
 
 def empty(src: Side, tgt: Side) -> bool:
@@ -30,13 +31,19 @@ def length(src: Side, tgt: Side, limits: LengthRule) -> bool:
 
 def length_ratio(src: Side, tgt: Side, limits: LengthRatioRule) -> bool:
     """Sides of very different lengths."""
-    shorter, longer = sorted((len(src.words), len(tgt.words)))
-    if longer > limits.words * shorter + limits.extra_words:
-        return True
-    if not (src.language.has_spaces and tgt.language.has_spaces):
+    if not (src.language.has_long_words or tgt.language.has_long_words):
+        shorter, longer = sorted((len(src.words), len(tgt.words)))
+        if longer > limits.words * shorter + limits.extra_words:
+            return True
+    if not (src.has_spaces and tgt.has_spaces):
         return False
-    shorter, longer = sorted((len(src.text), len(tgt.text)))
+    shorter, longer = sorted((_num_letters(src.text), _num_letters(tgt.text)))
     return longer > limits.characters * shorter + limits.extra_characters
+
+
+def _num_letters(text: str) -> int:
+    """Return the number of characters; a Korean one has about three letters."""
+    return len(text) if text.isascii() else len(text) + 2 * len(_HANGUL.findall(text))
 
 
 def word_length(src: Side, tgt: Side, limits: WordLengthRule) -> bool:

@@ -7,10 +7,22 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache, cached_property
 
-from nmt.clean.scripts import base_code, has_spaces, scripts_of
+from nmt.clean.scripts import base_code, has_long_words, scripts_of
 
-LINK = re.compile(r"(?:https?://|ftp://|www\.)[^\s<>\"]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-"""A URL or an e-mail address."""
+LINK = re.compile(
+    r"(?:https?://|ftp://|www\.)[!#-;=?-~]+|[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+", re.ASCII
+)
+"""A URL or an e-mail address, up to a letter that is not ASCII: Chinese has no space behind it."""
+_IDEOGRAPHS = "\u3005\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_KANA = "\u3041-\u30ff\uff66-\uff9f"
+_SOUTHEAST_ASIAN = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer
+_UNSPACED = re.compile(f"[{_IDEOGRAPHS}{_KANA}{_SOUTHEAST_ASIAN}]")
+_WITHOUT_MARKS = re.compile(f"[{_KANA}{_SOUTHEAST_ASIAN}]")
+# About as many characters as translate an English word.
+_WORD = re.compile(
+    rf"[^\w\s]*(?:[{_IDEOGRAPHS}]{{1,2}}|[{_KANA}]{{1,3}}|[{_SOUTHEAST_ASIAN}]{{1,3}}"
+    rf"|[^\s{_IDEOGRAPHS}{_KANA}{_SOUTHEAST_ASIAN}]+)[^\w\s]*"
+)
 
 
 @dataclass(frozen=True)
@@ -20,17 +32,17 @@ class Language:
     Attributes:
         code: such as `en`, without a region; empty if unknown.
         scripts: in which it is written; none if unknown.
-        has_spaces: whether spaces separate its words. Otherwise each character counts as a word.
+        has_long_words: whether one word often says what takes several in other languages.
     """
 
     code: str
     scripts: frozenset[str]
-    has_spaces: bool
+    has_long_words: bool
 
     @classmethod
     def of(cls, code: str | None) -> Language:
         """Return what is known about a code."""
-        return cls(base_code(code), scripts_of(code), has_spaces(code))
+        return cls(base_code(code), scripts_of(code), has_long_words(code))
 
 
 @dataclass
@@ -46,15 +58,25 @@ class Side:
     language: Language
 
     @cached_property
+    def has_spaces(self) -> bool:
+        """Whether spaces separate all words: not in Chinese, Japanese, Thai and the like."""
+        return self.text.isascii() or not _UNSPACED.search(self.text)
+
+    @cached_property
+    def has_final_marks(self) -> bool:
+        """Whether its script has full stops and question marks, and sentences do not lack them."""
+        return self.text.isascii() or not _WITHOUT_MARKS.search(self.text)
+
+    @cached_property
     def words(self) -> list[str]:
-        """The words, with the punctuation next to them."""
-        return self.text.split() if self.language.has_spaces else list("".join(self.text.split()))
+        """The words, with the punctuation next to them; without spaces, a few characters each."""
+        return self.text.split() if self.has_spaces else _WORD.findall(self.text)
 
     @cached_property
     def plain_words(self) -> list[str]:
-        """The words without case and punctuation."""
+        """The words without case and punctuation; without spaces, the characters."""
         kept = "".join(c if _is_of_word(c) else " " for c in self.text.casefold())
-        return kept.split() if self.language.has_spaces else list(kept.replace(" ", ""))
+        return kept.split() if self.has_spaces else list(kept.replace(" ", ""))
 
 
 Sides = tuple[Side, Side]

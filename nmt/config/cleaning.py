@@ -32,11 +32,13 @@ class LengthRatioRule(Section):
     """The limits of `length_ratio`."""
 
     words: Ratio = 2.0
-    """The longer side may have this many times the words of the shorter one, and `extra_words`."""
+    """The longer side may have this many times the words of the shorter one, and `extra_words`. Not
+    for languages such as Turkish, Finnish and Korean, one word of which says what takes several in
+    English. Without spaces, one to three characters count as a word."""
     extra_words: Count = 3
     """Matters on short lines only."""
     characters: Ratio = 2.0
-    """The same in characters, unless one language is written without spaces."""
+    """The same in characters, unless one side is written without spaces."""
     extra_characters: Count = 10
     """Matters on short lines only."""
 
@@ -54,14 +56,14 @@ class ScriptRule(Section):
     """The limits of `script`."""
 
     min_share: Share = 0.8
-    """Smallest share of the letters of a side."""
+    """Smallest share of the letters of a side, without names that both sides have."""
 
 
 class SymbolsRule(Section):
     """The limits of `symbols`."""
 
     max_share: Share = 0.4
-    """Largest share of the characters of a side, without spaces."""
+    """Largest share of the characters of a side, without spaces and four of these marks."""
     min_letters: Share = 0.3
     """Smallest share of letters."""
 
@@ -81,7 +83,7 @@ class LinksRule(Section):
     """The limits of `links`."""
 
     max_share: Share = 0.5
-    """Largest share of a side's characters, even if both sides have the same links."""
+    """Largest share of the characters of both sides, even if their links are the same."""
 
 
 class CopiesRule(Section):
@@ -200,7 +202,7 @@ class CleanConfig(Section):
     markup: bool = True
     """HTML tags and entities, BBCode and wiki markup."""
     links: Annotated[LinksRule | None, _Switch] = LinksRule()
-    """URLs and e-mail addresses that differ between the sides, or are most of a side."""
+    """URLs and e-mail addresses that differ between the sides, or are most of both."""
     repetition: Annotated[RepetitionRule | None, _Switch] = RepetitionRule()
     """Words, phrases or characters repeated on one side."""
     copies: Annotated[CopiesRule | None, _Switch] = CopiesRule()
@@ -210,7 +212,7 @@ class CleanConfig(Section):
     terminal_punctuation: Annotated[TerminalPunctuationRule | None, _Switch] = (
         TerminalPunctuationRule()
     )
-    """Sentence-final marks that disagree."""
+    """Sentence-final marks that disagree, in languages that need them."""
     profanity: Annotated[ProfanityRule | None, _Switch] = None
     """Words of a list of your own; off without one."""
     pattern: Annotated[PatternRule | None, _Switch] = None

@@ -88,10 +88,11 @@ def test_bad_pairs_are_dropped_from_either_side(rule: str, src: str, tgt: str) -
         assert first(rules(**{rule: False}), src, tgt) != rule
 
 
-def test_languages_without_spaces_count_characters_as_words() -> None:
+def test_without_spaces_two_ideographs_count_as_a_word() -> None:
     src, tgt = "I went to the market in the old town with my sister.", "我和姐姐去了老城区的市场。"
     assert first(rules("en", "zh"), src, tgt) is None
-    assert first(rules("en", "zh", length={"max_words": 12}), "Good.", tgt) == "length"
+    assert first(rules("en", "zh", length={"max_words": 6}), "Good day, sir.", tgt) is None
+    assert first(rules("en", "zh", length={"max_words": 5}), "Good.", tgt) == "length"
 
 
 def test_marks_of_indic_scripts_belong_to_letters() -> None:
