@@ -37,6 +37,7 @@ _FRONT_MATTER = re.compile(r"\ufeff?(---|\+\+\+)[ \t]*\n(?:.*\n)*?\1[ \t]*(?:\n|
 _URL = re.compile(r"\b(?:https?://|www\.)[^\s<>]*[^\s<>\[\]().,:;!?'\"*_~]")
 _BREAK = re.compile(r"(?: *|\\)\n *")
 _SPECIAL = re.compile(r"[\\`*\[\]<|]|^>|~~|&(?=#|\w+;)|(?<![^\W_])_|_(?![^\W_])")
+_TASK = re.compile(r"\[[ xX]\][ \t]+")
 _EMPHASIS = frozenset(("*", "**", "_", "__", "~~"))
 _BLOCK_START = re.compile(r"(?m)^((?:[ \t>]*)(?=[#+-])|[ \t>]*\d{1,9}(?=[.)](?:\s|$)))")
 
@@ -204,12 +205,15 @@ class _Inline:
         return self._text[self._places[start] : self._places[end]]
 
     def _text_pieces(self, start: int, end: int) -> Iterator[Piece]:
-        """Yield text in pieces; a URL is copied."""
+        """Yield text in pieces; a URL is copied, and so is the box of a task."""
         content, raw = self._content[start:end], self._raw(start, end)
         if content != raw:  # in a table
             yield Text(content, raw)
             return
-        done = 0
+        task = None if start else _TASK.match(raw)
+        done = task.end() if task else 0
+        if task:
+            yield Empty(task[0])
         for url in _URL.finditer(raw):
             yield from spaced(raw[done : url.start()])
             yield Fixed(url[0], url[0])

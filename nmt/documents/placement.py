@@ -38,10 +38,19 @@ def linked_units(source: Source, translation: str, links: Links) -> list[Unit]:
         links: between their words; if there are none, words are linked in the same order.
     """
     src_spans, tgt_spans = source.words, word_spans(translation)
-    linked = {tgt: src for src, tgt in reversed(links) if src < len(src_spans)}
+    linked = {
+        tgt: src for src, tgt in reversed(links) if src < len(src_spans) and tgt < len(tgt_spans)
+    }
     if not linked:
         ratio = len(src_spans) / max(1, len(tgt_spans))
         linked = {tgt: int((tgt + 0.5) * ratio) for tgt in range(len(tgt_spans)) if src_spans}
+    # A full stop that is aligned with the word before it does not belong in the tags of that word.
+    linked = {
+        tgt: src
+        for tgt, src in linked.items()
+        if is_punctuation(source.text[src_spans[src][0]])
+        or not is_punctuation(translation[tgt_spans[tgt][0]])
+    }
     units: list[Unit] = []
     end_before = 0
     for number, (start, end) in enumerate(tgt_spans):

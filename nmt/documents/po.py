@@ -20,7 +20,7 @@ _ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{2})|(.))")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 _SPECIAL = re.compile(
     r"</?[A-Za-z][^<>]*>"
-    r"|%(?:\(\w+\)|\d+\$)?[-+#0]*[\d.*]*(?:hh?|ll?|[jztLq])?[diouxXeEfFgGcrsaAp@%]"
+    r"|%(?:\(\w+\)|\d+\$)?[-+#0]{0,5}[\d.*]{0,9}(?:hh?|ll?|[jztLq])?[diouxXeEfFgGcrsaAp@%]"
     r"|[%$]\{[^{}]*\}|\{\{[^{}]*\}\}|\{[\w.:!\[\]]*\}"
 )
 _NUM_PLURALS = re.compile(r"nplurals\s*=\s*(\d)")

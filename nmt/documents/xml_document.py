@@ -167,7 +167,8 @@ def alone(tag: Element | Single) -> Element:
 
 def add_text(element: Element, text: str) -> None:
     """Add text at the end of the content of an element."""
-    if len(element):
-        element[-1].tail = (element[-1].tail or "") + text
-    else:
+    last = next(element.iterchildren(reversed=True), None)  # len(element) would count them all
+    if last is None:
         element.text = (element.text or "") + text
+    else:
+        last.tail = (last.tail or "") + text

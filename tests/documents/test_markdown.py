@@ -51,7 +51,7 @@ title: the cat
 
 1. 1
 2. THE CAT \* ![the cat](a.png) [ON][m] <b>SNAKE_CASE</b> <http://x.y>
-   - \[X\] A *CAT **SAT*** ON
+   - [x] A *CAT **SAT*** ON
 
 A | B \| C
 --|---

@@ -119,3 +119,8 @@ def test_strings_are_escaped(text: str) -> None:
 def test_a_damaged_catalogue_is_refused(text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(text.encode(), "a")
+
+
+def test_what_is_almost_a_placeholder_does_not_take_quadratic_time() -> None:
+    text = f"%{'0' * 100_000}q"
+    assert read(f'msgid "{text}"\nmsgstr ""\n'.encode(), "x.po").segments == [text]

@@ -74,6 +74,7 @@ def diagonal(text: str) -> Links:
         ("use [foo] now", "jetzt Foo nutzen", "2-0 1-1 0-2", "jetzt [foo] nutzen"),
         ("use [foo] now", "nutze jetzt", "0-0 2-1", "nutze [foo] jetzt"),
         ("see [foo].", "schau Foo!", "0-0 1-1 1-2", "schau [foo]!"),
+        ("see <b>cat</b>.", "X Y!", "0-0 1-1 1-2", "X <b>Y</b>!"),
         ("<b>a</b>b c", "X Y", "0-0 1-1", "<b>X</b> Y"),  # the word is divided
         ("a <b>b</b>", "", "", "<b></b>"),
         ("a <b>b</b> c", "X Y Z", "", "X <b>Y</b> Z"),
