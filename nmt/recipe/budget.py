@@ -171,7 +171,7 @@ def _with_steps(tokens: Tokens, shape: Shape, batch_tokens: int) -> Training:
     """Return a training with as many epochs as help."""
     pairs, epochs = _MAX_EPOCHS
     most = float(np.interp(np.log(tokens.pairs), np.log(pairs), epochs))
-    steps_per_epoch = tokens.pairs * tokens.longer / batch_tokens
+    steps_per_epoch = max(1.0, tokens.pairs * tokens.longer / batch_tokens)
     steps = max(1, _rounded_down(most * steps_per_epoch))
     return Training(shape, batch_tokens, steps, steps / steps_per_epoch)
 

@@ -43,5 +43,5 @@ def described_validation(valid: Survey, train: Survey) -> str:
         f"targets {tgt:,}"
     )
     if max(src, tgt) > _MUCH_OVERLAP * pairs:
-        line += "; remove them there, because a model scores too well on what it was trained on"
+        line += "; remove them from the training text: a model scores too well on what it has seen"
     return line

@@ -62,6 +62,7 @@ class Planner:
 
         Raises:
             ConfigError, TrainingError: if the model does not fit into memory.
+            DataError: if all sentences are too long.
         """
         tokens = self.trial.tokens(self.pairs)
         kept = self.trial.kept(rules.length_choices(tokens))
@@ -124,7 +125,7 @@ def _measurement(measured: Measured, training: Training) -> str:
 
 
 def _epochs(training: Training) -> str:
-    return f"about {training.epochs:.{0 if training.epochs >= 10 else 1}f} epochs"
+    return f"about {training.epochs:{'.0f' if training.epochs >= 10 else '.2g'}} epochs"
 
 
 def _reason(tokens: Tokens, training: Training, time: Time) -> str:

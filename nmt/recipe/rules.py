@@ -18,6 +18,7 @@ _SHARED_SCRIPT = 0.5
 _MANY_CHARACTERS, _COVERAGE = 0.1, 0.9995
 _SPECIAL_PIECES, _BYTE_PIECES = 4, 256
 _SAMPLED_PAIRS = 300_000
+_MOST_TOKENS = 512
 _DROPOUT = ([50_000, 500_000], [0.3, 0.1])
 _FEW_EPOCHS = 5
 _LITTLE_TEXT = 20_000
@@ -112,13 +113,14 @@ def tokenizer_choices(text: Text) -> list[Choice]:
 
 def length_choices(tokens: Tokens) -> list[Choice]:
     """Return the filters of the section `data` by length."""
-    length = min(512, max(64, math.ceil(1.5 * tokens.longest / 16) * 16))
+    length = min(_MOST_TOKENS, max(64, math.ceil(1.5 * tokens.longest / 16) * 16))
+    purpose = "Drops only outliers" if length > tokens.longest else "Longer ones take much memory"
     ratio = max(3.0, math.ceil(3 * tokens.ratio) / 2)
     return [
         Choice(
             "data",
             {"max_length": length},
-            f"Drops only outliers: 99 % of the sentences have at most {tokens.longest} tokens.",
+            f"{purpose}: 99 % of the sentences have at most {tokens.longest} tokens.",
         ),
         Choice(
             "data",

@@ -14,7 +14,7 @@ from nmt.data.corpus import Pair
 from nmt.data.prepare import prepare
 from nmt.data.prepared import Prepared
 from nmt.data.tokenizer_training import train_tokenizers
-from nmt.errors import TrainingError
+from nmt.errors import DataError, TrainingError
 from nmt.files import write_lines
 from nmt.limits import MAX_LENGTH
 from nmt.recipe.budget import Tokens
@@ -82,8 +82,19 @@ class Trial:
         )
 
     def kept(self, choices: Sequence[Choice]) -> float:
-        """Return the share of the sample that the filters of the section `data` keep."""
-        return len(self._prepared(self._config(choices))) / len(self._unfiltered)
+        """Return the share of the sample that the filters of the section `data` keep.
+
+        Raises:
+            DataError: if that is nothing.
+        """
+        config = self._config(choices)
+        try:
+            return len(self._prepared(config)) / len(self._unfiltered)
+        except DataError as error:
+            raise DataError(
+                f"each pair has a side of more than {config.data.max_length} tokens, or sides of "
+                "very different lengths: divide the lines into sentences"
+            ) from error
 
     def measure(self, choices: Sequence[Choice]) -> Measured:
         """Take training steps on this machine to measure their time.
@@ -112,7 +123,8 @@ class Trial:
 
     def _config(self, choices: Sequence[Choice]) -> Config:
         """Return a configuration for the sample, without validation."""
-        values = sections(choices)
+        # Without a model among the choices, one that suits any tokenizer.
+        values = {"model": {"tie_embeddings": "none"}} | sections(choices)
         return make_config(
             values | {"data": values.get("data", {}) | self._data, "tokenizer": self._tokenizer}
         )

@@ -152,6 +152,11 @@ def test_r_drop_needs_twice_the_time_that_helps() -> None:
     assert not within(tokens(10**6), time(1e9)).r_drop
 
 
+def test_a_step_is_at_most_one_epoch() -> None:
+    training = suitable(tokens(3))
+    assert training.epochs <= training.steps
+
+
 def test_a_number_of_steps_is_kept() -> None:
     assert with_steps(tokens(29_000), 1234).steps == 1234
 

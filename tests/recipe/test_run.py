@@ -46,6 +46,22 @@ def lines(path: str) -> list[str]:
 # ---------------------------------------------------------------- the configuration
 
 
+def test_languages_of_different_scripts(folder: Path) -> None:
+    russian = str.maketrans("abcdefghijklmnopqrstuvwxyz", "абцдефгхийклмнопярстуввхыз")
+    text = [line.lower().translate(russian) for line in lines("train.de")]
+    (folder / "train.ru").write_text("".join(f"{line}\n" for line in text), "utf-8")
+    recipe("train.en", "train.ru", "--steps", 4, "-o", "recipe.yaml")
+    assert load_config("recipe.yaml").model.tie_embeddings == "decoder"
+
+
+def test_lines_that_are_too_long_for_a_model(folder: Path) -> None:
+    (folder / "long.en").write_text("".join(f"{'word ' * 900}{n}\n" for n in range(60)), "utf-8")
+    (folder / "long.de").write_text("".join(f"{'Wort ' * 900}{n}\n" for n in range(60)), "utf-8")
+    result = run_nmt("recipe", "long.en", "long.de", "--steps", 4)
+    assert result.exit_code == 3
+    assert "more than 512 tokens" in result.stderr
+
+
 def test_the_configuration_is_valid_and_trains(folder: Path) -> None:
     assert recipe("train.en", "train.de", "--steps", 4, "-o", "recipe.yaml") == ""
     config = load_config("recipe.yaml")
@@ -178,9 +194,9 @@ def test_languages_are_detected(folder: Path) -> None:
 
 
 def test_without_a_detector_flags_are_needed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nmt.serve import detect
+    from nmt.data import identify
 
-    detect._identifier.cache_clear()
+    identify._loaded.cache_clear()
     monkeypatch.setitem(sys.modules, "py3langid.langid", None)
     (folder / "train.en").rename(folder / "one.txt")
     result = run_nmt("recipe", "one.txt", "train.de", "--steps", 4)
