@@ -23,7 +23,7 @@ class Plan:
         parameters: number of parameters of the model; shared ones count once.
         tokens: number of tokens of the training pairs, both sides together, EOS included.
         batches_per_epoch: an estimate, because each epoch is divided differently, and random
-            segmentations, terms and noise change the lengths.
+            segmentations, terms, noise and `data.augment` change the lengths.
         epochs: number of epochs in `train.max_steps`.
         padding: fraction of padding in the batches, both sides together.
         padded_tokens: mean tokens per batch, both sides together, padding included.
@@ -66,11 +66,11 @@ def shape(prepared: Prepared, rows: Int64s) -> tuple[int, int, int]:
 
 
 def _growth(config: Config, tokenizers: Tokenizers, prepared: Prepared, rows_N: Int64s) -> float:
-    """Estimate the factor by which random segmentations, terms and noise make pairs longer."""
+    """Estimate the factor by which what is drawn in each epoch makes pairs longer."""
     if not is_drawn(config):
         return 1.0
     rows_N = np.random.default_rng(config.train.seed).choice(rows_N, _SAMPLED_PAIRS)
-    sides = drawn(prepared, rows_N, tokenizers, config, seeds=[0] * 5)
+    sides = drawn(prepared, rows_N, tokenizers, config, seeds=[0] * 6)
     made = [np.array([len(ids) + 1 for ids in side]) for side in sides]  # with EOS
     plain = prepared.src_lengths[rows_N], prepared.tgt_lengths[rows_N]
     return float(np.maximum(*made).sum() / np.maximum(*plain).sum())

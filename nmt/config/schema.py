@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from nmt.config.augment import AugmentConfig, augment_conflicts
 from nmt.config.corpora import AnyCorpus, Corpora, Corpus, TextCorpus, TrainCorpora
 from nmt.config.decode import DecodeConfig
 from nmt.config.denoise import DenoiseConfig, denoising_conflicts, translation_conflicts
@@ -60,6 +61,9 @@ class DataConfig(Section):
     """Replace spans of these kinds that occur on both sides of a training pair by symbols, in half
     of the pairs, so that the model learns to copy them, for the option `protect` of translation:
     urls, emails, numbers, emoji, and placeholders (such as {name}, %s and <0/>)."""
+    augment: AugmentConfig | None = None
+    """Change some training pairs so that the model copes with capitals, typing errors, missing
+    punctuation or several sentences in a line: `{upper: 0.05, typos: 0.05}`."""
     sampling_temperature: Annotated[float, Field(ge=1.0, le=1000.0)] = 1.0
     """Above 1, an epoch visits the pairs of small language pairs more often: a language pair of n
     pairs in proportion to n ** (1 / temperature). The largest is visited as its weights say."""
@@ -430,6 +434,12 @@ class Config(Section):
         if self.train.lora and self.model.kind != "transformer":
             yield f"train.lora needs model.kind: transformer, not {self.model.kind}"
         yield from self._guided_conflicts()
+        if self.data.augment:
+            yield from augment_conflicts(
+                self.data.augment,
+                guided=self.train.guided_alignment is not None,
+                placeholders=bool(self.data.placeholders),
+            )
         yield from regularisation_conflicts(
             self.model,
             r_drop=self.train.r_drop,
@@ -477,6 +487,7 @@ class Config(Section):
             metric=train.metric,
             for_translation={
                 "data.terms": data.terms,
+                "data.augment": data.augment,
                 "train.guided_alignment": train.guided_alignment,
                 "train.tune_decode": train.tune_decode,
             },

@@ -11,8 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nmt.config.augment import AugmentConfig
 from nmt.config.denoise import MASK
-from nmt.config.schema import Config
+from nmt.config.schema import Config, DataConfig
+from nmt.data.augment import TextPair, augmented
 from nmt.data.infilling import infilled
 from nmt.data.links import Linker, PieceLinks
 from nmt.data.prefetch import prefetch
@@ -242,22 +244,22 @@ def batches(
 ) -> Iterator[Batch]:
     """Yield the batches of an epoch, made ahead of time in a background thread.
 
-    With `tokenizer.sampling_alpha`, each pair gets a random segmentation, with `data.terms`, some
-    sources get terms, and with `train.objective: denoise`, sources get noise. All depend on seed,
-    epoch and position in the epoch only. Since they change the lengths, `_WINDOW` planned batches
-    at a time are drawn together and cut into batches again. A side that would exceed
-    `data.max_length` keeps its deterministic segmentation, and a source that would do so gets
-    neither terms nor noise.
+    With `data.augment`, some texts change; with `tokenizer.sampling_alpha`, each pair gets a random
+    segmentation, with `data.terms`, some sources get terms, and with `train.objective: denoise`,
+    sources get noise. All depend on seed, epoch and position in the epoch only. Since they change
+    the lengths, `_WINDOW` planned batches at a time are drawn together and cut into batches again.
+    What would exceed `data.max_length` is not done: a text does not change, a side keeps its
+    deterministic segmentation, and a source gets neither terms nor noise.
 
     Args:
         prepared: the pairs.
         tokenizers: provide the special ids and the sampling.
         order: the order of the same pairs.
-        config: `tokenizer`, `max_length` and `terms` of `data`, and `seed`, `batch_tokens`,
-            `objective` and `denoise` of `train` are used.
+        config: `tokenizer`, `max_length`, `augment` and `terms` of `data`, and `seed`,
+            `batch_tokens`, `objective` and `denoise` of `train` are used.
         epoch: number of the epoch.
         start: number of the first batch. Earlier batches are skipped, at no cost without
-            random segmentations, terms and noise; with these they are made and discarded.
+            anything drawn in each epoch; otherwise they are made and discarded.
         ahead: number of batches to make ahead; it does not change them.
         linker: finds the word alignment of a batch, if there is one.
     """
@@ -283,8 +285,8 @@ def batches(
 
 def is_drawn(config: Config) -> bool:
     """Return whether the ids of pairs are drawn again in each epoch."""
-    denoises = config.train.objective == "denoise"
-    return bool(config.tokenizer.sampling_alpha or config.data.terms or denoises)
+    data, denoises = config.data, config.train.objective == "denoise"
+    return bool(config.tokenizer.sampling_alpha or data.terms or data.augment or denoises)
 
 
 def collate(
@@ -322,7 +324,7 @@ def _drawn_batches(
     for window, start in enumerate(range(0, len(plan), _WINDOW)):
         rows = np.concatenate(plan[start : start + _WINDOW])
         entropy = [config.train.seed, epoch, window]
-        seeds = np.random.SeedSequence(entropy).generate_state(6).tolist()
+        seeds = np.random.SeedSequence(entropy).generate_state(7).tolist()
         src_ids, tgt_ids = drawn(prepared, rows, tokenizers, config, [*seeds[:2], *seeds[3:]])
         order = BatchOrder(
             _lengths(src_ids),
@@ -344,17 +346,23 @@ def drawn(
     config: Config,
     seeds: Sequence[int],
 ) -> tuple[list[Ids], list[Ids]]:
-    """Return source and target ids of some rows, with random segmentations, terms and noise.
+    """Return source and target ids of some rows, with all that is drawn: see `batches`.
 
     Args:
         prepared, tokenizers, config: as in `batches`.
         rows: the rows.
-        seeds: five: for the segmentation of sources, that of targets, the choice of terms, their
-            segmentation, and noise.
+        seeds: six: for the segmentation of sources, that of targets, the choice of terms, their
+            segmentation, noise, and changes of the text.
     """
     (src_texts, tgt_texts), (src_ids, tgt_ids) = prepared.texts(rows), prepared.rows(rows)
     src: list[Ids] = [*src_ids]
     tgt: list[Ids] = [*tgt_ids]
+    if config.data.augment:
+        pairs = [*zip(src_texts, tgt_texts, strict=True)]
+        changes = _changes(prepared, rows, pairs, config.data, config.data.augment, seeds[5])
+        for place, pair, ids in _fitting(changes, src, tokenizers, config.data.max_length):
+            src_texts[place], tgt_texts[place] = pair
+            src[place], tgt[place] = ids
     if config.tokenizer.sampling_alpha:
         src = _sampled(tokenizers.src, src_texts, src, config, seeds[0])
         tgt = _sampled(tokenizers.tgt, tgt_texts, tgt, config, seeds[1])
@@ -369,6 +377,46 @@ def drawn(
 def _lengths(rows: Sequence[Ids]) -> Int64s:
     """Return the number of tokens of each row, EOS included."""
     return np.array([len(ids) + 1 for ids in rows])
+
+
+def _changes(
+    prepared: Prepared,
+    rows: Int64s,
+    pairs: Sequence[TextPair],
+    data: DataConfig,
+    settings: AugmentConfig,
+    seed: int,
+) -> dict[int, TextPair]:
+    """Return the changed texts of `data.augment`, by their place in the rows."""
+    following = prepared.following(rows) if settings.concatenate else [None] * len(pairs)
+    languages = prepared.languages_of(rows, data)
+    changed = augmented(pairs, following, languages, settings, seed)
+    return {
+        place: after
+        for place, (before, after) in enumerate(zip(pairs, changed, strict=True))
+        if after != before
+    }
+
+
+def _fitting(
+    changes: dict[int, TextPair], plain: Sequence[Ids], tokenizers: Tokenizers, max_length: int
+) -> Iterator[tuple[int, TextPair, tuple[Ids, Ids]]]:
+    """Yield the place, the texts and the ids of changed pairs that are not too long.
+
+    Args:
+        changes: the texts by place.
+        plain: source ids before the change, whose tags stay.
+        tokenizers: of both sides.
+        max_length: `data.max_length`.
+    """
+    src_texts, tgt_texts = zip(*changes.values(), strict=True) if changes else ((), ())
+    src_rows, tgt_rows = tokenizers.src.encode(src_texts), tokenizers.tgt.encode(tgt_texts)
+    tags = _tags([plain[place] for place in changes], tokenizers.src)
+    rows = zip(changes.items(), tags, src_rows, tgt_rows, strict=True)
+    for (place, pair), before, src, tgt in rows:
+        src = [*before, *src]
+        if max(len(src), len(tgt)) < max_length:
+            yield place, pair, (src, tgt)
 
 
 def _sampled(

@@ -133,6 +133,20 @@ class Prepared:
         texts = self._table.select(["src", "tgt"]).take(pa.array(self._places_of(indices)))
         return texts["src"].to_pylist(), texts["tgt"].to_pylist()
 
+    def following(self, rows: Int64s) -> list[tuple[str, str] | None]:
+        """Return the texts of the next row of the same corpus; None after the last one."""
+        is_last = np.isin(rows + 1, np.cumsum(self.corpus_sizes))
+        pairs = zip(*self.texts(np.where(is_last, rows, rows + 1)), strict=True)
+        return [None if last else pair for pair, last in zip(pairs, is_last, strict=True)]
+
+    def languages_of(self, rows: Int64s, data: DataConfig) -> list[LanguagePair]:
+        """Return the languages of the given rows; see `languages`."""
+        pairs = [*map(data.pair_of, self.corpora)]
+        return [
+            pairs[number]
+            for number in np.searchsorted(np.cumsum(self.corpus_sizes), rows, side="right")
+        ]
+
     def origin(self, row: int, side: int = 0) -> str:
         """Return where one side of a row comes from, 0 being the source side, as `file:line`."""
         [place] = self._places_of([row]).tolist()

@@ -1,1 +1,1 @@
-"""nmt reproduce: proof that a recipe, a configuration with a section `recipe`, is what it says."""
+"""nmt reproduce: proof that a configuration with a section `recipe` reaches its score."""

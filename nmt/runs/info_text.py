@@ -77,6 +77,9 @@ def _settings(config: Config) -> Iterator[str]:
         drawn = f"up to {data.terms.max_terms} behind {data.terms.probability:.0%} of sources"
         yield from _entry("terms", drawn)
     yield from _entry("symbols for", ", ".join(data.placeholders))
+    if data.augment:
+        changed = ", ".join(f"{name} {p:.0%}" for name, p in data.augment if p)
+        yield from _entry("augment", f"pairs changed in training: {changed}")
     if config.train.objective == "denoise":
         yield from _entry(
             "objective", "denoise: restores text; for train.init_from, not for translation"

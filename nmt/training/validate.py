@@ -58,10 +58,10 @@ class Validator:
     ) -> None:
         self.world = world or World()
         _check_positions(config, data)
-        # Validation uses the best segmentation, and no terms. The noise of denoising is that of
-        # the first epoch, so each validation has the same.
+        # Validation uses the best segmentation of the text as it is, and no terms. The noise of
+        # denoising is that of the first epoch, so each validation has the same.
         plain = config.tokenizer.model_copy(update={"sampling_alpha": 0.0})
-        data_config = config.data.model_copy(update={"terms": None})
+        data_config = config.data.model_copy(update={"terms": None, "augment": None})
         self.config = config.model_copy(update={"tokenizer": plain, "data": data_config})
         self.tokenizers = tokenizers
         self.data, self.device = data, device

@@ -12,6 +12,7 @@ import everything
 import gpu
 import latency
 import processes
+import robust
 import serving
 import translation
 
@@ -34,6 +35,7 @@ def main() -> None:
         "serve": serving,
         "clean": cleaning,
         "guard": corruptions,
+        "robust": robust,
         "all": everything,
     }
     for name, module in modules.items():
@@ -53,7 +55,8 @@ def _check_outputs(options: argparse.Namespace) -> None:
     if folder := given.get("data"):
         inputs += folder.glob("*")
     if model := given.get("model"):
-        inputs += files_of(model)
+        for path in model if isinstance(model, list) else [model]:
+            inputs += files_of(path)
     files.refuse_inputs([output] if output else [], [*inputs, *([plot] if plot else [])])
     files.refuse_inputs([plot] if plot else [], inputs)
 

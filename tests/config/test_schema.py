@@ -479,6 +479,18 @@ def test_a_dumped_configuration_is_safe_to_print(load: Callable[..., Config]) ->
         ([*DENOISE, "train.metric=bleu"], "train.metric bleu: train.objective: denoise can only"),
         ([*DENOISE, "train.tune_decode={}"], "train.tune_decode is for translation"),
         ([*DENOISE, "data.terms={}"], "data.terms is for translation"),
+        ([*DENOISE, "data.augment.upper=0.1"], "data.augment is for translation"),
+        (["data.augment={}"], "data.augment: set at least one probability, as in {upper: 0.05"),
+        (["data.augment.upper=1.1"], "data.augment.upper: must be"),
+        (["data.augment.uper=0.1"], "data.augment.uper: unknown key"),
+        (
+            ["data.augment={upper: 0.5, lower: 0.6}"],
+            "data.augment: upper, title and lower exclude each other",
+        ),
+        (
+            ["data.augment.concatenate=0.1", "train.guided_alignment={}"],
+            "data.augment.concatenate cannot be combined with train.guided_alignment",
+        ),
         ([*DENOISE, "train.guided_alignment={}"], "train.guided_alignment is for translation"),
         (
             [*DENOISE, "tokenizer.joint=false", "model.tie_embeddings=none"],

@@ -1,0 +1,54 @@
+"""`scripts/bench robust`: BLEU and chrF on a test set, and on the same test set made careless.
+
+Each version of the test set has one change of `data.augment` in all lines, always the same one:
+capitals, title case and missing punctuation also change the references; lower case and typing
+errors do not. With `concatenate`, each line has the next one appended. Several models can be
+compared, with and without `data.augment`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from common import positive
+
+from nmt.config.augment import AugmentConfig
+from nmt.config.languages import LanguagePair
+from report import Report
+from runs import Case
+
+CHANGES = list(AugmentConfig.model_fields)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", type=Path, action="append", required=True, help="a run; may be repeated"
+    )
+    parser.add_argument("--src", type=Path, required=True, help="text to translate")
+    parser.add_argument("--ref", type=Path, required=True, help="reference translation")
+    parser.add_argument("--sentences", type=positive, help="translate only the first N")
+    parser.add_argument("--threads", type=positive, default=2, help="CPU threads")
+    parser.add_argument(
+        "--output", type=Path, help="file for the JSON lines; default: standard output"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Translate each version of the test set with each model."""
+    import nmt
+
+    pairs = read_pairs(options.src, options.ref, options.sentences)
+    report = Report("robust", options.output)
+    for path in options.model:
+        model = nmt.load(path, threads=options.threads)
+        data = model.config.data
+        for name, changed in versions(pairs, LanguagePair(data.src_lang, data.tgt_lang)):
+            sources, references = zip(*changed, strict=True)
+            found = [each.text for each in model.translate(sources)]
+            scores = nmt.evaluate(
+                found, references, metrics=["bleu", "chrf"], tgt_lang=data.tgt_lang
+            )
+            figures = {score.metric: score.score for score in scores}
+            report.add(Case(str(path), {"input": name}, dict), figures)
+    report.finish(["bleu", "chrf"], "bleu", among="input")
