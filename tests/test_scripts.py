@@ -85,6 +85,16 @@ def test_translation_is_measured(trained_run: Path) -> None:
     assert summary["setting"] == "--batch-tokens 100"
 
 
+def test_careless_input_is_measured(trained_run: Path) -> None:
+    files = ["--src", trained_run.parent / "test.src", "--ref", trained_run.parent / "test.tgt"]
+    lines = bench("robust", "--model", trained_run, *files, "--sentences", "20")
+    runs = {line["input"]: line for line in lines if line["kind"] == "run"}
+    changes = ["upper", "title", "lower", "typos", "no_punctuation", "concatenate"]
+    assert [*runs] == ["clean", *changes]
+    assert all(0 <= run[metric] <= 100 for run in runs.values() for metric in ("bleu", "chrf"))
+    assert runs["clean"]["chrf"] > runs["typos"]["chrf"]
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "code", "message"),
     [

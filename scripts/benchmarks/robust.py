@@ -9,16 +9,18 @@ compared, with and without `data.augment`.
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from common import positive
 
 from nmt.config.augment import AugmentConfig
 from nmt.config.languages import LanguagePair
+from nmt.data.augment import TextPair, augmented
+from nmt.data.lines import read_lines
 from report import Report
 from runs import Case
-
-CHANGES = list(AugmentConfig.model_fields)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     """Translate each version of the test set with each model."""
     import nmt
 
-    pairs = read_pairs(options.src, options.ref, options.sentences)
+    pairs = test_pairs(options.src, options.ref, options.sentences)
     report = Report("robust", options.output)
     for path in options.model:
         model = nmt.load(path, threads=options.threads)
@@ -52,3 +54,22 @@ def run(options: argparse.Namespace) -> None:
             figures = {score.metric: score.score for score in scores}
             report.add(Case(str(path), {"input": name}, dict), figures)
     report.finish(["bleu", "chrf"], "bleu", among="input")
+
+
+def test_pairs(src: Path, ref: Path, number: int | None) -> list[TextPair]:
+    """Return the first pairs of a test set."""
+    sources, references = ([*read_lines(path)] for path in (src, ref))
+    if len(sources) != len(references):
+        sys.exit(f"scripts/bench: {src} has {len(sources)} lines, but {ref} has {len(references)}")
+    return [*zip(sources, references, strict=True)][:number]
+
+
+def versions(
+    pairs: list[TextPair], languages: LanguagePair
+) -> Iterator[tuple[str, list[TextPair]]]:
+    """Yield the name and the pairs of the test set as it is, and with each change."""
+    yield "clean", pairs
+    following = [*pairs[1:], None]
+    for name in AugmentConfig.model_fields:
+        settings = AugmentConfig.model_validate({name: 1.0})
+        yield name, augmented(pairs, following, [languages] * len(pairs), settings, seed=1)
