@@ -427,13 +427,27 @@ class Model:
             return False
         return True
 
+    def read_document(
+        self, path: Path | None, options: Mapping[str, Any], layout: str | None = None
+    ) -> Translatable:
+        """Read a document in the source language, as `nmt.documents.formats.read_document`.
+
+        Args:
+            path: the file; None for standard input.
+            options: as in `translate`.
+            layout: the format; by default the ending of `path` tells.
+        """
+        from nmt.documents.formats import read_document
+
+        return read_document(path, options.get("src_lang") or self.config.data.src_lang, layout)
+
     def document_translator(
         self, document: Translatable, options: Mapping[str, Any], **more: Any
     ) -> Translator:
         """Return a translator for a document.
 
         Args:
-            document: what `nmt.documents.formats.read_document` returns.
+            document: what `read_document` returns.
             options: as in `translate`; each sentence is translated separately by default.
             more: as in `translator`.
         """
@@ -457,10 +471,9 @@ class Model:
             DataError: if the document is damaged.
             FileError: if it cannot be read, or its translation cannot be written.
         """
-        from nmt.documents.formats import read_document
         from nmt.documents.translation import translate_document
 
-        document = read_document(Path(path), layout)
+        document = self.read_document(Path(path), options, layout)
         content = translate_document(document, self.document_translator(document, options))
         with writing(Path(output)) as file:
             file.write(content)

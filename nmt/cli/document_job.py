@@ -79,15 +79,14 @@ class DocumentJob:
             FileError: a file cannot be read or written.
         """
         from nmt import api
-        from nmt.documents.formats import read_document
         from nmt.documents.translation import translate_document
         from nmt.files import writing
         from nmt.progress import progress_bar
 
         source, output, glossary = self.files.source, self.files.output, self.extras.glossary
         refuse_outputs([output], [source, glossary], [model, *computing["ensemble"]])
-        document = read_document(source, self.format)
         loaded = api.load(model, log=log, **computing)
+        document = loaded.read_document(source, search, self.format)
         translator = loaded.document_translator(
             document,
             search,

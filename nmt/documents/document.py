@@ -41,8 +41,8 @@ class Document:
     Whatever is not a segment is copied: line ends, blank lines, indentation, tags.
     """
 
-    split_sentences: bool = False
-    """Make every sentence of a line a segment."""
+    sentences_of: str | None = None
+    """Make every sentence of a line a segment: code of the language."""
     escape: Callable[[str], str] = str
     """Applied to words of translations that are not words of the source."""
     join: Callable[[Sequence[Piece]], str] = raw_of
@@ -60,7 +60,8 @@ class Document:
 
     def add(self, pieces: Sequence[Piece]) -> None:
         """Add text with tags, which are balanced."""
-        for sentence in sentences(pieces) if self.split_sentences else [pieces]:
+        lang = self.sentences_of
+        for sentence in [pieces] if lang is None else sentences(pieces, lang):
             before, core, after = trimmed(sentence)
             self.keep(raw_of(before))
             if core:
@@ -108,9 +109,9 @@ class Document:
         return self.render(translations, links).encode("utf-8")
 
 
-def text_document(text: str, *, split_sentences: bool = False) -> Document:
+def text_document(text: str, *, sentences_of: str | None = None) -> Document:
     """Return plain text, with a segment for each line that is not blank."""
-    document = Document(split_sentences)
+    document = Document(sentences_of)
     for place, part in enumerate(_LINE_END.split(text)):
         if place % 2:
             document.keep(part)

@@ -24,12 +24,14 @@ class Format(NamedTuple):
         module: in `nmt.documents`.
         reader: a function of it that takes the content of a file and its name.
         is_binary: whether it is no text.
+        is_prose: whether it is divided into sentences; its reader takes the language, too.
     """
 
     endings: tuple[str, ...]
     module: str
     reader: str = "read"
     is_binary: bool = False
+    is_prose: bool = False
 
     @property
     def max_bytes(self) -> int:
@@ -38,8 +40,8 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    "html": Format((".html", ".htm"), "markup"),
-    "markdown": Format((".md", ".markdown"), "markdown"),
+    "html": Format((".html", ".htm"), "markup", is_prose=True),
+    "markdown": Format((".md", ".markdown"), "markdown", is_prose=True),
     "srt": Format((".srt",), "subtitles", "read_srt"),
     "vtt": Format((".vtt",), "subtitles", "read_vtt"),
     "po": Format((".po", ".pot"), "po"),
@@ -55,11 +57,12 @@ def format_of(path: Path | None) -> str | None:
     return _BY_ENDING.get(path.suffix.lower()) if path else None
 
 
-def read_document(path: Path | None, name: str | None = None) -> Translatable:
+def read_document(path: Path | None, lang: str, name: str | None = None) -> Translatable:
     """Read a document.
 
     Args:
         path: the file; None or `-` for standard input.
+        lang: code of its language.
         name: its format; by default the ending of the file tells it.
 
     Raises:
@@ -78,7 +81,8 @@ def read_document(path: Path | None, name: str | None = None) -> Translatable:
             f"the format {name} needs {error.name}: install it with: pip install 'nmt[formats]'"
         ) from error
     content = _content(path, FORMATS[name].max_bytes)
-    document: Translatable = getattr(module, FORMATS[name].reader)(*content)
+    more = [lang] if FORMATS[name].is_prose else []
+    document: Translatable = getattr(module, FORMATS[name].reader)(*content, *more)
     return document
 
 

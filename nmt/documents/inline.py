@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from nmt.translate.split import sentence_starts
+from nmt.translate.sentences import sentence_starts
 
 _MAX_DEPTH = 16
 """Tags nested deeper are single ones, so that no document takes quadratic time."""
@@ -183,9 +183,9 @@ def _is_space(piece: Piece) -> bool:
     return isinstance(piece, Empty) or (isinstance(piece, Text) and not piece.text.strip())
 
 
-def sentences(pieces: Sequence[Piece]) -> list[list[Piece]]:
+def sentences(pieces: Sequence[Piece], lang: str) -> list[list[Piece]]:
     """Divide pieces where a sentence begins outside of all pairs of tags."""
-    starts = sentence_starts(text_of(pieces))
+    starts = sentence_starts(text_of(pieces), lang)
     found: list[list[Piece]] = [[]]
     offset = depth = number = 0
     for piece in pieces:

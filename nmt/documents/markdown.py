@@ -42,22 +42,22 @@ _EMPHASIS = frozenset(("*", "**", "_", "__", "~~"))
 _BLOCK_START = re.compile(r"(?m)^((?:[ \t>]*)(?=[#+-])|[ \t>]*\d{1,9}(?=[.)](?:\s|$)))")
 
 
-def read(content: bytes, name: str) -> Document:
+def read(content: bytes, name: str, lang: str) -> Document:
     """Return the Markdown of a file.
 
     Raises:
         DataError: if it is not UTF-8.
     """
-    return markdown_document(decoded(content, name))
+    return markdown_document(decoded(content, name), lang)
 
 
-def markdown_document(text: str) -> Document:
+def markdown_document(text: str, lang: str) -> Document:
     """Return Markdown, with a segment for each sentence outside of inline markup.
 
     Code, URLs, images, HTML blocks and front matter are copied. A block whose inline tokens cannot
     be found in the source is copied, too.
     """
-    document = Document(split_sentences=True, escape=_escape, join=_joined)
+    document = Document(lang, escape=_escape, join=_joined)
     front = _FRONT_MATTER.match(text)
     done, start = 0, front.end() if front else 0
     lines = _Lines(text, start)

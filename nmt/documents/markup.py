@@ -37,7 +37,7 @@ _MAX_FIXED = 100
 """Characters of code, such as a name of a function, that a sentence is read with."""
 
 
-def html_document(text: str, *, split_sentences: bool = False) -> Document:
+def html_document(text: str, *, sentences_of: str | None = None) -> Document:
     """Return HTML, with a segment for each stretch of text and inline tags.
 
     Other tags, comments, scripts, styles, code, and elements with `translate="no"` or the class
@@ -48,18 +48,18 @@ def html_document(text: str, *, split_sentences: bool = False) -> Document:
     as `<a <a <a`, so that one small request would stop the server for minutes. As in the HTML
     standard, a tag or comment that is not closed reaches to the end.
     """
-    page = _Page(text, Document(split_sentences, escape_html))
+    page = _Page(text, Document(sentences_of, escape_html))
     page.read()
     return page.document
 
 
-def read(content: bytes, name: str) -> Document:
+def read(content: bytes, name: str, lang: str) -> Document:
     """Return the HTML of a file.
 
     Raises:
         DataError: if it is not UTF-8.
     """
-    return html_document(decoded(content, name), split_sentences=True)
+    return html_document(decoded(content, name), sentences_of=lang)
 
 
 def escape_html(text: str) -> str:

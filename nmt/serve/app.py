@@ -40,9 +40,11 @@ async def translate(request: Request) -> schema.TranslateAnswer:
     client, service = desk.admit(request, asked.api_key), desk.service
     texts = [asked.q] if isinstance(asked.q, str) else asked.q
     desk.check_size(texts)
-    route, detected = await service.languages(asked.source, asked.target, "\n".join(texts))
-    wanted = Wanted(client, route, 1 + (asked.alternatives or 0), asked.alignment, _glossary(asked))
-    documents = await service.documents(texts, asked.format)
+    lang, route, detected = await service.languages(asked.source, asked.target, "\n".join(texts))
+    wanted = Wanted(
+        client, lang, route, 1 + (asked.alternatives or 0), asked.alignment, _glossary(asked)
+    )
+    documents = await service.documents(wanted, texts, asked.format)
     done = await desk.finish(request, service.translate(wanted, documents))
     answer: dict[str, list[Any]] = {"translatedText": [each.text() for each in done]}
     if asked.alternatives:
@@ -90,9 +92,9 @@ async def translate_stream(request: Request) -> StreamingResponse:
     asked, desk = await read_body(request, schema.StreamRequest), desk_of(request)
     client, service = desk.admit(request, asked.api_key), desk.service
     desk.check_size([asked.q])
-    route, _ = await service.languages(asked.source, asked.target, asked.q)
-    wanted = Wanted(client, route, glossary=_glossary(asked))
-    [document] = await service.documents([asked.q], asked.format)
+    lang, route, _ = await service.languages(asked.source, asked.target, asked.q)
+    wanted = Wanted(client, lang, route, glossary=_glossary(asked))
+    [document] = await service.documents(wanted, [asked.q], asked.format)
     events = _events(service.stream(wanted, document), service.settings.timeout)
     return StreamingResponse(events, media_type="text/event-stream")
 
@@ -149,8 +151,10 @@ async def translate_file(
     if not name.lower().endswith(".txt"):
         raise Refusal(400, "file: its name must end in .txt")
     content = await file.read()
-    route, _ = await desk.service.languages(source, target, content[:4000].decode(errors="ignore"))
-    work = desk.service.translate_file(Wanted(client, route), content)
+    lang, route, _ = await desk.service.languages(
+        source, target, content[:4000].decode(errors="ignore")
+    )
+    work = desk.service.translate_file(Wanted(client, lang, route), content)
     key = desk.files.add(name, target, await desk.finish(request, work))
     url = request.url_for("download_file", name=key)
     return schema.TranslateFileAnswer(translatedFileUrl=str(url))

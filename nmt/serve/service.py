@@ -28,6 +28,8 @@ class Wanted(NamedTuple):
     """How a client wants text to be translated."""
 
     client: str
+    lang: str
+    """The language of the text."""
     route: Route
     nbest: int = 1
     aligns: bool = False
@@ -78,21 +80,25 @@ class Service:
         self.settings, self.pairs, self.metrics = settings, pairs, metrics
         self._batcher, self._detector = batcher, detector
 
-    async def documents(self, texts: Sequence[str], layout: str | None = None) -> list[Document]:
+    async def documents(
+        self, wanted: Wanted, texts: Sequence[str], layout: str | None = None
+    ) -> list[Document]:
         """Return the segments of texts, which are HTML if `layout` is `html`."""
         read = html_document if layout == "html" else text_document
-        split = self.settings.split_sentences
+        lang = wanted.lang if self.settings.split_sentences else None
         # In a thread, because it can take a second.
-        return await asyncio.to_thread(
-            lambda: [read(text, split_sentences=split) for text in texts]
-        )
+        return await asyncio.to_thread(lambda: [read(text, sentences_of=lang) for text in texts])
 
     async def detect(self, text: str) -> list[Detected]:
         """Return the likely languages of a text, the likeliest first."""
         return await asyncio.to_thread(self._detector.detect, text)
 
-    async def languages(self, source: str, target: str, text: str) -> tuple[Route, Detected | None]:
-        """Return how to translate a text, and the detected language if `source` is `auto`.
+    async def languages(
+        self, source: str, target: str, text: str
+    ) -> tuple[str, Route, Detected | None]:
+        """Return the language of a text and how to translate it.
+
+        If `source` is `auto`, the language is detected, and also returned as such.
 
         Raises:
             Refusal: if the server cannot translate between these languages.
@@ -101,7 +107,7 @@ class Service:
         source = detected.language if detected else source
         route = self.pairs.route(source, target)
         self.metrics.count_characters(str(LanguagePair(source, target)), len(text))
-        return route, detected
+        return source, route, detected
 
     async def translate(self, wanted: Wanted, documents: Sequence[Document]) -> list[Translated]:
         """Translate documents together.
@@ -149,7 +155,7 @@ class Service:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise Refusal(400, f"file: byte {error.start} is not UTF-8 text") from error
-        [document] = await self.documents([text])
+        [document] = await self.documents(wanted, [text])
         parts = self.stream(wanted, document, _WINDOW)
         return "".join([part async for part in parts]).encode("utf-8")
 

@@ -14,8 +14,9 @@ from nmt.errors import ConfigError, DataError
 from nmt.search.term import Term
 from nmt.translate.engine import Engine
 from nmt.translate.glossary import Glossary, Variants
+from nmt.translate.sentences import sentence_starts
 from nmt.translate.source import Source, without_controls
-from nmt.translate.split import sentence_starts, split_line
+from nmt.translate.split import split_line
 from nmt.translate.terms import check_knows_terms, check_search, shown_terms, term_encoder
 from nmt.translate.words import NO_WORD, word_numbers
 
@@ -188,7 +189,8 @@ class Divider:
         limit = max(1, self.max_input - 1 - self._tagger.num_tags)  # each part has the tags
         limit -= len(self._shown(terms_of_line, limit // 2))
         each_sentence = self._options.split_sentences and not given
-        num_sentences = 1 + len(sentence_starts(line)) if each_sentence else 1
+        lang = source.src_lang or self._languages.src
+        num_sentences = 1 + len(sentence_starts(line, lang)) if each_sentence else 1
         if len(ids) <= limit and num_sentences == 1:
             words = self._words(line, self._src.tokens(line)) if self._with_words else []
             return [self._with_terms(ids, words, terms_of_line, number)] if ids else []
@@ -197,7 +199,7 @@ class Divider:
                 f"line {number}: {len(ids)} tokens are more than the {limit} that the model takes, "
                 "and its constraints do not say to which part they belong: divide the line"
             )
-        parts = split_line(line, self._src, limit, each_sentence=each_sentence)
+        parts = split_line(line, self._src, limit, lang, each_sentence=each_sentence)
         if len(parts) > num_sentences or not each_sentence:
             self._warn_of_division(number, len(ids), limit, len(parts))
         starts = [part[0].start for part in parts]

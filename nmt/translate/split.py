@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 from nmt.data.tokenizer import Token, Tokenizer
+from nmt.translate.sentences import sentence_starts
 
 T = TypeVar("T", bound=Sized)
 
@@ -18,20 +19,12 @@ _QUEUE_LINES = 1024
 # A program that writes at full speed (cat, a decompressor) delivers its next line sooner than this.
 _GRACE_SECONDS = 0.0002
 
-# Where a line that is too long may be split: after sentences, clauses, words. Each pattern looks
-# back one character only, so that a megabyte of full stops does not take quadratic time.
+# Where a sentence that is too long may be split: after clauses, words. Each pattern looks back one
+# character only, so that a megabyte of commas does not take quadratic time.
 _BOUNDARIES = [
-    re.compile(r"""(?<=[.!?…])["'”’»)\]]*\s+|(?<=[。！？])[”’」』）]*\s*"""),  # noqa: RUF001
     re.compile(r"(?<=[,;:–—])\s+|(?<=[，、；：])\s*"),  # noqa: RUF001
     re.compile(r"\s+"),
 ]
-
-# A full stop that does not end a sentence: "J.", "Mr.", "3." (as in "am 3. Mai").
-_ABBREVIATION = re.compile(
-    r"(?:^|[\s(\[\"'„“‘«-])"  # noqa: RUF001
-    r"(?:[^\W\d_]|\d{1,2}|Mr|Mrs|Ms|Dr|Prof|St|No|Nr|vs|Jr|Sr|bzw|ca|[eEzZuUdD]\.\s?[a-zA-Z])\.$"
-)
-_MAX_ABBREVIATION_LENGTH = 8
 
 
 def full_windows(lines: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -95,25 +88,8 @@ def prompt_windows(lines: Iterable[T], size: int) -> Iterator[list[T]]:
         raise end.error
 
 
-def sentence_starts(text: str) -> list[int]:
-    """Return the offsets at which the second and later sentences of a text start.
-
-    A full stop does not end a sentence after an initial, a title, or a number of one or two
-    digits, nor before a lower-case letter unless the whole text is in lower case.
-    """
-    has_case = text != text.lower()
-    starts = []
-    for match in _BOUNDARIES[0].finditer(text):
-        start = match.end()
-        before = text[max(0, match.start() - _MAX_ABBREVIATION_LENGTH) : match.start()]
-        continues = has_case and text[start : start + 1].islower()
-        if start < len(text) and not continues and not _ABBREVIATION.search(before):
-            starts.append(start)
-    return starts
-
-
 def split_line(
-    text: str, tokenizer: Tokenizer, limit: int, *, each_sentence: bool = False
+    text: str, tokenizer: Tokenizer, limit: int, lang: str, *, each_sentence: bool = False
 ) -> list[list[Token]]:
     """Split a text into parts of at most `limit` tokens.
 
@@ -124,29 +100,35 @@ def split_line(
         text: the text.
         tokenizer: the tokenizer of its language.
         limit: maximum tokens per part, EOS excluded.
+        lang: code of the language.
         each_sentence: make every sentence a separate part.
 
     Returns:
         The tokens of each part, with their offsets in the whole text.
     """
-    starts = [0, *(sentence_starts(text) if each_sentence else [])]
+    starts = [0, *(sentence_starts(text, lang) if each_sentence else [])]
     return [
         part
         for start, end in itertools.pairwise([*starts, len(text)])
-        for part in _split(text[start:end], start, tokenizer, limit, 0)
+        for part in _split(text[start:end], start, tokenizer, limit, lang)
         if part
     ]
 
 
 def _split(
-    text: str, offset: int, tokenizer: Tokenizer, limit: int, level: int
+    text: str, offset: int, tokenizer: Tokenizer, limit: int, lang: str, level: int = 0
 ) -> Iterator[list[Token]]:
-    """Split a text that starts at `offset` in a longer one, at the boundaries of a level."""
-    if level == len(_BOUNDARIES):
+    """Split a text that starts at `offset` in a longer one: at sentences, then `_BOUNDARIES`."""
+    if level > len(_BOUNDARIES):
         tokens = _tokens_at(text, offset, tokenizer)
         yield from (tokens[start : start + limit] for start in range(0, len(tokens), limit))
         return
-    cuts = [0, *(match.end() for match in _BOUNDARIES[level].finditer(text)), len(text)]
+    inner = (
+        (match.end() for match in _BOUNDARIES[level - 1].finditer(text))
+        if level
+        else sentence_starts(text, lang)
+    )
+    cuts = [0, *inner, len(text)]
     pieces = [text[start:end] for start, end in itertools.pairwise(cuts)]
     starts, room = [0], limit
     for start, ids in zip(cuts[:-1], tokenizer.encode(pieces), strict=True):
@@ -161,7 +143,7 @@ def _split(
         if len(ids) <= limit:
             yield _tokens_at(part, part_offset, tokenizer)
         else:
-            yield from _split(part, part_offset, tokenizer, limit, level + 1)
+            yield from _split(part, part_offset, tokenizer, limit, lang, level + 1)
 
 
 def _tokens_at(text: str, offset: int, tokenizer: Tokenizer) -> list[Token]:

@@ -491,6 +491,10 @@ def test_a_dumped_configuration_is_safe_to_print(load: Callable[..., Config]) ->
             ["data.augment.concatenate=0.1", "train.guided_alignment={}"],
             "data.augment.concatenate cannot be combined with train.guided_alignment",
         ),
+        (
+            ["data.augment.typos=0.1", "data.placeholders=[urls]"],
+            "data.augment cannot be combined with data.placeholders",
+        ),
         ([*DENOISE, "train.guided_alignment={}"], "train.guided_alignment is for translation"),
         (
             [*DENOISE, "tokenizer.joint=false", "model.tie_embeddings=none"],

@@ -24,7 +24,7 @@ def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"a\.txt: not a format of documents that nmt knows: html"
     ):
-        read_document(tmp_path / "a.txt")
+        read_document(tmp_path / "a.txt", "en")
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,11 +34,11 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(
         ConfigError, match=r"the format xliff needs lxml.*: pip install 'nmt\[formats"
     ):
-        read_document(tmp_path / "a.xlf")
+        read_document(tmp_path / "a.xlf", "en")
 
 
 def test_the_size_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats, "MAX_BYTES", 100)
     (tmp_path / "a.html").write_bytes(b"a" * 101)
     with pytest.raises(FileError, match="larger than 100 bytes"):
-        read_document(tmp_path / "a.html")
+        read_document(tmp_path / "a.html", "en")

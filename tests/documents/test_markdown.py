@@ -72,7 +72,7 @@ the cat
 
 
 def test_only_text_is_translated() -> None:
-    document = markdown_document(SOURCE)
+    document = markdown_document(SOURCE, "en")
     assert copied(document).decode() == SOURCE
     assert shouted(document).decode() == DONE
 
@@ -89,11 +89,11 @@ def test_only_text_is_translated() -> None:
     ],
 )
 def test_a_translation_adds_no_markup(translation: str, written: str) -> None:
-    assert markdown_document("the cat").render([translation]) == written
+    assert markdown_document("the cat", "en").render([translation]) == written
 
 
 def test_emphasis_of_nothing_is_left_out() -> None:
-    document = markdown_document("the **cat** *[sat](x)*")
+    document = markdown_document("the **cat** *[sat](x)*", "en")
     assert document.render(["X Y"], [[(0, 0), (2, 1)]]) == "X *[Y](x)*"
     assert document.render(["X Y"], [[(0, 0), (1, 1)]]) == "X **Y**[](x)"
 
@@ -105,7 +105,7 @@ PARTS += ["\\", "&amp;", "<b>", "</b>", "|", "\n|-|-|\n", "    ", "~~", "  \n", 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(PARTS), max_size=14).map("".join))
 def test_a_copy_is_the_same(text: str) -> None:
-    assert copied(markdown_document(text)).decode() == text
+    assert copied(markdown_document(text, "en")).decode() == text
 
 
 @settings(max_examples=60, deadline=None)
@@ -115,9 +115,9 @@ def test_blocks_and_links_stay(text: str) -> None:
         tokens = MarkdownIt("commonmark").enable("table").parse(source)
         return [token.type for token in tokens]
 
-    assert kinds(shouted(markdown_document(text)).decode()) == kinds(text)
+    assert kinds(shouted(markdown_document(text, "en")).decode()) == kinds(text)
 
 
 @pytest.mark.parametrize("piece", ["[", "*a ", "![](", "`", "> ", "<a ", "a\n", "|a", "- ", "\\"])
 def test_no_text_takes_quadratic_time(piece: str) -> None:
-    markdown_document(piece * (10_000 // len(piece)))
+    markdown_document(piece * (10_000 // len(piece)), "en")

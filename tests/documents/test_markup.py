@@ -116,6 +116,6 @@ def test_a_translation_in_parts_is_the_whole() -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
 def test_a_copy_is_the_same(page: str) -> None:
-    document = html_document(page, split_sentences=True)
+    document = html_document(page, sentences_of="en")
     links = [[(n, n) for n in range(len(word_spans(text)))] for text in document.segments]
     assert document.render(document.segments, links) == page

@@ -33,7 +33,7 @@ def test_a_copy_has_the_same_bytes(name: str) -> None:
         pytest.skip(f"no installed package has a file of the format {name}")
     for path in paths:
         content = path.read_bytes()
-        assert copied(read_document(path, name)) == content, path
+        assert copied(read_document(path, "en", name)) == content, path
 
 
 @pytest.mark.parametrize("name", ["po", "xliff", "docx", "odt"])
@@ -41,5 +41,5 @@ def test_a_copy_can_be_read(name: str, tmp_path: Path) -> None:
     if not (paths := found(name)):
         pytest.skip(f"no installed package has a file of the format {name}")
     for path in paths:
-        (tmp_path / path.name).write_bytes(copied(read_document(path, name)))
-        read_document(tmp_path / path.name, name)
+        (tmp_path / path.name).write_bytes(copied(read_document(path, "en", name)))
+        read_document(tmp_path / path.name, "en", name)

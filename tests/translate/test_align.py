@@ -175,7 +175,7 @@ def test_alignment_of_a_split_line_refers_to_the_whole_line(
 ) -> None:
     whole = " ".join(lines[:3])
     source = model.tokenizers.src
-    tokens = split_line(whole, source, 8)
+    tokens = split_line(whole, source, 8, "en")
     parts = [whole[part[0].start : part[-1].end].strip() for part in tokens]
     assert len(parts) > 1
     assert source.encode(parts) == [[token.id for token in part] for part in tokens]

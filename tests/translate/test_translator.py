@@ -24,7 +24,7 @@ from nmt.search.hypothesis import normalized_score
 from nmt.search.stepper import Stepper
 from nmt.translate.part_search import length_batches
 from nmt.translate.source import Source
-from nmt.translate.split import sentence_starts, split_line
+from nmt.translate.split import split_line
 from nmt.translate.torch_engine import Networks
 from nmt.translate.translation import ScoredText, Translation
 from nmt.translate.translator import Translator
@@ -405,7 +405,7 @@ def test_max_input_length(model: TrainedModel) -> None:
 
 def split_ids(text: str, tokenizer: Tokenizer, limit: int) -> list[list[int]]:
     """Split a text, and check that the tokens of its parts are in order and cover all words."""
-    parts = split_line(text, tokenizer, limit)
+    parts = split_line(text, tokenizer, limit, "en")
     tokens = [token for part in parts for token in part]
     assert all(left.end <= right.start for left, right in itertools.pairwise(tokens))
     # Only white space may lie between them.
@@ -423,26 +423,6 @@ def test_parts_contain_as_many_sentences_as_fit(tokenizer: Tokenizer) -> None:
     assert tokenizer.decode(parts) == ["the cat sat. the cat ran.", "the cat."]
     parts = split_ids(" ".join(sentences), tokenizer, sizes[0] + sizes[1] - 1)
     assert tokenizer.decode(parts) == ["the cat sat.", "the cat ran. the cat."]
-
-
-@pytest.mark.parametrize(
-    ("text", "sentences"),
-    [
-        ("The cat sat. The dog ran! Did it?", ["The cat sat.", "The dog ran!", "Did it?"]),
-        ("the cat sat. the dog ran.", ["the cat sat.", "the dog ran."]),
-        ("One sentence.  ", ["One sentence.  "]),
-        ("Mr. Smith met J. R. Doe on 3. May.", ["Mr. Smith met J. R. Doe on 3. May."]),
-        ("It is e.g. Monday. He (Dr. No) left.", ["It is e.g. Monday.", "He (Dr. No) left."]),
-        ("It cost approx. two. Well.", ["It cost approx. two.", "Well."]),
-        ('"Go." He went.', ['"Go."', "He went."]),
-        ("猫。犬。", ["猫。", "犬。"]),
-        ("", [""]),
-    ],
-)
-def test_sentence_starts(text: str, sentences: list[str]) -> None:
-    cuts = [0, *sentence_starts(text), len(text)]
-    parts = [text[start:end] for start, end in itertools.pairwise(cuts)]
-    assert [part.strip() for part in parts] == [part.strip() for part in sentences]
 
 
 def test_split_sentences(model: TrainedModel, tokenizer: Tokenizer) -> None:
