@@ -20,9 +20,9 @@ _QUEUE_LINES = 1024
 _GRACE_SECONDS = 0.0002
 
 # Where a sentence that is too long may be split: after clauses, words. Each pattern looks back one
-# character only, so that a megabyte of commas does not take quadratic time.
+# or two characters only, so that a megabyte of commas does not take quadratic time.
 _BOUNDARIES = [
-    re.compile(r"(?<=[,;:–—])\s+|(?<=[，、；：])\s*"),  # noqa: RUF001
+    re.compile(r"(?<=[,;:–—…!?])\s+|(?<=\.\.)\s+|(?<=[，、；：])\s*"),  # noqa: RUF001
     re.compile(r"\s+"),
 ]
 
