@@ -425,12 +425,7 @@ class Config(Section):
             )
         if self.data.streaming and self.data.drop_duplicates:
             yield "data.drop_duplicates needs prepared data: it cannot be combined with streaming"
-        if self.tokenizer.extend and not self.train.init_from:
-            yield "tokenizer.extend needs train.init_from: it extends the tokenizer of another run"
-        if self.tokenizer.extend and self.train.lora:
-            yield "tokenizer.extend: train.lora would not train the embeddings of new pieces"
-        if self.tokenizer.extend and {"embeddings", "*"} & {*self.train.freeze}:
-            yield "tokenizer.extend: train.freeze would not train the embeddings of new pieces"
+        yield from self._extension_conflicts()
         if self.train.lora and self.model.kind != "transformer":
             yield f"train.lora needs model.kind: transformer, not {self.model.kind}"
         yield from self._guided_conflicts()
@@ -460,6 +455,16 @@ class Config(Section):
         if self.train.average == "best" and not self.data.valid:
             yield "train.average: best needs data.valid"
         yield from self._tuning_conflicts()
+
+    def _extension_conflicts(self) -> Iterator[str]:
+        if not self.tokenizer.extend:
+            return
+        if not self.train.init_from:
+            yield "tokenizer.extend needs train.init_from: it extends the tokenizer of another run"
+        if self.train.lora:
+            yield "tokenizer.extend: train.lora would not train the embeddings of new pieces"
+        if {"embeddings", "*"} & {*self.train.freeze}:
+            yield "tokenizer.extend: train.freeze would not train the embeddings of new pieces"
 
     def _tuning_conflicts(self) -> Iterator[str]:
         if self.train.tune_decode is None:
