@@ -112,7 +112,7 @@ def test_what_ctranslate2_lacks_runs_in_nmts_own(
 ) -> None:
     fast, own = nmt.load(trained_run, threads=1), nmt.load(trained_run, engine="nmt", threads=1)
     assert fast.translate(TEXT, **options) == own.translate(TEXT, **options)
-    with pytest.raises(nmt.api.ConfigError, match="CTranslate2 lacks"):
+    with pytest.raises(nmt.errors.ConfigError, match="CTranslate2 lacks"):
         nmt.load(trained_run, engine="ctranslate2").translate(TEXT, **options)
 
 
@@ -162,7 +162,7 @@ def test_what_the_options_promise(trained_run: Path, engine: str) -> None:
         assert hypothesis.num_tokens >= 15
         words = hypothesis.text.split()
         assert len(words) == len(set(words))
-    with pytest.raises(nmt.api.ConfigError, match=r"`min_length` 100 with .* only 96 tokens"):
+    with pytest.raises(nmt.errors.ConfigError, match=r"`min_length` 100 with .* only 96 tokens"):
         model.translate(TEXT, min_length=100, no_repeat_ngram_size=2)
 
 
@@ -170,7 +170,7 @@ def test_what_the_options_promise(trained_run: Path, engine: str) -> None:
 def test_a_minimum_length_beyond_the_positions_is_refused(trained_run: Path, engine: str) -> None:
     model = nmt.load(trained_run, engine=engine, threads=1)
     model.engine.max_positions = 40
-    with pytest.raises(nmt.api.ConfigError, match=r"`min_length` is 40, but .* for 40 tokens"):
+    with pytest.raises(nmt.errors.ConfigError, match=r"`min_length` is 40, but .* for 40 tokens"):
         model.translate(TEXT, min_length=40)
 
 
