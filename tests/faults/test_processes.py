@@ -404,13 +404,14 @@ def test_the_output_is_that_of_one_process(
 
 SLOW_SEARCH = """
 import time
-import nmt.translate.translator as t
-t._BATCHES_AHEAD = 2
-_search = t.Translator._search
+import nmt.translate.translator
+from nmt.translate.part_search import PartSearch
+nmt.translate.translator._BATCHES_AHEAD = 2
+_search = PartSearch._search
 def _slow(*args):
     time.sleep(0.05)
     return _search(*args)
-t.Translator._search = _slow
+PartSearch._search = _slow
 """
 
 
@@ -445,7 +446,9 @@ def test_other_settings_are_refused_by_one_and_end_the_others(
 
 
 def test_a_process_that_fails_ends_the_others(folder: Folder, job: list[str]) -> None:
-    fault = before_call(3, "nmt.translate.translator:Translator._search", "raise OSError(5, 'bad')")
+    fault = before_call(
+        3, "nmt.translate.part_search:PartSearch._search", "raise OSError(5, 'bad')"
+    )
     outcomes = ends(start_together(folder, 2, *job, faults={1: fault}))
     assert outcomes[1].code != 0
     outcomes[0].refused(1, "process 0 ends: process 1 has failed")

@@ -203,10 +203,10 @@ def test_a_resumed_translation_needs_the_same_language(tagged_run: Path, tmp_pat
         raise KeyboardInterrupt
 
     def job(lang: str, *, stopped: bool = False) -> None:
-        translator = model.translator({"tgt_lang": lang, "batch_tokens": 16})
-        if stopped:
-            polls = iter([lambda: None, stop])
-            translator._poll = lambda: next(polls)()
+        polls = iter([lambda: None, stop] if stopped else [])
+        translator = model.translator(
+            {"tgt_lang": lang, "batch_tokens": 16}, poll=lambda: next(polls, lambda: None)()
+        )
         lines = ["the cat sat", "a dog ran home", "the", "a mat", "on a mat"] * 2
         translate_file(translator, lines, TextLayout(), tmp_path / "out", resume=True, log=print)
 
