@@ -1,4 +1,4 @@
-"""Where recipes are: in the current directory, or installed with nmt."""
+"""Where recipes are: in the current directory, or shipped with nmt."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from nmt.errors import ConfigError
 
-_INSTALLED = Path(__file__).parents[1] / "configs"
-"""The copy of configs/ in an installed package; a checkout has none."""
+_SHIPPED = [Path(__file__).parents[1] / "configs", Path(__file__).parents[2] / "configs"]
+"""The copy of configs/ in an installed package, and that of a checkout."""
 
 
 def find_recipe(name: str) -> Path:
@@ -17,14 +17,14 @@ def find_recipe(name: str) -> Path:
 
     Args:
         name: the path of a configuration, or its name in configs/, as in `demo` or `paper/base`.
-            The configs/ of the current directory comes before the installed one.
+            The configs/ of the current directory comes before that of nmt.
 
     Raises:
         ConfigError: if there is none.
     """
     if name.endswith(".yaml") and Path(name).is_file():
         return Path(name)
-    folders = [folder for folder in (Path("configs"), _INSTALLED) if folder.is_dir()]
+    folders = [folder for folder in (Path("configs"), *_SHIPPED) if folder.is_dir()]
     for folder in folders:
         if (path := folder / f"{name.removesuffix('.yaml')}.yaml").is_file():
             return path

@@ -21,7 +21,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     installed.mkdir()
     for name in ("both.yaml", "shipped.yaml"):
         (installed / name).touch()
-    monkeypatch.setattr(find, "_INSTALLED", installed)
+    monkeypatch.setattr(find, "_SHIPPED", [installed])
     monkeypatch.chdir(tmp_path)
     return installed
 
@@ -46,6 +46,13 @@ def test_without_any_recipes_the_message_says_where_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(find, "_INSTALLED", tmp_path / "installed")
+    monkeypatch.setattr(find, "_SHIPPED", [])
     with pytest.raises(ConfigError, match=r"the current directory has no configs/; change to"):
         find_recipe("demo")
+
+
+def test_the_recipes_of_a_checkout_are_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_recipe("paper/base").is_file()
