@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nmt.check.finding import Finding, Severity, share
 from nmt.config.corpora import AnyCorpus
-from nmt.config.schema import DataConfig
+from nmt.config.data import DataConfig
 from nmt.data.corpus import INVALID_UTF8, origin
 from nmt.data.filters import (
     DUPLICATE,

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from nmt.check.finding import Finding, share
 from nmt.check.subject import Subject
 from nmt.config.models import TransformerConfig
-from nmt.config.schema import TrainConfig
 from nmt.config.stages import stages_of
+from nmt.config.train import TrainConfig
 from nmt.model.size import num_parameters
 
 # Rule of thumb: 100 epochs are usual for a small corpus, and a model overfits long before 300.

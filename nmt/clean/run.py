@@ -11,7 +11,7 @@ from nmt.clean.pipeline import clean
 from nmt.clean.report import CleanReport
 from nmt.clean.rules import Rules
 from nmt.config.corpora import AnyCorpus
-from nmt.config.schema import DataConfig
+from nmt.config.data import DataConfig
 from nmt.data.corpus import Pair, Tallies, corpus_name, read_pairs
 from nmt.errors import DataError
 from nmt.files import writing

@@ -123,7 +123,7 @@ def _run(
     from nmt.clean.rules import Rules
     from nmt.clean.run import clean_corpus
     from nmt.cli.translation_job import file_bar
-    from nmt.config.schema import DataConfig
+    from nmt.config.data import DataConfig
     from nmt.console import Console
     from nmt.data.corpus import files_of
     from nmt.engines import num_threads

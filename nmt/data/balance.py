@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from nmt.config.data import DataConfig
 from nmt.config.languages import LanguagePair
-from nmt.config.schema import DataConfig
 from nmt.data.prepared import Prepared
 
 

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from nmt.config.augment import AugmentConfig
+from nmt.config.data import DataConfig
 from nmt.config.denoise import MASK
-from nmt.config.schema import Config, DataConfig
+from nmt.config.schema import Config
 from nmt.data.augment import TextPair, augmented
 from nmt.data.infilling import infilled
 from nmt.data.links import Linker, PieceLinks

@@ -19,7 +19,7 @@ import pyarrow as pa
 from pydantic import TypeAdapter
 
 from nmt.config.corpora import AnyCorpus
-from nmt.config.schema import DataConfig
+from nmt.config.data import DataConfig
 from nmt.data import cache
 from nmt.data.chunks import chunked
 from nmt.data.corpus import INVALID_UTF8, corpus_name, fingerprint, read_pairs

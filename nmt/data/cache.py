@@ -14,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import IO, Any
 
-from nmt.config.schema import DataConfig
+from nmt.config.data import DataConfig
 from nmt.errors import FileError
 from nmt.files import (
     MAX_JSON_BYTES,

@@ -22,7 +22,7 @@ from nmt.config.corpora import (
     TextCorpus,
     TsvCorpus,
 )
-from nmt.config.schema import DataConfig
+from nmt.config.data import DataConfig
 from nmt.data.lines import InvalidLine, decoded_lines, replace_controls
 from nmt.data.records import (
     RawPair,

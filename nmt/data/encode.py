@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from nmt.config.corpora import AnyCorpus
-from nmt.config.schema import DataConfig
+from nmt.config.data import DataConfig
 from nmt.data.corpus import Pair
 from nmt.data.filters import CorpusReport, Filters, digest
 from nmt.data.placeholders import Finder, with_symbols

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from nmt.config.data import DataConfig
 from nmt.config.languages import LanguagePair
-from nmt.config.schema import DataConfig
 from nmt.data.corpus import CONTROL_CHARACTERS, INVALID_UTF8, Pair, Tallies, Tally
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nmt.config.corpora import AnyCorpus
+from nmt.config.data import DataConfig
 from nmt.config.languages import LanguagePair
-from nmt.config.schema import DataConfig
 from nmt.data import cache
 from nmt.data.corpus import corpus_name, origin
 from nmt.data.filters import DUPLICATE, CorpusReport, FilterReport

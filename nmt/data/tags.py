@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from nmt.config.corpora import AnyCorpus
+from nmt.config.data import DataConfig
 from nmt.config.denoise import MASK
 from nmt.config.languages import LanguagePair, tag_symbol
-from nmt.config.schema import Config, DataConfig
+from nmt.config.schema import Config
 from nmt.data.terms import TERM
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import ConfigError

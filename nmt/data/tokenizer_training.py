@@ -15,7 +15,8 @@ from typing import Any
 
 import sentencepiece
 
-from nmt.config.schema import Config, TokenizerConfig
+from nmt.config.schema import Config
+from nmt.config.tokenizer import TokenizerConfig
 from nmt.data import cache
 from nmt.data.corpus import Pair, content_key, read_pairs, stream_key
 from nmt.data.mixing import mixed_chunks

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from nmt.config.corpora import AnyCorpus
+from nmt.config.data import DataConfig
 from nmt.config.languages import LanguagePair
-from nmt.config.schema import Config, DataConfig
+from nmt.config.schema import Config
 from nmt.data.corpus import read_pairs
 from nmt.data.lines import read_lines
 from nmt.errors import ConfigError, DataError, FileError

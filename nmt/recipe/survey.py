@@ -13,7 +13,7 @@ import numpy as np
 
 from nmt.check.corpora import Sentences
 from nmt.config.corpora import FilesCorpus
-from nmt.config.schema import DataConfig
+from nmt.config.data import DataConfig
 from nmt.data.corpus import Pair, corpus_name, read_pairs
 from nmt.data.tokenizer_training import reservoir
 from nmt.errors import DataError

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from nmt.config.changes import changes, is_among
+from nmt.config.data import DataConfig
 from nmt.config.load import load_config
 from nmt.config.recipe import RecipeConfig
-from nmt.config.schema import Config, DataConfig
+from nmt.config.schema import Config
 from nmt.errors import ConfigError
 from nmt.evaluation.metrics import EvaluateOptions, Score, evaluate
 from nmt.evaluation.testsets import read_test_data

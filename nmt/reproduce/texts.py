@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nmt.config.corpora import AnyCorpus, FilesCorpus
+from nmt.config.data import DataConfig
 from nmt.config.recipe import TextConfig
-from nmt.config.schema import Config, DataConfig
+from nmt.config.schema import Config
 from nmt.data.corpus import corpus_name, fingerprint, raw_pairs
 from nmt.data.lines import InvalidLine, decoded_lines
 from nmt.data.shards import shards

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nmt.config.regularisation import RDropConfig, SimCutConfig, TokenCutoffConfig
-from nmt.config.schema import TrainConfig
+from nmt.config.train import TrainConfig
 from nmt.data.batching import Batch
 from nmt.model.network import Network
 

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nmt.config.schema import Config, TrainConfig
+from nmt.config.schema import Config
+from nmt.config.train import TrainConfig
 from nmt.data.batching import Batch
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import Download, autocast, is_out_of_memory, upload, widest_float

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.regularisation import TokenRates
-from nmt.config.schema import TrainConfig
+from nmt.config.train import TrainConfig
 from nmt.data.batching import Batch
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 

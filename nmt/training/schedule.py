@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from nmt.config.schema import Config, TrainConfig
+from nmt.config.schema import Config
 from nmt.config.stages import Stage, stages_of
+from nmt.config.train import TrainConfig
 
 
 def learning_rate(step: int, config: TrainConfig, d_model: int) -> float:

@@ -11,7 +11,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from nmt.config.corpora import AnyCorpus
-from nmt.config.schema import Config, DataConfig
+from nmt.config.data import DataConfig
+from nmt.config.schema import Config
 from nmt.data.corpus import read_pairs
 from nmt.data.prepare import prepare
 from nmt.data.prepared import Prepared

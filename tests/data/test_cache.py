@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.config.schema import DataConfig
+from nmt.config.data import DataConfig
 from nmt.data import cache
 
 DATA = {"src_lang": "en", "tgt_lang": "de", "train": {"demo": "train"}}

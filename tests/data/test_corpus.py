@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nmt.config.corpora import AnyCorpus
-from nmt.config.schema import DataConfig
+from nmt.config.data import DataConfig
 from nmt.data.corpus import (
     CONTROL_CHARACTERS,
     INVALID_UTF8,

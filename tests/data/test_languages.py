@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nmt.config.data import DataConfig
 from nmt.config.languages import LanguagePair
 from nmt.config.load import make_config
-from nmt.config.schema import Config, DataConfig
+from nmt.config.schema import Config
 from nmt.data.batching import Epochs
 from nmt.data.corpus import content_key, origin
 from nmt.data.prepare import prepare

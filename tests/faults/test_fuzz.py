@@ -22,8 +22,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nmt.config.data import DataConfig
 from nmt.config.load import load_config
-from nmt.config.schema import DataConfig
 from nmt.console import Console
 from nmt.data.corpus import read_pairs
 from nmt.data.tokenizer import Tokenizer

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nmt.config.schema import TrainConfig
+from nmt.config.train import TrainConfig
 from nmt.training.schedule import learning_rate
 
 SCHEDULES = ["paper", "linear", "cosine", "constant"]
