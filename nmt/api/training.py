@@ -12,13 +12,13 @@ from nmt.api.measuring import compare_int8, tune_decode_once
 from nmt.api.model import load
 from nmt.config.load import load_config, make_config
 from nmt.config.schema import Config
-from nmt.data.synthetic import SyntheticOptions
 from nmt.errors import ConfigError
 from nmt.hub.models import find_model, pin
 from nmt.translate.translator import Translator
 
 if TYPE_CHECKING:  # imported late, because it takes time
     from nmt.console import Console
+    from nmt.data.synthetic import SyntheticOptions
 
 
 def train(
@@ -168,6 +168,7 @@ def backtranslate(
     """
     resolved, run = _resolve(config, overrides), _run_directory(config, run_dir)
     from nmt.console import Console
+    from nmt.data.synthetic import SyntheticOptions
     from nmt.training.backtranslation import BackTranslation
     from nmt.training.backtranslation import backtranslate as teach
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from nmt.documents.document import Translatable
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.files import is_standard, read_bounded
+
+if TYPE_CHECKING:  # imported late, because it takes time
+    from nmt.documents.document import Translatable
 
 MAX_BYTES = 1 << 24
 """Of text, which is read as a whole, and may take 130 times as much memory."""
