@@ -24,6 +24,12 @@ from nmt.translate.guard.figures import changes_addresses, changes_numbers
         ("Go to https://a.org/2024/1.", "Geh zu https://a.org/2024/1."),
         ("No number", "Keine Zahl"),
         ("٣٤٥ men", "345 Mann"),
+        ("In 1984, 155 people", "一九八四年，一百五十五人"),
+        ("一九八四年", "1984"),
+        ("35,000 of 1.2 billion", "12億の3.5万"),
+        ("At 3:30 in the afternoon", "Um 15.30 Uhr"),
+        ("15:30", "下午3点30分"),
+        (f"{'1' * 5000} at 3 p.m.", f"{'1' * 5000} um 15 Uhr"),
     ],
 )
 def test_kept_numbers(src: str, tgt: str) -> None:
@@ -38,6 +44,7 @@ def test_kept_numbers(src: str, tgt: str) -> None:
         ("It was then.", "Es war 1975."),
         ("We need 45 chairs.", "Wir brauchen 54 Stühle."),
         ("Room 4711", "Zimmer 471"),
+        ("It was in 1957.", "那是一个春天。"),
     ],
 )
 def test_changed_numbers(src: str, tgt: str) -> None:
