@@ -26,13 +26,30 @@ SYMBOLS = tuple(f"<ph{number}>" for number in range(1, 17))
 """A sentence has at most as many different spans; more remain text."""
 SYMBOL = re.compile("|".join(SYMBOLS))
 
+# Chinese, Japanese and Thai have no spaces, and Korean particles follow a word directly. Next to a
+# span, their letters and punctuation are not part of it.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
+    "\U00020000-\U0003ffff"
+)
+_IN_WORD = rf"[^\W{_UNSPACED}]"
+_LETTER = rf"[^\W\d_{_UNSPACED}]"
+_NOT_IN_URL = rf"\s<>\"'`|\\^{{}}\u00ab\u00bb\u2018-\u201f\u2039\u203a{_UNSPACED}"
 # Without the punctuation that ends a sentence.
-URL = re.compile(r"(?:https?://|ftp://|www\.)[^\s<>\"'`|\\^{}]*[^\s<>\"'`|\\^{}.,;:!?)\]\u2026]")
-EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]*[\w+]@(?:[\w-]+\.)+[^\W\d_]{2,}")
-_NUMBER = r"(?<![\w.,])\d+(?:[.,]\d+)*(?!\w)"
+URL = re.compile(
+    rf"(?:https?://|ftp://|www\.)[^{_NOT_IN_URL}]*"
+    rf"[^{_NOT_IN_URL}.,;:!?)\]\u2026\u060c\u061b\u061f\u06d4\u0964]"
+)
+EMAIL = re.compile(
+    rf"(?<![.+-])(?<!{_IN_WORD})(?:{_IN_WORD}|[.+-])*(?:{_IN_WORD}|\+)@(?:(?:{_IN_WORD}|-)+\.)+{_LETTER}{{2,}}"
+)
+_NUMBER = rf"(?<![.,])(?<!{_IN_WORD})\d+(?:[.,]\d+)*(?!{_IN_WORD}|[.,]\d)"
 _VARIABLE = r"\{\{[^{}\s]+\}\}|\$\{[^{}\s]+\}|\{[\w.:!-]*\}"  # {{name}} ${NAME} {name}
 _NAMED_FORMAT = r"%\(\w+\)[-+#0]*\d*(?:\.\d+)?[a-zA-Z]"  # %(name)d
-_FORMAT = r"(?<![\d%])%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:hh|h|ll|l)?[diouxXeEfFgGcs@](?![^\W\d_])"
+_FORMAT = (
+    r"(?<![\d%])%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:hh|h|ll|l)?[diouxXeEfFgGcs@]"
+    rf"(?!{_LETTER})"
+)
 _TAG = r"</?[A-Za-z0-9][\w:.-]*/?>"
 _PICTURE = "[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\U0001f3fb-\U0001f3ff]*"
 _EMOJI = f"[\U0001f1e6-\U0001f1ff]{{2}}|{_PICTURE}(?:\u200d{_PICTURE})*"

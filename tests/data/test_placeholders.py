@@ -33,11 +33,21 @@ KINDS = get_args(PlaceholderKind)
         ("placeholders", "%s %1$s %(name)d %d. 50% off, 100%", ["%s", "%1$s", "%(name)d", "%d"]),
         ("placeholders", "<0/>a<1>b</1> <br/> 3 < 4 > 2", ["<0/>", "<1>", "</1>", "<br/>"]),
         ("emoji", "Hi 😀👍🏽 👩‍👩‍👧 🇩🇪 ☂️!", ["😀", "👍🏽", "👩‍👩‍👧", "🇩🇪", "☂️"]),
+        ("urls", "访问https://a.org/x了解更多。请看www.b.org。", ["https://a.org/x", "www.b.org"]),
+        ("urls", "Sur «https://a.org/é», “www.b.org”؟", ["https://a.org/é", "www.b.org"]),
+        ("emails", "发邮件至a@b.org联系，почта@пример.рф", ["a@b.org", "почта@пример.рф"]),
+        ("numbers", "有3人和1.5倍, 2.5km", ["3", "1.5"]),
+        ("placeholders", "共%d个文件, %s을", ["%d", "%s"]),
         ("urls", "Literally <ph3>, not <ph99>.", ["<ph3>"]),
     ],
 )
 def test_spans(kind: PlaceholderKind, text: str, spans: list[str]) -> None:
     assert Finder([kind]).find(text) == spans
+
+
+@pytest.mark.parametrize("part", ["1", "1.", "a.", "a@", "a@b.", "%1", "{", "<a", "www."])
+def test_a_hostile_line_takes_linear_time(part: str) -> None:
+    Finder(KINDS).find(part * 50_000)
 
 
 def many(src: str, tgt: str, kinds: tuple[PlaceholderKind, ...] = KINDS) -> list[Pair]:
