@@ -35,7 +35,7 @@ KINDS = get_args(PlaceholderKind)
         ("emoji", "Hi 😀👍🏽 👩‍👩‍👧 🇩🇪 ☂️!", ["😀", "👍🏽", "👩‍👩‍👧", "🇩🇪", "☂️"]),
         ("urls", "访问https://a.org/x了解更多。请看www.b.org。", ["https://a.org/x", "www.b.org"]),
         ("urls", "Sur «https://a.org/é», “www.b.org”؟", ["https://a.org/é", "www.b.org"]),
-        ("emails", "发邮件至a@b.org联系，почта@пример.рф", ["a@b.org", "почта@пример.рф"]),
+        ("emails", "发邮件至a@b.org联系。почта@пример.рф", ["a@b.org", "почта@пример.рф"]),
         ("numbers", "有3人和1.5倍, 2.5km", ["3", "1.5"]),
         ("placeholders", "共%d个文件, %s을", ["%d", "%s"]),
         ("urls", "Literally <ph3>, not <ph99>.", ["<ph3>"]),

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from nmt.clean.scripts import base_code
 from nmt.config.languages import LanguagePair
 from nmt.config.search import SearchOptions, search_options
-from nmt.limits import MAX_BEAM_SIZE
+from nmt.limits import MAX_BEAM_SIZE, MAX_SEED
 from nmt.runs.calibration import Calibration
 from nmt.translate.guard import checks, figures, language
 from nmt.translate.protect import Protector, without_symbols
@@ -136,7 +137,7 @@ class Guard:
         pair = LanguagePair(source.src_lang or default.src, source.tgt_lang or default.tgt)
         if checks.repeats(src, tgt):
             yield "repetition"
-        if pair.src != pair.tgt and checks.is_copied(src, tgt):
+        if base_code(pair.src) != base_code(pair.tgt) and checks.is_copied(src, tgt):
             yield "copied"
         if self._tells_languages and language.is_wrong_language(src, tgt, pair):
             yield "language"
@@ -172,9 +173,10 @@ def retried_options(options: SearchOptions) -> list[SearchOptions]:
     changes: list[dict[str, object]]
     if options.samples:
         seed = options.seed or 1
-        changes = [{"seed": seed + 1}, {"seed": seed + 2}]
+        changes = [{"seed": (seed + more) % (MAX_SEED + 1)} for more in (1, 2)]
     else:
         width = min(MAX_BEAM_SIZE, max(_WIDEST, 2 * options.beam_size))
+        width -= width % options.beam_groups
         size = options.no_repeat_ngram_size or _NO_REPEATED
         beamless = {"coverage_penalty": 0.0, "stop": "beam", "patience": 1.0, "beam_groups": 1}
         changes = [

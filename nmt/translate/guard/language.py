@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from nmt.clean.scripts import base_code
 from nmt.config.languages import LanguagePair
 from nmt.data.identify import identifier
 
@@ -32,7 +33,7 @@ def is_wrong_language(src: str, tgt: str, languages: LanguagePair) -> bool:
         tgt: its translation.
         languages: those of both; languages that py3langid does not know pass.
     """
-    src_code, tgt_code = (code.split("-")[0].split("_")[0].lower() for code in languages)
+    src_code, tgt_code = map(base_code, languages)
     size = _letters(tgt)
     if src_code == tgt_code or size < _FEWEST_LETTERS:
         return False

@@ -24,7 +24,7 @@ from nmt.translate.guard.figures import changes_addresses, changes_numbers
         ("Go to https://a.org/2024/1.", "Geh zu https://a.org/2024/1."),
         ("No number", "Keine Zahl"),
         ("٣٤٥ men", "345 Mann"),
-        ("In 1984, 155 people", "一九八四年，一百五十五人"),
+        ("In 1984, 155 people", "一九八四年。一百五十五人"),
         ("一九八四年", "1984"),
         ("35,000 of 1.2 billion", "12億の3.5万"),
         ("At 3:30 in the afternoon", "Um 15.30 Uhr"),

@@ -9,6 +9,7 @@ import pytest
 
 from nmt.config.languages import LanguagePair
 from nmt.config.search import SearchOptions
+from nmt.limits import MAX_BEAM_SIZE, MAX_SEED
 from nmt.runs.calibration import Calibration
 from nmt.translate.guard import language
 from nmt.translate.guard.guard import Guard, GuardMode, Retry, retried_options
@@ -48,6 +49,12 @@ def test_a_line_has_several_flags() -> None:
     assert checked(
         guard(), "In 1957 he lived there with us.", "In 1958 he lived there with us. " * 2
     ).flags == (*("repetition", "language", "numbers"),)
+
+
+def test_a_copy_in_another_variety_of_the_language_is_correct() -> None:
+    assert checked(guard(), ENGLISH, ENGLISH).flags[0] == "copied"
+    [same] = guard()([Source(ENGLISH, src_lang="en_GB", tgt_lang="en-US")], [translation(ENGLISH)])
+    assert not same.flags
 
 
 def test_flags_of_lengths_are_kept() -> None:
@@ -105,7 +112,12 @@ def test_lines_with_terms_are_not_sampled() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"stop": "bound"}, {"beam_groups": 2}, {"temperature": 1.0}, {"mbr": "chrf"}],
+    [
+        *({}, {"stop": "bound"}, {"beam_groups": 2}, {"temperature": 1.0}, {"mbr": "chrf"}),
+        {"beam_size": 3, "beam_groups": 3},
+        {"beam_size": MAX_BEAM_SIZE // 3 * 3, "beam_groups": 3},
+        {"temperature": 1.0, "seed": MAX_SEED},
+    ],
     ids=str,
 )
 def test_the_options_of_retries_are_valid(options: dict[str, Any]) -> None:
