@@ -7,14 +7,19 @@ The lengths are checked elsewhere, because they are of tokens: see `nmt.data.len
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 
+from nmt.data.placeholders import URL
+from nmt.translate.guard.figures import NUMBER
 from nmt.translate.words import Links, split_words
 
 _MOST_REPEATED_WORDS = 64
 _CHECKED_CHARACTERS = 2000
 # The same characters at least six times in a row: a loop in a script without spaces.
 _CHARACTER_LOOP = re.compile(r"(\w(?:.{0,19}?\w)?)\1{5,}")
+# In a source, less is enough to explain one: hahaha.
+_SMALL_LOOP = re.compile(r"(\w(?:.{0,19}?\w)?)\1{2,}")
 _FEWEST_COPIED = 2
 _ALMOST_ALL = 0.9
 _FEWEST_OMITTED = 5
@@ -27,10 +32,16 @@ def repeats(src: str, tgt: str) -> bool:
     One or two words are a loop if they occur three times in a row, more words if twice. A source
     that repeats as often is translated well by that.
     """
-    if _CHARACTER_LOOP.search(tgt[:_CHECKED_CHARACTERS]):
-        return not _CHARACTER_LOOP.search(src[:_CHECKED_CHARACTERS])
+    if _has_loop(_CHARACTER_LOOP, tgt):
+        return not _has_loop(_SMALL_LOOP, src)
     times = _times_repeated(tgt, fewest=3)
     return times > 1 and times > _times_repeated(src, fewest=2)
+
+
+def _has_loop(pattern: re.Pattern[str], text: str) -> bool:
+    """Return whether characters repeat. Not the zeros of a million, nor URLs: www."""
+    text = URL.sub(" ", text[:_CHECKED_CHARACTERS])
+    return any(not match[1].isdecimal() for match in pattern.finditer(text))
 
 
 def _times_repeated(text: str, *, fewest: int) -> int:
@@ -43,7 +54,7 @@ def _times_repeated(text: str, *, fewest: int) -> int:
     Returns:
         1 if there is no such loop.
     """
-    words = re.findall(r"\w+", text.casefold())
+    words = _words(text.casefold())
     most = 1
     for size in range(1, min(len(words) // 2, _MOST_REPEATED_WORDS) + 1):
         run = 0
@@ -53,6 +64,17 @@ def _times_repeated(text: str, *, fewest: int) -> int:
             if times > most and times >= (fewest if size < 3 else 2):
                 most = times
     return most
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text, and its numbers without separators.
+
+    Marks, such as the vowel signs of Hindi, are parts of words, though `\\w` does not match them.
+    """
+    text = NUMBER.sub(lambda match: re.sub(r"\D", "", match[0]), text)
+    return "".join(
+        c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in text
+    ).split()
 
 
 def is_copied(src: str, tgt: str) -> bool:

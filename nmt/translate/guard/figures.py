@@ -34,7 +34,8 @@ def changes_numbers(src: str, tgt: str) -> bool:
 
     Numbers are compared by their digits, because separators depend on the language: 1,000.5 is
     1.000,5. Those within addresses do not count. If only one side has a short number, the other
-    may have it in words, and in Chinese numerals, a long one, too. Hours may differ where the source divides the day (3 p.m., 15 Uhr).
+    may have it in words, and in Chinese numerals, a long one, too. Hours may differ where the
+    source divides the day (3 p.m., 15 Uhr).
     """
     divides_day = any(map(_HALF_OF_DAY.search, (src, tgt)))
     ours, theirs = (_numbers(text, without_times=divides_day) for text in (src, tgt))
