@@ -100,7 +100,7 @@ class DocumentJob:
             content = translate_document(document, translator, advance)
         with writing(output) as file:
             file.write(content)
-        report_flaws(translator, self.demands)
+        report_flaws(translator, self.demands, "segment")
 
 
 def _warn(message: str) -> None:

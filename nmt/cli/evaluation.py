@@ -130,7 +130,7 @@ def evaluate(
 ) -> None:
     """Score the translations of a model or a file with sacreBLEU, or parses with bracket-f1."""
     require_one("name a MODEL to translate with, or --hyp FILE with translations", model, hyp)
-    _check_hyp(hyp, src or output or ensemble or search or calibration)
+    _check(hyp, src or output or ensemble or search, calibration, output or confidence)
     options = _scoring(metrics, lowercase, tokenize, confidence, evalb_params)
     models = [model, *(ensemble or [])] if model else []
     refuse_outputs([output] if output else [], [src, *(ref or []), evalb_params], models)
@@ -147,13 +147,25 @@ def evaluate(
     _print_scores(data, hypotheses, options, as_json, output)
 
 
-def _check_hyp(hyp: Path | None, given: object) -> None:
-    """Raise a ConfigError if options for translating are given with a file of translations."""
-    if hyp and given:
+def _check(hyp: Path | None, translating: object, calibration: bool, scoring: object) -> None:
+    """Check that the options fit together.
+
+    Args:
+        hyp: a file of translations.
+        translating: options for translating.
+        calibration: whether to print this instead of scores.
+        scoring: options for scores.
+
+    Raises:
+        ConfigError: if they do not.
+    """
+    if hyp and (translating or calibration):
         raise ConfigError(
             "--hyp is scored as it is: leave out --src, --output, --ensemble, --calibration and "
             "search options"
         )
+    if calibration and scoring:
+        raise ConfigError("--calibration prints no scores: leave out --output and --confidence")
 
 
 def _scoring(
@@ -216,9 +228,15 @@ def _print_calibration(
     from nmt.evaluation.calibration import are_acceptable, bins, render
     from nmt.files import write_lines
 
-    acceptable = are_acceptable([translation.text for translation in translations], data.refs[0])
-    confidences = [translation.confidence or 0.0 for translation in translations]
-    write_lines(render(bins(confidences, acceptable), as_json), None)
+    # Blank lines have no confidence.
+    rows = [
+        (each.confidence, each.text, ref)
+        for each, ref in zip(translations, data.refs[0], strict=True)
+        if each.confidence is not None
+    ]
+    confidences, texts, refs = zip(*rows, strict=True) if rows else ((), (), ())
+    table = bins(confidences, are_acceptable(texts, refs))
+    write_lines(render(table, as_json), None)
 
 
 def _read(hyp: Path | None, files: dict[str, Any]) -> tuple[EvaluationData, list[str]]:

@@ -305,22 +305,27 @@ class Job:
         )
 
 
-def report_flaws(translator: Translator, demands: Demands) -> None:
+def report_flaws(translator: Translator, demands: Demands, unit: str = "line") -> None:
     """Log how many translations have flags or lack required terms.
+
+    Args:
+        translator: what has counted them.
+        demands: what is an error.
+        unit: what is translated one by one.
 
     Raises:
         DataError: if there are some, and that is to be an error.
     """
     errors = []
     checks = translator.guard or translator.protector
-    if checks and (summary := translator.flagged.summary()):
+    if checks and (summary := translator.flagged.summary(unit)):
         if translator.guard and translator.guard.mode == "blank":
             summary += "; they are left blank"
         if demands.guard_fails:
             errors.append(summary)
         else:
             log(f"{'guard' if translator.guard else 'warning'}: {summary}")
-    if summary := translator.missing.summary():
+    if summary := translator.missing.summary(unit):
         remedy = "a higher --max-extra-len or --beam-size may help"
         if translator.options.terms == "soft":
             remedy = "--terms both requires them of the search, too"

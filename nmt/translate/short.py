@@ -23,9 +23,9 @@ class _Lines:
         if counts and self._count <= _MAX_LISTED:
             self._listed.append(number)
 
-    def _named(self) -> str:
+    def _named(self, unit: str = "line") -> str:
         numbers = ", ".join(map(str, self._listed)) + (", …" if self._count > _MAX_LISTED else "")
-        return f"line{'s' if self._count > 1 else ''} {numbers}"
+        return f"{unit}{'s' if self._count > 1 else ''} {numbers}"
 
 
 class ShortLines(_Lines):
@@ -72,13 +72,17 @@ class MissingTerms(_Lines):
         """
         self._add(number, bool(missing))
 
-    def summary(self) -> str:
-        """Return a one-line message with the count and the first line numbers; empty if none."""
+    def summary(self, unit: str = "line") -> str:
+        """Return a one-line message with the count and the first line numbers; empty if none.
+
+        Args:
+            unit: what is numbered.
+        """
         if not self._count:
             return ""
         return (
             f"{self._count:,} of {self._total:,} translations with required terms lack some of "
-            f"them: {self._named()}"
+            f"them: {self._named(unit)}"
         )
 
 
@@ -104,13 +108,17 @@ class FlaggedLines(_Lines):
         if flags:
             self.by_line[number] = flags
 
-    def summary(self) -> str:
-        """Return a one-line message with counts and the first line numbers; empty if none."""
+    def summary(self, unit: str = "line") -> str:
+        """Return a one-line message with counts and the first line numbers; empty if none.
+
+        Args:
+            unit: what is numbered.
+        """
         if not self._count:
             return ""
         counts = Counter(flag for flags in self.by_line.values() for flag in flags)
         of_flags = ", ".join(f"{flag} {counts[flag]:,}" for flag in FLAGS if counts[flag])
         return (
             f"{self._count:,} of {self._total:,} translations are flagged: {of_flags}; "
-            f"{self._named()}"
+            f"{self._named(unit)}"
         )

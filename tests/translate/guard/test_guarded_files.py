@@ -132,6 +132,17 @@ def test_the_summary_names_flags_and_lines() -> None:
     lines.add(2, ("numbers",))
     lines.add(3, ("short", "numbers"))
     assert lines.summary() == ("2 of 3 translations are flagged: short 1, numbers 2; lines 2, 3")
+    assert lines.summary("segment").endswith("; segments 2, 3")
+
+
+def test_a_document_under_guard(trained_run: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<p>the cat</p><p>See https://example.com/a.</p>", "utf-8")
+    done = run_nmt("translate", trained_run, page, "--guard", "blank", "--guard-fails")
+    assert done.exit_code == 3
+    assert "<p></p>" in done.stdout
+    assert "; segment" in done.stderr
+    assert "line" not in done.stderr
 
 
 def test_the_command(trained_run: Path, tmp_path: Path) -> None:
@@ -170,6 +181,12 @@ def test_a_calibrated_run_has_a_confidence(trained_run: Path, tmp_path: Path) ->
     assert "expected calibration error" in done.stdout
     [figures] = [json.loads(line) for line in run_nmt(*text).stdout.split("\n")[:-1]]
     assert sum(row["size"] for row in figures["bins"]) == 30
+    done = run_nmt(*text, "--output", tmp_path / "out")
+    assert (done.exit_code, "leave out --output" in done.stderr) == (2, True)
+    blank = tmp_path / "blank"
+    blank.write_text("\nthe cat\n", "utf-8")
+    done = run_nmt("evaluate", run, "--calibration", "--src", blank, "--ref", blank)
+    assert done.stdout.endswith(", 1 sentences\n")
     found = nmt.load(run, threads=1).translate(["the cat sat."], guard="warn")
     assert found[0].confidence is not None
     assert 0 < found[0].confidence < 1
