@@ -10,6 +10,8 @@ import re
 import unicodedata
 from collections import Counter
 
+from nmt.clean.scripts import base_code, scripts_of
+from nmt.config.languages import LanguagePair
 from nmt.data.placeholders import URL
 from nmt.translate.guard.figures import NUMBER
 from nmt.translate.words import Links, split_words
@@ -21,6 +23,8 @@ _CHARACTER_LOOP = re.compile(r"(\w(?:.{0,19}?\w)?)\1{5,}")
 # In a source, less is enough to explain one: hahaha.
 _SMALL_LOOP = re.compile(r"(\w(?:.{0,19}?\w)?)\1{2,}")
 _FEWEST_COPIED = 2
+_FEWEST_COPIED_LETTERS = 10
+_CASED = {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN"}
 _ALMOST_ALL = 0.9
 _FEWEST_OMITTED = 5
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
@@ -77,18 +81,28 @@ def _words(text: str) -> list[str]:
     ).split()
 
 
-def is_copied(src: str, tgt: str) -> bool:
+def is_copied(src: str, tgt: str, languages: LanguagePair) -> bool:
     """Return whether a translation into another language is its source, or almost.
 
     Words with a capital and numbers may be names, which stay as they are. So at least two other
-    words must be the same, and nine of ten of all words.
+    words must be the same, and nine of ten of all words. If the languages share a script without
+    capitals, as Chinese and Japanese do, at least ten letters must be the same.
+
+    Args:
+        src: the source.
+        tgt: its translation.
+        languages: those of both; varieties of one language, such as `pt-PT` and `pt-BR`, may copy.
     """
+    if base_code(languages.src) == base_code(languages.tgt):
+        return False
+    shared = scripts_of(languages.src) & scripts_of(languages.tgt)
+    fewest = _FEWEST_COPIED_LETTERS if shared - _CASED else _FEWEST_COPIED
     ours, theirs = _ordinary_words(src), _ordinary_words(tgt)
     common = sum((Counter(ours) & Counter(theirs)).values())
     all_ours, all_theirs = (_WORD.findall(text.casefold()) for text in (src, tgt))
     all_common = sum((Counter(all_ours) & Counter(all_theirs)).values())
     needed = _ALMOST_ALL * max(len(all_ours), len(all_theirs))
-    return common >= _FEWEST_COPIED and all_common >= needed
+    return common >= fewest and all_common >= needed
 
 
 def _ordinary_words(text: str) -> list[str]:

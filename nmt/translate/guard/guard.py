@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from nmt.clean.scripts import base_code
 from nmt.config.languages import LanguagePair
 from nmt.config.search import SearchOptions, search_options
 from nmt.limits import MAX_BEAM_SIZE, MAX_SEED
@@ -137,7 +136,7 @@ class Guard:
         pair = LanguagePair(source.src_lang or default.src, source.tgt_lang or default.tgt)
         if checks.repeats(src, tgt):
             yield "repetition"
-        if base_code(pair.src) != base_code(pair.tgt) and checks.is_copied(src, tgt):
+        if checks.is_copied(src, tgt, pair):
             yield "copied"
         if self._tells_languages and language.is_wrong_language(src, tgt, pair):
             yield "language"

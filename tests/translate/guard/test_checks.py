@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from nmt.config.languages import LanguagePair
 from nmt.translate.guard.checks import is_copied, omits, repeats
 
 
@@ -59,7 +60,7 @@ def test_no_loops(src: str, tgt: str) -> None:
     ],
 )
 def test_copies(src: str, tgt: str) -> None:
-    assert is_copied(src, tgt)
+    assert is_copied(src, tgt, LanguagePair("en", "de"))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,14 @@ def test_copies(src: str, tgt: str) -> None:
     ],
 )
 def test_no_copies(src: str, tgt: str) -> None:
-    assert not is_copied(src, tgt)
+    assert not is_copied(src, tgt, LanguagePair("en", "de"))
+
+
+def test_names_in_a_shared_script_without_capitals_may_be_copied() -> None:
+    name, sentence = "東京大学", "国会図書館は東京都千代田区にあります"
+    assert not is_copied(name, name, LanguagePair("ja", "zh"))
+    assert is_copied(name, name, LanguagePair("ja", "en"))
+    assert is_copied(sentence, sentence, LanguagePair("ja", "zh"))
 
 
 def test_omissions() -> None:
