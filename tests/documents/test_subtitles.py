@@ -88,6 +88,13 @@ def translated(translation: str, *texts: str) -> list[str]:
         (["a", "b", "c."], "X Y.", ["X", "Y.", ""]),
         (["a <i>b", "c</i> d."], "X Y Z W.", ["X <i>Y", "Z</i> W."]),
         (["a a. a", "b."], "", ["", ""]),
+        (["a a a a", "b b b b."], "我昨天去了那家图书馆。", ["我昨天去了", "那家图书馆。"]),
+        (["a a a a", "b b b b."], "他来了，我们就一起走。", ["他来了，", "我们就一起走。"]),  # noqa: RUF001
+        (["a a a a", "b b b b."], "昨日、「コンピュータ」を", ["昨日、", "「コンピュータ」を"]),
+        (["a a", "b b", "c c."], "你好吗", ["你", "好", "吗"]),
+        (["a a", "b b", "c c."], "你。", ["你。", "", ""]),
+        (["a a a", "b b b."], "ฉันไปโรงเรียน", ["ฉันไป", "โรงเรียน"]),
+        (["<i>a b", "c</i> d."], "我们去那里。", ["<i>我们去", "那里。</i>"]),
     ],
 )
 def test_cues_share_a_sentence(texts: list[str], translation: str, lines: list[str]) -> None:
@@ -110,6 +117,37 @@ def test_lines_are_short() -> None:
     assert max(map(len, text.split("\n"))) <= 42
     [text] = translated("a" * 60, "one\ntwo.")
     assert text == "a" * 60
+
+
+def test_lines_without_spaces_are_short() -> None:
+    [text] = translated("我们昨天一起去了那家很有名的图书馆，借了三本关于机器翻译的书。", "a b.")  # noqa: RUF001
+    assert text == "我们昨天一起去了那家很有名的图书馆，\n借了三本关于机器翻译的书。"  # noqa: RUF001
+    for piece in ("「図書館」で、", "ฉันไปที่นั่น", "Python 和我们。", "ｶﾀｶﾅの、"):
+        [text] = translated(piece * 20, "a b.")
+        lines = text.split("\n")
+        assert len(lines) > 1
+        assert text.replace("\n", "").replace(" ", "") == (piece * 20).replace(" ", "")
+        assert not any(re.match("[。、」ーิ้่]", line) for line in lines)
+        assert not any(re.search("[「เแโใไ]$", line) for line in lines)
+        assert max(map(len, lines)) <= 60
+
+
+def test_tags_stay_with_their_text_at_the_end_of_a_line() -> None:
+    document = read_srt(cues("<i>a</i> b.").encode(), "a")
+    done = document.write([f"{'我' * 15}{'你' * 15}。"], [[(0, 0)]]).decode()
+    assert re.sub("<.*?>|\n", "", done.partition("900")[2]) == f"{'我' * 15}{'你' * 15}。"
+
+
+@pytest.mark.parametrize("piece", ["我们", "。", "a ", '"', "<i>我", "ー"])
+def test_no_translation_takes_quadratic_time(piece: str) -> None:
+    size = 100_000 // len(piece)
+    text = "".join(translated(piece * size + "x", "a", "b."))
+    assert text.replace("\n", "").replace(" ", "") == (piece * size + "x").replace(" ", "")
+
+
+@pytest.mark.parametrize("end", ["。」", "।", "؟", "！』", "۔"])  # noqa: RUF001
+def test_a_sentence_ends_in_any_script(end: str) -> None:
+    assert read_srt(cues(f"a{end}", "b").encode(), "a").segments == [f"a{end}", "b"]
 
 
 @pytest.mark.parametrize(
