@@ -89,7 +89,12 @@ class Tagger:
 
     def _known(self, option: str) -> list[str]:
         """Return the codes of the languages with a tag of one side."""
-        symbols = self._tokenizer.control_symbols.keys() - {MASK, TERM, *self._data.corpus_tags}
+        known = self._tokenizer.control_symbols
+        # Tags of languages are the first ids. Symbols that were added later, such as tags of the
+        # corpora of `train.init_from`, are behind all pieces of text.
+        first = min(known.values(), default=0)
+        symbols = {symbol for place, symbol in enumerate(known) if known[symbol] == first + place}
+        symbols -= {MASK, TERM, *self._data.corpus_tags}
         inner = [symbol[1:-1] for symbol in symbols]
         if option == "tgt_lang":
             return sorted(code[1:] for code in inner if code.startswith("2"))

@@ -72,6 +72,13 @@ def test_it_comes_before_the_tags_of_languages(sections: dict[str, Any], tags: s
         Tagger(config.data, tokenizers.src).ids(config.data.train_pairs[0]._replace(tgt="fr"))
 
 
+def test_no_message_lists_it_as_a_language(sections: dict[str, Any]) -> None:
+    config, tokenizers, _ = made(sections, tags="both")
+    later = config.data.model_copy(update={"train": config.data.train[:1]})  # train.init_from
+    with pytest.raises(ConfigError, match=r"`src_lang`: .* it knows de, en$"):
+        Tagger(later, tokenizers.src).ids(config.data.train_pairs[0]._replace(src="fr"))
+
+
 def test_separate_vocabularies_have_it_on_the_source_side(sections: dict[str, Any]) -> None:
     sections["tokenizer"] = {**SMALL, "joint": False}
     sections["model"] = {"tie_embeddings": "decoder"}
