@@ -6,6 +6,8 @@ import functools
 import re
 import unicodedata
 
+from nmt.config.languages import base_code
+
 _LANGUAGES = {
     "LATIN": "af br ca cs cy da de en eo es et eu fi fo fr ga gl hr hu id is it jv lb lt lv "
     "mg mt nb nl nn no oc pl pt ro sk sl so sq sv sw tl tr vi",
@@ -60,11 +62,6 @@ def has_long_words(language: str | None) -> bool:
     In Turkish, `evlerimizde` is `in our houses`.
     """
     return base_code(language) in _LONG_WORDS
-
-
-def base_code(language: str | None) -> str:
-    """Return the code of a language without its region: `pt` for `pt-BR`."""
-    return (language or "").replace("_", "-").split("-")[0].lower()
 
 
 @functools.lru_cache(maxsize=1 << 16)

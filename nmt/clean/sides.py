@@ -7,7 +7,8 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache, cached_property
 
-from nmt.clean.scripts import base_code, has_long_words, scripts_of
+from nmt.clean.scripts import has_long_words, scripts_of
+from nmt.config.languages import base_code
 
 LINK = re.compile(
     r"(?:https?://|ftp://|www\.)[!#-;=?-~]+|[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+", re.ASCII

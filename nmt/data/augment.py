@@ -13,14 +13,14 @@ import re
 from collections.abc import Sequence
 
 from nmt.config.augment import AugmentConfig
-from nmt.config.languages import LanguagePair
+from nmt.config.languages import LanguagePair, base_code
 
 TextPair = tuple[str, str]
 """The text of a source and of its target."""
 
-_DOTTED_I = {"tr", "tur", "az", "aze"}
+_DOTTED_I = {"tr", "az", "crh", "gag", "tt"}
 """Languages in which i with a dot and i without one are two letters."""
-_WITHOUT_SPACES = {"zh", "zho", "cmn", "yue", "ja", "jpn"}
+_WITHOUT_SPACES = {"zh", "yue", "wuu", "lzh", "ja"}
 """Languages that put no space between sentences."""
 _FINAL = ".!?…।॥۔؟։።။。！？｡．‼⁇⁈⁉ \u00a0\u202f\u3000"  # noqa: RUF001
 """Marks that end sentences, and the spaces before them."""
@@ -86,18 +86,18 @@ def _in_other_case(
 
 
 def has_case(text: str) -> bool:
-    """Return whether any letter has an upper and a lower case."""
-    return text.upper() != text.lower()
+    """Return whether any letter has a capital letter that may begin a word; Georgian has none."""
+    return text.title() != text.lower()
 
 
 def upper_cased(text: str, lang: str) -> str:
     """Return the text in upper case; ß becomes SS, and a Turkish i becomes İ."""
-    return (text.replace("i", "İ") if _primary(lang) in _DOTTED_I else text).upper()
+    return (text.replace("i", "İ") if base_code(lang) in _DOTTED_I else text).upper()
 
 
 def lower_cased(text: str, lang: str) -> str:
     """Return the text in lower case; a Turkish I stays without a dot."""
-    if _primary(lang) in _DOTTED_I:
+    if base_code(lang) in _DOTTED_I:
         text = text.replace("İ", "i").replace("I", "\u0131")
     return text.lower()
 
@@ -107,7 +107,7 @@ def title_cased(text: str, lang: str) -> str:
 
     Unlike in `str.title`, the other letters stay: "don't" and "NASA" become "Don't" and "NASA".
     """
-    dotted = _primary(lang) in _DOTTED_I
+    dotted = base_code(lang) in _DOTTED_I
 
     def capital(match: re.Match[str]) -> str:
         letter = match[2]
@@ -123,7 +123,7 @@ def without_final_punctuation(text: str) -> str:
 
 def joined(text: str, following: str, lang: str) -> str:
     """Return two sentences in one line."""
-    return f"{text}{'' if _primary(lang) in _WITHOUT_SPACES else ' '}{following}"
+    return f"{text}{'' if base_code(lang) in _WITHOUT_SPACES else ' '}{following}"
 
 
 def with_typos(text: str, rng: random.Random) -> str:
@@ -172,8 +172,3 @@ def _neighbours(letter: str) -> str:
                 below = rows[number + 1][left : column + 1] if number + 1 < len(rows) else ""
                 return row[left:column] + row[column + 1 : column + 2] + above + below
     return ""
-
-
-def _primary(lang: str) -> str:
-    """Return a code without script and region: `zh` of `zh-Hans` or `zh_CN`."""
-    return re.split("[-_]", lang.lower())[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from nmt.config.languages import base_code
 from nmt.data.identify import identifier
 
 _CHARACTERS = 2000
@@ -29,7 +30,7 @@ class Detector:
     """
 
     def __init__(self, languages: Iterable[str]) -> None:
-        self._codes = {code.split("-")[0].lower(): code for code in languages}
+        self._codes = {base_code(code): code for code in languages}
         self._identifier = identifier(self._codes)
 
     def detect(self, text: str) -> list[Detected]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from nmt.config.languages import base_code
+
 _INITIAL = re.compile(r"(?:\A|[\s(\[\"'„“‘«-])[^\W\d_]\.\s*\Z")  # noqa: RUF001
 """Before a name: "J. R. Doe", and "M. Dupont", which sentencex divides."""
 _MAX_INITIAL = 8
@@ -19,11 +21,11 @@ def sentence_starts(text: str, lang: str) -> list[int]:
 
     Args:
         text: the text.
-        lang: code of its language, as `de` or `de_CH`. Those that sentencex does not know have the
-            rules of a similar language, or else of English.
+        lang: code of its language, as `de`, `de_CH` or `deu_Latn`. Those that sentencex does not
+            know have the rules of a similar language, or else of English.
     """
     has_case = text != text.lower()
-    code = re.split("[-_]", lang.lower())[0]
+    code = base_code(lang)
     end = len(text.rstrip())
     return [
         start

@@ -47,6 +47,7 @@ ALL = {
         ("Straße 1a", "de", "STRASSE 1A", "Straße 1a", "straße 1a"),
         ("ıi İI", "tr", "Iİ İI", "Ii İI", "ıi iı"),  # noqa: RUF001
         ("ilk iş", "tr_TR", "İLK İŞ", "İlk İş", "ilk iş"),
+        ("ilk iş", "azj_Latn", "İLK İŞ", "İlk İş", "ilk iş"),
         ("ilk", "en", "ILK", "Ilk", "ilk"),
         ("don't use «nasa» NASA's e-mail", "en", None, "Don't Use «Nasa» NASA's E-mail", None),
         ("ǆ ß ﬁn", "hr", "Ǆ SS FIN", "ǅ Ss Fin", "ǆ ß ﬁn"),
@@ -81,7 +82,8 @@ def test_final_punctuation(text: str, without: str) -> None:
 def test_sentences_are_joined_as_in_the_language() -> None:
     assert joined("Yes.", "No.", "en") == "Yes. No."
     assert joined("네.", "아니요.", "ko") == "네. 아니요."
-    assert joined("是。", "不。", "zh-Hans") == "是。不。"
+    for code in ("zh-Hans", "zh_CN", "zho_Hant", "cmn"):
+        assert joined("是。", "不。", code) == "是。不。"
 
 
 def test_typos_are_single_errors_inside_words() -> None:
@@ -141,10 +143,12 @@ def test_changes_are_a_function_of_the_seed() -> None:
 
 
 def test_a_script_without_case_keeps_that_of_the_other_side() -> None:
-    pairs = [("你好。", "Hello."), ("Hello.", "你好。")]
-    for settings in (AugmentConfig(upper=1.0), AugmentConfig(title=1.0)):
-        zh_en = [LanguagePair("zh", "en"), LanguagePair("en", "zh")]
-        assert augmented(pairs, [None] * 2, zh_en, settings, 1) == pairs
+    # Georgian has letters for text in capitals, but a sentence or name does not begin with one.
+    for lang, text in (("zh", "你好。"), ("ka", "გამარჯობა.")):
+        pairs = [(text, "Hello."), ("Hello.", text)]
+        languages = [LanguagePair(lang, "en"), LanguagePair("en", lang)]
+        for settings in (AugmentConfig(upper=1.0), AugmentConfig(title=1.0)):
+            assert augmented(pairs, [None] * 2, languages, settings, 1) == pairs
 
 
 def config_of(folder: Path, augment: dict[str, float] | None, **sections: Any) -> Config:

@@ -23,3 +23,8 @@ def test_the_languages_of_a_server_are_told_apart() -> None:
 
 def test_languages_that_it_does_not_know() -> None:
     assert Detector(["tlh"]).detect("Das ist ein altes Haus.")[0].language == "de"
+
+
+@pytest.mark.parametrize("code", ["de_DE", "de-AT", "deu", "deu_Latn"])
+def test_codes_of_any_form(code: str) -> None:
+    assert Detector(["en", code]).detect("Das ist ein altes Haus.")[0].language == code

@@ -28,6 +28,7 @@ def split(text: str, lang: str) -> list[str]:
         ("en", ["See Fig. 3 and pp. 12-14. ", "He lives in the U.S. ", "She does not."]),
         ("de_CH", ["Am 3. Mai kam Dr. Müller, d. h. gestern. ", "Er blieb z. B. zwei Tage."]),
         ("de", ["Sie wohnt in der Goethestr. 5. ", "Er auch."]),
+        ("deu_Latn", ["Am 3. Mai kam Dr. Müller. ", "Er blieb."]),
         ("fr", ["M. Dupont est arrivé. ", "Il a dit : « Bonjour ! »"]),
         ("es", ["¿Qué tal? ", "¡Muy bien! ", "Vive en EE. UU. desde 2010."]),
         ("pl", ["To jest np. prof. Kowalski. ", "On mieszka na ul. Długiej."]),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from nmt.clean.scripts import base_code
-from nmt.config.languages import LanguagePair
+from nmt.config.languages import LanguagePair, base_code
 from nmt.data.identify import identifier
 
 _FEWEST_LETTERS = 10
