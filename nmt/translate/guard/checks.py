@@ -10,8 +10,8 @@ import re
 import unicodedata
 from collections import Counter
 
-from nmt.clean.scripts import base_code, scripts_of
-from nmt.config.languages import LanguagePair
+from nmt.clean.scripts import scripts_of
+from nmt.config.languages import LanguagePair, base_code
 from nmt.data.placeholders import URL
 from nmt.translate.guard.figures import NUMBER
 from nmt.translate.words import Links, split_words
