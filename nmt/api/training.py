@@ -169,11 +169,10 @@ def backtranslate(
     resolved, run = _resolve(config, overrides), _run_directory(config, run_dir)
     from nmt.console import Console
     from nmt.data.synthetic import SyntheticOptions
-    from nmt.training.backtranslation import BackTranslation
-    from nmt.training.backtranslation import backtranslate as teach
+    from nmt.training import backtranslation as stages
 
     shown = console or Console(stderr=True)
-    job = BackTranslation(
+    job = stages.BackTranslation(
         config=resolved,
         run=run if run_dir else run.with_name(f"{run.name}-bt"),
         mono=[Path(path) for path in mono],
@@ -189,7 +188,7 @@ def backtranslate(
         loaded = load(model, log=shown.print_line, **computing)
         return loaded.translator(options, warn=shown.print_line)
 
-    teach(job, partial(train, console=shown), load_translator, shown)
+    stages.backtranslate(job, partial(train, console=shown), load_translator, shown)
     return job.output or job.run
 
 
