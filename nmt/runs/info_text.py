@@ -74,11 +74,11 @@ def _settings(config: Config) -> Iterator[str]:
     yield from _entry("tags", f"{data.tags}: {tags}" if tags else "")
     yield from _entry("corpus tags", " ".join(data.corpus_tags))
     if data.terms:
-        drawn = f"up to {data.terms.max_terms} behind {data.terms.probability:.0%} of sources"
+        drawn = f"up to {data.terms.max_terms} behind {_percent(data.terms.probability)} of sources"
         yield from _entry("terms", drawn)
     yield from _entry("symbols for", ", ".join(data.placeholders))
     if data.augment:
-        changed = ", ".join(f"{name} {p:.0%}" for name, p in data.augment if p)
+        changed = ", ".join(f"{name} {_percent(rate)}" for name, rate in data.augment if rate)
         yield from _entry("augment", f"pairs changed in training: {changed}")
     if config.train.objective == "denoise":
         yield from _entry(
@@ -89,6 +89,10 @@ def _settings(config: Config) -> Iterator[str]:
     sides = ", joint" if tokenizer.joint else ", one per side"
     extended = ", extended" if tokenizer.extend else ""
     yield from _entry("tokenizer", f"{kind}{sides}{extended}")
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:.3g}%"
 
 
 def _entry(label: str, text: str, indent: int = _LABEL_WIDTH) -> Iterator[str]:

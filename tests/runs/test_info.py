@@ -81,6 +81,15 @@ def test_kinds_of_positions(run: Path, positions: dict[str, str], expected: str)
     assert f", relu, {expected}, tied" in " ".join(" ".join(render(inspect(run))).split())
 
 
+def test_small_rates_are_not_rounded_to_nothing(run: Path) -> None:
+    config = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
+    config["data"] |= {"augment": {"upper": 0.004, "typos": 0.07}, "terms": {"probability": 0.125}}
+    (run / "config.yaml").write_text(yaml.safe_dump(config), "utf-8")
+    lines = list(render(inspect(run)))
+    assert "augment     pairs changed in training: upper 0.4%, typos 7%" in lines
+    assert any(line.endswith("behind 12.5% of sources") for line in lines)
+
+
 def test_separate_vocabularies_and_embeddings(run: Path) -> None:
     shapes = {"src_embedding.weight": (7, 4), "tgt_embedding.weight": (9, 4)}
     shapes |= {"projection.weight": (9, 4), "encoder_norm.bias": (4,), "decoder_norm.bias": (5,)}
