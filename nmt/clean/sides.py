@@ -26,6 +26,11 @@ _WORD = re.compile(
 )
 
 
+def has_spaces(text: str) -> bool:
+    """Return whether spaces separate all words: not in Chinese, Japanese, Thai and the like."""
+    return text.isascii() or not _UNSPACED.search(text)
+
+
 @dataclass(frozen=True)
 class Language:
     """What the rules need to know about a language.
@@ -60,8 +65,8 @@ class Side:
 
     @cached_property
     def has_spaces(self) -> bool:
-        """Whether spaces separate all words: not in Chinese, Japanese, Thai and the like."""
-        return self.text.isascii() or not _UNSPACED.search(self.text)
+        """As the function `has_spaces`."""
+        return has_spaces(self.text)
 
     @cached_property
     def has_final_marks(self) -> bool:

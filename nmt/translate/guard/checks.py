@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 
 from nmt.clean.scripts import scripts_of
+from nmt.clean.sides import has_spaces
 from nmt.config.languages import LanguagePair, base_code
 from nmt.data.placeholders import URL
 from nmt.translate.guard.figures import NUMBER
@@ -113,13 +114,18 @@ def _ordinary_words(text: str) -> list[str]:
     return [part for word in words for part in ([word] if word[0].islower() else word)]
 
 
-def omits(src: str, links: Links) -> bool:
+def omits(src: str, tgt: str, links: Links) -> bool:
     """Return whether five or more words of a source in a row have no word in its translation.
+
+    Translations without spaces between words, such as Chinese ones, have too few links to tell.
 
     Args:
         src: the source.
+        tgt: its translation.
         links: its word alignment; each target word is linked to one source word.
     """
+    if not has_spaces(tgt):
+        return False
     linked = {word for word, _ in links}
     run = 0
     for number, word in enumerate(split_words(src)):

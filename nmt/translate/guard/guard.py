@@ -144,7 +144,7 @@ class Guard:
             yield "numbers"
         if figures.changes_addresses(src, tgt):
             yield "addresses"
-        if best.alignment and checks.omits(src, best.alignment):
+        if best.alignment and checks.omits(src, tgt, best.alignment):
             yield "omission"
         if self.calibration and best.log_prob_per_token < self.calibration.threshold:
             yield "confidence"

@@ -87,7 +87,8 @@ def test_names_in_a_shared_script_without_capitals_may_be_copied() -> None:
 
 
 def test_omissions() -> None:
-    src = "We met him yesterday, and then all of us went home."
-    assert omits(src, [(0, 0), (1, 1), (2, 2), (12, 3)])
-    assert not omits(src, [(number, number) for number in range(0, 13, 3)])
-    assert not omits("We met.", [])
+    src, tgt = "We met him yesterday, and then all of us went home.", "Wir trafen ihn."
+    assert omits(src, tgt, [(0, 0), (1, 1), (2, 2), (12, 3)])
+    assert not omits(src, tgt, [(number, number) for number in range(0, 13, 3)])
+    assert not omits("We met.", "Wir", [])
+    assert not omits(src, "我们昨天见了他 然后都回家了。", [(0, 0)])
