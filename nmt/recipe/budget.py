@@ -168,7 +168,7 @@ def _steps_in(time: Time, tokens: Tokens, training: Training) -> float:
 
 
 def _with_steps(tokens: Tokens, shape: Shape, batch_tokens: int) -> Training:
-    """Return a training with as many epochs as help."""
+    """Return what to train, with as many epochs as help."""
     pairs, epochs = _MAX_EPOCHS
     most = float(np.interp(np.log(tokens.pairs), np.log(pairs), epochs))
     steps_per_epoch = max(1.0, tokens.pairs * tokens.longer / batch_tokens)
@@ -177,7 +177,7 @@ def _with_steps(tokens: Tokens, shape: Shape, batch_tokens: int) -> Training:
 
 
 def _shortened(training: Training, steps: int) -> Training:
-    """Return the same training with another number of steps."""
+    """Return the same with another number of steps."""
     return training._replace(steps=steps, epochs=training.epochs * steps / training.steps)
 
 
