@@ -9,9 +9,9 @@ import functools
 import re
 import unicodedata
 
-from nmt.clean.scripts import script_of
 from nmt.clean.sides import LINK, Side
 from nmt.config.cleaning import ScriptRule, SymbolsRule
+from nmt.data.scripts import script_of
 
 # What the bytes 0x80 to 0xBF look like in Latin-1 and in Windows-1252.
 _CONTINUATION = f"[\x80-\xbf{bytes(range(0x80, 0xC0)).decode('cp1252', 'ignore')}]"

@@ -7,28 +7,26 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache, cached_property
 
-from nmt.clean.scripts import has_long_words, scripts_of
 from nmt.config.languages import base_code
+from nmt.data.scripts import (
+    IDEOGRAPHS,
+    KANA,
+    SOUTHEAST_ASIAN,
+    has_long_words,
+    has_spaces,
+    scripts_of,
+)
 
 LINK = re.compile(
     r"(?:https?://|ftp://|www\.)[!#-;=?-~]+|[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+", re.ASCII
 )
 """A URL or an e-mail address, up to a letter that is not ASCII: Chinese has no space behind it."""
-_IDEOGRAPHS = "\u3005\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_KANA = "\u3041-\u30ff\uff66-\uff9f"
-_SOUTHEAST_ASIAN = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer
-_UNSPACED = re.compile(f"[{_IDEOGRAPHS}{_KANA}{_SOUTHEAST_ASIAN}]")
-_WITHOUT_MARKS = re.compile(f"[{_KANA}{_SOUTHEAST_ASIAN}]")
+_WITHOUT_MARKS = re.compile(f"[{KANA}{SOUTHEAST_ASIAN}]")
 # About as many characters as translate an English word.
 _WORD = re.compile(
-    rf"[^\w\s]*(?:[{_IDEOGRAPHS}]{{1,2}}|[{_KANA}]{{1,3}}|[{_SOUTHEAST_ASIAN}]{{1,3}}"
-    rf"|[^\s{_IDEOGRAPHS}{_KANA}{_SOUTHEAST_ASIAN}]+)[^\w\s]*"
+    rf"[^\w\s]*(?:[{IDEOGRAPHS}]{{1,2}}|[{KANA}]{{1,3}}|[{SOUTHEAST_ASIAN}]{{1,3}}"
+    rf"|[^\s{IDEOGRAPHS}{KANA}{SOUTHEAST_ASIAN}]+)[^\w\s]*"
 )
-
-
-def has_spaces(text: str) -> bool:
-    """Return whether spaces separate all words: not in Chinese, Japanese, Thai and the like."""
-    return text.isascii() or not _UNSPACED.search(text)
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,7 @@ def _corpus(files: list[str]) -> AnyCorpus:
 
 def _languages(files: list[str], langs: str | None) -> tuple[str | None, str | None]:
     """Return the languages that are named, or known ones at the ends of the names of two files."""
-    from nmt.clean.scripts import scripts_of
+    from nmt.data.scripts import scripts_of
 
     if langs:
         src, _, tgt = langs.partition("-")

@@ -10,10 +10,9 @@ import re
 import unicodedata
 from collections import Counter
 
-from nmt.clean.scripts import scripts_of
-from nmt.clean.sides import has_spaces
 from nmt.config.languages import LanguagePair, base_code
 from nmt.data.placeholders import URL
+from nmt.data.scripts import has_spaces, scripts_of
 from nmt.translate.guard.figures import NUMBER
 from nmt.translate.words import Links, split_words
 

@@ -8,6 +8,10 @@ import unicodedata
 
 from nmt.config.languages import base_code
 
+IDEOGRAPHS = "\u3005\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+KANA = "\u3041-\u30ff\uff66-\uff9f"
+SOUTHEAST_ASIAN = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer
+_UNSPACED = re.compile(f"[{IDEOGRAPHS}{KANA}{SOUTHEAST_ASIAN}]")
 _LANGUAGES = {
     "LATIN": "af br ca cs cy da de en eo es et eu fi fo fr ga gl hr hu id is it jv lb lt lv "
     "mg mt nb nl nn no oc pl pt ro sk sl so sq sv sw tl tr vi",
@@ -49,6 +53,11 @@ _LONG_WORDS = {
     *("ug", "uz"),
 }
 _WIDTH = re.compile("(?:FULL|HALF)WIDTH ")
+
+
+def has_spaces(text: str) -> bool:
+    """Return whether spaces separate all words: not in Chinese, Japanese, Thai and the like."""
+    return text.isascii() or not _UNSPACED.search(text)
 
 
 def scripts_of(language: str | None) -> frozenset[str]:
