@@ -166,7 +166,7 @@ def test_the_table_of_recipes_is_that_of_the_configurations() -> None:
 
 def test_the_example_of_both_directions_works(tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text.partition("**Both directions first.**")[2]
+    section = text.partition("### Both directions first")[2]
     [example, *_] = re.findall(r"^(?:    .*\n)+", section, re.MULTILINE)
     (tmp_path / "both.yaml").write_text(example.replace("\n    ", "\n").lstrip(), "utf-8")
     for name, split in (("train", "train"), ("val", "valid")):
@@ -196,3 +196,13 @@ def test_links_name_a_class_or_function_of_the_file() -> None:
             assert part in inside, f"{path} has no {name}"
             node = inside[part]
         assert isinstance(node, ast.ClassDef | ast.FunctionDef)
+
+
+def test_links_inside_the_readme_lead_to_a_heading() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    headings = [name.lower() for name in re.findall(r"^##+ (.+)$", text, re.MULTILINE)]
+    anchors = {re.sub(r"[^\w\- ]", "", name).replace(" ", "-") for name in headings}
+    assert len(anchors) == len(headings)
+    links = set(re.findall(r"\]\(#([^)]+)\)", text))
+    assert len(links) > 20
+    assert links - anchors == set()
