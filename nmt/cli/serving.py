@@ -21,6 +21,7 @@ from nmt.cli.options import (
     all_found,
     with_search_options,
 )
+from nmt.cli.translation_job import GuardMode
 from nmt.errors import ConfigError
 from nmt.limits import useful_threads
 
@@ -54,6 +55,14 @@ SplitSentences = Annotated[
     typer.Option(
         "--split-sentences/--whole-lines",
         help="Translate each sentence of a line separately, or each line as a whole.",
+    ),
+]
+GuardOption = Annotated[
+    GuardMode | None,
+    typer.Option(
+        "--guard",
+        help="Check translations, as in nmt translate, and answer with their flags and confidence. "
+        "retry and blank also act on those with flags. A request may choose another mode.",
     ),
 ]
 AllowOrigin = Annotated[
@@ -122,6 +131,7 @@ def serve(
     port: Port = 5000,
     pivot: Pivot = None,
     split_sentences: SplitSentences = True,
+    guard: GuardOption = None,
     allow_origin: AllowOrigin = None,
     workers: WorkerCount = None,
     char_limit: CharLimit = 200_000,
@@ -146,9 +156,7 @@ def serve(
     if new_key:
         _print_key(rate_limit)
         return
-    given = dict(locals())
-    computing = {"device": device, "engine": engine.value, "compute": compute.value}
-    settings = _settings(given, computing)
+    settings = _settings(dict(locals()))
     run = _library()
     if check:
         for line in run.check(settings):
@@ -165,7 +173,7 @@ def _print_key(rate_limit: int | None) -> None:
     log("the first line is the key, for its user; the second goes into the file of --api-keys")
 
 
-def _settings(given: dict[str, Any], computing: dict[str, Any]) -> Settings:
+def _settings(given: dict[str, Any]) -> Settings:
     """Return the settings of a server that has these parameters of the command."""
     from nmt.engines import num_threads
     from nmt.serve.settings import Settings
@@ -177,7 +185,11 @@ def _settings(given: dict[str, Any], computing: dict[str, Any]) -> Settings:
     names = {field.name for field in fields(Settings)}
     values = {name: value for name, value in given.items() if name in names}
     values["workers"] = workers
-    computing = {**computing, "threads": max(1, threads // workers)}
+    values["guard"] = given["guard"].value if given["guard"] else None
+    computing = {
+        **{"device": given["device"], "threads": max(1, threads // workers)},
+        **{"engine": given["engine"].value, "compute": given["compute"].value},
+    }
     return Settings(**values, computing=computing)
 
 
@@ -188,6 +200,7 @@ def _library() -> ModuleType:
         ConfigError: if the packages that it needs are not installed.
     """
     try:
+        import_module("py3langid")  # the server loads it late; the guard needs it, too
         return import_module("nmt.serve.run")
     except ModuleNotFoundError as error:
         raise ConfigError(

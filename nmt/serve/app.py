@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +21,9 @@ from nmt.serve.errors import Refusal, WorkerDied
 from nmt.serve.failures import answer_errors
 from nmt.serve.names import language_name
 from nmt.serve.openapi import REFUSALS, describe_bodies, json_or_form
-from nmt.serve.service import Service, Translated, Wanted, character_spans
+from nmt.serve.pairs import Route
+from nmt.serve.service import Part, Service, Translated, Wanted, character_spans
+from nmt.serve.settings import Settings
 from nmt.version import __version__
 
 PAGE = Path(__file__).parent / "page"
@@ -41,16 +43,17 @@ async def translate(request: Request) -> schema.TranslateAnswer:
     texts = [asked.q] if isinstance(asked.q, str) else asked.q
     desk.check_size(texts)
     lang, route, detected = await service.languages(asked.source, asked.target, "\n".join(texts))
-    wanted = Wanted(
-        client, lang, route, 1 + (asked.alternatives or 0), asked.alignment, _glossary(asked)
-    )
+    wanted = _wanted(asked, client, service.settings, lang, route)
+    wanted = wanted._replace(nbest=1 + (asked.alternatives or 0), aligns=asked.alignment)
     documents = await service.documents(wanted, texts, asked.format)
     done = await desk.finish(request, service.translate(wanted, documents))
     answer: dict[str, list[Any]] = {"translatedText": [each.text() for each in done]}
     if asked.alternatives:
         answer["alternatives"] = [_alternatives(each) for each in done]
     if asked.alignment:
-        answer["segments"] = [_segments(each) for each in done]
+        answer["segments"] = [_segments(each, is_checked=bool(wanted.guard)) for each in done]
+    if wanted.guard:
+        answer |= _verdicts(done)
     if detected:
         answer["detectedLanguage"] = [detected._asdict() for _ in done]
     if isinstance(asked.q, str):
@@ -58,8 +61,20 @@ async def translate(request: Request) -> schema.TranslateAnswer:
     return schema.TranslateAnswer(**answer)
 
 
-def _glossary(asked: schema.StreamRequest) -> tuple[tuple[str, ...], ...]:
-    return tuple(map(tuple, asked.glossary))
+def _wanted(
+    asked: schema.StreamRequest, client: str, settings: Settings, lang: str, route: Route
+) -> Wanted:
+    glossary: tuple[tuple[str, ...], ...] = tuple(map(tuple, asked.glossary))
+    guard = asked.guard or settings.guard
+    return Wanted(client, lang, route, glossary=glossary, guard=guard)
+
+
+def _verdicts(done: Sequence[Translated]) -> dict[str, list[Any]]:
+    """Return what the guard says about each text; no confidence if no model is calibrated."""
+    verdicts = [each.verdict for each in done]
+    found: dict[str, list[Any]] = {"flags": [list(each.flags) for each in verdicts]}
+    confidence = [each.confidence for each in verdicts]
+    return found if set(confidence) <= {None} else {**found, "confidence": confidence}
 
 
 def _alternatives(done: Translated) -> list[str]:
@@ -68,10 +83,14 @@ def _alternatives(done: Translated) -> list[str]:
     return [text for text in dict.fromkeys(texts) if text != texts[0]]
 
 
-def _segments(done: Translated) -> list[schema.Segment]:
+def _segments(done: Translated, *, is_checked: bool) -> list[schema.Segment]:
     return [
         schema.Segment(
-            src=src, tgt=each.texts[0], alignment=character_spans(src, each.texts[0], each.links)
+            src=src,
+            tgt=each.texts[0],
+            alignment=character_spans(src, each.texts[0], each.links),
+            flags=list(each.flags) if is_checked else None,
+            confidence=each.confidence,
         )
         for src, each in zip(done.document.segments, done.found, strict=True)
     ]
@@ -86,26 +105,36 @@ def _segments(done: Translated) -> list[schema.Segment]:
 async def translate_stream(request: Request) -> StreamingResponse:
     """Translate a text, and send each segment as an event as soon as it is translated.
 
-    An event is `{"translatedText": "…"}`. Together these texts are the translation, line ends
-    included. The last event is `end`, or `error` with `{"error": "…"}`.
+    An event is `{"translatedText": "…"}`; under guard, it also has `flags`, and `confidence` if
+    the model is calibrated. Together these texts are the translation, line ends included. The last
+    event is `end`, or `error` with `{"error": "…"}`.
     """
     asked, desk = await read_body(request, schema.StreamRequest), desk_of(request)
     client, service = desk.admit(request, asked.api_key), desk.service
     desk.check_size([asked.q])
     lang, route, _ = await service.languages(asked.source, asked.target, asked.q)
-    wanted = Wanted(client, lang, route, glossary=_glossary(asked))
+    wanted = _wanted(asked, client, service.settings, lang, route)
     [document] = await service.documents(wanted, [asked.q], asked.format)
-    events = _events(service.stream(wanted, document), service.settings.timeout)
+    events = _events(
+        service.stream(wanted, document), service.settings.timeout, is_checked=bool(wanted.guard)
+    )
     return StreamingResponse(events, media_type="text/event-stream")
 
 
-async def _events(parts: AsyncIterator[str], timeout: float) -> AsyncIterator[str]:
+async def _events(
+    parts: AsyncIterator[Part], timeout: float, *, is_checked: bool
+) -> AsyncIterator[str]:
     end = asyncio.get_running_loop().time() + timeout
     try:
         while True:
             left = end - asyncio.get_running_loop().time()
-            text = await asyncio.wait_for(anext(parts), left)
-            yield f"data: {json.dumps({'translatedText': text}, ensure_ascii=False)}\n\n"
+            text, found = await asyncio.wait_for(anext(parts), left)
+            event: dict[str, Any] = {"translatedText": text}
+            if is_checked:
+                event["flags"] = found.flags
+            if found.confidence is not None:
+                event["confidence"] = found.confidence
+            yield f"data: {json.dumps(event, ensure_ascii=False)}\n\n"
     except StopAsyncIteration:
         yield "event: end\ndata: {}\n\n"
     except asyncio.TimeoutError:
@@ -154,7 +183,8 @@ async def translate_file(
     lang, route, _ = await desk.service.languages(
         source, target, content[:4000].decode(errors="ignore")
     )
-    work = desk.service.translate_file(Wanted(client, lang, route), content)
+    wanted = Wanted(client, lang, route, guard=desk.service.settings.guard)
+    work = desk.service.translate_file(wanted, content)
     key = desk.files.add(name, target, await desk.finish(request, work))
     url = request.url_for("download_file", name=key)
     return schema.TranslateFileAnswer(translatedFileUrl=str(url))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -33,6 +33,13 @@ class Metrics:
         self._characters = Counter(
             "nmt_characters", "Characters to translate.", ["pair"], registry=registry
         )
+        self._checked = Counter(
+            "nmt_checked_segments", "Segments that the guard has checked.", registry=registry
+        )
+        self._flagged = Counter(
+            "nmt_flagged_segments", "Checked segments with a flag.", registry=registry
+        )
+        self._flags = Counter("nmt_flags", "Flags of segments.", ["flag"], registry=registry)
         self._died = Counter("nmt_worker_deaths", "Processes that ended.", registry=registry)
 
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
@@ -52,6 +59,13 @@ class Metrics:
     def count_characters(self, pair: str, number: int) -> None:
         """Count the characters of a text to translate."""
         self._characters.labels(pair).inc(number)
+
+    def count_checked(self, flags: Sequence[str]) -> None:
+        """Count a segment that the guard has checked, and its flags."""
+        self._checked.inc()
+        self._flagged.inc(bool(flags))
+        for flag in flags:
+            self._flags.labels(flag).inc()
 
     def count_death(self) -> None:
         """Count a worker that has ended."""

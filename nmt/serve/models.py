@@ -13,6 +13,7 @@ from nmt.errors import NmtError
 from nmt.serve.settings import Settings
 from nmt.serve.tasks import Failed, Found, Hop, Line, Outcome, Served, Task
 from nmt.translate.glossary import Entry, Glossary
+from nmt.translate.translation import Translation
 from nmt.translate.translator import Translator
 
 _TRANSLATORS_KEPT = 64
@@ -31,8 +32,8 @@ class Models:
     def __init__(self, settings: Settings) -> None:
         self._search, self._splits = settings.search, settings.split_sentences
         self._models = [load(path, **settings.computing) for path in settings.models]
-        for model in self._models:
-            model.translator(self._search)  # fail now rather than at the first request
+        for model in self._models:  # fail now rather than at the first request
+            model.translator(self._search, guard=settings.guard)
         self._align = [model.aligns(self._search) for model in self._models]
         self.served = [
             Served(str(path), hops_of(number, model.config))
@@ -61,7 +62,7 @@ class Models:
                 for text, prefix in lines
             ]
         found = self._translator(task).translate(line.text for line in lines)
-        return [Found([each.text for each in one.hypotheses], one.alignment) for one in found]
+        return [_found(each, is_checked=task.guard is not None) for each in found]
 
     def _new_translator(self, task: Task) -> Translator:
         glossary = None
@@ -75,6 +76,7 @@ class Models:
             alignments=task.aligns and self._align[task.hop.model],
             warn=lambda message: None,
             glossary=glossary,
+            guard=task.guard,
         )
 
     def _options(self, task: Task) -> dict[str, Any]:
@@ -89,6 +91,13 @@ class Models:
             "src_lang": task.hop.src_lang,
             "tgt_lang": task.hop.tgt_lang,
         }
+
+
+def _found(translation: Translation, *, is_checked: bool) -> Found:
+    # Suspicious lengths are noticed even without a guard.
+    flags = translation.flags if is_checked else ()
+    texts = [each.text for each in translation.hypotheses]
+    return Found(texts, translation.alignment, flags, translation.confidence)
 
 
 def hops_of(number: int, config: Config) -> dict[LanguagePair, Hop]:

@@ -96,7 +96,7 @@ def check(settings: Settings) -> Iterator[str]:
     Pairs(models.served, settings.pivot)
     for served in models.served:
         for pair, hop in served.hops.items():
-            [outcome] = models.run(Task(hop), [Line(_SAMPLE)])
+            [outcome] = models.run(Task(hop, guard=settings.guard), [Line(_SAMPLE)])
             if isinstance(outcome, Failed):
                 raise ConfigError(f"{served.name}: {pair}: {outcome.message}")
             yield f"{served.name}: {pair}: {_SAMPLE} → {outcome.texts[0]}"

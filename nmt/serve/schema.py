@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from nmt.data.lines import replace_controls
 from nmt.serve.settings import MAX_ALTERNATIVES, MAX_GLOSSARY
+from nmt.translate.guard.guard import GuardMode
 
 Code = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 Term = Annotated[str, Field(pattern=r"[^\s\x00-\x1f\x7f]")]  # not blank
@@ -35,6 +36,9 @@ class StreamRequest(_Request):
     """`text` by default."""
     glossary: list[Row] = Field(default=[], max_length=MAX_GLOSSARY)
     """Source term, target term, and further forms of it."""
+    guard: GuardMode | None = None
+    """Check the translation, and also search again or leave bad sentences blank; by default as the
+    server does."""
 
     @field_validator("glossary")
     @classmethod
@@ -88,6 +92,10 @@ class Segment(BaseModel):
     tgt: str
     alignment: list[tuple[Span, Span]]
     """Spans of characters (start, end) of `src` and `tgt`."""
+    flags: list[str] | None = None
+    """Why `tgt` may be bad, if it was checked."""
+    confidence: float | None = None
+    """The probability that `tgt` is acceptable, if it was checked and the model is calibrated."""
 
 
 class TranslateAnswer(BaseModel):
@@ -97,6 +105,10 @@ class TranslateAnswer(BaseModel):
     alternatives: list[str] | list[list[str]] | None = None
     detectedLanguage: Detected | list[Detected] | None = None
     segments: list[Segment] | list[list[Segment]] | None = None
+    flags: list[str] | list[list[str]] | None = None
+    """Why a translation may be bad, if it was checked: the flags of all its segments."""
+    confidence: float | list[float | None] | None = None
+    """The lowest confidence in a segment, if it was checked and the model is calibrated."""
 
 
 class NextWord(BaseModel):

@@ -18,6 +18,8 @@ from nmt.serve.pairs import Pairs, Route
 from nmt.serve.settings import Settings
 from nmt.serve.tasks import Failed, Found, Line, Task
 from nmt.translate.alternatives import Alternative
+from nmt.translate.guard.guard import GuardMode
+from nmt.translate.translation import in_order
 from nmt.translate.words import Links, word_spans
 
 _WINDOW = 256
@@ -34,6 +36,23 @@ class Wanted(NamedTuple):
     nbest: int = 1
     aligns: bool = False
     glossary: tuple[tuple[str, ...], ...] = ()
+    guard: GuardMode | None = None
+
+
+class Verdict(NamedTuple):
+    """What the guard says about a text."""
+
+    flags: tuple[str, ...]
+    """Those of all its segments."""
+    confidence: float | None
+    """That of the segment with the lowest; None if the model is not calibrated."""
+
+
+class Part(NamedTuple):
+    """The translation of a segment, with what surrounds it."""
+
+    text: str
+    found: Found
 
 
 class Translated(NamedTuple):
@@ -56,6 +75,11 @@ class Translated(NamedTuple):
     def num_texts(self) -> int:
         """How many different translations there are."""
         return max((len(found.texts) for found in self.found), default=1)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the guard says about it."""
+        return verdict_of(self.found)
 
 
 class Service:
@@ -127,8 +151,8 @@ class Service:
 
     async def stream(
         self, wanted: Wanted, document: Document, window: int = 1
-    ) -> AsyncIterator[str]:
-        """Yield the translation of a document in parts, which are the whole one if joined.
+    ) -> AsyncIterator[Part]:
+        """Yield the translation of a document in parts, whose texts are the whole one if joined.
 
         Args:
             wanted: how to translate.
@@ -137,12 +161,12 @@ class Service:
         """
         place, wanted = 0, wanted._replace(aligns=document.has_markup)
         if not document.segments:
-            yield document.render([])
+            yield Part(document.render([]), Found())
         while place < len(document.segments):
             found = await self._found(wanted, document.segments[place : place + window])
             texts, links = [each.texts[0] for each in found], [each.links for each in found]
-            for part in document.parts(place, texts, links):
-                yield part
+            for text, each in zip(document.parts(place, texts, links), found, strict=True):
+                yield Part(text, each)
             place, window = place + window, min(2 * window, _WINDOW)
 
     async def translate_file(self, wanted: Wanted, content: bytes) -> bytes:
@@ -157,7 +181,7 @@ class Service:
             raise Refusal(400, f"file: byte {error.start} is not UTF-8 text") from error
         [document] = await self.documents(wanted, [text])
         parts = self.stream(wanted, document, _WINDOW)
-        return "".join([part async for part in parts]).encode("utf-8")
+        return "".join([part.text async for part in parts]).encode("utf-8")
 
     async def next_words(
         self, client: str, route: Route, src: str, prefix: str, num: int
@@ -185,20 +209,35 @@ class Service:
             nbest = wanted.nbest if is_last else 1
             # Terms are of the first language and the last, which one model must know both.
             glossary = wanted.glossary if len(wanted.route) == 1 else ()
-            task = Task(hop, nbest, wanted.aligns, glossary)
+            task = Task(hop, nbest, wanted.aligns, glossary, wanted.guard)
             lines = [Line(each.texts[0]) for each in found]
             outcomes = await self._batcher.translate(wanted.client, task, lines)
             for number, outcome in enumerate(outcomes):
                 if isinstance(outcome, Failed):
                     raise Refusal(400, f"segment {number + 1}: {outcome.message}")
-                links = composed(found[number].links, outcome.links) if place else outcome.links
-                found[number] = Found(outcome.texts, links)
+                found[number] = _onward(found[number], outcome) if place else outcome
+        if wanted.guard and wanted.route:
+            for each in found:
+                self.metrics.count_checked(each.flags)
         return found
 
 
 def _same_words(text: str) -> Links:
     """Return the alignment of a text with itself."""
     return [(number, number) for number in range(len(word_spans(text)))]
+
+
+def _onward(first: Found, second: Found) -> Found:
+    """Return the outcome of two steps: a flaw of either is one of the whole."""
+    links = composed(first.links, second.links)
+    return Found(second.texts, links, *verdict_of([first, second]))
+
+
+def verdict_of(found: Sequence[Found]) -> Verdict:
+    """Return what the guard says about segments together."""
+    known = [each.confidence for each in found if each.confidence is not None]
+    flags = in_order(flag for each in found for flag in each.flags)
+    return Verdict(flags, min(known, default=None))
 
 
 def composed(first: Links, second: Links) -> Links:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nmt.translate.guard.guard import GuardMode
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -26,6 +28,8 @@ class Settings:
     """Search options, as in `nmt.api.Model.translate`."""
     split_sentences: bool = True
     """Translate each sentence of a line separately."""
+    guard: GuardMode | None = None
+    """How translations are checked, unless a request says it; see `nmt.translate.guard.guard`."""
     allow_origin: list[str] | None = None
     """Sites whose pages may use the server; `*` means all."""
     char_limit: int = 200_000

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from nmt.config.languages import LanguagePair
 from nmt.translate.alternatives import Alternative
+from nmt.translate.guard.guard import GuardMode
 from nmt.translate.words import Links
 
 
@@ -36,6 +37,8 @@ class Task:
     aligns: bool = False
     glossary: tuple[tuple[str, ...], ...] = ()
     """Source term, target term and its other forms."""
+    guard: GuardMode | None = None
+    """How to check the translations, if at all."""
     num_words: int = 0
     """If not 0: look for this many next words instead of translations."""
 
@@ -56,6 +59,10 @@ class Found:
     """Translations, best first."""
     links: Links = field(default_factory=list)
     """Word alignment of the best one."""
+    flags: tuple[str, ...] = ()
+    """Why the best one may be bad, if it was checked."""
+    confidence: float | None = None
+    """The probability that it is acceptable, if it was checked and the model is calibrated."""
     words: list[Alternative] = field(default_factory=list)
 
 

@@ -25,13 +25,14 @@ def test_a_new_key(tmp_path: Path) -> None:
     assert "--api-keys" in done.stderr
 
 
-def test_a_missing_extra_is_named(tmp_path: Path) -> None:
-    code = "import sys; sys.modules['fastapi'] = None; from nmt.__main__ import main; main()"
+@pytest.mark.parametrize("name", ["fastapi", "py3langid"])
+def test_a_missing_extra_is_named(name: str, tmp_path: Path) -> None:
+    code = f"import sys; sys.modules['{name}'] = None; from nmt.__main__ import main; main()"
     arguments = [sys.executable, "-c", code, "serve", "run"]
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == (
-        "nmt: the server needs fastapi, which is not installed: pip install 'nmt[serve]'\n"
+        f"nmt: the server needs {name}, which is not installed: pip install 'nmt[serve]'\n"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import threading
 import time
@@ -26,6 +27,8 @@ from nmt.translate.alternatives import Alternative
 
 class Shouting:
     """Workers that translate into capitals, with the number of the model if it is not the first.
+
+    Their guard flags texts with digits.
 
     Args:
         pairs: those of the models.
@@ -66,7 +69,13 @@ class Shouting:
             return Found(words=[Alternative("X", 0.5, f"{prefix}X", len(prefix))])
         best = text.upper() + str(task.hop.model or "")
         more = [f"{best} {number}" for number in range(1, task.nbest)]
-        return Found([best, *more], [(n, n) for n in range(len(text.split()))])
+        links = [(n, n) for n in range(len(text.split()))]
+        if not task.guard:
+            return Found([best, *more], links)
+        flags = ("numbers",) if re.search(r"\d", text) else ()
+        if flags and task.guard == "blank":
+            return Found([""], [], flags, 0.25)
+        return Found([best, *more], links, flags, 0.25 if flags else 0.75)
 
 
 class Answer(NamedTuple):

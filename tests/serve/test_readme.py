@@ -26,7 +26,7 @@ SECTION = TEXT.partition("## Server\n")[2].partition("\n## ")[0]
 
 def test_the_table_has_the_defaults() -> None:
     rows = re.findall(r"^\| `--([a-z-]+)` \| ([^|]*) \|", SECTION, re.MULTILINE)
-    assert len(rows) == 11
+    assert len(rows) == 12
     assert serve.__doc__
     defaults = vars(Settings(models=[])) | SearchOptions().model_dump()
     for option, default in rows:
@@ -35,15 +35,22 @@ def test_the_table_has_the_defaults() -> None:
             assert default == {None: "none", True: "on"}.get(value) or f"{value:,}", option
 
 
-def test_the_request_with_curl() -> None:
-    [command, answer] = re.findall(r"^    (curl .*)\n    (.*)$", SECTION, re.MULTILINE)[0]
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        (0, {"translatedText": "THE BOYS ARE SIX YEARS OLD."}),
+        (1, {"translatedText": "ROOM 12.", "flags": ["numbers"], "confidence": 0.25}),
+    ],
+)
+def test_a_request_with_curl(place: int, expected: dict[str, object]) -> None:
+    [command, answer] = re.findall(r"^    (curl .*)\n    (.*)$", SECTION, re.MULTILINE)[place]
     if not shutil.which("curl"):
         pytest.skip("curl is not installed")
     with serving("en-de") as running:
         command = command.replace("http://127.0.0.1:5000", running.client.url)
         done = subprocess.run([*shlex.split(command), "-s"], capture_output=True, check=True)
-    assert json.loads(done.stdout) == {"translatedText": "THE BOYS ARE SIX YEARS OLD."}
-    assert json.loads(answer).keys() == {"translatedText"}
+    assert json.loads(done.stdout) == expected
+    assert json.loads(answer).keys() == expected.keys()
 
 
 def test_the_unit_and_the_container_start_the_server() -> None:
