@@ -210,25 +210,30 @@ def _translate(
     job = Job(files, layout, written.wanted(), demands)
     inputs = [files.source, files.prefixes, written.extras.glossary]
     models = [model, *computing["ensemble"]]
-    if not _is_finished(inputs, models, files.output, demands.resume):
+    if not _is_finished(inputs, models, files.output, demands):
         with joined() as peers:
             shared = replace(job, peers=peers)
             shared.run(shared.translator(model, computing, written.search))
 
 
 def _is_finished(
-    inputs: list[Path | None], models: list[Path], output: Path | None, resume: bool
+    inputs: list[Path | None], models: list[Path], output: Path | None, demands: Demands
 ) -> bool:
     """Check the files of a job, and whether an earlier one has completed its output."""
     if output is None:
-        if resume:
+        if demands.resume:
             raise ConfigError("--resume continues a file: name it with --output")
         refuse_outputs([None], inputs, models)
         return False
     from nmt.translate import resume as journal
 
     refuse_outputs([*journal.written_files(output)], inputs, models)
-    if resume and journal.is_finished(output):
+    if demands.resume and journal.is_finished(output):
+        if checks := " and ".join(demands.checks):
+            raise ConfigError(
+                f"{output}: already there, without a record of what {checks} would report: leave "
+                "out --resume to translate again"
+            )
         log(f"{output}: already there; leave out --resume to translate again")
         return True
     return False

@@ -101,6 +101,12 @@ class Demands(NamedTuple):
     processes: int
 
     @property
+    def checks(self) -> list[str]:
+        """The flags given that make flaws of translations an error."""
+        flags = {"--require-terms": self.require_terms, "--guard-fails": self.guard_fails}
+        return [flag for flag, is_given in flags.items() if is_given]
+
+    @property
     def of_files(self) -> list[object]:
         """What is only for files; all false if nothing is given."""
         return [self.resume, self.require_terms, self.guard_fails, self.processes > 1]

@@ -241,6 +241,10 @@ def test_resume_keeps_the_lines_translated_so_far(
     assert done.exit_code == 0
     assert done.stderr == f"{ENGINE}{out}: resuming after line 3\n"
     assert out.read_text("utf-8").split("\n")[:-1] == best
+    for checks in (["--require-terms"], ["--guard", "warn", "--guard-fails"]):
+        checked = translate(trained_run, *arguments, "--resume", *checks, text=corrected)
+        assert checked.exit_code == 2
+        assert f"without a record of what {checks[-1]} would report" in checked.stderr
     again = translate(tmp_path / "no model", "--output", str(out), "--resume")
     assert (again.exit_code, again.stdout) == (0, "")
     assert "already there" in again.stderr
