@@ -326,7 +326,7 @@ def report_flaws(translator: Translator, demands: Demands, unit: str = "line") -
     checks = translator.guard or translator.protector
     if checks and (summary := translator.flagged.summary(unit)):
         if translator.guard and translator.guard.mode == "blank":
-            summary += "; they are left blank"
+            summary += "; those with flags are left blank"
         if demands.guard_fails:
             errors.append(summary)
         else:

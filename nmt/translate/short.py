@@ -23,6 +23,17 @@ class _Lines:
         if counts and self._count <= _MAX_LISTED:
             self._listed.append(number)
 
+    def _counted(self, what: str, singular: str, plural: str) -> str:
+        """Return how many of all translations there are, with the verb in the right number.
+
+        Args:
+            what: follows `translations`.
+            singular, plural: what is said of one of them, or of several.
+        """
+        said = singular if self._count == 1 else plural
+        noun = "translation" if self._total == 1 else "translations"
+        return f"{self._count:,} of {self._total:,} {noun}{what} {said}"
+
     def _named(self, unit: str = "line") -> str:
         numbers = ", ".join(map(str, self._listed)) + (", …" if self._count > _MAX_LISTED else "")
         return f"{unit}{'s' if self._count > 1 else ''} {numbers}"
@@ -54,10 +65,9 @@ class ShortLines(_Lines):
         """Return a one-line warning with the count and the first line numbers; empty if none."""
         if not self._count:
             return ""
-        return (
-            f"warning: {self._count:,} of {self._total:,} translations are suspiciously short for "
-            f"their source: {self._named()}"
-        )
+        is_short = "suspiciously short for"
+        counted = self._counted("", f"is {is_short} its source", f"are {is_short} their source")
+        return f"warning: {counted}: {self._named()}"
 
 
 class MissingTerms(_Lines):
@@ -80,10 +90,9 @@ class MissingTerms(_Lines):
         """
         if not self._count:
             return ""
-        return (
-            f"{self._count:,} of {self._total:,} translations with required terms lack some of "
-            f"them: {self._named(unit)}"
-        )
+        some = "some of them"
+        counted = self._counted(" with required terms", f"lacks {some}", f"lack {some}")
+        return f"{counted}: {self._named(unit)}"
 
 
 class FlaggedLines(_Lines):
@@ -118,7 +127,5 @@ class FlaggedLines(_Lines):
             return ""
         counts = Counter(flag for flags in self.by_line.values() for flag in flags)
         of_flags = ", ".join(f"{flag} {counts[flag]:,}" for flag in FLAGS if counts[flag])
-        return (
-            f"{self._count:,} of {self._total:,} translations are flagged: {of_flags}; "
-            f"{self._named(unit)}"
-        )
+        counted = self._counted("", "is flagged", "are flagged")
+        return f"{counted}: {of_flags}; {self._named(unit)}"

@@ -19,7 +19,7 @@ def test_summary_lists_the_first_lines_and_warnings_name_each() -> None:
         lines.add(number, number % 3 == 0 and number <= 21)
         if number == 3:
             assert lines.summary().endswith(
-                "1 of 3 translations are suspiciously short for their source: line 3"
+                "1 of 3 translations is suspiciously short for its source: line 3"
             )
     assert lines.summary() == (
         "warning: 7 of 2,000 translations are suspiciously short for their source: "

@@ -130,6 +130,7 @@ def test_the_summary_names_flags_and_lines() -> None:
     lines.add(1, ())
     assert lines.summary() == ""
     lines.add(2, ("numbers",))
+    assert lines.summary() == "1 of 2 translations is flagged: numbers 1; line 2"
     lines.add(3, ("short", "numbers"))
     assert lines.summary() == ("2 of 3 translations are flagged: short 1, numbers 2; lines 2, 3")
     assert lines.summary("segment").endswith("; segments 2, 3")
