@@ -5,14 +5,23 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 
 from nmt.data.placeholders import EMAIL, URL
 
-NUMBER = re.compile(r"\d(?:[\d.,'\u2019\u00a0\u202f]*\d)?")
-_HALF_OF_DAY = re.compile(
-    r"\b(?:[ap]\.?\s?m|morning|afternoon|evening)\b|[上下]午|午[前後]|오[전후]", re.IGNORECASE
+NUMBER = re.compile(
+    # An ordinary space may separate thousands, too: 1 000 000,5.
+    r"(?<!\d)\d{1,3}(?: \d{3})+(?:[.,]\d+)?(?![\d.,]*\d)|\d(?:[\d.,'\u2019\u00a0\u202f]*\d)?"
 )
-_TIME = re.compile(r"\b\d{1,2}[.:]\d\d\b")
+_HALF_OF_DAY = re.compile(
+    r"(?<![^\W\d])(?:[ap]\.?\s?m|morning|afternoon|evening)\b|[上下]午|午[前後]|오[전후]",
+    re.IGNORECASE,
+)
+# Its order and leading zeros depend on the language.
+_DATE = re.compile(r"(?<!\d)(\d{4}|\d\d?)([./-])(\d\d?)\2(\d{4}|\d\d?)(?!\d)")
+_DAY_AND_MONTH = re.compile(r"(?<![\d.,])(\d\d?)\.(\d\d?)\.(?!\d)")
+_YEAR = re.compile(r"(?:1[0-9]|20)\d\d")
+_TIME = re.compile(r"(?<![\d.,:])(\d\d?)[.:]([0-5]\d)(?![.,:]?\d)")
 _HOURS = 24
 # A number with this many digits or fewer, without zeros at its end, is often a word: one hundred,
 # twenty-five, 3 million.
@@ -34,29 +43,69 @@ def changes_numbers(src: str, tgt: str) -> bool:
 
     Numbers are compared by their digits, because separators depend on the language: 1,000.5 is
     1.000,5. Those within addresses do not count. If only one side has a short number, the other
-    may have it in words, and in Chinese numerals, a long one, too. Hours may differ where the
-    source divides the day (3 p.m., 15 Uhr).
+    may have it in words, and in Chinese numerals, a long one, too. Times may have 12 hours or 24;
+    where the source divides the day (3 p.m., 15 Uhr), other short numbers may be hours. The parts
+    of a date count separately, in any order (5 May 2020, 05/05/2020), and a year may lack its
+    century (the 1990s, 90er).
     """
     divides_day = any(map(_HALF_OF_DAY.search, (src, tgt)))
-    ours, theirs = (_numbers(text, without_times=divides_day) for text in (src, tgt))
-    lost, invented = ours - theirs, theirs - ours
-    if "".join(sorted(lost.elements())) == "".join(sorted(invented.elements())):
+    has_colons = any(":" in time[0] for text in (src, tgt) for time in _TIME.finditer(text))
+    ours, theirs = (_numbers(_comparable(text, divides_day, has_colons)) for text in (src, tgt))
+    lost, invented = _without(ours, theirs), _without(theirs, ours)
+    for long, short in ((lost, invented), (invented, lost)):
+        _remove_years(long, short)
+    if divides_day:
+        lost, invented = ([n for n in side if not _is_hour(n)] for side in (lost, invented))
+    if _joined(lost) == _joined(invented):
         return False  # divided in other ways: 10/12 and 1012
     if lost and invented:
         return True
     if _CHINESE_NUMBER.search(tgt if lost else src):
         return False
-    return any(len(number) > _DIGITS_OF_A_WORD for number in (*lost, *invented))
+    return any(len(_without_zeros(number)) > _DIGITS_OF_A_WORD for number in (*lost, *invented))
 
 
-def _numbers(text: str, *, without_times: bool) -> Counter[str]:
-    """Count the numbers of a text by their digits, without zeros at the end."""
-    for pattern in (URL, EMAIL, *([_TIME] if without_times else [])):
+def _comparable(text: str, divides_day: bool, has_colons: bool) -> str:
+    """Return a text without addresses, whose times and dates are divided into their parts."""
+    for pattern in (URL, EMAIL):
         text = pattern.sub(" ", text)
-    numbers = Counter(_digits(found) for found in NUMBER.findall(text))
-    if without_times:
-        numbers = Counter({n: count for n, count in numbers.items() if not _is_hour(n)})
-    return numbers
+    if divides_day:
+        text = _TIME.sub(" ", text)
+    elif has_colons:  # so what is a time with a full stop is known: 6.30 Uhr
+        text = _TIME.sub(lambda time: f"{(int(time[1]) - 1) % 12 + 1} / {time[2]}", text)
+    text = _DATE.sub(lambda date: _divided(date.group(1, 3, 4)), text)
+    return _DAY_AND_MONTH.sub(lambda date: _divided(date.groups()), text)
+
+
+def _divided(parts: Sequence[str]) -> str:
+    return " / ".join(str(int(part)) for part in parts)
+
+
+def _numbers(text: str) -> list[str]:
+    """Return the digits of each number, in order."""
+    found = NUMBER.findall(text)
+    return ["".join(str(unicodedata.digit(c)) for c in each if c.isdecimal()) for each in found]
+
+
+def _without(numbers: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return the numbers that are not among others, in order, as often as they are missing."""
+    there = Counter(map(_without_zeros, others))
+    left = []
+    for number in numbers:
+        key = _without_zeros(number)
+        if there[key]:
+            there[key] -= 1
+        else:
+            left.append(number)
+    return left
+
+
+def _remove_years(long: list[str], short: list[str]) -> None:
+    """Remove years of one side, and their last two digits from the other."""
+    for year in [*long]:
+        if _YEAR.fullmatch(year) and year[2:] in short:
+            long.remove(year)
+            short.remove(year[2:])
 
 
 def _is_hour(digits: str) -> bool:
@@ -64,6 +113,10 @@ def _is_hour(digits: str) -> bool:
     return len(digits) <= _DIGITS_OF_A_WORD and int(digits) <= _HOURS
 
 
-def _digits(number: str) -> str:
-    digits = "".join(str(unicodedata.digit(c)) for c in number if c.isdecimal())
+def _joined(numbers: Sequence[str]) -> str:
+    return _without_zeros("".join(numbers))
+
+
+def _without_zeros(digits: str) -> str:
+    """Return digits without the zeros at the end: 3 million is 3,000,000."""
     return digits.rstrip("0") or "0"

@@ -136,7 +136,7 @@ class Guard:
         pair = LanguagePair(source.src_lang or default.src, source.tgt_lang or default.tgt)
         if checks.repeats(src, tgt):
             yield "repetition"
-        if checks.is_copied(src, tgt, pair):
+        if checks.is_copied(src, tgt, pair) and not self._may_stay(tgt, pair):
             yield "copied"
         if self._tells_languages and language.is_wrong_language(src, tgt, pair):
             yield "language"
@@ -148,6 +148,10 @@ class Guard:
             yield "omission"
         if self.calibration and best.log_prob_per_token < self.calibration.threshold:
             yield "confidence"
+
+    def _may_stay(self, text: str, languages: LanguagePair) -> bool:
+        """Return whether a copied text is also one in the target language, as far as is known."""
+        return self._tells_languages and language.is_plausible(text, languages)
 
     def _confidence(self, best: ScoredText) -> float | None:
         return self.calibration.confidence(best.log_prob_per_token) if self.calibration else None

@@ -11,6 +11,7 @@ _FEWEST_LETTERS = 10
 _LETTERS_OF_ANY = 40
 """From this number on, a text may be recognised as a third language."""
 _MARGIN = 1000
+_MARGIN_OF_COPY = 2
 _CHARACTERS = 2000
 """More do not change the result."""
 
@@ -32,7 +33,7 @@ def is_wrong_language(src: str, tgt: str, languages: LanguagePair) -> bool:
         tgt: its translation.
         languages: those of both; languages that py3langid does not know pass.
     """
-    src_code, tgt_code = map(base_code, languages)
+    src_code, tgt_code = map(_label, languages)
     size = _letters(tgt)
     if src_code == tgt_code or size < _FEWEST_LETTERS:
         return False
@@ -46,6 +47,28 @@ def is_wrong_language(src: str, tgt: str, languages: LanguagePair) -> bool:
     if size < _LETTERS_OF_ANY or max(of_tgt.values()) < least:
         return False
     return of_src[src_code] == max(of_src.values())
+
+
+def is_plausible(text: str, languages: LanguagePair) -> bool:
+    """Return whether a text may be in the target language, rather than in that of the source.
+
+    Short sentences of close languages, such as Czech and Slovak, are often the same in both.
+
+    Args:
+        text: the text.
+        languages: source and target; py3langid has to know both.
+    """
+    src_code, tgt_code = map(_label, languages)
+    found = _probabilities(text)
+    if src_code not in found or tgt_code not in found:
+        return False
+    return found[src_code] < _MARGIN_OF_COPY * found[tgt_code]
+
+
+def _label(language: str) -> str:
+    """Return what py3langid calls a language."""
+    code = base_code(language)
+    return "no" if code == "nb" else code
 
 
 def _probabilities(text: str) -> dict[str, float]:

@@ -145,6 +145,22 @@ def test_languages(src: str, tgt: str, is_wrong: bool) -> None:
     assert language.is_wrong_language(src, tgt, EN_DE) is is_wrong
 
 
+@pytest.mark.parametrize(
+    ("pair", "same", "copy"),
+    [
+        ("da-nb", "Vi skal spise middag sammen.", "Jeg ved ikke, hvad der skete i går aftes."),
+        ("cs-sk", "To je dobrá otázka.", "Nevím, co se včera večer stalo."),
+        ("hr-sr", "On je moj brat i radi u banci.", "Gdje je moja knjiga?"),
+        ("es-pt", "para comprar fruta", "No sé qué pasó anoche."),
+        ("id-ms", "Saya tidak tahu.", "Dia membeli mobil baru kemarin karena mobilnya rusak."),
+    ],
+)
+def test_close_languages_may_have_the_same_sentence(pair: str, same: str, copy: str) -> None:
+    close = Guard("warn", LanguagePair(*pair.split("-")))
+    assert checked(close, same, same).flags == ()
+    assert checked(close, copy, copy).flags == ("copied",)
+
+
 def test_unknown_and_equal_languages_pass() -> None:
     assert not language.is_wrong_language(ENGLISH, FRENCH, LanguagePair("en", "tlh"))
     assert not language.is_wrong_language(ENGLISH, FRENCH, LanguagePair("en", "en-GB"))
