@@ -20,7 +20,7 @@ _TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _TIMES = re.compile(rf"[ \t]*{_TIME}[ \t]*-->[ \t]*{_TIME}(?:[ \t].*)?\r?\n?")
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|<[\d:.]+>|\{\\[^{}]*\}")
 _DIALOGUE = re.compile(r"((?:<[^<>]*>|\{\\[^{}]*\})*[-–—][ \t]*)(?=\S)")  # noqa: RUF001
-_SENTENCE_END = re.compile(r"[.!?…。！？｡؟۔।॥:♪*][\"'”’»)\]」』）］｣]*$")  # noqa: RUF001
+_SENTENCE_END = re.compile(r"[.!?…。！？｡؟۔।॥។៕။:♪*][\"'”’»)\]」』）］｣]*$")  # noqa: RUF001
 _MAX_JOINED = 6
 _MAX_PAUSE = 3.0
 """Seconds between two cues of a sentence."""

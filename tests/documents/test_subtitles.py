@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -94,6 +95,8 @@ def translated(translation: str, *texts: str) -> list[str]:
         (["a a", "b b", "c c."], "你好吗", ["你", "好", "吗"]),
         (["a a", "b b", "c c."], "你。", ["你。", "", ""]),
         (["a a a", "b b b."], "ฉันไปโรงเรียน", ["ฉันไป", "โรงเรียน"]),
+        (["a a a", "b b b."], "ខ្ញុំរៀនភាសាខ្មែរ", ["ខ្ញុំរៀន", "ភាសាខ្មែរ"]),
+        (["a a a", "b b b."], "ဗုဒ္ဓဘာသာ", ["ဗုဒ္ဓ", "ဘာသာ"]),
         (["<i>a b", "c</i> d."], "我们去那里。", ["<i>我们去", "那里。</i>"]),
     ],
 )
@@ -122,14 +125,15 @@ def test_lines_are_short() -> None:
 def test_lines_without_spaces_are_short() -> None:
     [text] = translated("我们昨天一起去了那家很有名的图书馆，借了三本关于机器翻译的书。", "a b.")  # noqa: RUF001
     assert text == "我们昨天一起去了那家很有名的图书馆，\n借了三本关于机器翻译的书。"  # noqa: RUF001
-    for piece in ("「図書館」で、", "ฉันไปที่นั่น", "Python 和我们。", "ｶﾀｶﾅの、"):
+    for piece in ("「図書館」で、", "ฉันไปที่นั่น", "Python 和我们。", "ｶﾀｶﾅの、", "ខ្ញុំរៀន។", "ကျွန်တော်"):
         [text] = translated(piece * 20, "a b.")
         lines = text.split("\n")
         assert len(lines) > 1
         assert text.replace("\n", "").replace(" ", "") == (piece * 20).replace(" ", "")
-        assert not any(re.match("[。、」ーิ้่]", line) for line in lines)
+        assert not any(re.match("[。、」ーิ้่។]", line) for line in lines)
+        assert not any(unicodedata.category(line[0])[0] == "M" for line in lines)
         assert not any(re.search("[「เแโใไ]$", line) for line in lines)
-        assert max(map(len, lines)) <= 60
+        assert max(sum(unicodedata.category(c) != "Mn" for c in line) for line in lines) <= 42
 
 
 def test_tags_stay_with_their_text_at_the_end_of_a_line() -> None:
@@ -145,7 +149,7 @@ def test_no_translation_takes_quadratic_time(piece: str) -> None:
     assert text.replace("\n", "").replace(" ", "") == (piece * size + "x").replace(" ", "")
 
 
-@pytest.mark.parametrize("end", ["。」", "।", "؟", "！』", "۔"])  # noqa: RUF001
+@pytest.mark.parametrize("end", ["。」", "।", "؟", "！』", "۔", "។", "။"])  # noqa: RUF001
 def test_a_sentence_ends_in_any_script(end: str) -> None:
     assert read_srt(cues(f"a{end}", "b").encode(), "a").segments == [f"a{end}", "b"]
 
