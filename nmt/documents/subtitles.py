@@ -18,6 +18,11 @@ from nmt.translate.words import Links
 _LINE = re.compile(r"[^\n]*(?:\n|\Z)")
 _TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _TIMES = re.compile(rf"[ \t]*{_TIME}[ \t]*-->[ \t]*{_TIME}(?:[ \t].*)?\r?\n?")
+_CUE_END = re.compile(
+    r"\r?\n[ \t]*\r?(?:\n|\Z)|\r?\n?\Z"
+    # Files that were edited by hand may lack the blank line before the next cue.
+    rf"|\r?\n(?=(?:[ \t]*\d+[ \t]*\r?\n)?{_TIMES.pattern}(?:(?<=\n)|\Z))"
+)
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|<[\d:.]+>|\{\\[^{}]*\}")
 _DIALOGUE = re.compile(r"((?:<[^<>]*>|\{\\[^{}]*\})*[-–—][ \t]*)(?=\S)")  # noqa: RUF001
 _SENTENCE_END = re.compile(r"[.!?…。！？｡؟۔।॥។៕။:♪*][\"'”’»)\]」』）］｣]*$")  # noqa: RUF001
@@ -168,8 +173,8 @@ def _read(text: str, name: str, subtitles: Subtitles) -> Subtitles:
 
 def _cue_end(text: str, start: int) -> int:
     """Return where the text of a cue ends, without its last line end."""
-    blank = re.compile(r"\r?\n[ \t]*\r?(?:\n|\Z)|\r?\n?\Z").search(text, max(0, start - 1))
-    return max(start, blank.start()) if blank else len(text)
+    end = _CUE_END.search(text, max(0, start - 1))
+    return max(start, end.start()) if end else len(text)
 
 
 def _seconds(groups: Sequence[str | None]) -> float:

@@ -149,6 +149,16 @@ def test_no_translation_takes_quadratic_time(piece: str) -> None:
     assert text.replace("\n", "").replace(" ", "") == (piece * size + "x").replace(" ", "")
 
 
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize("number", ["2\n", ""])
+def test_the_blank_line_between_cues_may_be_missing(number: str, line_end: str) -> None:
+    times = "00:00:01,000 --> 00:00:02,000\n"
+    text = f"1\n{times}a.\n{number}{times}b.".replace("\n", line_end)
+    document = read_srt(text.encode(), "a")
+    assert document.segments == ["a.", "b."]
+    assert document.write(["a.", "X."]).decode() == text.replace("b.", "X.")
+
+
 @pytest.mark.parametrize("end", ["。」", "।", "؟", "！』", "۔", "។", "။"])  # noqa: RUF001
 def test_a_sentence_ends_in_any_script(end: str) -> None:
     assert read_srt(cues(f"a{end}", "b").encode(), "a").segments == [f"a{end}", "b"]
