@@ -20,6 +20,8 @@ MAX_WIDTH = 2**16
 MAX_D_FF = 2**20
 MAX_LAYERS = 1000
 MAX_BEAM_SIZE = 1000
+MAX_CONTEXT = 10
+"""Sentences before a source, as its context."""
 MAX_ALTERNATIVES = 1000
 """Tokens shown at each position of a translation."""
 MAX_THREADS = 1024

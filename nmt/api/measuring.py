@@ -65,7 +65,7 @@ def tune_decode(
 
     def translate(options: Mapping[str, Any], poll: Callable[[], None]) -> Iterator[Translation]:
         translator = model.translator(options, poll=poll, warn=lambda message: None)
-        return translator.translate(text.sources, languages=text.languages)
+        return translator.translate(text.sources, languages=text.languages, contexts=text.contexts)
 
     with locked(run, "wait for it"):
         model = load(run, device=device, threads=threads, log=log)
@@ -108,7 +108,10 @@ def calibrate(
         model = load(run, device=device, threads=threads, log=log)
         translator = model.translator({}, warn=log)
         found = [
-            t.hypotheses[0] for t in translator.translate(text.sources, languages=text.languages)
+            t.hypotheses[0]
+            for t in translator.translate(
+                text.sources, languages=text.languages, contexts=text.contexts
+            )
         ]
         features = [best.log_prob_per_token for best in found]
         acceptable = fitting.are_acceptable([best.text for best in found], text.references)

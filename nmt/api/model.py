@@ -186,6 +186,9 @@ class Model:
                 tokens are forced; scores cover the tokens after them.
             options: `constraints=[[...], ...]` lists the terms that the translation of each line
                 must contain (of a single line, `[...]`); a term is a string, or a list of forms.
+                `contexts=[[...], ...]` lists the sentences before each line (of a single line,
+                `[...]`), for a model trained with `data.context`; by default they are the lines
+                before it, up to a blank one.
                 `glossary` is a `nmt.translate.glossary.Glossary` or its file. `alignments=True`
                 aligns the words of each translation with those of its source, `token_scores=True`
                 adds the log-probability of each token, and `token_alternatives=3` the 3 most
@@ -206,8 +209,9 @@ class Model:
         if isinstance(prefixes, str):
             prefixes = [prefixes]
         if isinstance(lines, str):
-            if (terms := options.pop("constraints", None)) is not None:
-                options["constraints"] = [terms]
+            for name in ("constraints", "contexts"):
+                if (of_line := options.pop(name, None)) is not None:
+                    options[name] = [of_line]
             return next(self.translate_stream([lines], prefixes, **options))
         return list(self.translate_stream(lines, prefixes, **options))
 
@@ -217,6 +221,7 @@ class Model:
         prefixes: Iterable[str] | None = None,
         *,
         constraints: Iterable[Iterable[str | Iterable[str]]] | None = None,
+        contexts: Iterable[Iterable[str]] | None = None,
         glossary: Glossary | str | Path | None = None,
         alignments: bool = False,
         token_scores: bool = False,
@@ -228,8 +233,8 @@ class Model:
         """Translate lines lazily, in order, reading ahead by a bounded number of them.
 
         Args:
-            lines, prefixes, constraints, glossary, alignments, token_scores, token_alternatives,
-                guard, protect, options: as in `translate`.
+            lines, prefixes, constraints, contexts, glossary, alignments, token_scores,
+                token_alternatives, guard, protect, options: as in `translate`.
         """
         translator = self.translator(
             options,
@@ -240,7 +245,7 @@ class Model:
             guard=guard,
             protect=protect,
         )
-        return translator.translate(lines, prefixes, constraints=constraints)
+        return translator.translate(lines, prefixes, constraints=constraints, contexts=contexts)
 
     def translator(
         self,

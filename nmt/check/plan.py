@@ -45,13 +45,13 @@ def make_plan(config: Config, tokenizers: Tokenizers, prepared: Prepared) -> Pla
     shapes = [shape(prepared, rows) for rows in epoch]
     padded = sum(pairs * (src + tgt) for pairs, src, tgt in shapes)
     rows = np.concatenate(epoch)
-    tokens = int(prepared.src_lengths[rows].sum() + prepared.tgt_lengths[rows].sum())
+    tokens = int(prepared.input_lengths[rows].sum() + prepared.tgt_lengths[rows].sum())
     num_batches = max(1, round(len(epoch) * _growth(config, tokenizers, prepared, rows)))
     return Plan(
         parameters=num_parameters(
             config.model, tokenizers.src.vocab_size, tokenizers.tgt.vocab_size
         ),
-        tokens=int(prepared.src_lengths.sum() + prepared.tgt_lengths.sum()),
+        tokens=int(prepared.input_lengths.sum() + prepared.tgt_lengths.sum()),
         batches_per_epoch=num_batches,
         epochs=config.train.max_steps * config.train.accumulate / num_batches,
         padding=1 - tokens / padded,
@@ -62,7 +62,7 @@ def make_plan(config: Config, tokenizers: Tokenizers, prepared: Prepared) -> Pla
 
 def shape(prepared: Prepared, rows: Int64s) -> tuple[int, int, int]:
     """Return the number of pairs of a batch, and its source and target length after padding."""
-    return len(rows), int(prepared.src_lengths[rows].max()), int(prepared.tgt_lengths[rows].max())
+    return len(rows), int(prepared.input_lengths[rows].max()), int(prepared.tgt_lengths[rows].max())
 
 
 def _growth(config: Config, tokenizers: Tokenizers, prepared: Prepared, rows_N: Int64s) -> float:
@@ -70,7 +70,7 @@ def _growth(config: Config, tokenizers: Tokenizers, prepared: Prepared, rows_N: 
     if not is_drawn(config):
         return 1.0
     rows_N = np.random.default_rng(config.train.seed).choice(rows_N, _SAMPLED_PAIRS)
-    sides = drawn(prepared, rows_N, tokenizers, config, seeds=[0] * 6)
+    sides = drawn(prepared, rows_N, tokenizers, config, seeds=[0] * 7)
     made = [np.array([len(ids) + 1 for ids in side]) for side in sides]  # with EOS
-    plain = prepared.src_lengths[rows_N], prepared.tgt_lengths[rows_N]
+    plain = prepared.input_lengths[rows_N], prepared.tgt_lengths[rows_N]
     return float(np.maximum(*made).sum() / np.maximum(*plain).sum())

@@ -73,7 +73,9 @@ class CleanReport:
         """Return the report as one line of JSON."""
         rules: dict[str, Any] = {}
         for name, dropped in self.dropped.items():
-            examples = [pair._asdict() for pair in dropped.examples]
+            examples = [
+                {"src": pair.src, "tgt": pair.tgt, "line": pair.line} for pair in dropped.examples
+            ]
             rules[name.lower().replace(" ", "_").replace("-", "")] = {
                 **dataclasses.asdict(dropped),
                 "examples": examples,
@@ -87,10 +89,10 @@ class CleanReport:
         if self.controls:
             console.print_line(f"{self.controls:,} control characters have become spaces")
         for name, dropped in self.dropped.items():
-            for src, tgt, line in dropped.examples:
-                console.print_line(f"{name}, line {line}:")
-                console.print_line(f"  {src}")
-                console.print_line(f"  {tgt}")
+            for pair in dropped.examples:
+                console.print_line(f"{name}, line {pair.line}:")
+                console.print_line(f"  {pair.src}")
+                console.print_line(f"  {pair.tgt}")
 
     def _table(self) -> Table:
         from rich.table import Table

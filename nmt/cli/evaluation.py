@@ -101,6 +101,7 @@ EvalbParams = Annotated[
 @with_search_options(
     *("tgt_lang", "src_lang"),
     *("beam_size", "length_penalty", "max_extra_len", "batch_tokens", "split_sentences"),
+    *("context",),
     *("min_length", "no_repeat_ngram_size", "repetition_penalty", "banned", "shortlist"),
     *("coverage_penalty", "stop", "patience", "beam_groups", "diversity"),
     *("temperature", "top_k", "top_p", "seed", "mbr", "mbr_candidates"),
@@ -214,7 +215,12 @@ def _translated(translator: Translator, data: EvaluationData) -> list[Translatio
     from nmt.progress import progress_bar
 
     with progress_bar("translating", len(data.src)) as advance:
-        found = translator.translate(data.src, languages=data.languages or None, advance=advance)
+        found = translator.translate(
+            data.src,
+            languages=data.languages or None,
+            contexts=data.contexts,
+            advance=advance,
+        )
         translations = list(found)
     if summary := translator.short.summary():
         log(summary)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, get_origin
 
 from nmt.cli.app import log
 from nmt.config.search import SearchOptions, search_options
+from nmt.data.history import History
 from nmt.errors import ConfigError, DataError, NmtError
+from nmt.limits import MAX_CONTEXT
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -98,6 +100,8 @@ class Session:
         self._original = dict(search)
         self._console = Console()
         self._src, self._text = "", ""  # the last line and its translation
+        self._history = History(MAX_CONTEXT)
+        self._context: tuple[str, ...] = ()
         self._commands: dict[str, Callable[[str], object]] = {
             **{"n": self._show_nbest, "alt": self._show_alternatives},
             **{"set": self._set, "help": self._show_help},
@@ -140,14 +144,18 @@ class Session:
                 known = ", ".join(f":{each}" for each in (*self._commands, "quit"))
                 raise ConfigError(f"unknown command :{name}: known are {known}")
             self._commands[name](argument)
-        elif line.strip():
-            src = line[1:] if line.startswith(":") else line
-            self._text = self._translate(src, self._search)[0].text
-            self._src = src
+            return
+        src = line[1:] if line.startswith(":") else line
+        context = self._history.before(src)
+        if src.strip():
+            self._text = self._translate(src, context, self._search)[0].text
+            self._src, self._context = src, context
             self._console.print_line(self._text)
 
-    def _translate(self, src: str, search: dict[str, Any]) -> list[Any]:
-        [translation] = self._model.translator(search, warn=log).translate([src])
+    def _translate(self, src: str, context: Sequence[str], search: dict[str, Any]) -> list[Any]:
+        [translation] = self._model.translator(search, warn=log).translate(
+            [src], contexts=[context]
+        )
         return translation.hypotheses
 
     def _last(self) -> str:
@@ -165,7 +173,7 @@ class Session:
             groups = options.beam_groups
             search["beam_size"] = max(options.beam_size, -(-int(number) // groups) * groups)
         table = _table("score", "translation")
-        for best in self._translate(src, search):
+        for best in self._translate(src, self._context, search):
             table.add_row(f"{best.score:.4f}", best.text)
         self._console.print(table)
 

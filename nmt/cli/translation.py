@@ -148,6 +148,7 @@ Interactive = Annotated[
 SEARCH = (
     *("tgt_lang", "src_lang"),
     *("nbest", "beam_size", "length_penalty", "max_extra_len", "batch_tokens", "split_sentences"),
+    *("context",),
     *("min_length", "no_repeat_ngram_size", "repetition_penalty", "banned"),
     *("coverage_penalty", "stop", "patience", "beam_groups", "diversity"),
     *("temperature", "top_k", "top_p", "seed", "shortlist"),

@@ -14,6 +14,7 @@ from nmt.config.placeholders import PlaceholderKind
 from nmt.config.section import Length, Section
 from nmt.config.terms import TermsConfig
 from nmt.config.validation import ValidCorpora
+from nmt.limits import MAX_CONTEXT
 
 
 class DataConfig(Section):
@@ -48,6 +49,10 @@ class DataConfig(Section):
     sampling_temperature: Annotated[float, Field(ge=1.0, le=1000.0)] = 1.0
     """Above 1, an epoch visits the pairs of small language pairs more often: a language pair of n
     pairs in proportion to n ** (1 / temperature). The largest is visited as its weights say."""
+    context: Annotated[int, Field(ge=0, le=MAX_CONTEXT)] = 0
+    """Number of previous source sentences of the same document before each source (Tiedemann and
+    Scherrer 2017). A blank source line begins a new document. Each epoch draws how many of them a
+    training pair keeps; as many as fit into `max_length`. Translation has them, too."""
     max_length: Length = 256
     """Maximum length of a sentence in tokens, EOS included. Training pairs with a longer side are
     dropped; longer text to translate is split at sentence ends."""
@@ -119,7 +124,7 @@ class DataConfig(Section):
             if not is_usable(code):
                 yield (
                     f"tags cannot name the language {code!r}: a code begins with a letter, "
-                    "has letters, digits, - and _ only, and is not s, pad, unk, term or mask"
+                    "has letters, digits, - and _ only, and is not s, pad, unk, term, mask or sep"
                 )
 
     def _corpus_tag_conflicts(self) -> Iterator[str]:

@@ -43,7 +43,7 @@ def denoising_conflicts(
     joint: bool,
     symbols: Sequence[str],
     metric: str,
-    for_translation: Mapping[str, Section | None],
+    for_translation: Mapping[str, Section | int | None],
 ) -> Iterator[str]:
     """Yield a message for each setting that does not go with `objective: denoise`.
 
@@ -52,7 +52,7 @@ def denoising_conflicts(
         joint: `tokenizer.joint`.
         symbols: `tokenizer.user_defined_symbols`.
         metric: `train.metric`.
-        for_translation: sections by their keys that must not be there.
+        for_translation: settings by their keys that must not be there.
     """
     for key, pairs in parts.items():
         if parallel := next((pair for pair in pairs if pair.src != pair.tgt), None):
@@ -66,6 +66,6 @@ def denoising_conflicts(
         yield f"train.objective: denoise adds {MASK}: remove it from tokenizer.user_defined_symbols"
     if not is_loss(metric):
         yield f"train.metric {metric}: train.objective: denoise can only be judged by loss"
-    for key, section in for_translation.items():
-        if section is not None:
+    for key, setting in for_translation.items():
+        if setting is not None:
             yield f"{key} is for translation: it cannot be combined with train.objective: denoise"

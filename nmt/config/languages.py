@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 TagKind = Literal["none", "target", "both"]
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_TAKEN = {"s", "pad", "unk", "term", "mask"}
+_TAKEN = {"s", "pad", "unk", "term", "mask", "sep"}
 """Codes whose source tag would be a special token."""
 _THREE_TO_TWO = (
     "afr:af amh:am ara:ar arb:ar asm:as aze:az azj:az bel:be ben:bn bod:bo bos:bs bul:bg "

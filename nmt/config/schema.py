@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from nmt.config.augment import augment_conflicts
+from nmt.config.context import context_conflicts
 from nmt.config.data import DataConfig
 from nmt.config.decode import DecodeConfig
 from nmt.config.denoise import denoising_conflicts, translation_conflicts
@@ -108,6 +109,11 @@ class Config(Section):
                 guided=self.train.guided_alignment is not None,
                 placeholders=bool(self.data.placeholders),
             )
+        if self.data.context:
+            yield from context_conflicts(
+                guided=self.train.guided_alignment is not None,
+                placeholders=bool(self.data.placeholders),
+            )
         yield from regularisation_conflicts(
             self.model,
             r_drop=self.train.r_drop,
@@ -166,6 +172,7 @@ class Config(Section):
             for_translation={
                 "data.terms": data.terms,
                 "data.augment": data.augment,
+                "data.context": data.context or None,
                 "train.guided_alignment": train.guided_alignment,
                 "train.tune_decode": train.tune_decode,
             },

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from nmt.config.decode import DecodeConfig
 from nmt.config.explain import requirement
 from nmt.errors import ConfigError
-from nmt.limits import MAX_BEAM_SIZE, MAX_LENGTH, MAX_SEED, MAX_VOCAB_SIZE
+from nmt.limits import MAX_BEAM_SIZE, MAX_CONTEXT, MAX_LENGTH, MAX_SEED, MAX_VOCAB_SIZE
 
 _SAMPLES = 32
 _OF_THE_BEAM = {"coverage_penalty": 0.0, "stop": "beam", "patience": 1.0, "beam_groups": 1}
@@ -41,6 +41,9 @@ class SearchOptions(DecodeConfig):
     max_input_length: int | None = Field(None, ge=1, le=MAX_LENGTH)
     """Maximum length of the input in tokens, EOS included; longer input is split at sentence ends.
     Default: the maximum length in training."""
+    context: int | None = Field(None, ge=0, le=MAX_CONTEXT)
+    """Number of previous lines that the model sees with each line, for a model trained with
+    data.context; a blank line begins a new document. Default: as many as in training."""
     tgt_lang: str | None = None
     """Language to translate into, for a model with data.tags (`nmt info` lists its languages).
     Default: as `data.tgt_lang`."""

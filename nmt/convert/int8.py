@@ -46,7 +46,9 @@ def measure_int8(
             directory, "cpu", threads, config=config, run=run, weights=weights
         )
         translator = Translator(engine, search_options(config.decode), warn=lambda message: None)
-        translated = translator.translate(text.sources, languages=text.languages)
+        translated = translator.translate(
+            text.sources, languages=text.languages, contexts=text.contexts
+        )
         texts = [translation.text for translation in translated]
         bleu[quantization] = _bleu(texts, text.references, config.data.tgt_lang)
     scores = Int8Scores(weights=checksum(weights), sentences=len(text.sources), **bleu)

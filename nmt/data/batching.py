@@ -16,6 +16,7 @@ from nmt.config.data import DataConfig
 from nmt.config.denoise import MASK
 from nmt.config.schema import Config
 from nmt.data.augment import TextPair, augmented
+from nmt.data.context import span_of_context, with_less_context
 from nmt.data.infilling import infilled
 from nmt.data.links import Linker, PieceLinks
 from nmt.data.prefetch import prefetch
@@ -142,7 +143,7 @@ class BatchOrder:
     def of(cls, prepared: Prepared, batch_tokens: int, seed: int) -> BatchOrder:
         """Return the order of prepared data."""
         return cls(
-            prepared.src_lengths,
+            prepared.input_lengths,
             prepared.tgt_lengths,
             corpus_sizes=prepared.corpus_sizes,
             weights=prepared.weights,
@@ -246,17 +247,18 @@ def batches(
     """Yield the batches of an epoch, made ahead of time in a background thread.
 
     With `data.augment`, some texts change; with `tokenizer.sampling_alpha`, each pair gets a random
-    segmentation, with `data.terms`, some sources get terms, and with `train.objective: denoise`,
-    sources get noise. All depend on seed, epoch and position in the epoch only. Since they change
-    the lengths, `_WINDOW` planned batches at a time are drawn together and cut into batches again.
-    What would exceed `data.max_length` is not done: a text does not change, a side keeps its
-    deterministic segmentation, and a source gets neither terms nor noise.
+    segmentation; with `data.terms`, some sources get terms; with `data.context`, sources keep a
+    part of their context; and with `train.objective: denoise`, they get noise. All depend on seed,
+    epoch and position in the epoch only. Since they change the lengths, `_WINDOW` planned batches
+    at a time are drawn together and cut into batches again. What would exceed `data.max_length` is
+    not done: a text does not change, a side keeps its deterministic segmentation, and a source gets
+    neither terms nor noise.
 
     Args:
         prepared: the pairs.
         tokenizers: provide the special ids and the sampling.
         order: the order of the same pairs.
-        config: `tokenizer`, `max_length`, `augment` and `terms` of `data`, and `seed`,
+        config: `tokenizer`, `max_length`, `augment`, `context` and `terms` of `data`, and `seed`,
             `batch_tokens`, `objective` and `denoise` of `train` are used.
         epoch: number of the epoch.
         start: number of the first batch. Earlier batches are skipped, at no cost without
@@ -287,7 +289,8 @@ def batches(
 def is_drawn(config: Config) -> bool:
     """Return whether the ids of pairs are drawn again in each epoch."""
     data, denoises = config.data, config.train.objective == "denoise"
-    return bool(config.tokenizer.sampling_alpha or data.terms or data.augment or denoises)
+    text = data.terms or data.augment or data.context
+    return bool(config.tokenizer.sampling_alpha or text or denoises)
 
 
 def collate(
@@ -325,7 +328,7 @@ def _drawn_batches(
     for window, start in enumerate(range(0, len(plan), _WINDOW)):
         rows = np.concatenate(plan[start : start + _WINDOW])
         entropy = [config.train.seed, epoch, window]
-        seeds = np.random.SeedSequence(entropy).generate_state(7).tolist()
+        seeds = np.random.SeedSequence(entropy).generate_state(8).tolist()
         src_ids, tgt_ids = drawn(prepared, rows, tokenizers, config, [*seeds[:2], *seeds[3:]])
         order = BatchOrder(
             _lengths(src_ids),
@@ -352,10 +355,12 @@ def drawn(
     Args:
         prepared, tokenizers, config: as in `batches`.
         rows: the rows.
-        seeds: six: for the segmentation of sources, that of targets, the choice of terms, their
-            segmentation, noise, and changes of the text.
+        seeds: seven: for the segmentation of sources, that of targets, the choice of terms, their
+            segmentation, noise, changes of the text, and context.
     """
     (src_texts, tgt_texts), (src_ids, tgt_ids) = prepared.texts(rows), prepared.rows(rows)
+    if size := config.data.context:
+        src_ids = with_less_context(src_ids, size, tokenizers.src, seeds[6])
     src: list[Ids] = [*src_ids]
     tgt: list[Ids] = [*tgt_ids]
     if config.data.augment:
@@ -406,14 +411,14 @@ def _fitting(
 
     Args:
         changes: the texts by place.
-        plain: source ids before the change, whose tags stay.
+        plain: source ids before the change, whose tags and context stay.
         tokenizers: of both sides.
         max_length: `data.max_length`.
     """
     src_texts, tgt_texts = zip(*changes.values(), strict=True) if changes else ((), ())
     src_rows, tgt_rows = tokenizers.src.encode(src_texts), tokenizers.tgt.encode(tgt_texts)
-    tags = _tags([plain[place] for place in changes], tokenizers.src)
-    rows = zip(changes.items(), tags, src_rows, tgt_rows, strict=True)
+    openings = _openings([plain[place] for place in changes], tokenizers.src)
+    rows = zip(changes.items(), openings, src_rows, tgt_rows, strict=True)
     for (place, pair), before, src, tgt in rows:
         src = [*before, *src]
         if max(len(src), len(tgt)) < max_length:
@@ -427,10 +432,10 @@ def _sampled(
     config: Config,
     seed: int,
 ) -> list[Ids]:
-    """Sample the segmentation of texts; the tags that begin the plain ids stay."""
+    """Sample the segmentation of texts; the tags and context that begin the plain ids stay."""
     settings = config.tokenizer
     sampled = tokenizer.sample(texts, settings.sampling_alpha, settings.sampling_nbest, seed)
-    return _replaced(plain, _tags(plain, tokenizer), sampled, config)
+    return _replaced(plain, _openings(plain, tokenizer), sampled, config)
 
 
 def _with_terms(
@@ -451,25 +456,25 @@ def _with_terms(
 
 def _with_noise(rows: Sequence[Ids], tokenizer: Tokenizer, config: Config, seed: int) -> list[Ids]:
     """Return source ids with noise behind their tags; not where symbols would not fit."""
-    tags = _tags(rows, tokenizer)
-    texts = [ids[len(before) :] for ids, before in zip(rows, tags, strict=True)]
+    openings = _openings(rows, tokenizer)
+    texts = [ids[len(before) :] for ids, before in zip(rows, openings, strict=True)]
     noisy = infilled(texts, config.train.denoise, tokenizer.control_symbols[MASK], seed)
-    return _replaced(rows, tags, noisy, config)
+    return _replaced(rows, openings, noisy, config)
 
 
-def _tags(rows: Sequence[Ids], tokenizer: Tokenizer) -> list[list[int]]:
-    """Return the tags that begin each row, of languages and of a corpus."""
-    known = {*tokenizer.control_symbols.values()}
-    return [[*itertools.takewhile(known.__contains__, map(int, ids))] for ids in rows]
+def _openings(rows: Sequence[Ids], tokenizer: Tokenizer) -> list[list[int]]:
+    """Return what begins each row: tags of languages and of a corpus, and context."""
+    plain = [[*map(int, ids)] for ids in rows]
+    return [ids[: span_of_context(ids, tokenizer)[1]] for ids in plain]
 
 
 def _replaced(
-    rows: Sequence[Ids], tags: Sequence[list[int]], texts: Sequence[list[int]], config: Config
+    rows: Sequence[Ids], openings: Sequence[list[int]], texts: Sequence[list[int]], config: Config
 ) -> list[Ids]:
-    """Return tags and new texts, or the old row where these would not fit."""
+    """Return new texts behind their openings, or the old row where these would not fit."""
     return [
         [*before, *text] if len(before) + len(text) < config.data.max_length else ids
-        for ids, before, text in zip(rows, tags, texts, strict=True)
+        for ids, before, text in zip(rows, openings, texts, strict=True)
     ]
 
 

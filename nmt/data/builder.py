@@ -26,7 +26,7 @@ from nmt.data.corpus import INVALID_UTF8, corpus_name, fingerprint, read_pairs
 from nmt.data.encode import Encoder
 from nmt.data.filters import CorpusReport
 from nmt.data.prefetch import prefetch
-from nmt.data.prepared import PAIRS_FILE, REPORT_FILE, SCHEMA
+from nmt.data.prepared import PAIRS_FILE, REPORT_FILE, schema_of
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.data.tokenizer_training import Progress
 
@@ -64,7 +64,7 @@ class Builder:
         encoder = Encoder(self.data, self.tokenizers, self.filtered, self.threads)
         report = CorpusReport("", fingerprint(corpus))
         path = str(directory / PAIRS_FILE)
-        with pa.OSFile(path, "wb") as sink, pa.ipc.new_stream(sink, SCHEMA) as writer:
+        with pa.OSFile(path, "wb") as sink, pa.ipc.new_stream(sink, schema_of(self.data)) as writer:
             chunks = chunked(read_pairs(corpus, self.data, report.tallies))
             for chunk in prefetch(chunks, _CHUNKS_AHEAD):
                 writer.write_batch(encoder.encode(chunk, report, corpus))

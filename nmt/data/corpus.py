@@ -23,6 +23,7 @@ from nmt.config.corpora import (
     TsvCorpus,
 )
 from nmt.config.data import DataConfig
+from nmt.data.history import History
 from nmt.data.lines import InvalidLine, decoded_lines, replace_controls
 from nmt.data.records import (
     RawPair,
@@ -49,6 +50,8 @@ class Pair(NamedTuple):
     tgt: str
     line: int
     """Line or record number in the corpus, from 1."""
+    context: tuple[str, ...] = ()
+    """The previous source sentences of its document, oldest first."""
 
     @property
     def has_text(self) -> bool:
@@ -87,7 +90,8 @@ def read_pairs(
 
     Args:
         corpus: the corpus; the sides of one that is `reversed` are swapped.
-        data: the languages, whose codes are the default keys, and the policy for invalid UTF-8.
+        data: the languages, whose codes are the default keys, the size of the context, and the
+            policy for invalid UTF-8.
         tallies: counts what is skipped or replaced, under `INVALID_UTF8` (pairs) and
             `CONTROL_CHARACTERS` (characters other than tabs).
 
@@ -102,6 +106,7 @@ def read_pairs(
             yield from read_pairs(part, data, tallies)
         return
     tallies = Tallies() if tallies is None else tallies
+    history = History(data.context)
     last = 0
     for src, tgt, last in raw_pairs(corpus, data):
         if isinstance(src, InvalidLine) or isinstance(tgt, InvalidLine):
@@ -114,7 +119,9 @@ def read_pairs(
         tgt, tgt_count = replace_controls(tgt)
         if src_count + tgt_count:
             tallies[CONTROL_CHARACTERS].add(last, src_count + tgt_count)
-        yield Pair(tgt, src, last) if corpus.reversed else Pair(src, tgt, last)
+        if corpus.reversed:
+            src, tgt = tgt, src
+        yield Pair(src, tgt, last, history.before(src))
     if not last:
         raise DataError(f"{_location(corpus)}: contains no pairs")
 

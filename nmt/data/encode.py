@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from nmt.config.corpora import AnyCorpus
 from nmt.config.data import DataConfig
+from nmt.data.context import before_source
 from nmt.data.corpus import Pair
 from nmt.data.filters import CorpusReport, Filters, digest
 from nmt.data.placeholders import Finder, with_symbols
-from nmt.data.prepared import SCHEMA, Int64s
+from nmt.data.prepared import SCHEMA, Int64s, schema_of
 from nmt.data.tags import Tagger
 from nmt.data.tokenizer import Tokenizers
 
@@ -46,7 +47,7 @@ class Encoder:
         self._threads = threads
 
     def encode(self, pairs: list[Pair], report: CorpusReport, corpus: AnyCorpus) -> Any:
-        """Return the pairs that pass the filters as a record batch of `SCHEMA`, and count them.
+        """Return the pairs that pass the filters as a record batch of `schema_of`, and count them.
 
         Args:
             pairs: the pairs.
@@ -77,6 +78,14 @@ class Encoder:
         report.tgt_tokens += len(tgt.values)
         report.src_unknown += _count(src.values, self._tokenizers.src.unk_id)
         report.tgt_unknown += _count(tgt.values, self._tokenizers.tgt.unk_id)
+        contexts = self._contexts(pairs, src_ids) if self._data.context else []
+        if contexts:
+            src = _id_array(
+                [
+                    [*tags, *context, *ids[len(tags) :]]
+                    for context, ids in zip(contexts, src_ids, strict=True)
+                ]
+            )
         arrays = [
             src,
             tgt,
@@ -87,7 +96,28 @@ class Encoder:
             if self._has_digests
             else pa.nulls(len(pairs), pa.int64()),
         ]
-        return pa.record_batch(arrays, schema=SCHEMA)
+        if self._data.context:
+            arrays.append(pa.array(_lengths(contexts), pa.int32()))
+        return pa.record_batch(arrays, schema=schema_of(self._data))
+
+    def _contexts(self, pairs: list[Pair], src_ids: list[list[int]]) -> list[list[int]]:
+        """Return the ids of the context of each pair, as much as fits before its source.
+
+        Args:
+            pairs: the pairs.
+            src_ids: of each pair, with tags.
+        """
+        tokenizer = self._tokenizers.src
+        texts = [*dict.fromkeys(text for pair in pairs for text in pair.context)]
+        known = dict(zip(texts, tokenizer.encode(texts, self._threads), strict=True))
+        return [
+            before_source(
+                [known[text] for text in pair.context],
+                self._data.max_length - 1 - len(ids),
+                tokenizer,
+            )
+            for pair, ids in zip(pairs, src_ids, strict=True)
+        ]
 
 
 def _lengths(rows: list[list[int]]) -> Int64s:

@@ -82,6 +82,8 @@ def _entry_name(config: Config, tokenizers: Tokenizers, corpus: AnyCorpus, filte
     if filtered:
         settings += ["max_length", "max_length_ratio", "drop_duplicates"]
         settings += ["placeholders"] if config.data.placeholders else []
+    if config.data.context:
+        settings += ["context", "max_length"]
     key = cache.key(
         version=_CACHE_VERSION,
         data={name: getattr(config.data, name) for name in settings},

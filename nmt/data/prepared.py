@@ -40,6 +40,12 @@ SCHEMA = pa.schema(
     ]
 )
 """One row per pair. `digest` is a hash of the text if duplicates are dropped, otherwise null."""
+_CONTEXT = pa.field("context", pa.int32())
+
+
+def schema_of(data: DataConfig) -> pa.Schema:
+    """Return the schema of prepared data, which has the length of each context if there are any."""
+    return SCHEMA.append(_CONTEXT) if data.context else SCHEMA
 
 
 class Prepared:
@@ -62,7 +68,9 @@ class Prepared:
     corpora: list[AnyCorpus]
     report: FilterReport
     src_lengths: Int64s
-    """Source tokens of each row, EOS included, (rows,)."""
+    """Source tokens of each row, EOS included, without context, (rows,)."""
+    input_lengths: Int64s
+    """Source tokens of each row, EOS and context included, (rows,)."""
     tgt_lengths: Int64s
     """Target tokens of each row, EOS included, (rows,)."""
     corpus_sizes: list[int]
@@ -85,7 +93,8 @@ class Prepared:
         self._table = pa.concat_tables(tables)
         self._ends = np.cumsum([len(table) for table in tables])
         self._src, self._tgt = Lists(self._table["src_ids"]), Lists(self._table["tgt_ids"])
-        self.src_lengths = self._src.lengths() + 1
+        self.input_lengths = self._src.lengths() + 1
+        self.src_lengths = self.input_lengths - self._context_lengths()
         self.tgt_lengths = self._tgt.lengths() + 1
         self._places: Int64s | None = None
         """Place of each row in the table, if not all places are rows."""
@@ -120,7 +129,9 @@ class Prepared:
         return len(self.src_lengths)
 
     def rows(self, indices: Iterable[int]) -> tuple[list[Int32s], list[Int32s]]:
-        """Return the source and target ids of the given rows, without BOS and EOS.
+        """Return the source ids, with all context, and target ids of the given rows.
+
+        BOS and EOS are not among them.
 
         Returns:
             Two lists of views into the mapped files (int32), one array per row.
@@ -174,6 +185,12 @@ class Prepared:
             yield corpus, counts, rows, lines.to_numpy()
             end += size
 
+    def _context_lengths(self) -> Int64s:
+        """Return the tokens of the context of each place in the table."""
+        if _CONTEXT.name not in self._table.column_names:
+            return np.zeros(len(self._table), np.int64)
+        return np.asarray(self._table[_CONTEXT.name].to_numpy(), np.int64)
+
     def _places_of(self, indices: Iterable[int]) -> Int64s:
         rows = np.fromiter(indices, np.int64)
         return rows if self._places is None else self._places[rows]
@@ -190,6 +207,7 @@ class Prepared:
                 self._count_as_duplicates(places, counts)
         self._places = np.sort(firsts)
         self.src_lengths = self.src_lengths[self._places]
+        self.input_lengths = self.input_lengths[self._places]
         self.tgt_lengths = self.tgt_lengths[self._places]
 
     def _count_as_duplicates(self, places: Int64s, counts: CorpusReport) -> None:

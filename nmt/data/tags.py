@@ -14,6 +14,7 @@ from nmt.config.data import DataConfig
 from nmt.config.denoise import MASK
 from nmt.config.languages import LanguagePair, tag_symbol
 from nmt.config.schema import Config
+from nmt.data.context import SEPARATOR
 from nmt.data.terms import TERM
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import ConfigError
@@ -94,7 +95,7 @@ class Tagger:
         # corpora of `train.init_from`, are behind all pieces of text.
         first = min(known.values(), default=0)
         symbols = {symbol for place, symbol in enumerate(known) if known[symbol] == first + place}
-        symbols -= {MASK, TERM, *self._data.corpus_tags}
+        symbols -= {MASK, SEPARATOR, TERM, *self._data.corpus_tags}
         inner = [symbol[1:-1] for symbol in symbols]
         if option == "tgt_lang":
             return sorted(code[1:] for code in inner if code.startswith("2"))

@@ -11,6 +11,7 @@ Constraints") insert terms next to their source words, which takes an aligner.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 
@@ -33,6 +34,17 @@ def behind_source(terms: Sequence[Sequence[int]], tokenizer: Tokenizer) -> list[
         tokenizer: of the source side, with the symbol `TERM` if there are any terms.
     """
     return [token for ids in terms for token in (tokenizer.control_symbols[TERM], *ids)]
+
+
+def without_terms(src_ids: Sequence[int], tokenizer: Tokenizer) -> list[int]:
+    """Return the ids of a source without EOS up to its terms.
+
+    Args:
+        src_ids: without EOS.
+        tokenizer: of the source side.
+    """
+    symbol = tokenizer.control_symbols.get(TERM)
+    return [*itertools.takewhile(lambda token: token != symbol, src_ids)]
 
 
 def num_without_terms(src_ids: Sequence[int], tokenizer: Tokenizer) -> int:

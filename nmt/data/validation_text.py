@@ -19,6 +19,8 @@ class ValidationText(NamedTuple):
     references: list[str]
     languages: list[LanguagePair]
     """Those of each pair."""
+    contexts: list[tuple[str, ...]]
+    """The previous source sentences of each, with `data.context`."""
 
 
 def read_validation_text(config: Config, corpora: Sequence[AnyCorpus]) -> ValidationText:
@@ -37,4 +39,5 @@ def read_validation_text(config: Config, corpora: Sequence[AnyCorpus]) -> Valida
         [pair.src for pair, _ in sample],
         [pair.tgt for pair, _ in sample],
         [languages for _, languages in sample],
+        [pair.context for pair, _ in sample],
     )

@@ -26,12 +26,14 @@ class EvaluationData:
         refs: one or more lists of reference lines.
         tgt_lang: code of the target language; empty if unknown.
         languages: those of each line; empty if the model's are meant.
+        contexts: the sentences before each line; None if they are the lines before it.
     """
 
     src: list[str]
     refs: list[list[str]]
     tgt_lang: str
     languages: Sequence[LanguagePair] = ()
+    contexts: Sequence[tuple[str, ...]] | None = None
 
 
 def read_test_data(
@@ -112,6 +114,7 @@ def read_corpora(corpora: Sequence[AnyCorpus], data: DataConfig) -> EvaluationDa
         [[pair.tgt for pair, _ in found]],
         only.pop() if len(only) == 1 else data.tgt_lang,
         languages,
+        [pair.context for pair, _ in found],
     )
 
 

@@ -117,7 +117,7 @@ def measure(
     translator = model.translator({}, warn=warn)
     with track("translating", len(data.src)) as advance:
         translated = translator.translate(
-            data.src, languages=data.languages or None, advance=advance
+            data.src, languages=data.languages or None, contexts=data.contexts, advance=advance
         )
         hypotheses = [translation.text for translation in translated]
     if summary := translator.short.summary():

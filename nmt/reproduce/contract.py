@@ -144,8 +144,12 @@ class Contract:
         search = {} if settings.tune_decode else self.config.decode.model_dump()
         translator = model.translator(search, warn=log)
         with progress_bar("translating", len(data.src)) as advance:
-            languages = data.languages or None
-            found = translator.translate(data.src, languages=languages, advance=advance)
+            found = translator.translate(
+                data.src,
+                languages=data.languages or None,
+                contexts=data.contexts,
+                advance=advance,
+            )
             texts = [translation.text for translation in found]
         [score] = evaluate(
             texts,

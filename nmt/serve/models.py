@@ -61,7 +61,9 @@ class Models:
                 Found(words=model.alternatives(text, prefix, num=task.num_words, **options))
                 for text, prefix in lines
             ]
-        found = self._translator(task).translate(line.text for line in lines)
+        # Neighbouring lines come from different requests: they are no context of each other.
+        texts, contexts = [line.text for line in lines], [()] * len(lines)
+        found = self._translator(task).translate(texts, contexts=contexts)
         return [_found(each, is_checked=task.guard is not None) for each in found]
 
     def _new_translator(self, task: Task) -> Translator:

@@ -13,6 +13,7 @@ from torch import Tensor
 from nmt.config.denoise import MASK
 from nmt.config.models import TransformerConfig
 from nmt.config.schema import Config
+from nmt.data.context import SEPARATOR
 from nmt.data.placeholders import with_placeholder_symbols
 from nmt.data.symbols import with_symbols
 from nmt.data.tags import check_tags
@@ -78,7 +79,7 @@ def initial_tokenizers(
     """Return the tokenizers of `train.init_from`, or else load or train them as configured.
 
     Those of `train.init_from` are extended if configured. All get the symbols that `data.terms`,
-    `data.placeholders`, the tags of corpora and `train.objective: denoise` need.
+    `data.context`, `data.placeholders`, the tags of corpora and `train.objective: denoise` need.
 
     Args:
         config: of the new run.
@@ -95,9 +96,10 @@ def initial_tokenizers(
             tokenizers = extend_tokenizers(config, tokenizers, progress, warn)
     else:
         tokenizers = train_tokenizers(config, progress, warn)
+    separators = [SEPARATOR] if config.data.context else []
     terms = [TERM] if config.data.terms else []
     masks = [MASK] if config.train.objective == "denoise" else []
-    tokenizers = with_symbols(tokenizers, [*terms, *config.data.corpus_tags, *masks])
+    tokenizers = with_symbols(tokenizers, [*terms, *config.data.corpus_tags, *masks, *separators])
     if config.data.placeholders:
         tokenizers = with_placeholder_symbols(tokenizers)
     check_tags(config, tokenizers.src)

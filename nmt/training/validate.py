@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from nmt.config.schema import Config
 from nmt.config.search import search_options
 from nmt.data.batching import BatchOrder, batches
+from nmt.data.history import History
 from nmt.data.prepared import Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import autocast
@@ -58,11 +60,13 @@ class Validator:
     ) -> None:
         self.world = world or World()
         _check_positions(config, data)
-        # Validation uses the best segmentation of the text as it is, and no terms. The noise of
-        # denoising is that of the first epoch, so each validation has the same.
+        # Validation uses the best segmentation of the text as it is, all of its context, and no
+        # terms. The noise of denoising is that of the first epoch, so each validation has the same.
         plain = config.tokenizer.model_copy(update={"sampling_alpha": 0.0})
-        data_config = config.data.model_copy(update={"terms": None, "augment": None})
+        undrawn = {"terms": None, "augment": None, "context": 0}
+        data_config = config.data.model_copy(update=undrawn)
         self.config = config.model_copy(update={"tokenizer": plain, "data": data_config})
+        self._run_config = config
         self.tokenizers = tokenizers
         self.data, self.device = data, device
         self.log = functools.cache(log)  # every validation translates the same sentences
@@ -70,7 +74,7 @@ class Validator:
         self.scoring = EvaluateOptions(metrics=("bleu", "chrf"), tgt_lang=config.data.tgt_lang)
         self.languages = data.languages(config.data)
         self.order = BatchOrder(
-            data.src_lengths,
+            data.input_lengths,
             data.tgt_lengths,
             corpus_sizes=data.corpus_sizes,
             weights=[1.0] * len(data.corpus_sizes),  # every pair once
@@ -120,12 +124,13 @@ class Validator:
         sources, _ = self._pairs()
         share = sources[self.world.rank :: self.world.size]
         languages = self.languages[self.world.rank :: self.world.size]
+        contexts = self._contexts(sources)[self.world.rank :: self.world.size]
         width = {"beam_size": train.valid_beam_size, "beam_groups": 1}
         options = search_options(decode, width)
-        model = TrainedModel(self.config, self.tokenizers, network, weights=Path())
+        model = TrainedModel(self._run_config, self.tokenizers, network, weights=Path())
         translator = Translator(Networks([model]), options, self.log, poll=lambda: _raise_if(stop))
         try:
-            found = translator.translate(share, languages=languages)
+            found = translator.translate(share, languages=languages, contexts=contexts)
             return [translation.text for translation in found]
         except _Stopped:
             return []
@@ -141,6 +146,17 @@ class Validator:
         languages = self.languages[: len(references)]
         by_pair = evaluate_pairs(hypotheses, [references], languages, self.scoring)
         return named | {f"{score.metric} {score.languages}": score.score for score in by_pair}
+
+    def _contexts(self, sources: Sequence[str]) -> list[tuple[str, ...]]:
+        """Return the previous sentences of each source, in the same corpus."""
+        history = History(self._run_config.data.context)
+        starts = {*itertools.accumulate(self.data.corpus_sizes)}
+        contexts = []
+        for row, source in enumerate(sources):
+            if row in starts:
+                history.clear()
+            contexts.append(history.before(source))
+        return contexts
 
     def _pairs(self) -> tuple[list[str], list[str]]:
         count = min(len(self.data), self.config.train.valid_sentences or len(self.data))
@@ -208,7 +224,7 @@ def _raise_if(stop: StopFlag) -> None:
 def _check_positions(config: Config, data: Prepared) -> None:
     """Raise a DataError for a pair that is too long, as validation pairs are not filtered."""
     limit = config.model.max_positions
-    lengths = np.maximum(data.src_lengths, data.tgt_lengths)
+    lengths = np.maximum(data.input_lengths, data.tgt_lengths)
     longest = int(lengths.argmax())
     if limit is not None and lengths[longest] > limit:
         raise DataError(

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from nmt.config.schema import Config
 from nmt.config.search import SearchOptions
+from nmt.data.context import span_of_context
 from nmt.data.lengths import LengthModel
 from nmt.data.terms import num_without_terms
 from nmt.data.tokenizer import Tokenizer, Tokenizers
@@ -180,7 +181,7 @@ def output_limits(
 ) -> list[int]:
     """Return the largest number of tokens of each translation, EOS included.
 
-    Terms behind a source do not count.
+    Terms behind a source and the context in front do not count.
 
     Args:
         sources: source ids, each with its EOS.
@@ -192,9 +193,20 @@ def output_limits(
     limits = []
     for ids, prefix in zip(sources, prefixes, strict=True):
         shortest = 1 + max(options.min_length, len(prefix))
-        longest = num_without_terms(ids, tokenizer) + options.max_extra_len
+        longest = sentence_length(ids, tokenizer) + options.max_extra_len
         limits.append(min(max(longest, shortest), max_positions))
     return limits
+
+
+def sentence_length(src_ids: Sequence[int], tokenizer: Tokenizer) -> int:
+    """Return the number of tokens of a source without its context and terms.
+
+    Args:
+        src_ids: with tags and EOS, which count.
+        tokenizer: of the source side.
+    """
+    start, end = span_of_context(src_ids, tokenizer)
+    return num_without_terms(src_ids, tokenizer) - (end - start)
 
 
 def check_lengths(options: SearchOptions, engine: Engine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
@@ -18,6 +19,7 @@ from nmt.translate.words import format_pharaoh, parse_pharaoh, split_words
 
 _PREFIX_KEY = "prefix"
 _CONSTRAINTS_KEY = "constraints"
+_CONTEXT_KEY = "context"
 
 
 class Item(NamedTuple):
@@ -35,6 +37,8 @@ class Item(NamedTuple):
     """The language to translate into, if not that of the options."""
     constraints: tuple[Variants, ...] = ()
     """The terms that the translation must contain."""
+    context: tuple[str, ...] | None = None
+    """The sentences before it; None for the lines before it."""
 
 
 class Layout(Protocol):
@@ -139,6 +143,11 @@ def _is_term(value: object) -> bool:
     )
 
 
+def _is_text(value: object) -> bool:
+    """Return whether a value of JSON is a string, without half a character."""
+    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
+
+
 @dataclass(frozen=True)
 class JsonLayout:
     """JSON objects, one per line; blank lines stay blank.
@@ -146,7 +155,9 @@ class JsonLayout:
     The output has all keys of the input, and `translation`. The key `prefix`, if present, is the
     beginning of the translation; a model with tags is told `src_lang` and `tgt_lang`. The key
     `constraints`, if present, lists terms that the translation must contain, each as a string or as
-    a list of forms. If it lacks some of them, or of those of a glossary, `missing` lists these.
+    a list of forms. If it lacks some of them, or of those of a glossary, `missing` lists these. The
+    key `context`, if present, lists the sentences before the text; without it, they are the texts
+    of the objects before it, up to a blank line.
 
     Attributes:
         key: key of the source text.
@@ -207,7 +218,19 @@ class JsonLayout:
         # A model without tags ignores them, whatever they are; one with tags refuses other values.
         src_lang, tgt_lang = (None if code is None else str(code) for code in codes)
         constraints = self._constraints(record, number)
-        return Item(record[self.key], record, prefix, src_lang, tgt_lang, constraints)
+        context = self._context(record, number)
+        return Item(record[self.key], record, prefix, src_lang, tgt_lang, constraints, context)
+
+    def _context(self, record: dict[str, Any], number: int) -> tuple[str, ...] | None:
+        sentences = record.get(_CONTEXT_KEY) if self.key != _CONTEXT_KEY else None
+        if sentences is None:
+            return None
+        if not isinstance(sentences, list) or not all(map(_is_text, sentences)):
+            raise DataError(
+                f"line {number}: {_CONTEXT_KEY!r} lists the sentences before the text and must be "
+                "a list of strings: rename other keys of this name"
+            )
+        return tuple(sentences)
 
     def _constraints(self, record: dict[str, Any], number: int) -> tuple[Variants, ...]:
         terms = record.get(_CONSTRAINTS_KEY, []) if self.key != _CONSTRAINTS_KEY else []

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from nmt.config.languages import LanguagePair
 from nmt.config.search import SearchOptions
+from nmt.data.context import before_source
 from nmt.data.tags import Tagger
+from nmt.data.terms import without_terms
 from nmt.data.tokenizer import Token
 from nmt.errors import ConfigError, DataError
 from nmt.search.term import Term
+from nmt.translate.context import ContextEncoder, context_size
 from nmt.translate.engine import Engine
 from nmt.translate.glossary import Glossary, Variants
 from nmt.translate.sentences import sentence_starts
@@ -28,7 +32,7 @@ class Part(NamedTuple):
     """Number of the line in the input."""
     part: int
     src_ids: list[int]
-    """With tags, the terms that are shown to the model, and EOS."""
+    """With tags, context, the terms that are shown to the model, and EOS."""
     words: list[int]
     """The number of its word in the line for each token, except those of terms; empty without an
     aligner."""
@@ -56,9 +60,11 @@ class Divider:
 
     Attributes:
         max_input: most tokens of an input, EOS included; longer ones are split.
+        context: largest number of sentences before an input, as its context.
 
     Raises:
-        ConfigError: if the model does not know a language of the options, or cannot be shown terms.
+        ConfigError: if the model does not know a language of the options, cannot be shown terms, or
+            was trained with less context.
         DataError: if the glossary has translations that the vocabulary lacks.
     """
 
@@ -92,6 +98,10 @@ class Divider:
             term_encoder(self._tgt).check(glossary)
         trained_on = min(model.config.data.max_length for model in models)
         self.max_input = min(options.max_input_length or trained_on, self._max_positions)
+        self.context = context_size(models, options)
+        self._context_encoder = ContextEncoder(
+            self._src, self.context, each_sentence=options.split_sentences
+        )
 
     def parts(self, lines: list[tuple[int, Source]]) -> list[Part]:
         """Return the parts of numbered lines, in order; a blank line has none.
@@ -101,23 +111,35 @@ class Divider:
                 terms.
             DataError: if a prefix or constraints cannot be used.
         """
-        encoded = self._src.encode([source.text for _, source in lines])
-        prefixes = self._prefixes(lines)
-        tags = [self._tags(*line) for line in lines]
-        return [
-            Part(
+        sources = [source for _, source in lines]
+        encoded = self._src.encode([source.text for source in sources])
+        contexts = self._context_encoder.encode(sources, self._languages.src)
+        rows = zip(lines, encoded, contexts, self._prefixes(lines), strict=True)
+        return [part for row in rows for part in self._parts_of(*row)]
+
+    def _parts_of(
+        self,
+        line: tuple[int, Source],
+        ids_of_line: list[int],
+        context: list[list[int]],
+        prefix: list[int],
+    ) -> Iterator[Part]:
+        """Yield the parts of a numbered line. Earlier parts are context of later ones."""
+        number, source = line
+        tags = self._tags(number, source)
+        sentences = deque(context, self.context)
+        for place, (ids, words, terms) in enumerate(self._divided(source, ids_of_line, number)):
+            room = self.max_input - 1 - len(tags) - len(ids)
+            before = before_source(sentences, room, self._src)
+            yield Part(
                 number,
                 place,
-                [*tags_of_line, *ids, self._src.eos_id],
-                words,
+                [*tags, *before, *ids, self._src.eos_id],
+                [NO_WORD] * len(before) + words if words else [],
                 [] if place else prefix,
                 terms,
             )
-            for (number, source), ids_of_line, prefix, tags_of_line in zip(
-                lines, encoded, prefixes, tags, strict=True
-            )
-            for place, (ids, words, terms) in enumerate(self._divided(source, ids_of_line, number))
-        ]
+            sentences.append(without_terms(ids, self._src))
 
     def encoded(self, source: Source) -> tuple[list[int], list[int]]:
         """Return the ids of a line as the search takes them, and those of its prefix.

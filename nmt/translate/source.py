@@ -23,6 +23,7 @@ class Source:
             is enough.
         src_lang, tgt_lang: its language and that to translate into; by default those of the
             options. Only a model with tags is told them.
+        context: the sentences before it, oldest first; None for those of the sources before it.
     """
 
     text: str
@@ -30,11 +31,13 @@ class Source:
     constraints: tuple[Variants, ...] = ()
     src_lang: str | None = None
     tgt_lang: str | None = None
+    context: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         """Return the number of characters."""
         terms = sum(len(form) for forms in self.constraints for form in forms)
-        return len(self.text) + len(self.prefix) + terms
+        context = sum(map(len, self.context or ()))
+        return len(self.text) + len(self.prefix) + terms + context
 
 
 def without_controls(source: Source) -> Source:
@@ -85,3 +88,17 @@ def with_constraints(
         if source is None or terms is None:
             raise DataError("give one list of constraints, which may be empty, for each line")
         yield replace(source, constraints=as_constraints(terms))
+
+
+def with_contexts(sources: Iterable[Source], contexts: Iterable[Iterable[str]]) -> Iterator[Source]:
+    """Add the sentences before them to sources, lazily.
+
+    Raises:
+        DataError: if there are more sources than lists of sentences, or fewer.
+    """
+    for source, sentences in itertools.zip_longest(sources, contexts):
+        if source is None or sentences is None:
+            raise DataError(
+                "give one list of sentences of context, which may be empty, for each line"
+            )
+        yield replace(source, context=tuple(sentences))

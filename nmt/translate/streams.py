@@ -48,7 +48,8 @@ def translate_windows(
         for number, line in enumerate(lines, 1):
             item = layout.read(line, number)
             pending.append(item)
-            yield Source(item.text, item.prefix, item.constraints, item.src_lang, item.tgt_lang)
+            languages = item.src_lang, item.tgt_lang
+            yield Source(item.text, item.prefix, item.constraints, *languages, item.context)
 
     numbers = itertools.count(1)
     windows = translator.windows(

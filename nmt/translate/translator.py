@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from nmt.config.languages import LanguagePair
 from nmt.config.search import SearchOptions, search_options
-from nmt.data.terms import num_without_terms
 from nmt.progress import Advance
-from nmt.translate.engine import Engine, WordAligner, check_lengths
+from nmt.translate.context import with_previous
+from nmt.translate.engine import Engine, WordAligner, check_lengths, sentence_length
 from nmt.translate.glossary import Glossary
 from nmt.translate.guard.guard import Guard
 from nmt.translate.memo import Memo
@@ -23,6 +23,7 @@ from nmt.translate.short import FlaggedLines, MissingTerms, ShortLines
 from nmt.translate.source import (
     Source,
     with_constraints,
+    with_contexts,
     with_languages,
     with_prefixes,
     without_controls,
@@ -126,6 +127,7 @@ class Translator:
         *,
         constraints: Iterable[Iterable[str | Iterable[str]]] | None = None,
         languages: Iterable[LanguagePair] | None = None,
+        contexts: Iterable[Iterable[str]] | None = None,
         interactive: bool = False,
         advance: Advance = lambda lines: None,
     ) -> Iterator[Translation]:
@@ -144,6 +146,8 @@ class Translator:
                 several forms.
             languages: those of each line; by default as in the options. Only a model with tags is
                 told them.
+            contexts: the sentences before each line, oldest first; by default the lines before it,
+                up to a blank one. Only a model trained with `data.context` sees them.
             interactive: read `lines` in a background thread and translate those that have
                 arrived, instead of waiting for more: somebody may be typing them.
             advance: called with the number of lines done since the last call, before they are
@@ -163,6 +167,8 @@ class Translator:
             sources = with_constraints(sources, constraints)
         if languages is not None:
             sources = map(with_languages, sources, languages)
+        if contexts is not None:
+            sources = with_contexts(sources, contexts)
         windows = self.windows(sources, interactive=interactive, advance=advance)
         return itertools.chain.from_iterable(windows)
 
@@ -193,6 +199,7 @@ class Translator:
         memo: Memo[Translation] = Memo(_CHARACTERS_REMEMBERED // self.options.nbest)
         known = iter(known)
         number = 1
+        sources = with_previous(sources, self._divider.context)
         for window in (prompt_windows if interactive else full_windows)(sources, window_size):
             numbered = list(enumerate(map(without_controls, window), number))
             found = list(itertools.islice(known, len(numbered)))
@@ -298,6 +305,6 @@ class Translator:
     def _length_flags(self, part: Part, best: ScoredText) -> list[str]:
         if self._lengths is None:
             return []
-        lengths = num_without_terms(part.src_ids, self._src), best.num_tokens
+        lengths = sentence_length(part.src_ids, self._src), best.num_tokens
         found = {"short": self._lengths.is_short(*lengths), "long": self._lengths.is_long(*lengths)}
         return [flag for flag, is_so in found.items() if is_so]
