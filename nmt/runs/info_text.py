@@ -73,6 +73,9 @@ def _settings(config: Config) -> Iterator[str]:
     tags = " ".join(data.train_tags)
     yield from _entry("tags", f"{data.tags}: {tags}" if tags else "")
     yield from _entry("corpus tags", " ".join(data.corpus_tags))
+    if data.context:
+        plural = "s" if data.context > 1 else ""
+        yield from _entry("context", f"up to {data.context} previous sentence{plural}")
     if data.terms:
         drawn = f"up to {data.terms.max_terms} behind {_percent(data.terms.probability)} of sources"
         yield from _entry("terms", drawn)

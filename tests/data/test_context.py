@@ -124,7 +124,8 @@ def test_the_oldest_sentences_are_left_out_if_they_do_not_fit(tmp_path: Path) ->
     assert span_of_context([*both, 7], tokenizers.src) == (0, 5)
     assert span_of_context([7], tokenizers.src) == (0, 0)
     prepared, _ = prepared_of(config_of(tmp_path, ["a b c d"] * 9, max_length=12))
-    assert len(prepared) == 9 and prepared.input_lengths.max() <= 12
+    assert len(prepared) == 9
+    assert prepared.input_lengths.max() <= 12
 
 
 LONG = [f"w{i % 7} x{i % 5} y{i % 3} z{i % 11}" if i % 50 else "" for i in range(300)]
@@ -170,7 +171,8 @@ def test_tags_come_first_and_terms_last(tmp_path: Path) -> None:
         for ids in batch.src_BS.tolist():
             assert ids[:2] == [symbols["<en>"], symbols["<2de>"]]
             start, end = span_of_context(ids, tokenizers.src)
-            assert start == 2 and symbols[TERM] not in ids[:end]
+            assert start == 2
+            assert symbols[TERM] not in ids[:end]
 
 
 def test_the_plan_and_the_cache_know_the_context(tmp_path: Path) -> None:
