@@ -57,6 +57,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(3000):
         words = draw.choices(WORDS, k=draw.randint(1, 3)) + [LOUD] * (draw.random() < 0.5)
         lines.append(" ".join(words) if number % 15 else "")
+    lines[7] = "Cat sat on mat. Dog ran. Home. The cat."
     parts = {"train": lines, "valid": lines[:40], "test": LINES}
     for part, rows in parts.items():
         (folder / f"{part}.src").write_text(text_of(rows), "utf-8")
@@ -68,7 +69,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = Config.model_validate(
         {
             "data": {
-                **{"src_lang": "en", "tgt_lang": "de", "max_length": 20, "context": 1},
+                **{"src_lang": "en", "tgt_lang": "de", "max_length": 40, "context": 1},
                 **{"cache_dir": str(folder / "cache"), **corpora},
             },
             "tokenizer": {"vocab_size": 90},
@@ -184,7 +185,7 @@ def test_earlier_sentences_of_a_line_are_context(own: Model) -> None:
         ["Cat sat on mat.", "Dog ran."],
     ]
     # What does not fit in front of a line is left out.
-    long = Source("dog ran", context=("cat sat on mat " * 9,))
+    long = Source("dog ran", context=("cat sat on mat " * 20,))
     assert shown(own, long) == [["", "dog ran"]]
     assert shown(own, line, context=0) == [["", line.text]]
 
@@ -221,7 +222,7 @@ def test_the_command_line(run: Path, tmp_path: Path) -> None:
     found = run_nmt("translate", str(run), path, "--context", "0", "--threads", "1")
     assert found.stdout == text_of(texts(model.translate(LINES, context=0)))
     refused = run_nmt("translate", str(run), path, "--context", "2")
-    assert refused.returncode == 2
+    assert refused.exit_code == 2
     assert "was trained with data.context 1: choose 0 to 1" in refused.stderr
 
 
