@@ -103,17 +103,7 @@ class Config(Section):
         if self.train.lora and self.model.kind != "transformer":
             yield f"train.lora needs model.kind: transformer, not {self.model.kind}"
         yield from self._guided_conflicts()
-        if self.data.augment:
-            yield from augment_conflicts(
-                self.data.augment,
-                guided=self.train.guided_alignment is not None,
-                placeholders=bool(self.data.placeholders),
-            )
-        if self.data.context:
-            yield from context_conflicts(
-                guided=self.train.guided_alignment is not None,
-                placeholders=bool(self.data.placeholders),
-            )
+        yield from self._changed_text_conflicts()
         yield from regularisation_conflicts(
             self.model,
             r_drop=self.train.r_drop,
@@ -134,6 +124,13 @@ class Config(Section):
         if self.train.average == "best" and not self.data.valid:
             yield "train.average: best needs data.valid"
         yield from self._tuning_conflicts()
+
+    def _changed_text_conflicts(self) -> Iterator[str]:
+        guided, placeholders = self.train.guided_alignment is not None, bool(self.data.placeholders)
+        if augment := self.data.augment:
+            yield from augment_conflicts(augment, guided=guided, placeholders=placeholders)
+        if self.data.context:
+            yield from context_conflicts(guided=guided, placeholders=placeholders)
 
     def _extension_conflicts(self) -> Iterator[str]:
         if not self.tokenizer.extend:
