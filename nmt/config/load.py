@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from nmt.config.explain import explain
 from nmt.config.models import MODELS, TransformerConfig
 from nmt.config.schema import Config
 from nmt.config.section import Section
@@ -318,8 +317,11 @@ def _validated(
         invalid += _bools_as_numbers(values, checked)
     except ValidationError as error:
         invalid += error.errors()
-    messages = (explain(one, path, origins, section) for one in invalid)
-    errors = list(dict.fromkeys([*errors, *messages]))
+    if invalid:
+        from nmt.config.explain import explain
+
+        messages = [explain(one, path, origins, section) for one in invalid]
+        errors = list(dict.fromkeys([*errors, *messages]))
     if len(errors) > 1:
         raise ConfigError(f"{path}: {len(errors)} errors", *errors)
     if errors:

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from nmt.config.decode import DecodeConfig
-from nmt.config.explain import requirement
 from nmt.errors import ConfigError
 from nmt.limits import MAX_BEAM_SIZE, MAX_CONTEXT, MAX_LENGTH, MAX_SEED, MAX_VOCAB_SIZE
 
@@ -151,6 +150,8 @@ def search_options(
 
 
 def _explain(error: Any) -> str:
+    from nmt.config.explain import requirement
+
     message = requirement(error)
     if not error["loc"]:
         return message
