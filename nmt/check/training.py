@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import statistics
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,7 +31,7 @@ from nmt.training.schedule import learning_rate
 
 _PARTS = (8, 4, 2, 1)  # of the largest batch, so that the next part can be predicted
 _WARM_UP_STEPS = 2
-_SLOW_STEP = 1.0  # seconds; no warm-up needed
+_SLOW_STEP = 1.0  # seconds; one is enough to warm up
 _TIMED_STEPS = 20
 _TIMED_SECONDS = 10.0
 _MUCH_MEMORY = 0.9
@@ -49,7 +52,7 @@ class Measured:
         peak_is: how `peak_bytes` was measured, in words.
         total_bytes: total memory of the device.
         steps: number of timed steps.
-        step_seconds: mean time per step.
+        step_seconds: median time of a step, once warm.
         tgt_tokens_per_second: padding not counted.
         total_seconds: time for `train.max_steps`, without validation.
         load: running processes per core, averaged over the last minute.
@@ -103,18 +106,23 @@ def measure(
     ]
 
 
+class _Lap(NamedTuple):
+    """The time and the tokens of a step."""
+
+    seconds: float
+    padded_tokens: int
+    tgt_tokens: int
+
+
 @dataclass
 class _Stopwatch:
-    """Takes steps, and sums up their time and tokens."""
+    """Takes steps, and notes the time and the tokens of each."""
 
     learner: Learner
     device: torch.device
     rate: float
     deadline: float
-    steps: int = 0
-    seconds: float = 0.0
-    padded_tokens: int = 0
-    tgt_tokens: int = 0
+    laps: list[_Lap] = field(default_factory=list)
 
     def step(self, group: list[Batch]) -> float:
         """Take a step and return its time in seconds."""
@@ -123,15 +131,24 @@ class _Stopwatch:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         seconds = time.monotonic() - start
-        self.steps += 1
-        self.seconds += seconds
-        self.padded_tokens += sum(_padded_tokens(batch) for batch in group)
-        self.tgt_tokens += figures.tokens
+        self.laps.append(_Lap(seconds, sum(map(_padded_tokens, group)), figures.tokens))
         return seconds
 
-    def reset(self) -> None:
-        """Reset the sums."""
-        self.steps, self.seconds, self.padded_tokens, self.tgt_tokens = 0, 0.0, 0, 0
+    @property
+    def seconds(self) -> float:
+        """Seconds that the steps took."""
+        return sum(lap.seconds for lap in self.laps)
+
+    @property
+    def token_seconds(self) -> float:
+        """Median of the seconds that a step took for each token, padding included."""
+        return statistics.median(lap.seconds / lap.padded_tokens for lap in self.laps)
+
+    @property
+    def tgt_part(self) -> float:
+        """Part of the tokens that are target tokens, padding not counted."""
+        padded_tokens = sum(lap.padded_tokens for lap in self.laps)
+        return sum(lap.tgt_tokens for lap in self.laps) / padded_tokens
 
     @property
     def seconds_left(self) -> float:
@@ -149,8 +166,7 @@ def _measure(subject: Subject, device: torch.device, learner: Learner, seconds: 
     if was_complete:
         typical = batches(train, subject.tokenizers, order, config, 0)
         _measure_time(typical, config.train.accumulate, plan, watch)
-    step_tokens = plan.padded_tokens * config.train.accumulate
-    step_seconds = watch.seconds / watch.padded_tokens * step_tokens
+    step_seconds = watch.token_seconds * plan.padded_tokens * config.train.accumulate
     bf16 = autocast(config.train.precision, device)._enabled
     return Measured(
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
@@ -159,9 +175,9 @@ def _measure(subject: Subject, device: torch.device, learner: Learner, seconds: 
         peak_bytes=peak_bytes,
         peak_is=peak_is,
         total_bytes=memory_bytes(device),
-        steps=watch.steps,
+        steps=len(watch.laps),
         step_seconds=step_seconds,
-        tgt_tokens_per_second=watch.tgt_tokens / watch.seconds,
+        tgt_tokens_per_second=watch.tgt_part / watch.token_seconds,
         total_seconds=step_seconds * config.train.max_steps,
         load=load,
     )
@@ -184,6 +200,7 @@ def _measure_memory(
     peak_is = _reset_peak(device)
     # The first step adds the gradients and the two moments of Adam, in fp32.
     points = [(0, _peak_bytes(device) + 3 * 4 * subject.plan.parameters)]
+    tried = largest[:0]
 
     def step(rows: Int64s) -> int:
         batch = collate(*train.rows(rows), subject.tokenizers, rows)
@@ -197,14 +214,23 @@ def _measure_memory(
             expected = _extrapolated(points, _num_tokens(train, rows))
             fits = device.type == "cuda" or expected < memory_bytes(device)
             if watch.seconds_left <= 0 or not fits:
+                _time_again(partial(step, tried), watch)
                 whole = _extrapolated(points, _num_tokens(train, largest))
                 return whole, "of the process, estimated from smaller batches", False
-        watch.reset()
+        watch.laps.clear()
         points.append((step(rows), _peak_bytes(device)))
+        tried = rows
     for rows in others:
         if watch.seconds_left > 0:
             step(rows)
     return _peak_bytes(device), peak_is, True
+
+
+def _time_again(step: Callable[[], object], watch: _Stopwatch) -> None:
+    """Repeat a step that may have been the first one, which is slower, and count it alone."""
+    if watch.seconds_left > 0:
+        step()
+        del watch.laps[:-1]
 
 
 def _extrapolated(points: list[tuple[int, int]], tokens: int) -> int:
@@ -215,18 +241,18 @@ def _extrapolated(points: list[tuple[int, int]], tokens: int) -> int:
 
 
 def _measure_time(typical: Iterator[Batch], accumulate: int, plan: Plan, watch: _Stopwatch) -> None:
-    """Time some typical steps; if no time is left, the sums keep those of the largest batch."""
+    """Time some typical steps; if no time is left, the steps on the largest batch count."""
     typical = itertools.cycle(typical)  # a small corpus has too few batches
     seconds = 0.0
     for number in itertools.count():
         if watch.seconds_left <= 0:
             return
-        batch_seconds = watch.seconds / watch.padded_tokens * plan.padded_tokens
+        batch_seconds = watch.token_seconds * plan.padded_tokens
         size = max(1, min(accumulate, int(watch.seconds_left / batch_seconds)))
-        if number <= _WARM_UP_STEPS and seconds < _SLOW_STEP:
-            watch.reset()
+        if number <= (_WARM_UP_STEPS if seconds < _SLOW_STEP else 1):
+            watch.laps.clear()
         seconds = watch.step(list(itertools.islice(typical, size)))
-        if watch.steps == _TIMED_STEPS or watch.seconds > _TIMED_SECONDS:
+        if len(watch.laps) == _TIMED_STEPS or watch.seconds > _TIMED_SECONDS:
             return
 
 

@@ -30,6 +30,7 @@ class Machine:
         total_bytes: total memory.
         now: the clock, in seconds.
         peak: peak memory so far, in bytes.
+        cold: extra seconds of some steps, by the number of batches trained on before.
         sizes: tokens of all batches trained on.
     """
 
@@ -39,11 +40,13 @@ class Machine:
     total_bytes: int = 8 * GB
     now: float = 0.0
     peak: int = GB
+    cold: dict[int, float] = field(default_factory=dict)
     sizes: list[int] = field(default_factory=list)
 
     def step(self, batches: list[Batch], rate: float) -> StepStats:
         for batch in batches:
             tokens = batch.src_BS.numel() + batch.tgt_in_BT.numel()
+            self.now += self.cold.get(len(self.sizes), 0.0)
             self.sizes.append(tokens)
             self.now += self.step_seconds * tokens / self.largest
             self.peak = max(self.peak, GB + self.step_bytes * tokens // self.largest)
@@ -101,6 +104,21 @@ def test_slow_steps_are_measured_for_a_minute_and_one_step(
     # Batches that were not tried are extrapolated.
     assert result.peak_bytes == pytest.approx(2 * GB, rel=0.05)
     assert findings == []
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [
+        # The first step, and the first one on a typical batch.
+        {"step_seconds": 2.0, "cold": {0: 9.0, 4: 9.0}},
+        {"step_seconds": 0.1, "cold": {0: 9.0, 9: 2.0, 12: 2.0}},
+        {"step_seconds": 1.0, "cold": {0: 9.0}, "step_bytes": 60 * GB},  # only an eighth fits
+    ],
+)
+def test_steps_that_are_slow_once_do_not_count(measure: Measure, machine: dict[str, Any]) -> None:
+    result, _, simulated = measure("train.max_steps=10", "train.warmup_steps=1", **machine)
+    assert result.total_seconds == pytest.approx(10 * machine["step_seconds"], rel=0.2)
+    assert simulated.now < 60
 
 
 def test_more_than_a_day_is_a_finding(measure: Measure) -> None:
