@@ -12,6 +12,7 @@ from nmt.check.finding import Finding
 from nmt.check.plan import Plan
 from nmt.check.subject import Subject
 from nmt.check.text import style_differences
+from nmt.check.vocabulary import Vocabulary, used_vocabulary, vocabulary_findings
 from nmt.config.schema import Config
 from nmt.config.stages import stages_of
 from nmt.console import Console
@@ -51,7 +52,7 @@ class Report:
     alignment: dict[str, list[Alignment]]
     duplicates: corpora.Duplicates
     overlap: dict[str, corpora.Overlap]
-    vocabulary: corpora.Vocabulary
+    vocabulary: Vocabulary
     plan: Plan
     measured: training.Measured | None
     findings: list[Finding]
@@ -96,7 +97,7 @@ def check(config: Config, console: Console) -> Report:
             for name, part in parts.items()
             if name != "train"
         }
-        vocabulary = corpora.vocabulary(parts, subject.tokenizers)
+        vocabulary = used_vocabulary(parts, subject.tokenizers)
         alignment = {name: alignments(part) for name, part in parts.items()}
     with console.activity("taking a few training steps"):
         measured, findings = training.measure(subject, device)
@@ -167,4 +168,4 @@ def _text_findings(subject: Subject, report: Report) -> Iterator[Finding]:
             yield from corpora.held_out_findings(part, data, f"data.{name}")
             yield from corpora.overlap_findings(report.overlap[name], f"data.{name}")
     restyled = {(one.about, one.side) for one in style_differences(subject)}
-    yield from corpora.vocabulary_findings(report.vocabulary, parts, restyled)
+    yield from vocabulary_findings(report.vocabulary, parts, restyled)
