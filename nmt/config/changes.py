@@ -15,7 +15,7 @@ def changes(before: Config, now: Config) -> dict[str, tuple[Any, Any]]:
     Corpora of data.train count by their weights only, and those of data.valid not at all: files may
     move, so their content is compared instead.
     """
-    was, is_now = (_flatten(one.model_dump(mode="json")) for one in (before, now))
+    was, is_now = (flatten(one.model_dump(mode="json")) for one in (before, now))
     return {
         key: (was.get(key), is_now.get(key))
         for key in {**was, **is_now}
@@ -29,13 +29,21 @@ def is_among(key: str, names: Iterable[str]) -> bool:
     return any(key == name or key.startswith(name + ".") for name in names)
 
 
-def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Flatten nested dicts and lists into one dict with dotted keys."""
-    if not isinstance(value, dict | list):
+def flatten(value: Any, prefix: str = "", *, lists: bool = True) -> dict[str, Any]:
+    """Flatten nested dicts into one with dotted keys.
+
+    Args:
+        value: the dict.
+        prefix: what its keys begin with.
+        lists: flatten lists, too, with numbers as keys; otherwise they stay as they are.
+    """
+    if not isinstance(value, dict | list if lists else dict):
         return {prefix: value}
     children = value.items() if isinstance(value, dict) else enumerate(value)
     return {
         key: leaf
         for name, child in children
-        for key, leaf in _flatten(child, f"{prefix}.{name}" if prefix else str(name)).items()
+        for key, leaf in flatten(
+            child, f"{prefix}.{name}" if prefix else str(name), lists=lists
+        ).items()
     }

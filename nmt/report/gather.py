@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import nmt
+from nmt.config.changes import flatten
 from nmt.config.schema import Config
 from nmt.console import Console
 from nmt.errors import ConfigError, NmtError
@@ -192,7 +193,7 @@ def _read_run(path: Path, name: str) -> RunReport:
         parameters=_count_parameters(path, run, config),
         metric=config.train.metric,
         curves=curves,
-        config=_flatten(config.model_dump(mode="json", exclude_none=True)),
+        config=flatten(config.model_dump(mode="json", exclude_none=True), lists=False),
         quality=None,
         notes=notes,
     )
@@ -295,17 +296,6 @@ class _ProgressTracker:
 
 
 # ---------------------------------------------------------------- values
-
-
-def _flatten(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Join the keys of nested sections with dots; lists, such as corpora, stay as they are."""
-    flat: dict[str, Any] = {}
-    for name, value in section.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 def _replace_non_finite(value: Any) -> Any:
