@@ -109,9 +109,11 @@ class BackTranslation:
                 "pairs: leave out `corpora` in at least one"
             )
         if self.config.train.init_from and (self.rounds > 1 or self.reverse is None):
+            one_round = " and leave out `rounds`" if self.rounds > 1 else ""
             raise ConfigError(
                 "train.init_from: a reverse model cannot start from a model of the other "
-                "direction: name a trained one with `reverse`, with one round, or remove the key"
+                f"direction: name a trained reverse model with `reverse`{one_round}, or remove "
+                "train.init_from"
             )
         for path in (*self.mono, *self.src_mono):
             if is_standard(path):

@@ -292,8 +292,10 @@ def test_what_does_not_fit_is_refused_at_once(folder: Path) -> None:
     ]:
         with pytest.raises(kind, match=message):
             backtranslate(**options)
-    with pytest.raises(ConfigError, match=r"train\.init_from: a reverse model cannot start from"):
+    with pytest.raises(ConfigError, match=r"cannot start from .* with `reverse`, or remove train"):
         backtranslate("train.init_from=runs/x")
+    with pytest.raises(ConfigError, match="with `reverse` and leave out `rounds`, or remove"):
+        backtranslate("train.init_from=runs/x", rounds=2, src_mono=["mono.src"])
     sets = "data.train={own: {src: train.src, tgt: train.tgt}}"
     stages = "train.stages=[{steps: 3, corpora: {own: 1}}, {corpora: {own: 1}}]"
     with pytest.raises(ConfigError, match="none would have the synthetic pairs"):
