@@ -140,7 +140,15 @@ class Contract:
         src, refs = scored_files(self.config)
         data = read_test_data(self.config, src=src, refs=refs, test_set=test.test_set)
         threads = settings.threads or num_threads()
-        model = api.load(run, device=settings.device, threads=threads, parallel=threads, log=log)
+        # Without int8, whatever its validation allows: it may cost some of the score.
+        model = api.load(
+            run,
+            compute="float32",
+            device=settings.device,
+            threads=threads,
+            parallel=threads,
+            log=log,
+        )
         search = {} if settings.tune_decode else self.config.decode.model_dump()
         translator = model.translator(search, warn=log)
         with progress_bar("translating", len(data.src)) as advance:

@@ -12,7 +12,10 @@ import pytest
 import yaml
 
 from command import run_nmt
+from nmt.reproduce.contract import Contract
+from nmt.runs.int8 import Int8Scores
 from nmt.runs.layout import load_run_config
+from nmt.translate import ct2_engine
 from tiny import config_text, write_corpus
 
 SIGNATURE = "nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no"
@@ -88,6 +91,22 @@ def test_a_recipe_passes_or_fails() -> None:
     result = run_nmt("reproduce", "tiny.yaml")
     assert result.exit_code == 5
     assert "FAIL: its signature is not that of the recipe, nrefs:1|case:lc" in result.stdout
+
+
+def test_the_score_is_computed_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_nmt("train", "tiny.yaml", "train.max_steps=1")
+    good = Int8Scores(weights="", sentences=20, float32=1.0, int8=1.0)
+    monkeypatch.setattr("nmt.engines.read_int8_scores", lambda *arguments: good)
+    loaded = []
+    engine = ct2_engine.CTranslate2Engine.__init__
+
+    def record(self: ct2_engine.CTranslate2Engine, *arguments: Any, **options: Any) -> None:
+        engine(self, *arguments, **options)
+        loaded.append(self.dtype)
+
+    monkeypatch.setattr(ct2_engine.CTranslate2Engine, "__init__", record)
+    Contract.open("tiny.yaml").judge(Path("runs/tiny"), print)
+    assert loaded == ["ctranslate2 float32"]
 
 
 def test_a_stopped_run_is_continued() -> None:
