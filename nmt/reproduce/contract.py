@@ -19,7 +19,6 @@ from nmt.progress import progress_bar
 from nmt.reproduce.find import find_recipe
 from nmt.reproduce.places import scored_files, text_in
 from nmt.reproduce.result import Result
-from nmt.reproduce.texts import trained_on_other_text
 
 _NEUTRAL = {
     "data.cache_dir",
@@ -126,9 +125,10 @@ class Contract:
             NmtError: if the run cannot be loaded, or the test set cannot be read.
         """
         from nmt.runs.layout import load_run_config
+        from nmt.training.continuing import changed_corpora
 
         broken = self.broken_by(self.config) | self.broken_by(load_run_config(run))
-        if trained_on_other_text(run, self.config):
+        if changed_corpora(self.config, run):
             broken["data.train"] = ("the text of the recipe", "other files")
         return Result(str(self.path), str(run), self.recipe, self._score(run, log), broken)
 

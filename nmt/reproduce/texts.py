@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from nmt.config.corpora import AnyCorpus, FilesCorpus
 from nmt.config.data import DataConfig
 from nmt.config.recipe import TextConfig
 from nmt.config.schema import Config
-from nmt.data.corpus import corpus_name, fingerprint, raw_pairs
+from nmt.data.corpus import corpus_name, raw_pairs
 from nmt.data.lines import InvalidLine, decoded_lines
 from nmt.data.shards import shards
 from nmt.errors import DataError, FileError
 from nmt.reproduce.places import Described, described_corpora, reference
-from nmt.runs.manifest import read_json
 
 
 @dataclass(frozen=True)
@@ -40,20 +38,6 @@ class Text:
     def __str__(self) -> str:
         status = "as in the recipe" if self.known else "not in the recipe"
         return f"{self.key}: {self.name}: {self.lines:,} lines, sha256 {self.sha256}, {status}"
-
-
-def trained_on_other_text(run: Path, config: Config) -> bool:
-    """Return whether a run was trained on other files than those of a configuration.
-
-    A finished run is not trained again, so nothing else compares them. Where a run has several
-    entries for a corpus (shards), or none (streamed text), it is taken at its word.
-    """
-    entries = read_json(run / "data.json").get("train")
-    trained = [one["sha256"] for one in entries] if isinstance(entries, list) else []
-    own = [fingerprint(corpus) for corpus in config.data.train]
-    if config.recipe and config.recipe.teacher:  # `nmt distill` adds its own text
-        trained = trained[: len(own)]
-    return len(trained) == len(own) and trained != own and not config.data.streaming
 
 
 class _Checksum:

@@ -3,7 +3,7 @@
 A run directory is the model, and can be moved or copied as a whole:
 
     config.yaml                the resolved configuration
-    data.json                  the corpora: hashes, numbers of pairs, pairs dropped
+    data.json                  the corpora: hashes, sizes, numbers of pairs, pairs dropped
     tokenizer/                 SentencePiece models
     checkpoints/step-N/        weights, optimizer, state.json
     averaged/                  averaged weights, if any, or those of an imported model

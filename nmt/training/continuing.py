@@ -12,8 +12,10 @@ from nmt.config.changes import changes, is_among
 from nmt.config.schema import Config
 from nmt.config.stages import stages_of
 from nmt.config.validation import is_loss
+from nmt.data.corpus import corpus_name, fingerprint, stamps
 from nmt.data.prepared import Prepared
-from nmt.errors import ConfigError, FileError
+from nmt.data.shards import shards
+from nmt.errors import ConfigError, DataError, FileError
 from nmt.runs import checkpoint, layout, manifest
 from nmt.training.schedule import rate_of_run
 
@@ -83,6 +85,56 @@ def check_settings(config: Config, run: Path) -> list[str]:
     )
     lines = [f"continuing with changed settings: {listing}"] if changed else []
     return lines + _rate_change(before, config, step)
+
+
+def check_trained_text(config: Config, run: Path) -> None:
+    """Raise an error if a finished run was trained on other text than is configured now.
+
+    Files that are gone are not missed: nothing is left to train.
+
+    Args:
+        config: the configuration.
+        run: the run directory.
+
+    Raises:
+        ConfigError: if it was.
+    """
+    try:
+        changed = changed_corpora(config, run)
+    except (DataError, FileError):
+        return
+    if changed:
+        raise ConfigError(
+            f"data.train: the text of {', '.join(changed)} has changed since {run} was trained; "
+            "restore it, or use another `run_dir` to train on it"
+        )
+
+
+def changed_corpora(config: Config, run: Path) -> list[str]:
+    """Return the names of the training corpora with text that a run was not trained on.
+
+    A corpus is read only if the size or time of one of its files has changed. Streamed text has no
+    checksums, so nothing is known about it.
+
+    Args:
+        config: the configuration with the corpora.
+        run: the run directory.
+
+    Raises:
+        DataError, FileError: if text, or data.json of the run, cannot be read.
+    """
+    described = manifest.read_json(run / "data.json").get("train")
+    if config.data.streaming or not isinstance(described, list):
+        return []
+    entries = [*map(dict, described)]
+    read = [entry["files"] for entry in entries if entry.get("files")]
+    sums = {entry.get("sha256") for entry in entries}
+    return [
+        corpus_name(part)
+        for corpus in config.data.train
+        for part in shards(corpus)
+        if stamps(part) not in read and fingerprint(part) not in sums
+    ]
 
 
 def check_validation_data(run: Path, valid: Mapping[str, Prepared]) -> None:

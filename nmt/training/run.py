@@ -18,6 +18,7 @@ from nmt.config.stages import data_of, stages_of
 from nmt.console import Console
 from nmt.data.balance import describe
 from nmt.data.batching import Epochs
+from nmt.data.corpus import stamps
 from nmt.data.lengths import LengthModel
 from nmt.data.links import Linker
 from nmt.data.prepare import prepare
@@ -34,7 +35,7 @@ from nmt.model.size import num_parameters
 from nmt.runs import checkpoint, layout, manifest, retention
 from nmt.runs.parts import load_tokenizers
 from nmt.signals import StopFlag
-from nmt.training.continuing import check_settings, check_validation_data
+from nmt.training.continuing import check_settings, check_trained_text, check_validation_data
 from nmt.training.freezing import check_freeze
 from nmt.training.initial import check_initial_model, initial_tokenizers, pinned_source
 from nmt.training.monitor import preparing
@@ -159,6 +160,7 @@ def _begin(config: Config, run: Path, console: Console, stop: StopFlag) -> None:
     is_new = not is_begun(run)
     changes = [] if is_new else check_settings(config, run)
     if (step := layout.finished_step(run)) >= config.train.max_steps:
+        check_trained_text(config, run)
         reached = f"step {step} of train.max_steps {config.train.max_steps}"
         console.print_line(f"{run} is already trained: {reached}; raise it to continue")
         return
@@ -401,22 +403,27 @@ def _check_same_start(trainer: Trainer, world: World) -> None:
 def _describe_data(train: Prepared, valid: Mapping[str, Prepared]) -> str:
     """Return the content of data.json: the corpora and their statistics after filtering."""
     reports = {
-        "train": [("", corpus) for corpus in train.report.corpora],
-        "valid": [(name, one) for name, data in valid.items() for one in data.report.corpora],
+        part: [
+            (name, text, report)
+            for name, data in sets.items()
+            for text, report in zip(data.corpora, data.report.corpora, strict=True)
+        ]
+        for part, sets in (("train", {"": train}), ("valid", valid))
     }
     described = {
         part: [
             {
                 **({"set": name} if name else {}),
-                "name": corpus.name,
-                "sha256": corpus.fingerprint,
-                "pairs_read": corpus.read,
-                "pairs_kept": corpus.kept,
-                "src_tokens": corpus.src_tokens,
-                "tgt_tokens": corpus.tgt_tokens,
-                "dropped": {reason: tally.count for reason, tally in corpus.dropped.items()},
+                "name": report.name,
+                "sha256": report.fingerprint,
+                "files": stamps(text),
+                "pairs_read": report.read,
+                "pairs_kept": report.kept,
+                "src_tokens": report.src_tokens,
+                "tgt_tokens": report.tgt_tokens,
+                "dropped": {reason: tally.count for reason, tally in report.dropped.items()},
             }
-            for name, corpus in corpora
+            for name, text, report in corpora
         ]
         for part, corpora in reports.items()
     }

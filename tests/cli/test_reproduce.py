@@ -128,13 +128,19 @@ def test_other_settings_void_the_contract() -> None:
 
 
 def test_a_run_that_is_finished_may_not_keep_the_contract() -> None:
-    other = "data.train={src: test.src, tgt: test.tgt}"
-    assert run_nmt("train", "tiny.yaml", "train.max_steps=5", other).exit_code == 0
+    assert run_nmt("train", "tiny.yaml", "train.max_steps=5").exit_code == 0
     result = run_nmt("reproduce", "tiny.yaml")
     assert result.exit_code == 5
-    assert result.stdout.endswith(
-        "VOID: the recipe has other settings: train.max_steps 4 → 5, "
-        'data.train "the text of the recipe" → "other files"\n'
+    assert result.stdout.endswith("VOID: the recipe has other settings: train.max_steps 4 → 5\n")
+
+
+def test_a_run_on_other_text_is_refused() -> None:
+    other = "data.train={src: test.src, tgt: test.tgt}"
+    assert run_nmt("train", "tiny.yaml", other).exit_code == 0
+    result = run_nmt("reproduce", "tiny.yaml")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "data.train: the text of train.src + train.tgt has changed since runs/tiny" in (
+        result.stderr
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from nmt.runs import layout, manifest
 from nmt.runs import model as trained_model
 from nmt.training import continuing
 from nmt.training import run as run_module
+from tiny import write_corpus
 
 from .conftest import TinyRun
 
@@ -104,6 +106,30 @@ def test_a_finished_run_is_left_alone_with_a_message(
         f"{run.path} is already trained: step 2 of train.max_steps {max_steps}; raise it" in run.log
     )
     assert (run.path / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_finished_run_notices_other_training_text(
+    make_config: MakeConfig, tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_corpus(tmp_path, train=50)
+    source = tmp_path / "train.src"
+    config = make_config(
+        max_steps=1, data={"train": {"src": str(source), "tgt": str(tmp_path / "train.tgt")}}
+    )
+    run = tiny_run().train(config)
+    with monkeypatch.context() as patch:  # its files are not read as long as they are the same
+        patch.setattr(corpus, "_file_digest", pytest.fail)
+        run.train(config)
+    text = source.read_bytes()
+    os.utime(source)
+    run.train(config)
+    source.write_bytes(text.replace(b"ab", b"ba", 1))
+    with pytest.raises(ConfigError, match=r"data\.train: the text of .*train\.src .* `run_dir`"):
+        run.train(config)
+    source.unlink()
+    run.train(config)
+    assert run.log.count("is already trained") == 3
+    assert run.steps() == [1]
 
 
 @pytest.mark.parametrize(
