@@ -10,6 +10,7 @@ teacher of the next, and all but the last one write a text:
     FOLDER/reverse-1.json               what it translates, and how
     FOLDER/reverse-1.translated.jsonl   all its translations
     FOLDER/reverse-1.jsonl              those that the filters keep: the corpus of the next model
+    FOLDER/filters.json                 which ones the filters keep
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,8 @@ def backtranslate(
     rounds = range(1, job.rounds + 1)
     steps = [(f"{name}-{n}", config, texts) for n in rounds for name, config, texts in sides]
     *teachers, _ = steps
+    learners = [job.folder / name for name, *_ in teachers[1:]]
+    _keep_filters(job, learners if job.output else [*learners, job.run])
     synthetic: Path | None = None
 
     def mixed(config: Config) -> Config:
@@ -172,6 +175,32 @@ def backtranslate(
         synthetic = teacher.write(train, load, console, output)
     if job.output is None:
         train(mixed(forward), run_dir=job.run)
+
+
+def _keep_filters(job: BackTranslation, learners: Sequence[Path]) -> None:
+    """Refuse other filters once a model has learned from what they kept, before that is changed.
+
+    Args:
+        job: what to do.
+        learners: the runs of the models that learn from texts in the folder.
+
+    Raises:
+        ConfigError: if they are others.
+    """
+    record, now = job.folder / "filters.json", asdict(job.synthetic)
+    if not (begun := [run for run in learners if is_begun(run)]):
+        if learners:
+            job.folder.mkdir(parents=True, exist_ok=True)
+            write_text(record, f"{json.dumps(now, indent=1)}\n")
+        return
+    before = read_json(record) if record.exists() else now
+    if changed := [name for name in now if now[name] != before.get(name)]:
+        changes = [f"`{name}`: was {before.get(name)}, is now {now[name]}" for name in changed]
+        raise ConfigError(
+            f"{begun[0]} has learned from synthetic pairs that were chosen in another way; use the "
+            "old values, or another `run_dir`",
+            *changes,
+        )
 
 
 @dataclass(frozen=True)

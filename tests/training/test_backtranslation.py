@@ -267,6 +267,24 @@ def test_changes_after_the_translations_are_refused(folder: Path) -> None:
     assert Path("runs/c-bt.backtranslation/reverse-1.translated.jsonl").read_bytes() != before
 
 
+def test_other_filters_are_refused_once_a_model_has_learned_from_the_pairs(folder: Path) -> None:
+    backtranslate("train.max_steps=2")
+    kept = Path("runs/c-bt.backtranslation/reverse-1.jsonl")
+    before = kept.read_bytes(), kept.stat().st_mtime_ns
+    with pytest.raises(ConfigError) as caught:
+        backtranslate("train.max_steps=2", synthetic=SyntheticOptions(drop_worst=0.5))
+    assert "runs/c-bt has learned from synthetic pairs" in str(caught.value)
+    assert "\n  `drop_worst`: was 0.0, is now 0.5" in str(caught.value)
+    assert (kept.read_bytes(), kept.stat().st_mtime_ns) == before
+    # They may choose pairs for a file that no run has learned from.
+    path, _ = backtranslate(
+        "train.max_steps=2", output="some.jsonl", synthetic=SyntheticOptions(drop_worst=0.5)
+    )
+    assert 0 < len(pairs(path)) < len(pairs(kept))
+    _, printed = backtranslate("train.max_steps=2")
+    assert "is already trained" in printed
+
+
 def test_a_model_that_is_no_longer_needed_may_be_deleted(folder: Path) -> None:
 
     backtranslate(output="pairs.jsonl")
