@@ -29,6 +29,7 @@ arguments = ["translate", *sys.argv[1:], "--threads", "1"]
 make_app(["translate"])(arguments, standalone_mode=False)
 slow = {"torch", "numpy", "pyarrow", "sentencex", "sacrebleu", "rich"}
 slow |= {"nmt.api.training", "nmt.api.evaluation", "nmt.config.explain"}
+slow |= {"nmt.translate.guard.guard", "nmt.data.placeholders"}
 print(sorted(slow & sys.modules.keys()), file=sys.stderr)
 """
 

@@ -26,8 +26,6 @@ from nmt.runs.manifest import read_manifest
 from nmt.translate.ct2_engine import CTranslate2Engine
 from nmt.translate.engine import Engine, WordAligner
 from nmt.translate.glossary import Glossary
-from nmt.translate.guard.guard import Guard, GuardMode, Retry, retried_options
-from nmt.translate.protect import Protector
 from nmt.translate.score import PairScore, score_pairs
 from nmt.translate.translation import Translation
 from nmt.translate.translator import Translator
@@ -38,7 +36,9 @@ if TYPE_CHECKING:  # these need torch, which takes a second to import
     from nmt.translate.align import Aligner
     from nmt.translate.alternatives import Alternative
     from nmt.translate.attend import PairAttention
+    from nmt.translate.guard.guard import Guard, GuardMode
     from nmt.translate.part_search import Peers
+    from nmt.translate.protect import Protector
 
 
 def load(
@@ -314,6 +314,8 @@ class Model:
             options: of the search.
             shared: other arguments of the translator.
         """
+        from nmt.translate.protect import Protector
+
         refused = [
             name for name in ("alignments", "token_alternatives", "glossary") if shared[name]
         ]
@@ -369,6 +371,8 @@ class Model:
             protector: what puts symbols into sources, if anything does.
             shared: arguments of the translators that search again.
         """
+        from nmt.translate.guard.guard import Guard, GuardMode, Retry, retried_options
+
         if mode not in get_args(GuardMode):
             raise ConfigError(f"`guard`: {mode!r} is none of {', '.join(get_args(GuardMode))}")
         if chosen.trees:

@@ -126,7 +126,8 @@ class CTranslate2Engine:
         compute: str = "default",
     ) -> None:
         ctranslate2 = require_ctranslate2()
-        _verify(directory)
+        if run is None:  # the cache has verified the conversion of a run
+            _verify(directory)
         model = ExportedModel(
             config or load_run_config(directory),
             Tokenizers.load(directory),

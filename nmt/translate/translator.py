@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from nmt.config.languages import LanguagePair
 from nmt.config.search import SearchOptions, search_options
@@ -14,11 +15,9 @@ from nmt.progress import Advance
 from nmt.translate.context import with_previous
 from nmt.translate.engine import Engine, WordAligner, check_lengths, sentence_length
 from nmt.translate.glossary import Glossary
-from nmt.translate.guard.guard import Guard
 from nmt.translate.memo import Memo
 from nmt.translate.part_search import PartSearch, Peers, Searched
 from nmt.translate.parts import Divider, Part
-from nmt.translate.protect import Protector
 from nmt.translate.short import FlaggedLines, MissingTerms, ShortLines
 from nmt.translate.source import (
     Source,
@@ -31,6 +30,10 @@ from nmt.translate.source import (
 from nmt.translate.split import full_windows, prompt_windows
 from nmt.translate.terms import term_encoder
 from nmt.translate.translation import ScoredText, Translation, in_order, joined
+
+if TYPE_CHECKING:  # few translations are guarded or protected, and these take time to import
+    from nmt.translate.guard.guard import Guard
+    from nmt.translate.protect import Protector
 
 _BATCHES_AHEAD = 16
 _CHARACTERS_PER_TOKEN = 4
