@@ -371,7 +371,13 @@ class Model:
             protector: what puts symbols into sources, if anything does.
             shared: arguments of the translators that search again.
         """
-        from nmt.translate.guard.guard import Guard, GuardMode, Retry, retried_options
+        from nmt.translate.guard.guard import (
+            Guard,
+            GuardMode,
+            Retry,
+            WithoutCapitals,
+            retried_options,
+        )
 
         if mode not in get_args(GuardMode):
             raise ConfigError(f"`guard`: {mode!r} is none of {', '.join(get_args(GuardMode))}")
@@ -391,6 +397,8 @@ class Model:
             for options in retried_options(chosen)
             if is_possible(options) and not (options.samples and requires)
         ]
+        if not requires:
+            retries.insert(0, WithoutCapitals(partial(translator_of, chosen), takes_terms=False))
         calibration = read_calibration(find_run(self.weights), self.weights)
         data = self.config.data
         languages = LanguagePair(chosen.src_lang or data.src_lang, chosen.tgt_lang or data.tgt_lang)

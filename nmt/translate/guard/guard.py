@@ -43,11 +43,32 @@ class Retry:
     translator: Callable[[], Searches]
     takes_terms: bool
 
+    def suits(self, source: Source) -> bool:
+        """Return whether it can search for the translation of a line."""
+        return self.takes_terms or not source.constraints
+
     def search(self, sources: Sequence[Source]) -> list[Translation]:
         """Return the translations of lines."""
         if not sources:
             return []
         return [*itertools.chain.from_iterable(self.translator().windows(sources))]
+
+
+@dataclass(frozen=True)
+class WithoutCapitals(Retry):
+    """Translates lines that are all in capitals as ordinary ones, and returns them in capitals.
+
+    Most models have seen few lines in capitals, or none.
+    """
+
+    def suits(self, source: Source) -> bool:
+        """Return whether a line is all in capitals, and nothing is required of its translation."""
+        return source.text.isupper() and not source.prefix and not source.constraints
+
+    def search(self, sources: Sequence[Source]) -> list[Translation]:
+        """Return the translations of lines in capitals."""
+        ordinary = [replace(source, text=source.text.capitalize()) for source in sources]
+        return [*map(_in_capitals, super().search(ordinary))]
 
 
 class Guard:
@@ -107,7 +128,7 @@ class Guard:
             places = [
                 place
                 for place, source in enumerate(sources)
-                if checked[place].flags and (retry.takes_terms or not source.constraints)
+                if checked[place].flags and retry.suits(source)
             ]
             again = retry.search([sources[place] for place in places])
             for place, translation in zip(places, again, strict=True):
@@ -159,6 +180,11 @@ class Guard:
 
 def _quality(translation: Translation) -> tuple[int, float]:
     return -len(translation.flags), translation.score
+
+
+def _in_capitals(translation: Translation) -> Translation:
+    hypotheses = [replace(each, text=each.text.upper()) for each in translation.hypotheses]
+    return replace(translation, hypotheses=hypotheses)
 
 
 def _blanked(translation: Translation) -> Translation:

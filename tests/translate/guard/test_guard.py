@@ -12,7 +12,13 @@ from nmt.config.search import SearchOptions
 from nmt.limits import MAX_BEAM_SIZE, MAX_SEED
 from nmt.runs.calibration import Calibration
 from nmt.translate.guard import language
-from nmt.translate.guard.guard import Guard, GuardMode, Retry, retried_options
+from nmt.translate.guard.guard import (
+    Guard,
+    GuardMode,
+    Retry,
+    WithoutCapitals,
+    retried_options,
+)
 from nmt.translate.source import Source
 from nmt.translate.translation import ScoredText, Translation
 
@@ -72,14 +78,20 @@ def test_confidence() -> None:
     assert unsure.flags == ("confidence",)
 
 
-def retry(text: str, seen: list[str], score: float = -1.0, takes_terms: bool = True) -> Retry:
+def retry(
+    text: str,
+    seen: list[str],
+    score: float = -1.0,
+    takes_terms: bool = True,
+    kind: type[Retry] = Retry,
+) -> Retry:
     class Fake:
         def windows(self, sources: Iterable[Source]) -> Iterator[list[Translation]]:
             for source in sources:
                 seen.append(source.text)
                 yield [translation(text, score)]
 
-    return Retry(Fake, takes_terms)
+    return kind(Fake, takes_terms)
 
 
 def test_the_best_of_several_searches_is_kept() -> None:
@@ -108,6 +120,19 @@ def test_lines_with_terms_are_not_sampled() -> None:
     sources = [Source("a", constraints=(("b",),)), Source("c")]
     guard("retry", retries=[retry(GOOD, seen, takes_terms=False)])(sources, [translation(LOOP)] * 2)
     assert seen == ["c"]
+
+
+def test_lines_in_capitals_are_translated_without() -> None:
+    seen: list[str] = []
+    one = guard("retry", retries=[retry(GOOD, seen, kind=WithoutCapitals)])
+    sources = [
+        *(Source("THAT IS GOOD!"), Source("That is OK."), Source("那很好。")),
+        *(Source("A", prefix="B"), Source("C", constraints=(("D",),))),
+    ]
+    found = one(sources, [translation(LOOP)] * len(sources))
+    assert seen == ["That is good!"]
+    assert found[0].text == "DAS IST GUT."
+    assert [each.text for each in found[1:]] == [LOOP] * 4
 
 
 @pytest.mark.parametrize(
