@@ -91,7 +91,9 @@ def test_careless_input_is_measured(trained_run: Path) -> None:
     runs = {line["input"]: line for line in lines if line["kind"] == "run"}
     changes = ["upper", "title", "lower", "typos", "no_punctuation", "concatenate"]
     assert [*runs] == ["clean", *changes]
-    assert all(0 <= run[metric] <= 100 for run in runs.values() for metric in ("bleu", "chrf"))
+    assert all(
+        0 <= run[metric] <= 100 for run in runs.values() for metric in ("bleu", "chrf", "flagged")
+    )
     assert runs["clean"]["chrf"] > runs["typos"]["chrf"]
 
 

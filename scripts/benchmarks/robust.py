@@ -1,9 +1,10 @@
-"""`scripts/bench robust`: BLEU and chrF on a test set, and on the same test set made careless.
+"""`scripts/bench robust`: BLEU, chrF and flags on a test set, and on the same one made careless.
 
 Each version of the test set has one change of `data.augment` in all lines, always the same one:
 capitals, title case and missing punctuation also change the references; lower case and typing
-errors do not. With `concatenate`, each line has the next one appended. Several models can be
-compared, with and without `data.augment`.
+errors do not. With `concatenate`, each line has the next one appended. `flagged` is the percentage
+of translations that the guard flags. Several models can be compared, with and without
+`data.augment`.
 """
 
 from __future__ import annotations
@@ -47,13 +48,15 @@ def run(options: argparse.Namespace) -> None:
         data = model.config.data
         for name, changed in versions(pairs, LanguagePair(data.src_lang, data.tgt_lang)):
             sources, references = zip(*changed, strict=True)
-            found = [each.text for each in model.translate(sources)]
+            found = model.translate(sources, guard="warn")
+            texts = [each.text for each in found]
             scores = nmt.evaluate(
-                found, references, metrics=["bleu", "chrf"], tgt_lang=data.tgt_lang
+                texts, references, metrics=["bleu", "chrf"], tgt_lang=data.tgt_lang
             )
             figures = {score.metric: score.score for score in scores}
+            figures["flagged"] = 100 * sum(bool(each.flags) for each in found) / len(found)
             report.add(Case(str(path), {"input": name}, dict), figures)
-    report.finish(["bleu", "chrf"], "bleu", among="input")
+    report.finish(["bleu", "chrf", "flagged"], "bleu", among="input")
 
 
 def test_pairs(src: Path, ref: Path, number: int | None) -> list[TextPair]:
