@@ -7,6 +7,11 @@ keeps its traceback.
 from __future__ import annotations
 
 
+def how_to_install(extra: str) -> str:
+    """Return how to install an extra: from the source, since PyPI does not have nmt."""
+    return f"run `pip install '.[{extra}]'` in the source directory of nmt"
+
+
 class NmtError(Exception):
     """An error that the user can act on; the command line prints it without a traceback.
 

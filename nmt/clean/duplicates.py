@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from nmt.clean.sides import Side, Sides
 from nmt.config.cleaning import DuplicatesRule, NearDuplicatesRule
-from nmt.errors import ConfigError
+from nmt.errors import ConfigError, how_to_install
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -106,7 +106,7 @@ class Near:
             from datasketch import MinHashLSH
         except ImportError as error:
             raise ConfigError(
-                "near_duplicates: needs datasketch: pip install 'nmt[clean]', or set "
+                f"near_duplicates: needs datasketch: {how_to_install('clean')}, or set "
                 "near_duplicates=false"
             ) from error
         index = MinHashLSH(limits.similarity, limits.permutations)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nmt.clean.sides import Language, Side
 from nmt.config.cleaning import LanguageRule
 from nmt.data.identify import identifier
-from nmt.errors import ConfigError
+from nmt.errors import ConfigError, how_to_install
 
 
 class WrongLanguage:
@@ -28,7 +28,7 @@ class WrongLanguage:
             self._identifier = identifier([*limits.candidates, *(one.code for one in languages)])
         except ImportError as error:
             raise ConfigError(
-                "language: needs py3langid: pip install 'nmt[clean]', or set language=false"
+                f"language: needs py3langid: {how_to_install('clean')}, or set language=false"
             ) from error
         self._known = frozenset(self._identifier.labels)
 

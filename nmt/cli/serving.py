@@ -22,7 +22,7 @@ from nmt.cli.options import (
     with_search_options,
 )
 from nmt.cli.translation_job import GuardMode
-from nmt.errors import ConfigError
+from nmt.errors import ConfigError, how_to_install
 from nmt.limits import useful_threads
 
 if TYPE_CHECKING:  # for other commands nothing of it is needed
@@ -204,5 +204,5 @@ def _library() -> ModuleType:
         return import_module("nmt.serve.run")
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"the server needs {error.name}, which is not installed: pip install 'nmt[serve]'"
+            f"the server needs {error.name}, which is not installed: {how_to_install('serve')}"
         ) from error

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from nmt.errors import ConfigError, DataError, FileError
+from nmt.errors import ConfigError, DataError, FileError, how_to_install
 from nmt.files import is_standard, read_bounded
 
 if TYPE_CHECKING:  # imported late, because it takes time
@@ -80,7 +80,7 @@ def read_document(path: Path | None, lang: str, name: str | None = None) -> Tran
         module = importlib.import_module(f"nmt.documents.{FORMATS[name].module}")
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"the format {name} needs {error.name}: install it with: pip install 'nmt[formats]'"
+            f"the format {name} needs {error.name}: {how_to_install('formats')}"
         ) from error
     content = _content(path, FORMATS[name].max_bytes)
     more = [lang] if FORMATS[name].is_prose else []

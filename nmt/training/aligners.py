@@ -22,7 +22,7 @@ from nmt.config.guided_alignment import GuidedAlignmentConfig
 from nmt.config.languages import LanguagePair
 from nmt.data.lines import read_lines
 from nmt.device import choose_device
-from nmt.errors import ConfigError, TrainingError
+from nmt.errors import ConfigError, TrainingError, how_to_install
 from nmt.files import reason
 from nmt.runs.manifest import read_manifest
 from nmt.runs.model import TrainedModel, load_model
@@ -52,9 +52,9 @@ def choose_aligner(guided: GuidedAlignmentConfig) -> Kind:
         if _find("fast_align"):
             return "fast_align"
         raise ConfigError(
-            "train.guided_alignment: neither eflomal nor fast_align is installed: `pip install "
-            "'nmt[align]'` installs eflomal. Or set its run to a trained run, whose attention "
-            "aligns the words, or the alignments of each corpus"
+            "train.guided_alignment: neither eflomal nor fast_align is installed: for eflomal, "
+            f"{how_to_install('align')}. Or set its run to a trained run, whose attention aligns "
+            "the words, or the alignments of each corpus"
         )
     if guided.aligner in _PROGRAMS and not _find(guided.aligner):
         raise ConfigError(

@@ -32,7 +32,8 @@ def test_a_missing_extra_is_named(name: str, tmp_path: Path) -> None:
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == (
-        f"nmt: the server needs {name}, which is not installed: pip install 'nmt[serve]'\n"
+        f"nmt: the server needs {name}, which is not installed: run `pip install '.[serve]'` "
+        "in the source directory of nmt\n"
     )
 
 

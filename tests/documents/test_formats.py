@@ -32,7 +32,7 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.delitem(sys.modules, "nmt.documents.xml_document", raising=False)
     monkeypatch.setitem(sys.modules, "lxml", None)
     with pytest.raises(
-        ConfigError, match=r"the format xliff needs lxml.*: pip install 'nmt\[formats"
+        ConfigError, match=r"the format xliff needs lxml.*: run `pip install '\.\[formats"
     ):
         read_document(tmp_path / "a.xlf", "en")
 

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from nmt.config.languages import LanguagePair
 from nmt.config.search import SearchOptions, search_options
+from nmt.errors import how_to_install
 from nmt.limits import MAX_BEAM_SIZE, MAX_SEED
 from nmt.runs.calibration import Calibration
 from nmt.translate.guard import checks, figures, language
@@ -106,7 +107,7 @@ class Guard:
         if not self._tells_languages:
             note(
                 "the guard does not check the language of translations: that needs py3langid "
-                "(pip install 'nmt[guard]')"
+                f"({how_to_install('guard')})"
             )
 
     def __repr__(self) -> str:

@@ -197,4 +197,4 @@ def test_without_py3langid_there_is_one_note(monkeypatch: pytest.MonkeyPatch) ->
     one = guard(note=notes.append)
     assert checked(one, ENGLISH, FRENCH).flags == ()
     assert len(notes) == 1
-    assert "nmt[guard]" in notes[0]
+    assert ".[guard]" in notes[0]
