@@ -6,12 +6,15 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nmt.cli.app import log
-from nmt.cli.options import refuse_outputs
 from nmt.cli.translation_job import Demands, Extras, Files, Written, report_flaws
 from nmt.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nmt.documents.document import Translatable
+    from nmt.translate.translator import Translator
 
 
 def document_job(written: Written, files: Files, demands: Demands) -> DocumentJob | None:
@@ -33,7 +36,6 @@ def document_job(written: Written, files: Files, demands: Demands) -> DocumentJo
         return None
     of_lines = {
         **written.options,
-        "--resume": demands.resume,
         "--prefix-file": files.prefixes,
         "--interactive": demands.interactive,
         "--processes": demands.processes > 1,
@@ -56,7 +58,7 @@ class DocumentJob:
         files: the document, and where its translation goes.
         format: its format.
         extras: how its translation is checked, and the glossary.
-        demands: what is an error.
+        demands: what is an error, and whether an interrupted translation is continued.
     """
 
     files: Files
@@ -73,36 +75,49 @@ class DocumentJob:
             search: the search options given.
 
         Raises:
-            ConfigError: the output is an input, or an option does not suit the model.
+            ConfigError: an option does not suit the model, or differs from that of the translation
+                to continue.
             DataError: the document is damaged; or translations lack required terms, or have flags,
                 and that is to be an error.
             FileError: a file cannot be read or written.
         """
         from nmt import api
-        from nmt.documents.translation import translate_document
-        from nmt.files import writing
-        from nmt.progress import progress_bar
 
-        source, output, glossary = self.files.source, self.files.output, self.extras.glossary
-        refuse_outputs([output], [source, glossary], [model, *computing["ensemble"]])
         loaded = api.load(model, log=log, **computing)
-        document = loaded.read_document(source, search, self.format)
+        document = loaded.read_document(self.files.source, search, self.format)
         translator = loaded.document_translator(
             document,
             search,
-            warn=_warn,
-            glossary=glossary,
+            warn=_log,
+            glossary=self.extras.glossary,
             guard=self.extras.guard.value if self.extras.guard else None,
         )
         log(f"engine: {translator.engine}")
-        shown = sys.stderr.isatty()
-        with progress_bar("translating", len(document.segments), shown=shown) as advance:
-            content = translate_document(document, translator, advance)
-        with writing(output) as file:
-            file.write(content)
+        self._translate(document, translator)
         report_flaws(translator, self.demands, "segment")
 
+    def _translate(self, document: Translatable, translator: Translator) -> None:
+        from nmt.documents.translation import translate_document, translate_document_file
+        from nmt.files import writing
+        from nmt.progress import progress_bar
 
-def _warn(message: str) -> None:
-    """Log a message about a line, which in a document is a segment."""
-    log(re.sub(r"^line (?=\d)", "segment ", message))
+        shown = sys.stderr.isatty()
+        with progress_bar("translating", len(document.segments), shown=shown) as advance:
+            if self.files.output:
+                translate_document_file(
+                    document,
+                    translator,
+                    self.files.output,
+                    resume=self.demands.resume,
+                    log=_log,
+                    advance=advance,
+                )
+                return
+            content = translate_document(document, translator, advance)
+        with writing(None) as file:
+            file.write(content)
+
+
+def _log(message: str) -> None:
+    """Log a message about lines, which in a document are segments."""
+    log(re.sub(r"\bline (?=\d)", "segment ", message))

@@ -199,8 +199,11 @@ def _translate(
     """Translate a document, what is typed, or lines."""
     if demands.guard_fails and not written.extras.guard:
         raise ConfigError("--guard-fails is about the flags of --guard: add --guard warn")
+    inputs = [files.source, files.prefixes, written.extras.glossary]
+    models = [model, *computing["ensemble"]]
     if document := document_job(written, files, demands):
-        document.run(model, computing, written.search)
+        if not _is_finished(inputs, models, files.output, demands):
+            document.run(model, computing, written.search)
         return
     layout = written.layout(files.source, files.prefixes)
     if demands.interactive:
@@ -209,8 +212,6 @@ def _translate(
         return
     launch(demands.processes)
     job = Job(files, layout, written.wanted(), demands)
-    inputs = [files.source, files.prefixes, written.extras.glossary]
-    models = [model, *computing["ensemble"]]
     if not _is_finished(inputs, models, files.output, demands):
         with joined() as peers:
             shared = replace(job, peers=peers)

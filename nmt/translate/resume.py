@@ -99,6 +99,7 @@ def translate_file(
     log: Callable[[str], None],
     advance: Advance = lambda lines: None,
     peers: Peers | None = None,
+    render: Callable[[Iterator[str]], bytes] | None = None,
 ) -> None:
     """Translate lines into a file, which gets its final name only when it is complete.
 
@@ -114,6 +115,7 @@ def translate_file(
         advance: called with the number of lines finished since the last call; lines of earlier
             calls count too.
         peers: this process, number 0, and others, which call `follow_file`.
+        render: makes the output of the translated lines, which by default are the output.
 
     Raises:
         ConfigError: if the partial output was translated with another model or other options.
@@ -140,7 +142,7 @@ def translate_file(
                 peers.gather(None)
         try:
             _translate(translator, source, layout, partial, advance)
-            partial.finish()
+            partial.finish(render)
         except _InputChanged:
             raise
         except BaseException:
@@ -324,15 +326,24 @@ class _PartialOutput:
         )
         self._write_journal()
 
-    def finish(self) -> None:
-        """Move the output to its final name, then delete the journal."""
+    def finish(self, render: Callable[[Iterator[str]], bytes] | None) -> None:
+        """Move the output to its final name, then delete the journal.
+
+        Args:
+            render: makes the output of the lines; None if they are the output.
+        """
         self._is_complete = True
-        partial = _partial(self.path)
-        if self.path.suffix == ".gz":
-            with files.writing(self.path) as compressed, open(partial, "rb") as file:
-                shutil.copyfileobj(file, compressed)
+        partial, is_compressed = _partial(self.path), self.path.suffix == ".gz"
+        if render:
+            with self.lines() as lines:
+                content = render(lines)
+            with files.writing(self.path) as output:
+                output.write(content)
+        elif is_compressed:
+            with files.writing(self.path) as output, open(partial, "rb") as file:
+                shutil.copyfileobj(file, output)
         with files.as_file_error(self.path):
-            if self.path.suffix == ".gz":
+            if render or is_compressed:
                 partial.unlink()
             else:
                 partial.replace(files.target_of(self.path))

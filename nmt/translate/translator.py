@@ -68,6 +68,7 @@ class Translator:
         missing: counts translations that lack required terms.
         glossary: required translations of terms.
         guard, protector: as above; None if there is none.
+        aligns: whether translations have alignments.
         engine: what runs the model.
         config: of the first model.
         options: of the search.
@@ -90,6 +91,7 @@ class Translator:
         protector: Protector | None = None,
     ) -> None:
         self.engine, self.guard, self.protector = engine, guard, protector
+        self.aligns = aligner is not None
         model = engine.models[0]
         self.config = model.config
         self.options = options or search_options(self.config.decode)
@@ -100,7 +102,7 @@ class Translator:
         self.flagged = FlaggedLines()
         with_terms = engine_for_terms or (lambda: engine)
         self._divider = Divider(
-            engine, with_terms, self.options, glossary, warn, with_words=aligner is not None
+            engine, with_terms, self.options, glossary, warn, with_words=self.aligns
         )
         self._search = PartSearch(
             engine,

@@ -107,7 +107,7 @@ def test_terms_are_required(trained_run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--resume", "-o", "out"], "--resume: only for lines, not for a document"),
+        (["--resume"], "--resume continues a file: name it with --output"),
         (["--nbest", "2", "--scores"], "--scores, --nbest: only for lines"),
         (["--processes", "2"], "--processes: only for lines"),
         (["--format", "docx"], "format docx needs --output"),
@@ -139,3 +139,31 @@ def test_a_damaged_document_changes_no_output(trained_run: Path, tmp_path: Path)
     missing = run_nmt("translate", trained_run, tmp_path / "missing.md")
     assert missing.exit_code == 4
     assert "missing.md: cannot be read" in missing.stderr
+
+
+@pytest.mark.parametrize("name", ["html", "docx"])
+def test_a_resumed_document_equals_an_uninterrupted_one(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path, whole, output = write(tmp_path, name), tmp_path / "whole", tmp_path / "out"
+    options = ["--threads", 1, "--guard", "warn"]
+    assert run_nmt("translate", trained_run, path, "-o", whole, *options).exit_code == 0
+    document = type(nmt.load(trained_run, threads=1).read_document(path, {}))
+
+    def interrupt(*args: object) -> bytes:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(document, "write", interrupt)
+        stopped = run_nmt("translate", trained_run, path, "-o", output, *options)
+    assert stopped.exit_code == 130
+    assert re.search(r"out: all \d translations are kept: repeat the command", stopped.stderr)
+    assert not output.exists()
+    resumed = run_nmt("translate", trained_run, path, "-o", output, "--resume", *options)
+    assert resumed.exit_code == 0, resumed.stderr
+    assert re.search(r"out: resuming after segment \d", resumed.stderr)
+    assert output.read_bytes() == whole.read_bytes()
+    assert [*tmp_path.glob("out.*")] == []
+    again = run_nmt("translate", trained_run, path, "-o", output, "--resume", *options[:2])
+    assert again.exit_code == 0
+    assert "out: already there; leave out --resume to translate again" in again.stderr
