@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from nmt.data.placeholders import EMAIL, URL
 
@@ -19,7 +19,7 @@ _HALF_OF_DAY = re.compile(
 )
 # Its order and leading zeros depend on the language.
 _DATE = re.compile(r"(?<!\d)(\d{4}|\d\d?)([./-])(\d\d?)\2(\d{4}|\d\d?)(?!\d)")
-_DAY_AND_MONTH = re.compile(r"(?<![\d.,])(\d\d?)\.(\d\d?)\.(?!\d)")
+_DAY_AND_MONTH = re.compile(r"(?<![\d.,])([0-3]?\d)\.(0?\d|1[0-2])\.(?!\d)")
 _YEAR = re.compile(r"(?:1[0-9]|20)\d\d")
 _TIME = re.compile(r"(?<![\d.,:])(\d\d?)[.:]([0-5]\d)(?![.,:]?\d)")
 _HOURS = 24
@@ -48,9 +48,15 @@ def changes_numbers(src: str, tgt: str) -> bool:
     of a date count separately, in any order (5 May 2020, 05/05/2020), and a year may lack its
     century (the 1990s, 90er).
     """
+    src, tgt = map(_without_addresses, (src, tgt))
     divides_day = any(map(_HALF_OF_DAY.search, (src, tgt)))
-    has_colons = any(":" in time[0] for text in (src, tgt) for time in _TIME.finditer(text))
-    ours, theirs = (_numbers(_comparable(text, divides_day, has_colons)) for text in (src, tgt))
+    times = _times(src, tgt), _times(tgt, src)
+    # Without a colon or the half of the day, nothing tells 6.30 Uhr from 6.30 euros.
+    are_times = divides_day or (all(times) and any(":" in time for side in times for time in side))
+    ours, theirs = (
+        _numbers(_comparable(text, side if are_times else set(), divides_day))
+        for text, side in zip((src, tgt), times, strict=True)
+    )
     lost, invented = _without(ours, theirs), _without(theirs, ours)
     for long, short in ((lost, invented), (invented, lost)):
         _remove_years(long, short)
@@ -65,14 +71,34 @@ def changes_numbers(src: str, tgt: str) -> bool:
     return any(len(_without_zeros(number)) > _DIGITS_OF_A_WORD for number in (*lost, *invented))
 
 
-def _comparable(text: str, divides_day: bool, has_colons: bool) -> str:
-    """Return a text without addresses, whose times and dates are divided into their parts."""
+def _without_addresses(text: str) -> str:
     for pattern in (URL, EMAIL):
         text = pattern.sub(" ", text)
-    if divides_day:
-        text = _TIME.sub(" ", text)
-    elif has_colons:  # so what is a time with a full stop is known: 6.30 Uhr
-        text = _TIME.sub(lambda time: f"{(int(time[1]) - 1) % 12 + 1} / {time[2]}", text)
+    return text
+
+
+def _times(text: str, other: str) -> set[str]:
+    """Return what may be a time; with a full stop, it is none if the other text has the number."""
+    known = {*_numbers(other)}
+    found = (time[0] for time in _TIME.finditer(text))
+    return {time for time in found if ":" in time or not known.issuperset(_numbers(time))}
+
+
+def _comparable(text: str, times: Collection[str], divides_day: bool) -> str:
+    """Return a text whose times and dates are divided into their parts.
+
+    Args:
+        text: the text, without addresses.
+        times: the times in it, which get 12 hours.
+        divides_day: leave the times out.
+    """
+
+    def parts(time: re.Match[str]) -> str:
+        if time[0] not in times:
+            return time[0]
+        return " " if divides_day else f"{(int(time[1]) - 1) % 12 + 1} / {time[2]}"
+
+    text = _TIME.sub(parts, text)
     text = _DATE.sub(lambda date: _divided(date.group(1, 3, 4)), text)
     return _DAY_AND_MONTH.sub(lambda date: _divided(date.groups()), text)
 
