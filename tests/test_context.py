@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import nmt
@@ -22,6 +23,7 @@ from nmt.evaluation.testsets import read_corpora
 from nmt.runs.info import inspect
 from nmt.runs.info_text import render
 from nmt.training.run import train
+from nmt.translate.align import Aligner
 from nmt.translate.engine import sentence_length
 from nmt.translate.formats import JsonLayout, TextLayout
 from nmt.translate.parts import Divider
@@ -154,23 +156,21 @@ def test_a_resumed_translation_is_the_same(
     assert parts.read_text("utf-8") == whole.read_text("utf-8")
 
 
+def divider(own: Model, **options: Any) -> Divider:
+    search = search_options(own.config.decode, options)
+    silent = lambda message: None  # noqa: E731
+    return Divider(own.engine, lambda: own.engine, search, None, silent, with_words=True)
+
+
 def shown(own: Model, source: Source, **options: Any) -> list[list[str]]:
     """Return the sentences that the parts of a line show the model, the line's own last."""
-    divider = Divider(
-        own.engine,
-        lambda: own.engine,
-        search_options(own.config.decode, options),
-        None,
-        lambda message: None,
-        with_words=True,
-    )
-    parts, tokenizer = divider.parts([(1, source)]), own.engine.models[0].tokenizers.src
+    divides, tokenizer = divider(own, **options), own.engine.models[0].tokenizers.src
     rows = []
-    for part in parts:
+    for part in divides.parts([(1, source)]):
         start, end = span_of_context(part.src_ids, tokenizer)
         assert set(part.words[start:end]) <= {NO_WORD}
         assert NO_WORD not in part.words[end:]
-        assert len(part.src_ids) == len(part.words) + 1 <= divider.max_input
+        assert len(part.src_ids) == len(part.words) + 1 <= divides.max_input
         ids = part.src_ids[:end], part.src_ids[end:-1]
         assert sentence_length(part.src_ids, tokenizer) == len(ids[1]) + 1
         rows.append(tokenizer.decode(ids))
@@ -188,6 +188,18 @@ def test_earlier_sentences_of_a_line_are_context(own: Model) -> None:
     long = Source("dog ran", context=("cat sat on mat " * 20,))
     assert shown(own, long) == [["", "dog ran"]]
     assert shown(own, line, context=0) == [["", line.text]]
+
+
+def test_context_need_not_be_covered(own: Model) -> None:
+    source = Source("dog ran", context=("cat sat on mat",))
+    translation = own.translate(source.text, contexts=source.context, coverage_penalty=1.0)
+    [part] = divider(own).parts([(1, source)])
+    [src, tgt] = own.engine.models[0].tokenizers
+    [ids] = tgt.encode([translation.text])
+    [weights_TS] = Aligner(own.engine.models).weights([part.src_ids], [[*ids, tgt.eos_id]])
+    logs_S = np.log(np.minimum(weights_TS.sum(0), 1.0))
+    _, end = span_of_context(part.src_ids, src)
+    assert translation.hypotheses[0].coverage == pytest.approx(logs_S[end:].sum(), rel=1e-3)
 
 
 def test_json_objects_may_have_their_own_context(own: Model) -> None:

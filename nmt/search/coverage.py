@@ -29,7 +29,7 @@ class Coverage:
         beta: strength of the penalty.
         attention: returns the attention [B, W, S] of the position that the stepper has decoded
             last. In the first step W may be 1 for several copies of a sentence.
-        src_mask_BS: bool, True at tokens, False at padding.
+        src_mask_BS: bool, True at the tokens to be covered, False at others and padding.
     """
 
     def __init__(self, beta: float, attention: Callable[[], Tensor], src_mask_BS: Tensor) -> None:

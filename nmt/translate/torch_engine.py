@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nmt.config.search import SearchOptions
+from nmt.data.context import span_of_context
 from nmt.device import is_out_of_memory
 from nmt.errors import ConfigError
 from nmt.model.attention import MultiHeadAttention
@@ -201,7 +202,7 @@ class Networks:
         else:
             settings |= {"beam_size": options.beam_size, "stop": rules.stop()}
             if options.coverage_penalty:
-                settings["coverage"] = self._coverage(models, src_BS, options.coverage_penalty)
+                settings["coverage"] = self._coverage(models, sources, options.coverage_penalty)
             if options.beam_groups > 1:
                 groups, diversity = options.beam_groups, options.diversity
                 found = diverse_beam_search(
@@ -262,14 +263,22 @@ class Networks:
             ]
         return steppers[0] if len(models) == 1 else EnsembleStepper(steppers, self.model_weights)
 
-    def _coverage(self, models: Sequence[ModelStepper], src_BS: Tensor, beta: float) -> Coverage:
-        """Return the coverage penalty by the attention of the models' last decoder layers."""
+    def _coverage(
+        self, models: Sequence[ModelStepper], sources: Sequence[list[int]], beta: float
+    ) -> Coverage:
+        """Return the coverage penalty by the attention of the models' last decoder layers.
+
+        A translation need not attend to the context of its source.
+        """
+        covered_BS = padded(sources, self._src.pad_id) != self._src.pad_id
+        for row, ids in enumerate(sources):
+            covered_BS[row, slice(*span_of_context(ids, self._src))] = False
 
         def attention() -> Tensor:
             pairs = zip(models, self.model_weights, strict=True)
             return torch.stack([model.attention_BWS * weight for model, weight in pairs]).sum(0)
 
-        return Coverage(beta, attention, src_BS != self._src.pad_id)
+        return Coverage(beta, attention, covered_BS.to(self._device))
 
     def _with_token_scores(
         self,
