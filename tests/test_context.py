@@ -213,8 +213,12 @@ def test_json_objects_may_have_their_own_context(own: Model) -> None:
     expected = own.translate([record["src"] for record in records], contexts=contexts)
     assert [json.loads(line)["translation"] for line in found] == texts(expected)
     for wrong in ("loud", [1], ["\ud800"]):
+        lines = [json.dumps({"src": "dog ran", "context": wrong})]
         with pytest.raises(DataError, match="line 1: 'context' lists the sentences before"):
-            JsonLayout("src").read(json.dumps({"src": "a", "context": wrong}), 1)
+            [*translate_windows(own.translator({}), lines, JsonLayout("src"))]
+        # A model that sees no context ignores the key.
+        [[line]] = translate_windows(own.translator({"context": 0}), lines, JsonLayout("src"))
+        assert json.loads(line)["context"] == wrong
 
 
 def test_corpora_have_the_context_of_their_documents(own: Model) -> None:

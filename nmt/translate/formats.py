@@ -37,8 +37,26 @@ class Item(NamedTuple):
     """The language to translate into, if not that of the options."""
     constraints: tuple[Variants, ...] = ()
     """The terms that the translation must contain."""
-    context: tuple[str, ...] | None = None
-    """The sentences before it; None for the lines before it."""
+    context: object = None
+    """What the line names as the sentences before it; None for the lines before it."""
+
+    def sentences_before(self, number: int) -> tuple[str, ...] | None:
+        """Return `context` as sentences; a model that sees none does not ask for them.
+
+        Args:
+            number: of the line.
+
+        Raises:
+            DataError: if it is not a list of strings.
+        """
+        if self.context is None:
+            return None
+        if not isinstance(self.context, list) or not all(map(_is_text, self.context)):
+            raise DataError(
+                f"line {number}: {_CONTEXT_KEY!r} lists the sentences before the text and must be "
+                "a list of strings: rename other keys of this name"
+            )
+        return tuple(self.context)
 
 
 class Layout(Protocol):
@@ -156,8 +174,8 @@ class JsonLayout:
     beginning of the translation; a model with tags is told `src_lang` and `tgt_lang`. The key
     `constraints`, if present, lists terms that the translation must contain, each as a string or as
     a list of forms. If it lacks some of them, or of those of a glossary, `missing` lists these. The
-    key `context`, if present, lists the sentences before the text; without it, they are the texts
-    of the objects before it, up to a blank line.
+    key `context`, if present, lists the sentences before the text, for a model trained with
+    `data.context`; without it, they are the texts of the objects before it, up to a blank line.
 
     Attributes:
         key: key of the source text.
@@ -218,19 +236,8 @@ class JsonLayout:
         # A model without tags ignores them, whatever they are; one with tags refuses other values.
         src_lang, tgt_lang = (None if code is None else str(code) for code in codes)
         constraints = self._constraints(record, number)
-        context = self._context(record, number)
+        context = record.get(_CONTEXT_KEY) if self.key != _CONTEXT_KEY else None
         return Item(record[self.key], record, prefix, src_lang, tgt_lang, constraints, context)
-
-    def _context(self, record: dict[str, Any], number: int) -> tuple[str, ...] | None:
-        sentences = record.get(_CONTEXT_KEY) if self.key != _CONTEXT_KEY else None
-        if sentences is None:
-            return None
-        if not isinstance(sentences, list) or not all(map(_is_text, sentences)):
-            raise DataError(
-                f"line {number}: {_CONTEXT_KEY!r} lists the sentences before the text and must be "
-                "a list of strings: rename other keys of this name"
-            )
-        return tuple(sentences)
 
     def _constraints(self, record: dict[str, Any], number: int) -> tuple[Variants, ...]:
         terms = record.get(_CONSTRAINTS_KEY, []) if self.key != _CONSTRAINTS_KEY else []

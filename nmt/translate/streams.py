@@ -49,7 +49,8 @@ def translate_windows(
             item = layout.read(line, number)
             pending.append(item)
             languages = item.src_lang, item.tgt_lang
-            yield Source(item.text, item.prefix, item.constraints, *languages, item.context)
+            context = item.sentences_before(number) if translator.context else None
+            yield Source(item.text, item.prefix, item.constraints, *languages, context)
 
     numbers = itertools.count(1)
     windows = translator.windows(

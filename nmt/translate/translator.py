@@ -121,6 +121,11 @@ class Translator:
         """The most tokens of an input, EOS included; longer ones are split."""
         return self._divider.max_input
 
+    @property
+    def context(self) -> int:
+        """The largest number of sentences that the model sees before each line."""
+        return self._divider.context
+
     def encoded(self, source: Source) -> tuple[list[int], list[int]]:
         """Return the ids of a line and of its prefix, as in `Divider.encoded`."""
         return self._divider.encoded(source)
