@@ -18,6 +18,7 @@ from typing import Any
 from nmt.config.corpora import AnyCorpus, JsonlCorpus
 from nmt.config.schema import Config
 from nmt.data.corpus import read_pairs
+from nmt.data.shards import shards
 from nmt.evaluation.metrics import sentence_bleu
 from nmt.progress import progress_bar
 from nmt.runs.exported import is_exported
@@ -81,7 +82,7 @@ def _distill_pair(
     with progress_bar("translating the training data", None) as advance:
         translate_file(
             teacher,
-            _records(config),
+            _records(config, divided=bool(teacher.context or config.data.context)),
             layout,
             output,
             resume=True,
@@ -161,8 +162,18 @@ def start_from_teacher(
     return starting_from(config, str(teacher))
 
 
-def _records(config: Config) -> Iterator[str]:
-    for corpus in config.data.train:
+def _records(config: Config, *, divided: bool) -> Iterator[str]:
+    """Yield the pairs of all corpora.
+
+    Args:
+        config: of the student.
+        divided: with a blank pair between two corpora, as the end of a document: the first sentence
+            of one is not preceded by the last one of the other.
+    """
+    corpora = [part for corpus in config.data.train for part in shards(corpus)]
+    for number, corpus in enumerate(corpora):
+        if number and divided:
+            yield json.dumps({"src": "", "ref": ""})
         for pair in read_pairs(corpus, config.data):
             yield json.dumps({"src": pair.src, "ref": pair.tgt}, ensure_ascii=False)
 

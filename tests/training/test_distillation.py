@@ -78,6 +78,24 @@ def test_every_pair_gets_the_translations_of_the_teacher(
     assert "already there" in messages[-1]
 
 
+def test_context_ends_with_each_corpus(
+    trained_run: Path, config: Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    files = {"src": str(tmp_path / "part-*.src"), "tgt": str(tmp_path / "part-*.tgt")}
+    for name in ("part-1.src", "part-1.tgt", "part-2.src", "part-2.tgt"):
+        (tmp_path / name).write_text("the cat sat\nthe dog ran\n", "utf-8")
+    [corpus] = config.data.train
+    data = config.data.model_copy(update={"train": [corpus.model_copy(update=files)] * 2})
+    config = config.model_copy(update={"data": data})
+    distill_corpora(lambda: teacher(trained_run), config, tmp_path / "plain.jsonl", print)
+    part = ["the cat sat", "the dog ran"]
+    assert [row["src"] for row in records(tmp_path / "plain.jsonl")] == part * 4
+    monkeypatch.setattr(Translator, "context", 1)
+    distill_corpora(lambda: teacher(trained_run), config, tmp_path / "text.jsonl", print)
+    expected = [*part, "", *part, "", *part, "", *part]
+    assert [row["src"] for row in records(tmp_path / "text.jsonl")] == expected
+
+
 def test_an_interrupted_text_is_continued(
     trained_run: Path, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
