@@ -21,7 +21,7 @@ from nmt.config.corpora import AnyCorpus, JsonlCorpus
 from nmt.config.schema import Config
 from nmt.data.corpus import Pair, Tallies, read_pairs
 from nmt.data.filters import DUPLICATE, EMPTY_SIDE, LENGTH_RATIO, digest, tally_cell
-from nmt.data.lines import count_lines, read_lines
+from nmt.data.lines import read_lines
 from nmt.errors import ConfigError, DataError
 from nmt.files import write_lines
 
@@ -84,7 +84,9 @@ class SyntheticOptions:
         if not 0 <= self.drop_worst < 1:
             raise ConfigError(f"`drop_worst` must be at least 0 and below 1, not {self.drop_worst}")
 
-    def filter(self, source: Path, output: Path, name: str) -> SyntheticReport:
+    def filter(
+        self, source: Path, output: Path, name: str, *, documents: bool = False
+    ) -> SyntheticReport:
         """Write the pairs of a file that pass to another, in the same order.
 
         Pairs with an empty side, pairs whose sides are the same except for case, and repetitions of
@@ -94,6 +96,7 @@ class SyntheticOptions:
             source: the file with all pairs.
             output: where those that pass go.
             name: of the text, for the report.
+            documents: also write blank pairs, which end documents, for a model with context.
 
         Raises:
             DataError: if no pair passes.
@@ -102,7 +105,12 @@ class SyntheticOptions:
         report = SyntheticReport(name)
         passes = self._passes(source, report)
         lines = read_lines(source)
-        write_lines((line for line, ok in zip(lines, passes, strict=True) if ok), output)
+        written = (
+            line
+            for line, ok in zip(lines, passes, strict=True)
+            if ok or (documents and not SyntheticPair.from_json(line).tgt.strip())
+        )
+        write_lines(written, output)
         return report
 
     def _passes(self, source: Path, report: SyntheticReport) -> npt.NDArray[np.bool_]:
@@ -201,7 +209,8 @@ def with_synthetic(
     """
     real = real_corpora(config)
     visits = sum(one.weight * sum(1 for _ in read_pairs(one, config.data)) for one in real)
-    number = count_lines(synthetic) or 0
+    added = JsonlCorpus(jsonl=str(synthetic), src_key="src", tgt_key="tgt", tag=TAG)
+    number = sum(pair.has_text for pair in read_pairs(added, config.data))
     repeats = min(max(1.0, number / (ratio * visits)), _MAX_REPEATS)
     log(
         f"an epoch: {visits * repeats:,.0f} real pairs, each {repeats:.3g} times as often as "
@@ -213,7 +222,6 @@ def with_synthetic(
         else one
         for one in config.data.train
     ]
-    added = JsonlCorpus(jsonl=str(synthetic), src_key="src", tgt_key="tgt", tag=TAG)
     data = config.data.model_copy(update={"train": [*corpora, added]})
     return config.model_copy(update={"data": data})
 

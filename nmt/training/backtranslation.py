@@ -16,7 +16,6 @@ teacher of the next, and all but the last one write a text:
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -267,7 +266,9 @@ class _Teacher:
         else:
             self._translate(load(self._model, self._search), translated, console)
         names = ", ".join(path.name for path in self.texts)
-        console.print(self.job.synthetic.filter(translated, kept, names).table())
+        documents = self.config.data.context > 0
+        report = self.job.synthetic.filter(translated, kept, names, documents=documents)
+        console.print(report.table())
         return kept
 
     def _translate(self, translator: Translator, output: Path, console: Console) -> None:
@@ -281,7 +282,7 @@ class _Teacher:
         with progress_bar("translating monolingual text", total, console) as advance:
             translate_file(
                 translator,
-                _lines(self.texts),
+                _lines(self.texts, divided=bool(translator.context or data.context)),
                 SyntheticLayout(data.src_lang, data.tgt_lang),
                 output,
                 resume=True,
@@ -323,8 +324,12 @@ class _Teacher:
             )
 
 
-def _lines(paths: Iterable[Path]) -> Iterator[str]:
-    return itertools.chain.from_iterable(map(read_lines, paths))
+def _lines(paths: Iterable[Path], *, divided: bool = False) -> Iterator[str]:
+    """Yield the lines of files; if `divided`, with a blank one between two files."""
+    for number, path in enumerate(paths):
+        if number and divided:
+            yield ""
+        yield from read_lines(path)
 
 
 def _checksum(model: Path) -> str:

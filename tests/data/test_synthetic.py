@@ -15,11 +15,11 @@ GOOD = [SyntheticPair(f"the cat {n} sat", f"Katze {n} saß da", -0.1 * n) for n 
 
 
 def kept(
-    folder: Path, pairs: list[SyntheticPair], **settings: float
+    folder: Path, pairs: list[SyntheticPair], documents: bool = False, **settings: float
 ) -> tuple[list[SyntheticPair], SyntheticReport]:
     source, output = folder / "all.jsonl", folder / "kept.jsonl"
     source.write_text("".join(f"{pair.to_json()}\n" for pair in pairs), "utf-8")
-    report = SyntheticOptions(**settings).filter(source, output, "news")
+    report = SyntheticOptions(**settings).filter(source, output, "news", documents=documents)
     lines = output.read_text("utf-8").split("\n")[:-1]
     return [SyntheticPair.from_json(line) for line in lines], report
 
@@ -32,6 +32,14 @@ def test_good_pairs_are_kept_in_order(tmp_path: Path) -> None:
     pairs, report = kept(tmp_path, GOOD)
     assert pairs == GOOD
     assert (report.read, report.kept, report.tallies) == (10, 10, {})
+
+
+def test_blank_pairs_end_documents(tmp_path: Path) -> None:
+    blank = SyntheticPair("", "", 0.0)
+    pairs = [GOOD[0], blank, SyntheticPair("", "Katze", -1.0), GOOD[1]]
+    found, report = kept(tmp_path, pairs, documents=True)
+    assert found == [GOOD[0], blank, GOOD[1]]
+    assert (report.read, report.kept, counts(report)) == (4, 2, {"empty side": 2})
 
 
 def test_each_filter_counts_its_pairs(tmp_path: Path) -> None:

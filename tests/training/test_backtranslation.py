@@ -68,6 +68,23 @@ def pairs(path: Path) -> list[SyntheticPair]:
 # ---------------------------------------------------------------- parts
 
 
+def test_documents_stay_apart_for_a_model_with_context(folder: Path) -> None:
+    for name in ("one", "two"):
+        Path(name).write_text("mat dog\n\ncat sat\n", "utf-8")
+    output, _ = backtranslate("data.context=1", mono=["one", "two"], output="pairs.jsonl")
+    assert [pair.tgt for pair in pairs(output) if not pair.src] == [""] * 3
+    translated = pairs(Path("runs/c-bt.backtranslation/reverse-1.translated.jsonl"))
+    assert [pair.tgt for pair in translated] == [
+        "mat dog",
+        "",
+        "cat sat",
+        "",
+        "mat dog",
+        "",
+        "cat sat",
+    ]
+
+
 def test_the_reverse_configuration_exchanges_the_sides(folder: Path) -> None:
     data = {
         **{"src_lang": "en", "tgt_lang": "xx"},
