@@ -13,6 +13,7 @@ from nmt.config.data import DataConfig
 from nmt.config.languages import LanguagePair
 from nmt.config.schema import Config
 from nmt.data.corpus import read_pairs
+from nmt.data.history import History
 from nmt.data.lines import read_lines
 from nmt.errors import ConfigError, DataError, FileError
 
@@ -72,7 +73,9 @@ def read_test_data(
         src_lines, ref_lines = read_test_set(test_set, langs)
         pair = LanguagePair(*langs.rpartition("-")[::2])
         languages = [] if src_lang or tgt_lang else [pair] * len(src_lines)
-        return EvaluationData(src_lines, ref_lines, pair.tgt, languages)
+        size = config.data.context if config else 0
+        contexts = _contexts(test_set, langs, src_lines, size) if size else None
+        return EvaluationData(src_lines, ref_lines, pair.tgt, languages, contexts)
     if langs is not None:
         raise ConfigError("`langs` needs `test_set`")
     if refs:
@@ -121,6 +124,32 @@ def read_corpora(corpora: Sequence[AnyCorpus], data: DataConfig) -> EvaluationDa
 def _languages(config: Config | None, src_lang: str | None, tgt_lang: str | None) -> str:
     assert config is not None
     return f"{src_lang or config.data.src_lang}-{tgt_lang or config.data.tgt_lang}"
+
+
+def _contexts(
+    name: str, langs: str, lines: Sequence[str], size: int
+) -> list[tuple[str, ...]] | None:
+    """Return the lines before each line of a test set that names its documents; otherwise None.
+
+    Args:
+        name, langs: of the test set.
+        lines: its source.
+        size: the largest number of lines.
+    """
+    from sacrebleu.dataset import DATASETS
+
+    dataset: Any = DATASETS[name]
+    files = dict(zip(dataset.fieldnames(langs), dataset.get_files(langs), strict=True))
+    documents = [*read_lines(files["docid"])] if "docid" in files else []
+    if len(documents) != len(lines):
+        return None
+    history = History(size)
+    contexts = []
+    for place, line in enumerate(lines):
+        if place and documents[place] != documents[place - 1]:
+            history.clear()
+        contexts.append(history.before(line))
+    return contexts
 
 
 def read_test_set(name: str, langs: str) -> tuple[list[str], list[list[str]]]:
