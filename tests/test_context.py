@@ -221,6 +221,12 @@ def test_json_objects_may_have_their_own_context(own: Model) -> None:
         assert json.loads(line)["context"] == wrong
 
 
+def test_each_line_has_a_list_of_context(own: Model) -> None:
+    for contexts in ([["loud"]], [["loud"]] * 3, ["loud", ""]):
+        with pytest.raises(DataError, match="one list of sentences of context"):
+            own.translate(["dog ran"] * 2, contexts=contexts)
+
+
 def test_corpora_have_the_context_of_their_documents(own: Model) -> None:
     [valid, test] = own.config.data.valid_corpora, own.config.data.test
     assert any(read_validation_text(own.config, valid).contexts)
@@ -268,6 +274,7 @@ def test_a_model_without_context_refuses_it(own: Model) -> None:
         ({"data": {"placeholders": ["urls"]}}, "data.placeholders"),
         ({"train": {"guided_alignment": {}}}, "train.guided_alignment"),
         ({"train": {"objective": "denoise"}}, "data.context is for translation"),
+        ({"decode": {"trees": True}}, "data.context cannot be combined with decode.trees"),
         ({"data": {"context": 11}}, "less than or equal to 10"),
     ],
 )

@@ -130,7 +130,8 @@ class Config(Section):
         if augment := self.data.augment:
             yield from augment_conflicts(augment, guided=guided, placeholders=placeholders)
         if self.data.context:
-            yield from context_conflicts(guided=guided, placeholders=placeholders)
+            trees = self.decode.trees
+            yield from context_conflicts(guided=guided, placeholders=placeholders, trees=trees)
 
     def _extension_conflicts(self) -> Iterator[str]:
         if not self.tokenizer.extend:

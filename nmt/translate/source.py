@@ -94,10 +94,11 @@ def with_contexts(sources: Iterable[Source], contexts: Iterable[Iterable[str]]) 
     """Add the sentences before them to sources, lazily.
 
     Raises:
-        DataError: if there are more sources than lists of sentences, or fewer.
+        DataError: if there are more sources than lists of sentences, or fewer, or a string is given
+            as a list.
     """
     for source, sentences in itertools.zip_longest(sources, contexts):
-        if source is None or sentences is None:
+        if source is None or sentences is None or isinstance(sentences, str):
             raise DataError(
                 "give one list of sentences of context, which may be empty, for each line"
             )
