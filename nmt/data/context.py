@@ -10,9 +10,9 @@ networks made for documents.
 A blank source line begins a new document, in corpora and in text to translate, and so does each
 file. A text without blank lines is one document.
 
-Training draws again in each epoch how many sentences of its context each pair keeps, from none to
-all with the same probability. Otherwise a text without blank lines would have one start of a
-document only, and the model would fail at single lines and with less context than in training.
+Training draws again in each epoch how many sentences of context each pair may keep, from 0 to
+`data.context` with the same probability. Otherwise a text without blank lines would have one start
+of a document only, and the model would fail at single lines and with less context than in training.
 Context has the deterministic segmentation, also with `tokenizer.sampling_alpha`.
 
 A line that a filter drops is still context of the next one: the document has it.

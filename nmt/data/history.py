@@ -22,9 +22,9 @@ class History:
         """
         if not sentence.strip():
             self.clear()
+            return ()
         context = tuple(self._sentences)
-        if sentence.strip():
-            self._sentences.append(sentence)
+        self._sentences.append(sentence)
         return context
 
     def clear(self) -> None:

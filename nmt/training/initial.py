@@ -159,8 +159,8 @@ def initial_weights(
     If it has M layers and the network has N, layer i is copied from layer floor(i M / N). Evenly
     spaced layers are a good start for a shallower network (Shleifer and Rush 2020). With
     `tokenizer.extend`, the row of a new piece is the mean of those of the pieces it replaces. The
-    symbols of terms, corpora and missing text get the row of the unknown token, which is never a
-    translation either.
+    symbols of terms, context, corpora and missing text get the row of the unknown token, which is
+    never a translation either.
 
     Args:
         config: of the new run, with `train.init_from`.

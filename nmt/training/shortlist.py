@@ -138,7 +138,7 @@ def coverage(shortlist: Shortlist, data: Prepared, eos_id: int) -> Coverage:
 def _batches(data: Prepared) -> list[Int64s]:
     """Return the rows of at most MAX_PAIRS pairs, in batches of similar source length."""
     rows = np.linspace(0, len(data), min(len(data), MAX_PAIRS), endpoint=False).astype(np.int64)
-    rows = rows[np.argsort(data.src_lengths[rows], kind="stable")]
+    rows = rows[np.argsort(data.input_lengths[rows], kind="stable")]
     return [rows[i : i + _PAIRS_PER_BATCH] for i in range(0, len(rows), _PAIRS_PER_BATCH)]
 
 

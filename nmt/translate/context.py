@@ -65,13 +65,11 @@ class ContextEncoder:
 
     Args:
         tokenizer: of the source side.
-        size: the largest number of sentences.
         each_sentence: whether a line of context with several sentences counts as so many.
     """
 
-    def __init__(self, tokenizer: Tokenizer, size: int, *, each_sentence: bool) -> None:
-        self._tokenizer, self._size = tokenizer, size
-        self._each_sentence = each_sentence
+    def __init__(self, tokenizer: Tokenizer, *, each_sentence: bool) -> None:
+        self._tokenizer, self._each_sentence = tokenizer, each_sentence
 
     def encode(self, sources: Sequence[Source], lang: str) -> list[list[list[int]]]:
         """Return the ids of each sentence of the context of each source.
@@ -89,9 +87,8 @@ class ContextEncoder:
         lines = source.context or ()
         if not self._each_sentence:
             return [*lines]
-        sentences = [
+        return [
             line[start:end].strip()
             for line in lines
             for start, end in itertools.pairwise([0, *sentence_starts(line, lang), len(line)])
         ]
-        return sentences[-self._size :]

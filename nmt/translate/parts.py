@@ -99,9 +99,7 @@ class Divider:
         trained_on = min(model.config.data.max_length for model in models)
         self.max_input = min(options.max_input_length or trained_on, self._max_positions)
         self.context = context_size(models, options)
-        self._context_encoder = ContextEncoder(
-            self._src, self.context, each_sentence=options.split_sentences
-        )
+        self._context_encoder = ContextEncoder(self._src, each_sentence=options.split_sentences)
 
     def parts(self, lines: list[tuple[int, Source]]) -> list[Part]:
         """Return the parts of numbered lines, in order; a blank line has none.
@@ -127,7 +125,7 @@ class Divider:
         """Yield the parts of a numbered line. Earlier parts are context of later ones."""
         number, source = line
         tags = self._tags(number, source)
-        sentences = deque(context, self.context)
+        sentences = deque(context, self.context)  # the last ones
         for place, (ids, words, terms) in enumerate(self._divided(source, ids_of_line, number)):
             room = self.max_input - 1 - len(tags) - len(ids)
             before = before_source(sentences, room, self._src)
