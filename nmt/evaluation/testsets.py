@@ -64,18 +64,15 @@ def read_test_data(
     """
     if test_set is not None:
         if src or refs:
-            raise ConfigError(
-                "`test_set` comes with its own source and references: leave out `src` and `ref`"
-            )
+            raise ConfigError("`test_set` has a source and references: leave out `src` and `ref`")
         if langs is None and config is None:
             raise ConfigError("`test_set` needs `langs`, for example en-de")
         langs = langs or _languages(config, src_lang, tgt_lang)
-        src_lines, ref_lines = read_test_set(test_set, langs)
+        lines, ref_lines = read_test_set(test_set, langs)
         pair = LanguagePair(*langs.rpartition("-")[::2])
-        languages = [] if src_lang or tgt_lang else [pair] * len(src_lines)
-        size = config.data.context if config else 0
-        contexts = _contexts(test_set, langs, src_lines, size) if size else None
-        return EvaluationData(src_lines, ref_lines, pair.tgt, languages, contexts)
+        languages = [] if src_lang or tgt_lang else [pair] * len(lines)
+        contexts = _contexts(config, test_set, langs, lines)
+        return EvaluationData(lines, ref_lines, pair.tgt, languages, contexts)
     if langs is not None:
         raise ConfigError("`langs` needs `test_set`")
     if refs:
@@ -127,15 +124,17 @@ def _languages(config: Config | None, src_lang: str | None, tgt_lang: str | None
 
 
 def _contexts(
-    name: str, langs: str, lines: Sequence[str], size: int
+    config: Config | None, name: str, langs: str, lines: Sequence[str]
 ) -> list[tuple[str, ...]] | None:
     """Return the lines before each line of a test set that names its documents; otherwise None.
 
     Args:
+        config: of the model; without `data.context`, nothing is read.
         name, langs: of the test set.
         lines: its source.
-        size: the largest number of lines.
     """
+    if config is None or not config.data.context:
+        return None
     from sacrebleu.dataset import DATASETS
 
     dataset: Any = DATASETS[name]
@@ -143,7 +142,7 @@ def _contexts(
     documents = [*read_lines(files["docid"])] if "docid" in files else []
     if len(documents) != len(lines):
         return None
-    history = History(size)
+    history = History(config.data.context)
     contexts = []
     for place, line in enumerate(lines):
         if place and documents[place] != documents[place - 1]:
