@@ -26,10 +26,10 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from nmt.data.tokenizer import Tokenizer
 
 SEPARATOR = "<sep>"
@@ -76,6 +76,8 @@ def with_less_context(
         tokenizer: of the source side.
         seed: seed of the random numbers.
     """
+    import numpy as np  # translation needs none of it
+
     numbers = np.random.default_rng(seed).integers(size + 1, size=len(rows)).tolist()
     separator = tokenizer.control_symbols[SEPARATOR]
     return [
@@ -88,6 +90,8 @@ def _with_last(
     ids: npt.NDArray[np.int32], number: int, span: tuple[int, int], separator: int
 ) -> npt.NDArray[np.int32]:
     """Return a source with the last sentences of its context only."""
+    import numpy as np
+
     start, end = span
     starts = [start, *(start + 1 + np.flatnonzero(ids[start:end] == separator)).tolist()]
     cut = starts[max(0, len(starts) - 1 - number)]

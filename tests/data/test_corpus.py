@@ -64,7 +64,7 @@ def test_control_characters_become_spaces_and_are_counted(files: Any) -> None:
     corpus = files("a\tb\nc\x00d\x01\n", "x\ny\x7f\n")
     config = DataConfig(src_lang="en", tgt_lang="de", train=[corpus])
     pairs = list(read_pairs(corpus, config, tallies))
-    assert [tuple(pair) for pair in pairs] == [("a b", "x", 1), ("c d ", "y ", 2)]
+    assert [pair[:3] for pair in pairs] == [("a b", "x", 1), ("c d ", "y ", 2)]
     assert (tallies[CONTROL_CHARACTERS].count, tallies[CONTROL_CHARACTERS].first_line) == (3, 2)
     assert replace_controls("a\tb\nc") == ("a b c", 1)
 
