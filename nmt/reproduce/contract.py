@@ -140,7 +140,7 @@ class Contract:
         src, refs = scored_files(self.config)
         data = read_test_data(self.config, src=src, refs=refs, test_set=test.test_set)
         threads = settings.threads or num_threads()
-        # Without int8, whatever its validation allows: it may cost some of the score.
+        # Without int8, even if its validation allows it: it may cost some of the score.
         model = api.load(
             run,
             compute="float32",
