@@ -24,4 +24,4 @@ def context_conflicts(*, guided: bool, placeholders: bool, trees: bool) -> Itera
             "that of single sentences"
         )
     if trees:
-        yield ("data.context cannot be combined with decode.trees: a tree has one sentence")
+        yield "data.context cannot be combined with decode.trees: a tree has one sentence"

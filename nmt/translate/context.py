@@ -65,7 +65,7 @@ class ContextEncoder:
 
     Args:
         tokenizer: of the source side.
-        each_sentence: whether a line of context with several sentences counts as so many.
+        each_sentence: whether each sentence of a line of context counts, or the line as one.
     """
 
     def __init__(self, tokenizer: Tokenizer, *, each_sentence: bool) -> None:

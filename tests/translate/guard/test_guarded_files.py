@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ import nmt
 from command import run_nmt
 from nmt.errors import ConfigError
 from nmt.translate.formats import JsonLayout, Layout, TextLayout
+from nmt.translate.guard.guard import WithoutCapitals
 from nmt.translate.resume import translate_file
 from nmt.translate.short import FlaggedLines
+from nmt.translate.source import Source
+from nmt.translate.translation import Translation
 
 ODD = [*["the cat sat on a mat 123", "home www.a.org", "dog", "", "ran ran ran ran"], "café 5"] * 4
 
@@ -191,3 +195,22 @@ def test_a_calibrated_run_has_a_confidence(trained_run: Path, tmp_path: Path) ->
     found = nmt.load(run, threads=1).translate(["the cat sat."], guard="warn")
     assert found[0].confidence is not None
     assert 0 < found[0].confidence < 1
+
+
+def test_lines_in_capitals_are_searched_again(
+    trained_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    search = WithoutCapitals.search
+
+    def noting(retry: WithoutCapitals, sources: Sequence[Source]) -> list[Translation]:
+        seen.extend(source.text for source in sources)
+        return search(retry, sources)
+
+    monkeypatch.setattr(WithoutCapitals, "search", noting)
+    model = nmt.load(trained_run, threads=1)
+    lines = ["THE CAT SAT 1957", "the cat sat 1957"]  # it loses the number
+    model.translate(lines, guard="warn")
+    assert seen == []
+    model.translate(lines, guard="retry")
+    assert seen == lines[:1]
