@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,6 +77,30 @@ def test_errors_name_the_parameter(model: nmt.Model, trained_run: Path) -> None:
     assert ensemble.score("the", "cat").log_prob == expected
 
 
+@pytest.mark.parametrize(
+    ("method", "arguments", "options", "message"),
+    [
+        ("translate", (["the"] * 2,), {"constraints": ["a b", []]}, "`constraints` of line 1 is"),
+        ("translate", (["the"] * 2,), {"constraints": [[], "a b"]}, "`constraints` of line 2 is"),
+        ("translate", (["the"] * 3,), {"constraints": "a b"}, "`constraints` of line 1 is"),
+        ("translate", ("the",), {"constraints": "a b"}, r"is the string 'a b': .* as \['a b'\]"),
+        ("translate", (["the"] * 2,), {"contexts": [[], "a b"]}, "`contexts` of line 2 is"),
+        ("translate", ("the",), {"contexts": "a b"}, r"is the string 'a b': .* as \['a b'\]"),
+        ("translate_stream", ("the",), {}, r"`lines` is the string 'the': .* as \['the'\]"),
+        ("translate_stream", (["the"], "a"), {}, "`prefixes` is the string 'a'"),
+        ("score", ("the", ["a", "b", "c"]), {}, "`src` is the string 'the'"),
+        ("score", (["a", "b", "c"], "the"), {}, "`tgt` is the string 'the'"),
+        ("align", ("the", ["a", "b", "c"]), {}, "`src` is the string 'the'"),
+        ("align", (["a", "b", "c"], "the"), {}, "`tgt` is the string 'the'"),
+    ],
+)
+def test_a_string_is_no_list_of_characters(
+    model: nmt.Model, method: str, arguments: Any, options: Any, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        list(getattr(model, method)(*arguments, **options))
+
+
 def test_a_configuration_is_trained_from_a_mapping(trained_run: Path, tmp_path: Path) -> None:
     config = nmt.load(trained_run).config
     changes = {"train.max_steps": 2, "train.warmup_steps": 1, "data.test": []}
@@ -95,6 +120,12 @@ def test_evaluation_takes_one_reference_or_several() -> None:
     [other] = nmt.evaluate(hypotheses, [["x y", "z"], hypotheses], metrics=["bleu"])
     assert round(other.score) == 100
     assert "nrefs:2" in other.signature
+
+
+def test_evaluation_takes_no_string_as_a_list() -> None:
+    for given in (("a", ["a"]), (["a"], "a")):
+        with pytest.raises(DataError, match="is the string 'a': give a list of lines, such as"):
+            nmt.evaluate(*given)
 
 
 def test_unknown_attributes() -> None:

@@ -222,7 +222,7 @@ def test_json_objects_may_have_their_own_context(own: Model) -> None:
 
 
 def test_each_line_has_a_list_of_context(own: Model) -> None:
-    for contexts in ([["loud"]], [["loud"]] * 3, ["loud", ""]):
+    for contexts in ([["loud"]], [["loud"]] * 3):
         with pytest.raises(DataError, match="one list of sentences of context"):
             own.translate(["dog ran"] * 2, contexts=contexts)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+from nmt.translate.source import refuse_string
+
 if TYPE_CHECKING:  # imported late, because it takes time
     from nmt.evaluation.metrics import Score
 
@@ -35,8 +37,10 @@ def evaluate(
 
     Raises:
         ConfigError: if a metric or setting is unknown.
-        DataError: if the numbers of lines differ.
+        DataError: if the numbers of lines differ, or a string is given in place of a list.
     """
+    refuse_string(hypotheses, "`hypotheses`", "lines")
+    refuse_string(references, "`references`", "lines")
     from nmt.evaluation import metrics as scoring
 
     one = all(isinstance(lines, str) for lines in references)

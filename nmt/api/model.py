@@ -27,6 +27,7 @@ from nmt.translate.ct2_engine import CTranslate2Engine
 from nmt.translate.engine import Engine, WordAligner
 from nmt.translate.glossary import Glossary
 from nmt.translate.score import PairScore, score_pairs
+from nmt.translate.source import refuse_string
 from nmt.translate.translation import Translation
 from nmt.translate.translator import Translator
 from nmt.translate.words import Links
@@ -235,7 +236,13 @@ class Model:
         Args:
             lines, prefixes, constraints, contexts, glossary, alignments, token_scores,
                 token_alternatives, guard, protect, options: as in `translate`.
+
+        Raises:
+            ConfigError, DataError: as in `translate`.
+            DataError: if a string is given in place of a list.
         """
+        refuse_string(lines, "`lines`", "lines")
+        refuse_string(prefixes, "`prefixes`", "prefixes, one for each line")
         translator = self.translator(
             options,
             alignments=alignments,
@@ -547,7 +554,7 @@ class Model:
         Raises:
             ConfigError: if the model does not know a language.
             DataError: if one side has more lines, or a pair has more tokens than the model has
-                positions.
+                positions, or only one side is a string.
         """
         is_one = isinstance(src, str) and isinstance(tgt, str)
         if is_one:
@@ -574,7 +581,12 @@ class Model:
             src, tgt, batch_tokens, src_lang, tgt_lang: as in `score`.
             languages: those of each pair, instead of `src_lang` and `tgt_lang`.
             advance: called with the number of pairs scored since the last call.
+
+        Raises:
+            ConfigError, DataError: as in `score`.
+            DataError: if a string is given in place of a list.
         """
+        _refuse_strings(src, tgt)
         budget = batch_tokens or self.config.decode.batch_tokens
         chosen = self._languages(src_lang, tgt_lang)
         languages = itertools.repeat(chosen) if languages is None else languages
@@ -609,7 +621,9 @@ class Model:
         Raises:
             ConfigError: if the model is not a Transformer of nmt's own engine, or `src` and `tgt`
                 differ in length.
+            DataError: if one of them is a string.
         """
+        _refuse_strings(src, tgt)
         if len(src) != len(tgt):
             raise ConfigError(f"`src` has {len(src)} lines, but `tgt` has {len(tgt)}")
         languages = self._languages(src_lang, tgt_lang)
@@ -647,6 +661,11 @@ class Model:
             raise ConfigError("attention needs one run, not an ensemble or an exported model")
         languages = self._languages(src_lang, tgt_lang)
         return pair_attention(self._own.models[0], src, tgt, languages)
+
+
+def _refuse_strings(src: object, tgt: object) -> None:
+    for side, lines in (("src", src), ("tgt", tgt)):
+        refuse_string(lines, f"`{side}`", "lines")
 
 
 @cache

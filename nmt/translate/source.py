@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import reprlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -65,6 +66,22 @@ def with_prefixes(lines: Iterable[str], prefixes: Iterable[str]) -> Iterator[Sou
         yield Source(line, prefix)
 
 
+def refuse_string(given: object, name: str, what: str) -> None:
+    """Refuse a string in place of a list, which would be the list of its characters.
+
+    Args:
+        given: what the caller gave.
+        name: what it is.
+        what: the contents of the list.
+
+    Raises:
+        DataError: if it is a string.
+    """
+    if isinstance(given, str):
+        shown = reprlib.repr(given)
+        raise DataError(f"{name} is the string {shown}: give a list of {what}, such as [{shown}]")
+
+
 def with_languages(source: Source, languages: LanguagePair) -> Source:
     """Return a source in other languages."""
     return replace(source, src_lang=languages.src, tgt_lang=languages.tgt)
@@ -82,9 +99,11 @@ def with_constraints(
     """Add the terms that translations must contain to sources, lazily.
 
     Raises:
-        DataError: if there are more sources than lists of terms, or fewer.
+        DataError: if there are more sources than lists of terms, or fewer, or a string is given as
+            a list.
     """
-    for source, terms in itertools.zip_longest(sources, constraints):
+    for number, (source, terms) in enumerate(itertools.zip_longest(sources, constraints), 1):
+        refuse_string(terms, f"`constraints` of line {number}", "terms")
         if source is None or terms is None:
             raise DataError("give one list of constraints, which may be empty, for each line")
         yield replace(source, constraints=as_constraints(terms))
@@ -97,8 +116,9 @@ def with_contexts(sources: Iterable[Source], contexts: Iterable[Iterable[str]]) 
         DataError: if there are more sources than lists of sentences, or fewer, or a string is given
             as a list.
     """
-    for source, sentences in itertools.zip_longest(sources, contexts):
-        if source is None or sentences is None or isinstance(sentences, str):
+    for number, (source, sentences) in enumerate(itertools.zip_longest(sources, contexts), 1):
+        refuse_string(sentences, f"`contexts` of line {number}", "sentences")
+        if source is None or sentences is None:
             raise DataError(
                 "give one list of sentences of context, which may be empty, for each line"
             )
