@@ -46,7 +46,7 @@ def links(src: Side, tgt: Side, limits: LinksRule) -> bool:
     found = [LINK.findall(side.text) for side in (src, tgt)]
     if not any(found):
         return False
-    ours, theirs = (sorted(link.rstrip(".,;:!?)") for link in links) for links in found)
+    ours, theirs = (sorted(link.rstrip(".,;:!?)").lower() for link in links) for links in found)
     return ours != theirs or all(
         sum(map(len, links)) > limits.max_share * len(side.text)
         for links, side in zip(found, (src, tgt), strict=True)

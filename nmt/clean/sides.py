@@ -18,7 +18,7 @@ from nmt.data.scripts import (
 )
 
 LINK = re.compile(
-    r"(?:https?://|ftp://|www\.)[!#-;=?-~]+|[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+", re.ASCII
+    r"(?i:https?://|ftp://|www\.)[!#-;=?-~]+|[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+", re.ASCII
 )
 """A URL or an e-mail address, up to a letter that is not ASCII: Chinese has no space behind it."""
 _WITHOUT_MARKS = re.compile(f"[{KANA}{SOUTHEAST_ASIAN}]")

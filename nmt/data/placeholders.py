@@ -37,7 +37,7 @@ _LETTER = rf"[^\W\d_{_UNSPACED}]"
 _NOT_IN_URL = rf"\s<>\"'`|\\^{{}}\u00ab\u00bb\u2018-\u201f\u2039\u203a{_UNSPACED}"
 # Without the punctuation that ends a sentence.
 URL = re.compile(
-    rf"(?:https?://|ftp://|www\.)[^{_NOT_IN_URL}]*"
+    rf"(?i:https?://|ftp://|www\.)[^{_NOT_IN_URL}]*"
     rf"[^{_NOT_IN_URL}.,;:!?)\]\u2026\u060c\u061b\u061f\u06d4\u0964]"
 )
 EMAIL = re.compile(

@@ -34,7 +34,7 @@ from nmt.documents.inline import (
 from nmt.documents.markup import tag_name
 
 _FRONT_MATTER = re.compile(r"\ufeff?(---|\+\+\+)[ \t]*\n(?:.*\n)*?\1[ \t]*(?:\n|\Z)")
-_URL = re.compile(r"\b(?:https?://|www\.)[^\s<>]*[^\s<>\[\]().,:;!?'\"*_~]")
+_URL = re.compile(r"\b(?i:https?://|www\.)[^\s<>]*[^\s<>\[\]().,:;!?'\"*_~]")
 _BREAK = re.compile(r"(?: *|\\)\n *")
 _SPECIAL = re.compile(r"[\\`*\[\]<|]|^>|~~|&(?=#|\w+;)|(?<![^\W_])_|_(?![^\W_])")
 _TASK = re.compile(r"\[[ xX]\][ \t]+")

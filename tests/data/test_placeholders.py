@@ -38,6 +38,8 @@ KINDS = get_args(PlaceholderKind)
         ("emails", "发邮件至a@b.org联系。почта@пример.рф", ["a@b.org", "почта@пример.рф"]),
         ("numbers", "有3人和1.5倍, 2.5km", ["3", "1.5"]),
         ("placeholders", "共%d个文件, %s을", ["%d", "%s"]),
+        ("urls", "SEE HTTPS://A.ORG/X, Www.B.org.", ["HTTPS://A.ORG/X", "Www.B.org"]),
+        ("emails", "ASK A.B@C-D.ORG.", ["A.B@C-D.ORG"]),
         ("urls", "Literally <ph3>, not <ph99>.", ["<ph3>"]),
     ],
 )

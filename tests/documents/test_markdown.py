@@ -18,7 +18,7 @@ title: the cat
 
 > the **dog ran
 > home** on a [mat](http://x.y "t"). The `cat` sat.\
-> AT&amp;T http://a_b.c_d.
+> AT&amp;T http://a_b.c_d, WWW.a_b.org.
 
 1. 1
 2. the cat \* ![the cat](a.png) [on][m] <b>snake_case</b> <http://x.y>
@@ -47,7 +47,7 @@ title: the cat
 
 > THE **DOG RAN
 > HOME** ON A [MAT](http://x.y "t"). THE `cat` SAT.\
-> AT&amp;T http://a_b.c_d.
+> AT&amp;T http://a_b.c_d, WWW.a_b.org.
 
 1. 1
 2. THE CAT \* ![the cat](a.png) [ON][m] <b>SNAKE_CASE</b> <http://x.y>

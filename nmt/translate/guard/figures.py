@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 
 from nmt.data.placeholders import EMAIL, URL
 
+_SITE = re.compile(r"\A(?:\w+://)?[^/?#]*")
 NUMBER = re.compile(
     # An ordinary space may separate thousands, too: 1 000 000,5.
     r"(?<!\d)\d{1,3}(?: \d{3})+(?:[.,]\d+)?(?![\d.,]*\d)|\d(?:[\d.,'\u2019\u00a0\u202f]*\d)?"
@@ -30,12 +31,16 @@ _CHINESE_NUMBER = re.compile("[〇零一二三四五六七八九十百千万萬�
 
 
 def changes_addresses(src: str, tgt: str) -> bool:
-    """Return whether a translation loses or invents a URL or an e-mail address."""
+    """Return whether a translation loses or invents a URL or an e-mail address.
+
+    Capitals count in the path of a URL only.
+    """
     return _addresses(src) != _addresses(tgt)
 
 
 def _addresses(text: str) -> set[str]:
-    return {found for pattern in (URL, EMAIL) for found in pattern.findall(text)}
+    urls = {_SITE.sub(lambda site: site[0].lower(), url) for url in URL.findall(text)}
+    return urls | {address.lower() for address in EMAIL.findall(text)}
 
 
 def changes_numbers(src: str, tgt: str) -> bool:

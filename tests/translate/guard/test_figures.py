@@ -102,6 +102,11 @@ def test_separators_do_not_matter(whole: int, part: int) -> None:
         ("发邮件至a@b.org联系", "Write to a@b.org.", False),
         ("Write to a.b@c.org.", "Schreibe an ihn.", True),
         ("Write to him.", "Schreibe an a.b@c.org.", True),
+        ("SEE HTTP://A.ORG/X", "SIEHE HTTP://A.ORG/X", False),
+        ("SEE WWW.A.ORG", "SIEHE WWW.B.ORG", True),
+        ("See Www.A.org.", "Siehe www.a.org.", False),
+        ("See www.a.org/X.", "Siehe www.a.org/x.", True),
+        ("WRITE TO A.B@C.ORG", "Schreibe an a.b@c.org", False),
         ("Tom @ home, 5 € each", "Tom @ home, je 5 €", False),
     ],
 )
