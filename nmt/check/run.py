@@ -14,17 +14,15 @@ from nmt.check.subject import Subject
 from nmt.check.text import style_differences
 from nmt.check.vocabulary import Vocabulary, used_vocabulary, vocabulary_findings
 from nmt.config.schema import Config
-from nmt.config.stages import stages_of
 from nmt.console import Console
 from nmt.data.filters import CorpusReport
 from nmt.data.prepare import prepare
 from nmt.data.streaming import StreamedEpochs
 from nmt.errors import Interrupted
 from nmt.signals import StopFlag
-from nmt.training.freezing import check_freeze
-from nmt.training.initial import initial_tokenizers
+from nmt.training.initial import check_initial_model, initial_tokenizers
 from nmt.training.monitor import preparing
-from nmt.training.run import set_up_device, valid_part
+from nmt.training.run import fail_early, valid_part
 
 _ORDER = ("error", "warning", "note")
 
@@ -79,14 +77,13 @@ def check(config: Config, console: Console) -> Report:
 
     Raises:
         ConfigError: if the device is not available, the tokenizer cannot be trained, or
-            `train.freeze` does not fit the model.
+            `train.freeze`, `train.guided_alignment` or `train.init_from` cannot be used.
         DataError: if the corpora cannot be used.
         FileError: if a file cannot be read or written.
         Interrupted: if a signal arrives during the preparation.
     """
-    device = set_up_device(config)
-    for stage in stages_of(config):
-        check_freeze(stage.config)
+    device = fail_early(config)
+    check_initial_model(config)
     subject = _prepare(config, console)
     parts, train = subject.parts, subject.parts["train"]
     with console.activity("checking the text"):

@@ -93,6 +93,11 @@ class PieceLinks:
     places_N3: Tensor
     weights_N: Tensor
 
+    @classmethod
+    def none(cls) -> PieceLinks:
+        """Return the links of a batch without any."""
+        return cls(torch.empty(0, 3, dtype=torch.int64), torch.empty(0))
+
     def of_pairs(self, pairs: slice, size: int) -> PieceLinks:
         """Return those of some pairs.
 

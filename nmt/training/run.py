@@ -90,7 +90,11 @@ def train(
     world = world or World()
     source = world.decide(lambda: pinned_source(config, run, console.print_line))
     config = starting_from(config, source)
-    _fail_early(config, run, world)
+    check_trainable(config, "the configuration")
+    _check_accumulation(config, world)
+    fail_early(config)
+    if not is_begun(run):
+        check_initial_model(config)
     with StopFlag() as stop, _owned(run) if world.leads else nullcontext():
         world.once(lambda: _begin(config, run, console, stop))
         if world.decide(lambda: layout.finished_step(run) >= config.train.max_steps):
@@ -119,9 +123,11 @@ def _train_stages(
     """
     stages = stages_of(config)
     newest = world.decide(lambda: _step_reached(run)) if len(stages) > 1 else 0
-    # A run stopped just at the end of a stage is first validated there.
-    pairs = zip(stages, opened.of_stages, strict=True)
-    for stage, data in [pair for pair in pairs if newest <= pair[0].end]:
+    for stage, data in zip(stages, opened.of_stages, strict=True):
+        # A run stopped just at the end of a stage is first validated there. The last stage ends
+        # before the newest checkpoint if `max_steps` has been lowered since.
+        if newest > stage.end and not stage.is_last:
+            continue
         if stage.count > 1 and world.leads:
             console.print_line(stage.describe())
         trainer = Trainer(stage, run, opened.tokenizers, data, opened.valid, console, world)
@@ -200,16 +206,20 @@ def _check_data(
             console.print_line(line)
 
 
-def _fail_early(config: Config, run: Path, world: World) -> None:
-    """Set up the device and check what needs no data, before hours of preparation."""
-    check_trainable(config, "the configuration")
-    _check_accumulation(config, world)
-    set_up_device(config)
+def fail_early(config: Config) -> torch.device:
+    """Set up the device, and check what needs no data before hours of preparation.
+
+    Returns:
+        The device.
+
+    Raises:
+        ConfigError, FileError: as in `set_up_device`, `check_freeze` and `check_alignments`.
+    """
+    device = set_up_device(config)
     for stage in stages_of(config):
         check_freeze(stage.config)
     check_alignments(config)
-    if not is_begun(run):
-        check_initial_model(config)
+    return device
 
 
 def _check_accumulation(config: Config, world: World) -> None:

@@ -441,6 +441,31 @@ def test_each_named_validation_set_is_a_part(report: Callable[..., dict[str, Any
     assert overlap == ["data.valid.domain"]
 
 
+def test_guided_alignment_is_measured_without_an_alignment(
+    write: Write, report: Callable[..., dict[str, Any]]
+) -> None:
+    Path("train.links").write_text("0-0\n" * len(rows("train")), "utf-8")
+    corpus = "{src: train.en, tgt: train.xx, alignments: train.links}"
+    found = report(f"data.train={corpus}", "train.guided_alignment={}")
+    assert found["measured"]["step_seconds"] > 0
+
+
+def test_an_aligner_that_is_not_installed_is_an_error(
+    check: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nmt.training.aligners._find", lambda kind: None)
+    result = check("train.guided_alignment={aligner: eflomal}")
+    assert result.exit_code == 2
+    assert "train.guided_alignment.aligner: eflomal is not installed" in result.output
+
+
+def test_a_start_that_does_not_fit_is_an_error(check: Callable[..., Result]) -> None:
+    run_nmt("train", "clean.yaml", "train.max_steps=1", "--run-dir", "run")
+    result = check("train.init_from=run", "model.d_model=32")
+    assert result.exit_code == 2
+    assert "does not fit the configuration" in result.output
+
+
 def test_patterns_that_freeze_nothing_are_refused(check: Callable[..., Result]) -> None:
     result = check("train.freeze=[encodr]")
     assert result.exit_code == 2

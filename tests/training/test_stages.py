@@ -126,6 +126,16 @@ def test_only_checkpoints_of_the_last_stage_are_averaged(staged: Make, tiny_run:
     assert "averaged the checkpoints of steps 7, 8, 9" in run.log
 
 
+def test_a_run_stopped_in_the_last_stage_may_end_before_that_step(
+    staged: Make, tiny_run: Make
+) -> None:
+    run = tiny_run()
+    with pytest.raises(Interrupted):
+        train(staged(), run.path, Console(quiet=True), stop_after=8)
+    run.train(staged(max_steps=7))
+    assert layout.finished_step(run.path) == 8
+
+
 def test_stages_to_come_may_change(staged: Make, tiny_run: Make) -> None:
     run = tiny_run("run")
     with pytest.raises(Interrupted):
