@@ -50,6 +50,10 @@ class GuidedHead:
                 x_BTD, mask, memory=kwargs["memory"]
             )
 
+    def forget(self) -> None:
+        """Free what a forward pass has left, if it ran out of memory before `loss`."""
+        self._log_weights_BTS = None
+
     def loss(self, batch: Batch) -> Tensor:
         """Return the weighted cross-entropy of the last forward pass.
 

@@ -308,6 +308,8 @@ class Learner:
             # Outside the handler, because inside it the traceback keeps the tensors alive.
             if too_large is None:
                 return sums_3
+            if self._head:
+                self._head.forget()
             # The interrupted backward pass has changed some gradients.
             self.optimizer.zero_grad(set_to_none=True)
             parts[too_large : too_large + 1] = self._halves(parts[too_large])

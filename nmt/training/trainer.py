@@ -441,8 +441,7 @@ class Trainer:
         if not self.world.leads:
             return
         listing = ", ".join(map(str, steps))
-        best = self.progress.best
-        if scores and best is not None and not self._is_as_good(scores[config.metric], best):
+        if scores and not self._is_as_good_as_kept(scores[config.metric]):
             self.monitor.print_line(
                 f"the average of steps {listing} is worse than the best checkpoint"
             )
@@ -466,8 +465,14 @@ class Trainer:
     def _is_better(self, value: float, than: float) -> bool:
         return value < than if is_loss(self.config.train.metric) else value > than
 
-    def _is_as_good(self, value: float, other: float) -> bool:
-        return math.isfinite(value) and not self._is_better(other, value)
+    def _is_as_good_as_kept(self, value: float) -> bool:
+        """Return whether a score is at least that of the best checkpoint there is."""
+        metric = self.config.train.metric
+        kept = retention.regular(checkpoint.list_checkpoints(self.run))
+        ranked = retention.best_first(kept, metric)
+        if not ranked:
+            return True
+        return math.isfinite(value) and not self._is_better(ranked[0].scores[metric], value)
 
     def _resume(self) -> None:
         newest = checkpoint.newest_intact(self.run, self.console.print_line)

@@ -18,6 +18,7 @@ from nmt.console import Console
 from nmt.convert.ctranslate2 import export_ctranslate2
 from nmt.data.batching import Batch
 from nmt.errors import ConfigError, Interrupted
+from nmt.model.network import Network
 from nmt.model.observe import forced_attention
 from nmt.model.transformer import Transformer
 from nmt.runs.model import load_model
@@ -108,6 +109,23 @@ def test_parts_of_a_batch_have_the_gradient_of_the_whole(
     whole = gradients(learner, [batch])
     assert whole["decoder_layers.0.cross_attention.qkv_weight"].any()
     assert_close(whole, gradients(learner, [*learner._halves(batch)]))
+
+
+def test_a_forward_pass_that_runs_out_of_memory_leaves_no_tensors(
+    guided: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner, [batch, *_] = start(guided())
+
+    def fail_for_all(network: Network[Any], part: Batch, *_: Any) -> tuple[Tensor, Tensor]:
+        if len(part.rows) < len(batch.rows):
+            assert learner._head is not None
+            assert learner._head._log_weights_BTS is None
+            return batch_loss(network, part, 0.0)
+        network.hidden(part.src_BS, part.tgt_in_BT)
+        raise torch.OutOfMemoryError("simulated")
+
+    monkeypatch.setattr("nmt.training.learner.batch_loss", fail_for_all)
+    learner.step([batch], 0.01)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -446,6 +446,17 @@ def test_the_average_is_kept_if_it_is_no_worse_than_the_best(
     assert ("is worse than the best checkpoint" in run.log) == worse
 
 
+def test_the_average_is_compared_with_checkpoints_that_are_kept(
+    make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fix_scores(monkeypatch, {0: 2.5, 2: 2.0, 4: 3.0, 6: 3.0})
+    keys = {"save_every": 2, "validate_every": 2, "average": "last", "average_count": 2}
+    keys |= {"keep_last": 2, "keep_best": 0}
+    run = tiny_run().train(make_config(valid=True, max_steps=6, **keys))
+    assert run.steps() == [4, 6]
+    assert retention.choose_weights(run.path, "loss").name == "averaged"
+
+
 def test_an_average_without_a_finite_score_is_not_kept(
     make_config: MakeConfig, tiny_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
