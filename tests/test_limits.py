@@ -17,7 +17,8 @@ from nmt.console import Console
 from nmt.errors import ConfigError
 from nmt.evaluation.metrics import EvaluateOptions
 from nmt.runs import checkpoint
-from nmt.training.run import set_up_device, train
+from nmt.training.device import set_up_device
+from nmt.training.run import train
 
 CORPORA = {
     "FilesCorpus": "{src: a, tgt: b}",

@@ -20,9 +20,10 @@ from nmt.data.prepare import prepare
 from nmt.data.streaming import StreamedEpochs
 from nmt.errors import Interrupted
 from nmt.signals import StopFlag
+from nmt.training.data import valid_part
 from nmt.training.initial import check_initial_model, initial_tokenizers
 from nmt.training.monitor import preparing
-from nmt.training.run import fail_early, valid_part
+from nmt.training.run import fail_early
 
 _ORDER = ("error", "warning", "note")
 

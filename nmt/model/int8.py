@@ -20,6 +20,7 @@ from nmt.model.transformer import Transformer
 _LARGEST = 127
 _SHIFT = 128
 _TOLERANCE = 0.03
+_SMALLEST = 1e-30  # 127 divided by it is a float32
 
 
 def quantise(network: Transformer) -> None:
@@ -143,7 +144,7 @@ class Int8Attention(MultiHeadAttention):
 
 def _largest(x: Tensor) -> Tensor:
     """Return the largest absolute value of each row, [..., 1], above 0."""
-    return x.abs().amax(dim=-1, keepdim=True).clamp_(min=torch.finfo(x.dtype).tiny)
+    return x.abs().amax(dim=-1, keepdim=True).clamp_(min=_SMALLEST)
 
 
 @functools.cache

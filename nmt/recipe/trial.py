@@ -108,7 +108,7 @@ class Trial:
         """
         from nmt.check.subject import Subject  # imports torch
         from nmt.check.training import measure
-        from nmt.training.run import set_up_device
+        from nmt.training.device import set_up_device
 
         config = self._config(choices)
         device = set_up_device(config)

@@ -19,7 +19,7 @@ from nmt.runs import average, checkpoint, layout, retention
 from nmt.runs.parts import load_tokenizers
 from nmt.signals import StopFlag
 from nmt.training.continuing import check_validation_data
-from nmt.training.run import prepare_validation
+from nmt.training.data import prepare_validation
 from nmt.training.validate import SetsValidator
 
 

@@ -2,48 +2,42 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from nmt.config.corpora import AnyCorpus
 from nmt.config.load import check_trainable, dump_config
 from nmt.config.schema import Config
 from nmt.config.stages import data_of, stages_of
 from nmt.console import Console
-from nmt.data.balance import describe
 from nmt.data.batching import Epochs
-from nmt.data.corpus import stamps
-from nmt.data.lengths import LengthModel
-from nmt.data.links import Linker
-from nmt.data.prepare import prepare
 from nmt.data.prepared import Prepared
 from nmt.data.streaming import StreamedEpochs
 from nmt.data.tokenizer import Tokenizers
-from nmt.device import choose_device, memory_bytes, widest_float
-from nmt.distributed import World, local_device
+from nmt.device import widest_float
+from nmt.distributed import World
 from nmt.errors import ConfigError, DataError, FileError
 from nmt.files import as_file_error, write_text
-from nmt.limits import useful_threads
-from nmt.model.kernels.cuda import tune_for_training
-from nmt.model.size import num_parameters
 from nmt.runs import checkpoint, layout, manifest, retention
 from nmt.runs.parts import load_tokenizers
 from nmt.signals import StopFlag
 from nmt.training.continuing import check_settings, check_trained_text, check_validation_data
+from nmt.training.data import (
+    describe_data,
+    open_training_data,
+    prepare_validation,
+    valid_part,
+)
+from nmt.training.device import set_up_device
 from nmt.training.freezing import check_freeze
 from nmt.training.initial import check_initial_model, initial_tokenizers, pinned_source
 from nmt.training.monitor import preparing
 from nmt.training.sharding import whole
 from nmt.training.trainer import Trainer
-from nmt.training.word_alignment import align_words, check_alignments
-
-_BYTES_PER_PARAMETER, _BYTES_PER_WEIGHT = 16, 4
+from nmt.training.word_alignment import check_alignments
 
 Inspect = Callable[[Config, Tokenizers, Mapping[str, Prepared]], Iterable[str]]
 
@@ -135,7 +129,7 @@ def _train_stages(
         if world.leads:
             # Only now: the trainer has checked that the checkpoints match.
             write_text(run / "config.yaml", dump_config(config))
-            write_text(run / "data.json", _describe_data(opened.train.sample, opened.valid))
+            write_text(run / "data.json", describe_data(opened.train.sample, opened.valid))
         trainer.train(stop, stop_after)
         world.gather(None)  # the others read the checkpoint that process 0 has written
     return trainer
@@ -249,50 +243,6 @@ def _finish(run: Path, config: Config, trainer: Trainer, console: Console) -> No
     )
 
 
-def set_up_device(config: Config) -> torch.device:
-    """Choose the device for training, and set up PyTorch for it.
-
-    Raises:
-        ConfigError: if the device is not available, or its memory is too small for the model.
-    """
-    # oneDNN caches 1,024 kernels by default, each for one shape. Batches keep having new shapes, so
-    # the cache would take gigabytes without hits. It reads this when it makes the first kernel.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
-    # cuBLAS needs this for results that are the same in every run.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    if config.train.threads:
-        torch.set_num_threads(useful_threads(config.train.threads))
-    device = choose_device(local_device(config.train.device))
-    if device.type == "cuda":
-        tune_for_training(tf32=config.train.tf32)
-    _check_memory(config, device)
-    return device
-
-
-def bytes_per_parameter(config: Config) -> int:
-    """Return the least memory that training takes for each parameter.
-
-    It has the weight, its gradient and the two moments of Adam, all in fp32; of parameters that are
-    not trained, and there may be few others, only the weight. A moving average is one more weight.
-    """
-    always = all(stage.config.train.freeze for stage in stages_of(config))
-    partly = always or config.train.lora
-    average = _BYTES_PER_WEIGHT if config.train.ema else 0
-    return average + (_BYTES_PER_WEIGHT if partly else _BYTES_PER_PARAMETER)
-
-
-def _check_memory(config: Config, device: torch.device) -> None:
-    """Raise a ConfigError if the model is too large even without its vocabulary."""
-    number = num_parameters(config.model, 0, 0)
-    needed, available = number * bytes_per_parameter(config), memory_bytes(device)
-    if needed > available:
-        raise ConfigError(
-            f"model: its {number:,} parameters without embeddings take "
-            f"{needed / 1e9:,.0f} GB in training, but {device} has {available / 1e9:,.0f} GB of "
-            "memory; use fewer layers or smaller sizes"
-        )
-
-
 def _starting_point(run: Path, max_steps: int) -> str:
     """Return the step at which training starts or resumes, in words."""
     if checkpoints := checkpoint.list_checkpoints(run):
@@ -308,73 +258,6 @@ def _make_tokenizers(config: Config, run: Path, console: Console, stop: StopFlag
             tokenizers = initial_tokenizers(config, progress, console.print_line)
         with as_file_error(directory):
             manifest.save_directory(directory, tokenizers.save)
-
-
-def open_training_data(
-    config: Config, tokenizers: Tokenizers, console: Console, stop: StopFlag
-) -> Epochs | StreamedEpochs:
-    """Prepare the training data, or begin to stream them if configured.
-
-    Raises:
-        ConfigError: if there are none.
-        DataError, FileError, Interrupted: as in `prepare_corpora`.
-    """
-    check_trainable(config, "the configuration")
-    if config.data.streaming:
-        console.print_line("streaming; the first pairs of the training data:")
-        return StreamedEpochs(tokenizers, config)
-    prepared = prepare_corpora(config, tokenizers, config.data.train, True, console, stop)
-    for line in describe(prepared, config.data):
-        console.print_line(line)
-    if config.train.guided_alignment is None:
-        return Epochs(prepared, tokenizers, config)
-    with preparing(console, stop) as progress:
-        links = align_words(config, tokenizers, prepared, console, progress)
-    return Epochs(prepared, tokenizers, config, Linker(links, tokenizers))
-
-
-def prepare_corpora(
-    config: Config,
-    tokenizers: Tokenizers,
-    corpora: list[AnyCorpus],
-    filtered: bool,
-    console: Console,
-    stop: StopFlag,
-) -> Prepared:
-    """Prepare corpora and show the progress; see `nmt.data.prepare.prepare`.
-
-    Raises:
-        DataError, FileError: as in `prepare`.
-        Interrupted: if a signal arrives.
-    """
-    with preparing(console, stop) as progress:
-        return prepare(
-            config,
-            tokenizers,
-            corpora,
-            filtered=filtered,
-            progress=progress,
-            warn=console.print_line,
-        )
-
-
-def prepare_validation(
-    config: Config, tokenizers: Tokenizers, console: Console, stop: StopFlag
-) -> dict[str, Prepared]:
-    """Prepare each set of `data.valid`; return them by name.
-
-    Raises:
-        DataError, FileError, Interrupted: as in `prepare_corpora`.
-    """
-    return {
-        name: prepare_corpora(config, tokenizers, corpora, False, console, stop)
-        for name, corpora in config.data.valid_sets.items()
-    }
-
-
-def valid_part(name: str) -> str:
-    """Return the name of a set of `data.valid` among the parts of the data."""
-    return f"valid.{name}" if name else "valid"
 
 
 def _check_same_data(opened: _Opened, world: World) -> None:
@@ -408,34 +291,3 @@ def _check_same_start(trainer: Trainer, world: World) -> None:
         )
         failure.shared = True
         raise failure
-
-
-def _describe_data(train: Prepared, valid: Mapping[str, Prepared]) -> str:
-    """Return the content of data.json: the corpora and their statistics after filtering."""
-    reports = {
-        part: [
-            (name, text, report)
-            for name, data in sets.items()
-            for text, report in zip(data.corpora, data.report.corpora, strict=True)
-        ]
-        for part, sets in (("train", {"": train}), ("valid", valid))
-    }
-    described = {
-        part: [
-            {
-                **({"set": name} if name else {}),
-                "name": report.name,
-                "sha256": report.fingerprint,
-                "files": stamps(text),
-                "pairs_read": report.read,
-                "pairs_kept": report.kept,
-                "src_tokens": report.src_tokens,
-                "tgt_tokens": report.tgt_tokens,
-                "dropped": {reason: tally.count for reason, tally in report.dropped.items()},
-            }
-            for name, text, report in corpora
-        ]
-        for part, corpora in reports.items()
-    }
-    lengths = asdict(LengthModel.of(train.src_lengths, train.tgt_lengths))
-    return json.dumps({**described, "lengths": lengths}, indent=1, ensure_ascii=False) + "\n"

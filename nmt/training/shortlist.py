@@ -21,7 +21,7 @@ from nmt.runs.layout import find_run, locked
 from nmt.runs.model import TrainedModel
 from nmt.runs.shortlist import Int32s, Shortlist, save_shortlist
 from nmt.signals import StopFlag
-from nmt.training.run import open_training_data, prepare_corpora
+from nmt.training.data import open_training_data, prepare_corpora
 from nmt.translate.align import Aligner
 from nmt.translate.engine import never_output
 
@@ -72,7 +72,9 @@ def learn_run(
         with StopFlag() as stop:
             data = open_training_data(config, tokenizers, console, stop).sample
             if corpora := config.data.valid_corpora:
-                valid = prepare_corpora(config, tokenizers, corpora, False, console, stop)
+                valid = prepare_corpora(
+                    config, tokenizers, corpora, console, stop, filtered=False
+                )
         with progress_bar("aligning", min(len(data), MAX_PAIRS), console) as advance:
             learned = learn_shortlist(model, data, best, frequent, advance)
         save_shortlist(learned, run)

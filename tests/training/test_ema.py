@@ -12,8 +12,8 @@ from torch import Tensor
 from nmt.runs import layout
 from nmt.runs.checkpoint import load_tensors, read_state
 from nmt.runs.model import load_model
+from nmt.training.device import bytes_per_parameter
 from nmt.training.ema import MovingAverage
-from nmt.training.run import bytes_per_parameter
 
 Make = Callable[..., Any]
 HALTED, WENT_ON = torch.ones(()), torch.zeros(())

@@ -12,7 +12,7 @@ from nmt.errors import ConfigError
 from nmt.model.build import make_network
 from nmt.model.size import num_parameters
 from nmt.runs.checkpoint import load_tensors
-from nmt.training import run as run_module
+from nmt.training import device as device_module
 from nmt.training.freezing import freeze
 from nmt.training.loss import projected_cross_entropy
 
@@ -123,10 +123,10 @@ def test_frozen_parameters_need_less_memory(
 ) -> None:
     model = {"d_ff": 10**6}
     size = num_parameters(make_config(model=model).model, 0, 0)
-    monkeypatch.setattr(run_module, "memory_bytes", lambda device: 5 * size)
+    monkeypatch.setattr(device_module, "memory_bytes", lambda device: 5 * size)
     with pytest.raises(ConfigError, match="use fewer layers"):
-        run_module.set_up_device(make_config(model=model))
-    run_module.set_up_device(make_config(model=model, freeze=["encoder"]))
+        device_module.set_up_device(make_config(model=model))
+    device_module.set_up_device(make_config(model=model, freeze=["encoder"]))
 
 
 @pytest.mark.parametrize("frozen", [(), (0,), (1,)])

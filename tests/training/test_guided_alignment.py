@@ -24,10 +24,11 @@ from nmt.model.transformer import Transformer
 from nmt.runs.model import load_model
 from nmt.signals import StopFlag
 from nmt.training.consistency import TwoViews, r_drop
+from nmt.training.data import open_training_data
 from nmt.training.initial import initial_tokenizers
 from nmt.training.learner import Learner
 from nmt.training.loss import batch_loss
-from nmt.training.run import open_training_data, train
+from nmt.training.run import train
 from nmt.training.verify_resume import verify_resume
 from nmt.translate.align import Aligner
 from nmt.translate.ct2_engine import CTranslate2Engine

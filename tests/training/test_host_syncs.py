@@ -28,8 +28,8 @@ from nmt.data.prepare import prepare
 from nmt.data.tokenizer_training import train_tokenizers
 from nmt.errors import Interrupted, TrainingError
 from nmt.runs import checkpoint, layout
+from nmt.training import device as training_device_module
 from nmt.training import learner as learner_module
-from nmt.training import run as run_module
 from nmt.training import trainer as trainer_module
 from nmt.training.learner import Learner
 from nmt.training.loss import batch_loss
@@ -176,7 +176,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
     )
     for module in (device_module, trainer_module):
         monkeypatch.setattr(module, "runs_behind", lambda device: device == GPU)
-    for module in (run_module, trainer_module):
+    for module in (training_device_module, trainer_module):
         monkeypatch.setattr(module, "choose_device", lambda name: GPU)
     return made
 

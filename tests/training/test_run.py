@@ -19,7 +19,7 @@ from nmt.errors import ConfigError, DataError, FileError
 from nmt.runs import layout, manifest
 from nmt.runs import model as trained_model
 from nmt.training import continuing
-from nmt.training import run as run_module
+from nmt.training import data as data_module
 from tiny import write_corpus
 
 from .conftest import TinyRun
@@ -99,7 +99,7 @@ def test_a_finished_run_is_left_alone_with_a_message(
 ) -> None:
     run = tiny_run("[run]").train(make_config(max_steps=2))
     before = (run.path / "metrics.jsonl").read_bytes()
-    monkeypatch.setattr(run_module, "prepare", pytest.fail)
+    monkeypatch.setattr(data_module, "prepare", pytest.fail)
     run.log = ""
     run.train(make_config(max_steps=max_steps))
     assert (
