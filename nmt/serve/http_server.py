@@ -12,7 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from nmt.errors import ConfigError
-from nmt.serve.guard import Guard
+from nmt.serve.middleware import Middleware
 from nmt.serve.settings import HEADER_SECONDS, READ_SECONDS, Settings
 
 _SEND_BUFFER = 1 << 17
@@ -46,14 +46,14 @@ class Server(uvicorn.Server):
     Until then it answers new ones with 503. A second signal ends it at once.
 
     Args:
-        guard: the application.
+        app: the application in its middleware.
         settings: those of the server.
     """
 
-    def __init__(self, guard: Guard, settings: Settings) -> None:
+    def __init__(self, app: Middleware, settings: Settings) -> None:
         super().__init__(
             uvicorn.Config(
-                guard,
+                app,
                 http=_protocol(settings.connections),
                 ws="none",
                 log_config=None,
@@ -64,17 +64,17 @@ class Server(uvicorn.Server):
             )
         )
         logging.getLogger("python_multipart").setLevel(logging.ERROR)
-        self._guard = guard
+        self._app = app
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop."""
-        if self._guard.stopping:
+        if self._app.stopping:
             self.should_exit = self.force_exit = True
-        self._guard.stopping = True
+        self._app.stopping = True
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether to end."""
-        ended = self._guard.stopping and not self._guard.running
+        ended = self._app.stopping and not self._app.running
         return await super().on_tick(counter) or ended
 
 

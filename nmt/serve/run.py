@@ -13,9 +13,9 @@ from nmt.serve.app import make_app
 from nmt.serve.batcher import Batcher
 from nmt.serve.detect import Detector
 from nmt.serve.errors import WorkerDied
-from nmt.serve.guard import Guard
 from nmt.serve.http_server import Server, listen
 from nmt.serve.metrics import Metrics
+from nmt.serve.middleware import Middleware
 from nmt.serve.models import Models
 from nmt.serve.pairs import Pairs
 from nmt.serve.service import Service
@@ -49,12 +49,12 @@ def serve(settings: Settings, log: Log) -> None:
         workers = Workers(settings, died)
         try:
             workers.start()
-            guard = make_guard(settings, workers, metrics)
+            app = assemble(settings, workers, metrics)
             host, port = listener.getsockname()[:2]
             pairs = ", ".join(map(str, Pairs(workers.served, settings.pivot)))
             address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             log(f"serving {pairs} on http://{address}")
-            Server(guard, settings).run([listener])
+            Server(app, settings).run([listener])
         except WorkerDied as error:
             raise ConfigError(
                 f"a process that loaded the models was killed ({error}), probably because memory "
@@ -64,8 +64,8 @@ def serve(settings: Settings, log: Log) -> None:
             workers.close()
 
 
-def make_guard(settings: Settings, workers: Workers, metrics: Metrics) -> Guard:
-    """Return the application of a server whose workers have started."""
+def assemble(settings: Settings, workers: Workers, metrics: Metrics) -> Middleware:
+    """Return the application of a server whose workers have started, in its middleware."""
     pairs = Pairs(workers.served, settings.pivot)
     batcher = Batcher(workers.run, settings.workers, max_waiting=settings.queue_limit)
     batcher.batch_ended = metrics.count_batch
@@ -80,7 +80,7 @@ def make_guard(settings: Settings, workers: Workers, metrics: Metrics) -> Guard:
         watch.cancel()
         batcher.close()
 
-    return Guard(make_app(service, lifespan=lifespan), metrics, settings.body_limit)
+    return Middleware(make_app(service, lifespan=lifespan), metrics, settings.body_limit)
 
 
 def check(settings: Settings) -> Iterator[str]:

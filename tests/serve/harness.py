@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 from nmt.config.languages import LanguagePair
 from nmt.serve.errors import WorkerDied
-from nmt.serve.guard import Guard
 from nmt.serve.http_server import Server, listen
 from nmt.serve.metrics import Metrics
-from nmt.serve.run import make_guard
+from nmt.serve.middleware import Middleware
+from nmt.serve.run import assemble
 from nmt.serve.settings import Settings
 from nmt.serve.tasks import Failed, Found, Hop, Line, Outcome, Served, Task
 from nmt.translate.alternatives import Alternative
@@ -134,7 +134,7 @@ class Running(NamedTuple):
 
     client: Client
     workers: Shouting
-    guard: Guard
+    app: Middleware
     server: Server
 
 
@@ -143,15 +143,15 @@ def serving(*pairs: str, **settings: Any) -> Iterator[Running]:
     """Run a server in a thread, by default for en-de, fr-en and en-es."""
     workers = Shouting(*(pairs or ("en-de", "fr-en", "en-es")))
     chosen = Settings(models=[], **settings)
-    guard = make_guard(chosen, workers, Metrics())  # type: ignore[arg-type]
+    app = assemble(chosen, workers, Metrics())  # type: ignore[arg-type]
     listener = listen("127.0.0.1", 0)
-    server = Server(guard, chosen)
+    server = Server(app, chosen)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
         client = Client(listener.getsockname()[1])
         wait_until(lambda: server.started)
-        yield Running(client, workers, guard, server)
+        yield Running(client, workers, app, server)
     finally:
         workers.gate.set()
         server.should_exit = True

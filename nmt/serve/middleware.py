@@ -1,4 +1,4 @@
-"""What every request passes through: limits, the end of the server, security headers."""
+"""What every request passes through: limits, refusals while the server stops, security headers."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _HEADERS = [
 ]
 _ALWAYS = {"/health", "/metrics"}
 _DRAINED = 64_000_000
-"""Bytes of a body that is too large which are read, and ignored, before the answer."""
+"""Bytes of a body above the limit that are read and ignored before the answer."""
 
 
-class Guard:
-    """Wraps an application.
+class Middleware:
+    """Wraps an application (ASGI).
 
     Args:
         app: the application.
@@ -74,7 +74,7 @@ class Guard:
                 await self._app(scope, _limited(receive, self._body_limit), send_safe)
         finally:
             self.running -= not always
-            # Paths that clients make up would be figures without end.
+            # One metric per path that clients make up would be too many.
             path = getattr(scope.get("route"), "path", "other")
             self._metrics.count_request(path, status, time.monotonic() - start)
 
