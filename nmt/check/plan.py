@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nmt.config.schema import Config
-from nmt.data.batching import BatchOrder, drawn, is_drawn
+from nmt.data.batching import BatchOrder
+from nmt.data.drawing import Seeds, drawn, is_drawn
 from nmt.data.prepared import Int64s, Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.model.size import num_parameters
@@ -70,7 +71,7 @@ def _growth(config: Config, tokenizers: Tokenizers, prepared: Prepared, rows_N: 
     if not is_drawn(config):
         return 1.0
     rows_N = np.random.default_rng(config.train.seed).choice(rows_N, _SAMPLED_PAIRS)
-    sides = drawn(prepared, rows_N, tokenizers, config, seeds=[0] * 7)
+    sides = drawn(prepared, rows_N, tokenizers, config, Seeds(*[0] * len(Seeds._fields)))
     made = [np.array([len(ids) + 1 for ids in side]) for side in sides]  # with EOS
     plain = prepared.input_lengths[rows_N], prepared.tgt_lengths[rows_N]
     return float(np.maximum(*made).sum() / np.maximum(*plain).sum())

@@ -7,25 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nmt.config.augment import AugmentConfig
-from nmt.config.data import DataConfig
-from nmt.config.denoise import MASK
 from nmt.config.schema import Config
-from nmt.data.augment import TextPair, augmented
-from nmt.data.context import span_of_context, with_less_context
-from nmt.data.infilling import infilled
+from nmt.data.drawing import Ids, Seeds, drawn, is_drawn
 from nmt.data.links import Linker, PieceLinks
 from nmt.data.prefetch import prefetch
 from nmt.data.prepared import Int64s, Prepared
-from nmt.data.terms import behind_source, draw_terms
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.device import upload
-
-Ids = Sequence[int] | npt.NDArray[np.int32]
 
 _BATCHES_AHEAD = 8
 _WINDOW = 64  # number of planned batches that are sampled together
@@ -286,13 +277,6 @@ def batches(
     return prefetch(numbered, ahead)
 
 
-def is_drawn(config: Config) -> bool:
-    """Return whether the ids of pairs are drawn again in each epoch."""
-    data, denoises = config.data, config.train.objective == "denoise"
-    text = data.terms or data.augment or data.context
-    return bool(config.tokenizer.sampling_alpha or text or denoises)
-
-
 def collate(
     src_ids: Sequence[Ids], tgt_ids: Sequence[Ids], tokenizers: Tokenizers, rows: Int64s
 ) -> Batch:
@@ -327,155 +311,24 @@ def _drawn_batches(
 ) -> Iterator[Batch]:
     for window, start in enumerate(range(0, len(plan), _WINDOW)):
         rows = np.concatenate(plan[start : start + _WINDOW])
-        entropy = [config.train.seed, epoch, window]
-        seeds = np.random.SeedSequence(entropy).generate_state(8).tolist()
-        src_ids, tgt_ids = drawn(prepared, rows, tokenizers, config, [*seeds[:2], *seeds[3:]])
+        seeds = Seeds.of(config.train.seed, epoch, window)
+        src_ids, tgt_ids = drawn(prepared, rows, tokenizers, config, seeds)
         order = BatchOrder(
             _lengths(src_ids),
             _lengths(tgt_ids),
             corpus_sizes=[len(rows)],
             weights=[1.0],
             batch_tokens=config.train.batch_tokens,
-            seed=seeds[2],
+            seed=seeds.batches,
         )
         for places in order.epoch(0):
             src, tgt = ([side[place] for place in places] for side in (src_ids, tgt_ids))
             yield collate(src, tgt, tokenizers, rows[places])
 
 
-def drawn(
-    prepared: Prepared,
-    rows: Int64s,
-    tokenizers: Tokenizers,
-    config: Config,
-    seeds: Sequence[int],
-) -> tuple[list[Ids], list[Ids]]:
-    """Return source and target ids of some rows, with all that is drawn: see `batches`.
-
-    Args:
-        prepared, tokenizers, config: as in `batches`.
-        rows: the rows.
-        seeds: seven: for the segmentation of sources, that of targets, the choice of terms, their
-            segmentation, noise, changes of the text, and context.
-    """
-    (src_texts, tgt_texts), (src_ids, tgt_ids) = prepared.texts(rows), prepared.rows(rows)
-    if size := config.data.context:
-        src_ids = with_less_context(src_ids, size, tokenizers.src, seeds[6])
-    src: list[Ids] = [*src_ids]
-    tgt: list[Ids] = [*tgt_ids]
-    if config.data.augment:
-        pairs = [*zip(src_texts, tgt_texts, strict=True)]
-        changes = _changes(prepared, rows, pairs, config.data, config.data.augment, seeds[5])
-        for place, pair, ids in _fitting(changes, src, tokenizers, config.data.max_length):
-            src_texts[place], tgt_texts[place] = pair
-            src[place], tgt[place] = ids
-    if config.tokenizer.sampling_alpha:
-        src = _sampled(tokenizers.src, src_texts, src, config, seeds[0])
-        tgt = _sampled(tokenizers.tgt, tgt_texts, tgt, config, seeds[1])
-    if config.data.terms:
-        terms = draw_terms(tgt_texts, config.data.terms, seeds[2])
-        src = _with_terms(src, terms, tokenizers.src, config, seeds[3])
-    if config.train.objective == "denoise":
-        src = _with_noise(src, tokenizers.src, config, seeds[4])
-    return src, tgt
-
-
 def _lengths(rows: Sequence[Ids]) -> Int64s:
     """Return the number of tokens of each row, EOS included."""
     return np.array([len(ids) + 1 for ids in rows])
-
-
-def _changes(
-    prepared: Prepared,
-    rows: Int64s,
-    pairs: Sequence[TextPair],
-    data: DataConfig,
-    settings: AugmentConfig,
-    seed: int,
-) -> dict[int, TextPair]:
-    """Return the changed texts of `data.augment`, by their place in the rows."""
-    following = prepared.following(rows) if settings.concatenate else [None] * len(pairs)
-    languages = prepared.languages_of(rows, data)
-    changed = augmented(pairs, following, languages, settings, seed)
-    return {
-        place: after
-        for place, (before, after) in enumerate(zip(pairs, changed, strict=True))
-        if after != before
-    }
-
-
-def _fitting(
-    changes: dict[int, TextPair], plain: Sequence[Ids], tokenizers: Tokenizers, max_length: int
-) -> Iterator[tuple[int, TextPair, tuple[Ids, Ids]]]:
-    """Yield the place, the texts and the ids of changed pairs that are not too long.
-
-    Args:
-        changes: the texts by place.
-        plain: source ids before the change, whose tags and context stay.
-        tokenizers: of both sides.
-        max_length: `data.max_length`.
-    """
-    src_texts, tgt_texts = zip(*changes.values(), strict=True) if changes else ((), ())
-    src_rows, tgt_rows = tokenizers.src.encode(src_texts), tokenizers.tgt.encode(tgt_texts)
-    openings = _openings([plain[place] for place in changes], tokenizers.src)
-    rows = zip(changes.items(), openings, src_rows, tgt_rows, strict=True)
-    for (place, pair), before, src, tgt in rows:
-        src = [*before, *src]
-        if max(len(src), len(tgt)) < max_length:
-            yield place, pair, (src, tgt)
-
-
-def _sampled(
-    tokenizer: Tokenizer,
-    texts: list[str],
-    plain: Sequence[Ids],
-    config: Config,
-    seed: int,
-) -> list[Ids]:
-    """Sample the segmentation of texts; the tags and context that begin the plain ids stay."""
-    settings = config.tokenizer
-    sampled = tokenizer.sample(texts, settings.sampling_alpha, settings.sampling_nbest, seed)
-    return _replaced(plain, _openings(plain, tokenizer), sampled, config)
-
-
-def _with_terms(
-    rows: Sequence[Ids], terms: Sequence[list[str]], tokenizer: Tokenizer, config: Config, seed: int
-) -> list[Ids]:
-    """Return source ids with the terms of each row appended; not where these would not fit."""
-    settings = config.tokenizer
-    texts = [text for row in terms for text in row]
-    sampled = tokenizer.sample(texts, settings.sampling_alpha, settings.sampling_nbest, seed)
-    ids = iter(sampled)
-    made: list[Ids] = []
-    for src_ids, row in zip(rows, terms, strict=True):
-        more = behind_source([next(ids) for _ in row], tokenizer)
-        fits = len(src_ids) + len(more) < config.data.max_length
-        made.append([*map(int, src_ids), *more] if more and fits else src_ids)
-    return made
-
-
-def _with_noise(rows: Sequence[Ids], tokenizer: Tokenizer, config: Config, seed: int) -> list[Ids]:
-    """Return source ids with noise behind their tags; not where symbols would not fit."""
-    openings = _openings(rows, tokenizer)
-    texts = [ids[len(before) :] for ids, before in zip(rows, openings, strict=True)]
-    noisy = infilled(texts, config.train.denoise, tokenizer.control_symbols[MASK], seed)
-    return _replaced(rows, openings, noisy, config)
-
-
-def _openings(rows: Sequence[Ids], tokenizer: Tokenizer) -> list[list[int]]:
-    """Return what begins each row: tags of languages and of a corpus, and context."""
-    plain = [[*map(int, ids)] for ids in rows]
-    return [ids[: span_of_context(ids, tokenizer)[1]] for ids in plain]
-
-
-def _replaced(
-    rows: Sequence[Ids], openings: Sequence[list[int]], texts: Sequence[list[int]], config: Config
-) -> list[Ids]:
-    """Return new texts behind their openings, or the old row where these would not fit."""
-    return [
-        [*before, *text] if len(before) + len(text) < config.data.max_length else ids
-        for ids, before, text in zip(rows, openings, texts, strict=True)
-    ]
 
 
 def _padded(

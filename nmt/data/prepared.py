@@ -238,11 +238,13 @@ class Lists:
         self._starts = np.cumsum([0, *map(len, chunks)])
 
     def lengths(self) -> Int64s:
+        """Return the length of each list, int64 [rows]."""
         if not self._offsets:
             return np.empty(0, np.int64)
         return np.concatenate([np.diff(offsets) for offsets in self._offsets]).astype(np.int64)
 
     def take(self, rows: Int64s) -> list[Int32s]:
+        """Return the lists of the given rows."""
         chunks = np.searchsorted(self._starts, rows, side="right") - 1
         rows_in_chunk = (rows - self._starts[chunks]).tolist()
         lists = []
