@@ -49,7 +49,8 @@ def test_spans(kind: PlaceholderKind, text: str, spans: list[str]) -> None:
 
 @pytest.mark.parametrize("part", ["1", "1.", "a.", "a@", "a@b.", "%1", "{", "<a", "www."])
 def test_a_hostile_line_takes_linear_time(part: str) -> None:
-    Finder(KINDS).find(part * 50_000)
+    text = part * 50_000
+    assert all(span in text for span in Finder(KINDS).find(text))
 
 
 def many(src: str, tgt: str, kinds: tuple[PlaceholderKind, ...] = KINDS) -> list[Pair]:
