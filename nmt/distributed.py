@@ -32,6 +32,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.distributed.rendezvous import rendezvous
 
+from nmt import torchrun
 from nmt.device import is_out_of_memory
 from nmt.errors import NmtError
 
@@ -94,9 +95,9 @@ class World:
         Raises:
             PeerError: if they do not come.
         """
-        if not under_torchrun():
+        rank, size = torchrun.rank(), torchrun.world_size()
+        if size == 1:
             return cls()
-        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         waiting = timedelta(seconds=timeout)
         try:
             store, _, _ = next(rendezvous("env://", timeout=waiting))
@@ -314,13 +315,8 @@ def launch(count: int, arguments: Sequence[str]) -> int:
     return 0
 
 
-def under_torchrun() -> bool:
-    """Return whether torchrun, or a launcher like it, has started this process with others."""
-    return int(os.environ.get("WORLD_SIZE", 1)) > 1 and "RANK" in os.environ
-
-
 def local_device(name: str) -> str:
     """Return the device of this process on a machine with several GPUs: one for each process."""
-    if name in ("auto", "cuda") and under_torchrun() and torch.cuda.is_available():
-        return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
+    if name in ("auto", "cuda") and torchrun.world_size() > 1 and torch.cuda.is_available():
+        return f"cuda:{torchrun.local_rank() % torch.cuda.device_count()}"
     return name

@@ -19,7 +19,7 @@ PACKAGE = Path(nmt.__file__).parent
 # From low to high; a module may import from its own package and from packages in lower layers.
 LAYERS: list[set[str]] = [
     {"version"},
-    {"errors", "limits", "signals"},
+    {"errors", "limits", "signals", "torchrun"},
     {"console", "device", "files"},
     {"distributed", "progress"},
     {"config"},

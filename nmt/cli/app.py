@@ -11,6 +11,7 @@ from typing import Annotated, Any, TextIO, cast
 import typer
 from typer.core import TyperGroup
 
+from nmt import torchrun
 from nmt.errors import DataError, FileError, NmtError, escape
 from nmt.version import __version__
 
@@ -47,8 +48,9 @@ class CommandGroup(TyperGroup):
             error.message = escape(error.message)
             raise
         except OSError as error:
-            if error.filename:  # the code that uses a file turns its errors into a FileError
-                raise
+            if error.filename:  # a name that is too long, for example: `Path.exists` raises it
+                log(f"nmt: {error.filename}: {error.strerror}")
+                raise typer.Exit(FileError.exit_code) from error
             # Flushing the rest of the buffer must not fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if isinstance(error, BrokenPipeError):  # as in `nmt translate … | head -1`
@@ -140,7 +142,7 @@ def log(text: str) -> None:
 
 def follows() -> bool:
     """Return whether torchrun has started this process as a process other than the first."""
-    return int(os.environ.get("WORLD_SIZE", 1)) > 1 and int(os.environ.get("RANK", 0)) > 0
+    return torchrun.rank() > 0
 
 
 def _print(text: str) -> None:

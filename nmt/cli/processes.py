@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nmt import torchrun
 from nmt.errors import ConfigError
 from nmt.limits import MAX_THREADS
 
@@ -33,10 +33,10 @@ def launch(processes: int) -> None:
     """If there are to be several processes, run this command again in each, and exit as they do."""
     if processes == 1:
         return
+    if torchrun.world_size() > 1:
+        raise ConfigError("`processes`: torchrun has already started this process, with others")
     from nmt import distributed
 
-    if distributed.under_torchrun():
-        raise ConfigError("`processes`: torchrun has already started this process, with others")
     raise typer.Exit(distributed.launch(processes, list(_without_option(sys.argv[1:]))))
 
 
@@ -52,14 +52,14 @@ def _without_option(arguments: Iterable[str]) -> Iterator[str]:
 
 def refuse_others(command: str) -> None:
     """Raise a ConfigError if torchrun has started a command that runs in one process."""
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+    if torchrun.world_size() > 1:
         raise ConfigError(f"`{command}` runs in one process: start it without torchrun")
 
 
 @contextmanager
 def joined() -> Iterator[Peers | None]:
     """Meet the other processes that torchrun has started; None if this one is alone."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:  # without importing torch
+    if torchrun.world_size() == 1:
         yield None
         return
     from nmt.distributed import World

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,6 @@ from nmt.data.placeholders import Finder, with_symbols
 from nmt.data.prepared import SCHEMA, Int64s, schema_of
 from nmt.data.tags import Tagger
 from nmt.data.tokenizer import Tokenizers
-
-
-def num_processes() -> int:
-    """Return how many processes torchrun has started on this machine; 1 without it."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
 class Encoder:

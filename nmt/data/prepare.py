@@ -14,15 +14,15 @@ from nmt.data import cache
 from nmt.data.balance import balance
 from nmt.data.builder import Builder, helpers
 from nmt.data.corpus import content_key, files_of
-from nmt.data.encode import num_processes
 from nmt.data.prepared import Prepared
 from nmt.data.shards import shards
 from nmt.data.tokenizer import Tokenizers
 from nmt.data.tokenizer_training import Progress
+from nmt.torchrun import local_world_size
 
 _CACHE_VERSION = 4
 _HELPER_BYTES = 1 << 25
-"""Bytes of text for which another process pays: it takes a second to start."""
+"""Bytes of text that are worth another process, which takes a second to start."""
 
 
 def prepare(
@@ -60,8 +60,8 @@ def prepare(
     folder = cache.directory(config.data)
     named = dict(zip(names, parts, strict=True))
     absent = {name: part for name, part in named.items() if not (folder / name).is_dir()}
-    num_helpers = 0 if num_processes() > 1 else _num_helpers([*absent.values()])
-    threads = max(1, (os.cpu_count() or 1) // max(num_processes(), 1 + num_helpers))
+    num_helpers = 0 if local_world_size() > 1 else _num_helpers([*absent.values()])
+    threads = max(1, (os.cpu_count() or 1) // max(local_world_size(), 1 + num_helpers))
     builder = Builder(config.data, tokenizers, filtered, threads)
     builds = {name: partial(builder.build, part, progress) for name, part in named.items()}
     wait = partial(progress, "waiting for another process", 0) if progress else None

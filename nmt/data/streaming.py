@@ -21,13 +21,14 @@ from nmt.config.schema import Config
 from nmt.data import cache, mixing
 from nmt.data.batching import Batch, BatchOrder, batches
 from nmt.data.corpus import stream_key
-from nmt.data.encode import Encoder, num_processes
+from nmt.data.encode import Encoder
 from nmt.data.filters import CorpusReport, FilterReport
 from nmt.data.mixing import Chunk, mixed_chunks
 from nmt.data.prefetch import prefetch
 from nmt.data.prepared import Prepared
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import DataError
+from nmt.torchrun import local_world_size
 
 _MAX_BATCHES = 1 << 24
 """More than a window has. The number of a batch is that of its window times this, plus its own."""
@@ -99,7 +100,7 @@ class StreamedEpochs:
 
     def _tokenized(self, chunks: list[Chunk]) -> Prepared | None:
         """Filter and tokenize a window; None if no pairs are left."""
-        threads = max(1, (os.cpu_count() or 1) // num_processes())
+        threads = max(1, (os.cpu_count() or 1) // local_world_size())
         encoder = Encoder(self._config.data, self._tokenizers, True, threads)
         by_shard: dict[int, list[Chunk]] = {}
         for chunk in chunks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from nmt.config.schema import Config
@@ -12,7 +13,7 @@ _MIN_POSITIONS = 1024
 
 def is_exported(directory: Path) -> bool:
     """Return whether a directory is an exported CTranslate2 model rather than a run."""
-    return (directory / "model.bin").is_file()
+    return os.path.isfile(directory / "model.bin")  # False for a name that is too long, too
 
 
 def num_positions(config: Config) -> int:

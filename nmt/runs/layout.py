@@ -43,7 +43,7 @@ _BEFORE_TRAINING = {"lock", "tokenizer", "config.yaml", "data.json"}
 _TEMPORARY = re.compile(
     r"(?:tokenizer|averaged|shortlist|step-\d+)(?:\.old)?\.tmp|"
     r"\.(?:tokenizer|averaged|shortlist|step-\d+|config\.yaml|data\.json|finished|metrics\.jsonl|"
-    r"int8\.json|decode\.json)"
+    r"int8\.json|decode\.json|confidence\.json)"
     r"\.[0-9a-f]{8}\.tmp"
 )
 
@@ -67,7 +67,7 @@ def find_run(path: Path) -> Path:
     Raises:
         FileError: if there is no model, or a directory in it is a symbolic link.
     """
-    if not path.is_dir():
+    if not os.path.isdir(path):  # False for a name that is too long, too
         on_hub = str(path).startswith("hf:")
         advice = [f"`nmt pull {path} -o RUN` makes a run of it, to write in"] if on_hub else []
         raise FileError(f"{path}: no such model directory", *advice)

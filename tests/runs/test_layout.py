@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from nmt.errors import FileError
+from nmt.files import temporary_name
 from nmt.runs import checkpoint, layout
 
 from .conftest import save
@@ -58,6 +59,14 @@ def test_a_process_killed_while_saving_leaves_an_intact_checkpoint(
     assert newest is not None
     value = checkpoint.load_tensors(newest.path, "weights")["a"][0, 0]
     assert value in (2.0, 3.0)
+
+
+@pytest.mark.parametrize("name", ["int8.json", "decode.json", "confidence.json", "finished"])
+def test_unfinished_files_are_deleted(tmp_path: Path, name: str) -> None:
+    temporary_name(tmp_path / name).touch()
+    (tmp_path / ".mine.01234567.tmp").touch()
+    layout.clean_up(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".mine.01234567.tmp"]
 
 
 def test_a_directory_of_runs_lists_them(run: Path) -> None:
