@@ -32,27 +32,36 @@ COMPUTE = ("auto", "float32", "bfloat16", "int8")
 
 
 def check_choices(
-    engine: str, compute: str, weights: Sequence[float] | None, num_models: int
+    engine: str,
+    compute: str,
+    threads: int | None,
+    parallel: int | None,
+    weights: Sequence[float] | None,
+    num_models: int,
 ) -> None:
     """Check arguments of `nmt.load`.
 
     Args:
-        engine, compute: as in `nmt.load`.
+        engine, compute, threads, parallel: as in `nmt.load`.
         weights: `ensemble_weights` of `nmt.load`.
         num_models: number of models that form the ensemble.
 
     Raises:
-        ConfigError: if one is unknown, or there is not one weight above 0 for each model.
+        ConfigError: if one is unknown or negative, or there is not one weight above 0 for each
+            model.
     """
     for name, value, known in (("engine", engine, ENGINES), ("compute", compute, COMPUTE)):
         if value not in known:
             raise ConfigError(f"unknown `{name}` {value!r}: known are {', '.join(known)}")
+    for name, number in (("threads", threads), ("parallel", parallel)):
+        if number is not None and number < 0:
+            raise ConfigError(f"`{name}` is {number}: it must be at least 1")
     if weights is None:
         return
     if len(weights) != num_models:
         raise ConfigError(
             f"`ensemble_weights` has {len(weights)} numbers for {num_models} models: give one for "
-            "each, that of the model named first as the first"
+            "each, in the order of the models"
         )
     for weight in weights:
         if not 0 < weight < math.inf:

@@ -69,7 +69,7 @@ def reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def is_standard(path: Path | None) -> bool:
+def is_standard(path: str | Path | None) -> bool:
     """Return whether a path means standard input or output: `-` or None."""
     return path is None or str(path) == "-"
 
@@ -307,7 +307,7 @@ def target_of(path: Path) -> Path:
 
 
 def open_own(path: Path) -> io.FileIO:
-    """Open a file that nmt has named for appending, creating it if it is missing.
+    """Open a file for appending whose name nmt has chosen, creating it if it is missing.
 
     Raises:
         FileError: if the path is a symbolic link, a hard link to another file, or not a file.

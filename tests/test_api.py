@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import nmt
-from nmt.errors import ConfigError, DataError
+from nmt.errors import ConfigError, DataError, FileError
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,41 @@ def test_a_stream_is_read_lazily(model: nmt.Model) -> None:
     first = next(model.translate_stream(lines()))  # type: ignore[arg-type]
     assert first.text == model.translate("the cat sat.").text
     assert read < 100_000
+
+
+HALF = "the \ud800 cat"  # half of a character, as json.loads makes of "\\ud800"
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model: model.translate(["a dog", HALF]),
+        lambda model: model.translate(["a dog", "the cat"], ["", HALF]),
+        lambda model: model.translate(["a dog", "the cat"], constraints=[[], [HALF]]),
+        lambda model: model.score(["a dog", "the cat"], ["A DOG", HALF]),
+        lambda model: model.score(["a dog", HALF], ["A DOG", "THE CAT"]),
+        lambda model: model.align(["a dog", "the cat"], ["A DOG", HALF]),
+        lambda model: model.align(["a dog", HALF], ["A DOG", "THE CAT"]),
+        lambda model: model.alternatives(HALF),
+        lambda model: model.alternatives("the cat", HALF),
+    ],
+)
+def test_half_a_character_is_refused_by_line(
+    model: nmt.Model, call: Callable[[nmt.Model], object]
+) -> None:
+    with pytest.raises(DataError, match=r"^line [12]: not valid text: surrogates not allowed"):
+        call(model)
+
+
+@pytest.mark.parametrize("name", ["threads", "parallel"])
+def test_a_negative_number_of_threads_is_refused(trained_run: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"`{name}` is -1: it must be at least 1"):
+        nmt.load(trained_run, **{name: -1})  # type: ignore[arg-type]
+
+
+def test_a_name_that_is_too_long_is_an_error_of_nmt() -> None:
+    with pytest.raises(FileError, match="no such model directory"):
+        nmt.load("a" * 300)
 
 
 def test_forced_scores_equal_search_scores(model: nmt.Model) -> None:

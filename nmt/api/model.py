@@ -81,7 +81,7 @@ def load(
         ConfigError: if a parameter is wrong, or the models do not go together.
         FileError: if there is no model, it is damaged, or it cannot be downloaded.
     """
-    check_choices(engine, compute, ensemble_weights, 1 + len(ensemble))
+    check_choices(engine, compute, threads, parallel, ensemble_weights, 1 + len(ensemble))
     names = [pin(each, log) for each in (path, *ensemble)]
     paths = [find_model(name, log) for name in names]
     model = Model(
@@ -205,7 +205,8 @@ class Model:
 
         Raises:
             ConfigError: if an option is unknown, out of range, or not possible with this model.
-            DataError: if a line does not fit into memory even alone, or prefixes cannot be used.
+            DataError: if a line is not valid text or does not fit into memory even alone, or
+                prefixes cannot be used.
         """
         if isinstance(prefixes, str):
             prefixes = [prefixes]
@@ -505,8 +506,8 @@ class Model:
 
         Raises:
             ConfigError: if an option is unknown, out of range, or not possible here.
-            DataError: if the line is too long to be translated in one part, or `prefix` cannot be
-                used.
+            DataError: if the line is not valid text or too long to be translated in one part, or
+                `prefix` cannot be used.
         """
         from nmt.translate.alternatives import next_words
 
@@ -553,8 +554,8 @@ class Model:
 
         Raises:
             ConfigError: if the model does not know a language.
-            DataError: if one side has more lines, or a pair has more tokens than the model has
-                positions, or only one side is a string.
+            DataError: if one side has more lines, only one side is a string, or a pair is not valid
+                text or has more tokens than the model has positions.
         """
         is_one = isinstance(src, str) and isinstance(tgt, str)
         if is_one:
@@ -621,7 +622,8 @@ class Model:
         Raises:
             ConfigError: if the model is not a Transformer of nmt's own engine, or `src` and `tgt`
                 differ in length.
-            DataError: if one of them is a string.
+            DataError: if one of them is a string, or a pair is not valid text or has more tokens than
+                the model has positions.
         """
         _refuse_strings(src, tgt)
         if len(src) != len(tgt):

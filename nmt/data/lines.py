@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, cast
 
 from nmt.errors import ConfigError, DataError, FileError
-from nmt.files import reason
+from nmt.files import is_standard, reason
 
 BOM = "\ufeff"
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -74,7 +74,7 @@ def decoded_lines(
     path: str | Path | None, *, keep_bom: bool = False
 ) -> Iterator[str | InvalidLine]:
     """Yield the lines as `read_lines` does, but yield an InvalidLine for invalid UTF-8."""
-    name = "standard input" if path is None or str(path) == "-" else str(path)
+    name = "standard input" if is_standard(path) else str(path)
     for number, raw in enumerate(_byte_lines(path, name), 1):
         end = -2 if raw.endswith(b"\r\n") else -1 if raw.endswith(b"\n") else None
         try:
@@ -116,6 +116,18 @@ def replace_controls(text: str) -> tuple[str, int]:
     return text, count - tabs
 
 
+def check_text(text: str, where: str) -> None:
+    """Check that a string is text: JSON and Python strings may have half of a character.
+
+    Raises:
+        DataError: if it has a lone surrogate; the message begins with `where`.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(f"{where}: not valid text: {error.reason}") from error
+
+
 def max_line_bytes() -> int:
     """Return the maximum length of a line, which keeps one endless line from filling memory.
 
@@ -154,7 +166,7 @@ def _byte_lines(path: str | Path | None, name: str) -> Iterator[bytes]:
 @contextlib.contextmanager
 def _opened(path: str | Path | None) -> Iterator[BinaryIO]:
     with contextlib.ExitStack() as stack:
-        if path is None or str(path) == "-":
+        if path is None or is_standard(path):
             file = cast(io.BufferedReader, sys.stdin.buffer)
         else:
             file = stack.enter_context(open(path, "rb"))

@@ -8,6 +8,7 @@ So a target word has one link; a source word may have any number of links, or no
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -15,11 +16,13 @@ from torch import Tensor
 
 from nmt.config.guided_alignment import GuidedAlignmentConfig, guided_layer
 from nmt.config.languages import LanguagePair
+from nmt.data.lines import check_text
 from nmt.data.tags import Tagger
 from nmt.errors import ConfigError
 from nmt.model.observe import recorded_weights
 from nmt.model.transformer import Transformer
 from nmt.runs.model import TrainedModel
+from nmt.translate.engine import check_positions
 from nmt.translate.torch_engine import padded
 from nmt.translate.words import NO_WORD, Links, Weights, link_words, word_numbers
 
@@ -116,16 +119,22 @@ class Aligner:
 
         Raises:
             ConfigError: if the model does not know a language.
+            DataError: if a pair is not valid text, or has more tokens than the model has positions.
         """
+        for number, texts in enumerate(pairs, 1):
+            for text in texts:
+                check_text(text, f"line {number}")
         src, tgt = self._tokenizers
         tags = self._tagger.ids(languages or self._tagger.default)
+        limit = min(network.max_length or sys.maxsize for network in self._networks)
         for start in range(0, len(pairs), _PAIRS_PER_BATCH):
             sources, targets = zip(*pairs[start : start + _PAIRS_PER_BATCH], strict=True)
             src_tokens, tgt_tokens = [*map(src.tokens, sources)], [*map(tgt.tokens, targets)]
-            weights = self.weights(
-                [[*tags, *(token.id for token in row), src.eos_id] for row in src_tokens],
-                [[token.id for token in row] for row in tgt_tokens],
-            )
+            src_ids = [[*tags, *(token.id for token in row), src.eos_id] for row in src_tokens]
+            tgt_ids = [[token.id for token in row] for row in tgt_tokens]
+            lengths = [max(map(len, pair)) for pair in zip(src_ids, tgt_ids, strict=True)]
+            check_positions(lengths, start + 1, limit)
+            weights = self.weights(src_ids, tgt_ids)
             no_words = [NO_WORD] * len(tags)
             src_words = [no_words + row for row in map(word_numbers, sources, src_tokens)]
             tgt_words = map(word_numbers, targets, tgt_tokens)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nmt.config.languages import LanguagePair
 from nmt.config.search import search_options
-from nmt.data.lines import replace_controls
+from nmt.data.lines import check_text, replace_controls
 from nmt.data.tags import Tagger
 from nmt.data.tokenizer import Token, Tokenizer, Tokenizers
 from nmt.errors import DataError
@@ -78,7 +78,8 @@ def pair_attention(
             model has positions.
     """
     network = model.transformer("attention")
-    src = _check_text("`src`", src)
+    check_text(src, "`src`")
+    src = replace_controls(src)[0]
     src_tokens = model.tokenizers.src.tokens(src)
     if not src_tokens:
         raise DataError("`src`: contains no text")
@@ -89,7 +90,8 @@ def pair_attention(
         tgt_tokens = model.tokenizers.tgt.decoded_tokens(_search(model, tags, src_tokens))
         [tgt] = model.tokenizers.tgt.decode([[token.id for token in tgt_tokens]])
     else:
-        tgt = _check_text("`tgt`", tgt)
+        check_text(tgt, "`tgt`")
+        tgt = replace_controls(tgt)[0]
         tgt_tokens = model.tokenizers.tgt.tokens(tgt)
         _check_length(model, "`tgt`", tgt_tokens)
     return _observe(network, model.tokenizers, tags, src, src_tokens, tgt, tgt_tokens)
@@ -136,14 +138,6 @@ def _search(model: TrainedModel, tags: list[int], src_tokens: Sequence[Token]) -
     [hypotheses] = Networks([model]).search([ids], [""], options)
     # If a hypothesis without EOS fills all positions, none is left for its last token as input.
     return hypotheses[0].ids[: (model.network.max_length or len(hypotheses[0].ids) + 1) - 1]
-
-
-def _check_text(name: str, text: str) -> str:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise DataError(f"{name}: not valid text: {error.reason}") from error
-    return replace_controls(text)[0]
 
 
 def _check_length(

@@ -12,7 +12,7 @@ from nmt.data.context import span_of_context
 from nmt.data.lengths import LengthModel
 from nmt.data.terms import num_without_terms
 from nmt.data.tokenizer import Tokenizer, Tokenizers
-from nmt.errors import ConfigError, FileError
+from nmt.errors import ConfigError, DataError, FileError
 from nmt.search.hypothesis import Hypothesis
 from nmt.search.term import Term
 from nmt.translate.words import LogProbs, Weights
@@ -227,6 +227,24 @@ def check_lengths(options: SearchOptions, engine: Engine) -> None:
             f"`min_length` {options.min_length} with `no_repeat_ngram_size`: the vocabulary has "
             f"only {num_tokens} tokens, and a translation might run out of those it may repeat"
         )
+
+
+def check_positions(lengths: Sequence[int], first_line: int, limit: int) -> None:
+    """Check that a model has enough positions for the sentences on consecutive lines.
+
+    Args:
+        lengths: number of tokens of each line.
+        first_line: number of the first line.
+        limit: number of positions.
+
+    Raises:
+        DataError: if a line has more tokens.
+    """
+    for number, length in enumerate(lengths, first_line):
+        if length > limit:
+            raise DataError(
+                f"line {number}: {length} tokens, but the model has only {limit} positions"
+            )
 
 
 def free_scores(scores: list[float], prefix: Sequence[object], num_tokens: int) -> list[float]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
-from nmt.data.lines import replace_controls
+from nmt.data.lines import check_text, replace_controls
 from nmt.errors import DataError
 from nmt.translate.glossary import Variants
 from nmt.translate.source import as_constraints, with_prefixes
@@ -226,12 +226,7 @@ class JsonLayout:
                 "a string: rename other keys of this name"
             )
         for key, text in ((self.key, record[self.key]), (_PREFIX_KEY, prefix)):
-            try:
-                text.encode("utf-8")
-            except UnicodeEncodeError as error:
-                raise DataError(
-                    f"line {number}: {key!r} is not valid text: {error.reason}"
-                ) from error
+            check_text(text, f"line {number}: {key!r}")
         codes = [record.get(key) if key != self.key else None for key in ("src_lang", "tgt_lang")]
         # A model without tags ignores them, whatever they are; one with tags refuses other values.
         src_lang, tgt_lang = (None if code is None else str(code) for code in codes)

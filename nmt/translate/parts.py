@@ -19,7 +19,7 @@ from nmt.translate.context import ContextEncoder, context_size
 from nmt.translate.engine import Engine
 from nmt.translate.glossary import Glossary, Variants
 from nmt.translate.sentences import sentence_starts
-from nmt.translate.source import Source, without_controls
+from nmt.translate.source import Source, cleaned
 from nmt.translate.split import split_line
 from nmt.translate.terms import check_knows_terms, check_search, shown_terms, term_encoder
 from nmt.translate.words import NO_WORD, word_numbers
@@ -147,10 +147,10 @@ class Divider:
 
         Raises:
             ConfigError: if the model does not know a language.
-            DataError: if the line has too many tokens to be searched in one part, or the prefix
-                cannot be used.
+            DataError: if the line is not valid text, or has too many tokens to be searched in one
+                part, or the prefix cannot be used.
         """
-        clean = without_controls(source)
+        clean = cleaned(source, 1)
         [ids] = self._src.encode([clean.text])
         [prefix] = self._prefixes([(1, clean)])
         if not ids:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from nmt.config.languages import LanguagePair
-from nmt.data.lines import replace_controls
+from nmt.data.lines import check_text, replace_controls
 from nmt.data.tags import Tagger
 from nmt.errors import DataError
 from nmt.progress import Advance
-from nmt.translate.engine import Engine
+from nmt.translate.engine import Engine, check_positions
 from nmt.translate.part_search import length_batches
 
 _WINDOW_PAIRS = 2000
@@ -62,8 +62,8 @@ def score_pairs(
 
     Raises:
         ConfigError: if the model does not know a language.
-        DataError: if one side has more lines than the other, or a pair has more tokens than the
-            model has positions.
+        DataError: if one side has more lines than the other, or a pair is not valid text or has
+            more tokens than the model has positions.
         FileError: if the model's probabilities are not finite.
     """
     tokenizers = engine.models[0].tokenizers
@@ -78,7 +78,7 @@ def score_pairs(
         )
         sources = [next(tags) + ids for ids in sources]
         lengths = [max(map(len, pair)) for pair in zip(sources, targets, strict=True)]
-        _check_lengths(lengths, first_number, engine.max_positions)
+        check_positions(lengths, first_number, engine.max_positions)
         scores: dict[int, PairScore] = {}
         for batch in length_batches(lengths, batch_tokens):
             of_batch = engine.score([sources[i] for i in batch], [targets[i] for i in batch])
@@ -139,12 +139,6 @@ def _paired(src_lines: Iterable[str], tgt_lines: Iterable[str]) -> Iterator[tupl
                 "but the other side continues: line n of one side must be the translation of "
                 "line n of the other"
             )
+        for text in (src, tgt):
+            check_text(text, f"line {number}")
         yield replace_controls(src)[0], replace_controls(tgt)[0]
-
-
-def _check_lengths(lengths: Sequence[int], first_number: int, limit: int) -> None:
-    for number, length in enumerate(lengths, first_number):
-        if length > limit:
-            raise DataError(
-                f"line {number}: {length} tokens, but the model has only {limit} positions"
-            )

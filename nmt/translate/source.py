@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from nmt.config.languages import LanguagePair
-from nmt.data.lines import replace_controls
+from nmt.data.lines import check_text, replace_controls
 from nmt.errors import DataError
 from nmt.translate.glossary import Variants
 
@@ -41,8 +41,19 @@ class Source:
         return len(self.text) + len(self.prefix) + terms + context
 
 
-def without_controls(source: Source) -> Source:
-    """Return a source whose control characters are spaces."""
+def cleaned(source: Source, number: int) -> Source:
+    """Return a source whose control characters are spaces.
+
+    Args:
+        source: the source.
+        number: of its line.
+
+    Raises:
+        DataError: if it has half of a character, which no tokenizer reads.
+    """
+    terms = itertools.chain.from_iterable(source.constraints)
+    for text in (source.text, source.prefix, *terms, *(source.context or ())):
+        check_text(text, f"line {number}")
     return replace(
         source, text=replace_controls(source.text)[0], prefix=replace_controls(source.prefix)[0]
     )

@@ -21,11 +21,11 @@ from nmt.translate.parts import Divider, Part
 from nmt.translate.short import FlaggedLines, MissingTerms, ShortLines
 from nmt.translate.source import (
     Source,
+    cleaned,
     with_constraints,
     with_contexts,
     with_languages,
     with_prefixes,
-    without_controls,
 )
 from nmt.translate.split import full_windows, prompt_windows
 from nmt.translate.terms import term_encoder
@@ -211,7 +211,7 @@ class Translator:
         number = 1
         sources = with_previous(sources, self._divider.context)
         for window in (prompt_windows if interactive else full_windows)(sources, window_size):
-            numbered = list(enumerate(map(without_controls, window), number))
+            numbered = [(n, cleaned(source, n)) for n, source in enumerate(window, number)]
             found = list(itertools.islice(known, len(numbered)))
             if self.options.samples:  # every line draws its own
                 advance(len(found))

@@ -285,7 +285,7 @@ def test_jsonl(trained_run: Path, best: list[str]) -> None:
         ("[" * 100_000, "line 2: not valid JSON"),
         ('{"source": "x"}', "line 2: not an object with a string under 'src'"),
         ('{"src": 3}', "line 2: not an object with a string under 'src'"),
-        ('{"src": "\\ud800"}', "line 2: 'src' is not valid text"),
+        ('{"src": "\\ud800"}', "line 2: 'src': not valid text"),
         ('{"src": "x", "n": [NaN]}', "line 2: not valid JSON: NaN is not a finite number"),
         ('{"src": "x", "n": -Infinity}', "line 2: not valid JSON: -Infinity is not a finite"),
         ('{"src": "x", "n": {"m": 1e999}}', "line 2: not valid JSON: 1e999 is not a finite"),

@@ -12,7 +12,7 @@ import sentencepiece
 
 from nmt.config.search import SearchOptions
 from nmt.data.tokenizer import Token, Tokenizer
-from nmt.errors import ConfigError
+from nmt.errors import ConfigError, DataError
 from nmt.runs.model import TrainedModel
 from nmt.translate.align import Aligner
 from nmt.translate.formats import Item, JsonLayout, Layout, TextLayout
@@ -219,6 +219,15 @@ def test_learned_positions_suffice_for_alignment(
     learned = make_model(tokenizer, 3, positions={"kind": "learned", "max_length": 40})
     [weights] = Aligner([learned]).weights([[5] * 40], [[5] * 40])
     assert weights.shape == (40, 40)
+
+
+def test_sentences_beyond_the_learned_positions_are_refused(
+    tokenizer: Tokenizer, make_model: Callable[..., TrainedModel]
+) -> None:
+    learned = make_model(tokenizer, 3, positions={"kind": "learned", "max_length": 40})
+    for pair in (("the " * 40, "the"), ("the", "the " * 41)):
+        with pytest.raises(DataError, match=r"^line 2: 41 tokens, but .* only 40 positions"):
+            list(Aligner([learned]).align([("a", "a"), pair]))
 
 
 def test_a_missing_layer_is_refused(model: TrainedModel) -> None:
