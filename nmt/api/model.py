@@ -6,10 +6,11 @@ import itertools
 import json
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, overload
 
+from nmt.api.engine_choice import EngineChoice
 from nmt.config.languages import LanguagePair
 from nmt.config.schema import Config
 from nmt.config.search import SearchOptions, search_options
@@ -23,8 +24,7 @@ from nmt.progress import Advance
 from nmt.runs.calibration import read_calibration
 from nmt.runs.layout import find_run
 from nmt.runs.manifest import read_manifest
-from nmt.translate.ct2_engine import CTranslate2Engine
-from nmt.translate.engine import Engine, WordAligner
+from nmt.translate.engine import Engine
 from nmt.translate.glossary import Glossary
 from nmt.translate.score import PairScore, score_pairs
 from nmt.translate.source import refuse_string
@@ -34,7 +34,6 @@ from nmt.translate.words import Links
 
 if TYPE_CHECKING:  # these need torch, which takes a second to import
     from nmt.documents.document import Translatable
-    from nmt.translate.align import Aligner
     from nmt.translate.alternatives import Alternative
     from nmt.translate.attend import PairAttention
     from nmt.translate.guard.guard import Guard, GuardMode
@@ -72,9 +71,9 @@ def load(
         device: `cpu`, `cuda`, `cuda:1`, or `auto`: a GPU if there is one.
         threads: CPU threads; by default one per core.
         parallel: how many batches to search at the same time, dividing the threads among them,
-            which is faster for many lines and slower for one. By default as many as threads with
-            CTranslate2, and 1 with nmt's own engine, which forks processes for it (on a CPU, where
-            processes can be forked).
+            which is faster for many lines and slower for one. By default one per thread with
+            CTranslate2, and 1 with nmt's own engine, which forks a process for each (on a CPU, if
+            the system can fork).
         log: called with a message before a model is converted, and when it cannot be.
 
     Raises:
@@ -90,10 +89,14 @@ def load(
     # For `pickle`; other machines may have other numbers of cores.
     first, *others = (n if is_hub_name(n) else Path(n).absolute() for n in names)
     model._arguments = {
-        **{"path": first, "ensemble": tuple(others)},
+        "path": first,
+        "ensemble": tuple(others),
         "ensemble_weights": tuple(ensemble_weights) if ensemble_weights else None,
-        **{"engine": engine, "compute": compute, "device": device},
-        **{"threads": threads, "parallel": parallel},
+        "engine": engine,
+        "compute": compute,
+        "device": device,
+        "threads": threads,
+        "parallel": parallel,
     }
     return model
 
@@ -114,7 +117,7 @@ class Model:
     def __init__(self, engine: Engine, own: OwnEngine | None = None) -> None:
         self.engine = engine
         self.config: Config = engine.models[0].config
-        self._own = own
+        self._engines = EngineChoice(engine, own)
         self._arguments: dict[str, Any] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -288,15 +291,18 @@ class Model:
         if isinstance(glossary, str | Path):
             glossary = Glossary.read(Path(glossary))
         chosen = search_options(self.config.decode, options)
-        requires = glossary is not None and chosen.terms != "soft"
-        engine = self._engine_for(chosen, requires, alignments, token_alternatives > 0)
-        own = self._own
-        replaces = own is not None and engine.cannot(chosen, terms=True) is not None
-        if chosen.shortlist and self._own:
-            self._check_shortlist()
+        engine = self._engines.for_search(
+            chosen,
+            terms=glossary is not None and chosen.terms != "soft",
+            alignments=alignments,
+            alternatives=token_alternatives > 0,
+        )
         common: dict[str, Any] = {
-            **{"token_scores": token_scores, "token_alternatives": token_alternatives},
-            **{"poll": poll, "peers": peers, "glossary": glossary},
+            "token_scores": token_scores,
+            "token_alternatives": token_alternatives,
+            "poll": poll,
+            "peers": peers,
+            "glossary": glossary,
         }
         shared = common | {"alignments": alignments}
         protector = self._protector(protect, chosen, shared) if protect else None
@@ -304,9 +310,9 @@ class Model:
             engine,
             chosen,
             warn=warn,
-            aligner=self._aligner_of(engine) if alignments else None,
-            say_short=warn_short,
-            engine_for_terms=(lambda: own.engine) if own and replaces else None,
+            aligner=self._engines.aligner(engine) if alignments else None,
+            warn_short=warn_short,
+            engine_for_terms=self._engines.for_terms(engine, chosen),
             guard=self._guard(guard, chosen, warn, protector, shared) if guard else None,
             protector=protector,
             **common,
@@ -324,43 +330,14 @@ class Model:
         """
         from nmt.translate.protect import Protector
 
-        refused = [
-            name for name in ("alignments", "token_alternatives", "glossary") if shared[name]
-        ]
-        if refused := [*refused, *(["decode.trees"] if options.trees else [])]:
+        wanted = {name: shared[name] for name in ("alignments", "token_alternatives", "glossary")}
+        wanted["decode.trees"] = options.trees
+        if refused := [name for name, value in wanted.items() if value]:
             raise ConfigError(
                 f"`protect` cannot be combined with {refused[0]}: the search sees symbols instead "
                 "of what is protected"
             )
         return Protector(kinds, self.engine.models)
-
-    def _aligner_of(self, engine: Engine) -> WordAligner:
-        return engine if isinstance(engine, CTranslate2Engine) else self._own_aligner()
-
-    def _engine_for(
-        self, options: SearchOptions, terms: bool, alignments: bool, alternatives: bool
-    ) -> Engine:
-        """Return the engine for a search.
-
-        Args:
-            options: of the search.
-            terms: whether terms are required.
-            alignments, alternatives: whether these are wanted.
-
-        Raises:
-            ConfigError: if CTranslate2 cannot do it, and there is no other engine.
-        """
-        lacking = self.engine.cannot(options, terms=terms and not self._own)
-        if isinstance(self.engine, CTranslate2Engine):
-            if alignments and not self.engine.aligns:
-                lacking = "`alignments` for exported models"
-            if alternatives:
-                lacking = "`token_alternatives`"
-        if not lacking:
-            return self.engine
-        if not self._own:
-            raise ConfigError(f"CTranslate2 lacks {lacking}: name a run, for nmt's own engine")
-        return self._own.engine
 
     def _guard(
         self,
@@ -379,34 +356,22 @@ class Model:
             protector: what puts symbols into sources, if anything does.
             shared: arguments of the translators that search again.
         """
-        from nmt.translate.guard.guard import (
-            Guard,
-            GuardMode,
-            Retry,
-            WithoutCapitals,
-            retried_options,
-        )
+        from nmt.translate.guard.guard import Guard, GuardMode, retries_of
 
         if mode not in get_args(GuardMode):
             raise ConfigError(f"`guard`: {mode!r} is none of {', '.join(get_args(GuardMode))}")
         if chosen.trees:
             raise ConfigError("`guard` cannot be combined with decode.trees: it is for text")
 
-        def is_possible(options: SearchOptions) -> bool:
-            # An exported model cannot be sampled from.
-            return self._own is not None or self.engine.cannot(options) is None
-
         def translator_of(options: SearchOptions) -> Translator:
             return self.translator(options.model_dump(), warn=lambda message: None, **shared)
 
-        requires = shared["glossary"] is not None and chosen.terms != "soft"
-        retries = [
-            Retry(partial(translator_of, options), not options.samples)
-            for options in retried_options(chosen)
-            if is_possible(options) and not (options.samples and requires)
-        ]
-        if not requires:
-            retries.insert(0, WithoutCapitals(partial(translator_of, chosen), takes_terms=False))
+        retries = retries_of(
+            chosen,
+            translator_of,
+            requires_terms=shared["glossary"] is not None and chosen.terms != "soft",
+            can_search=self._engines.can_search,
+        )
         calibration = read_calibration(find_run(self.weights), self.weights)
         data = self.config.data
         languages = LanguagePair(chosen.src_lang or data.src_lang, chosen.tgt_lang or data.tgt_lang)
@@ -481,12 +446,6 @@ class Model:
         content = translate_document(document, self.document_translator(document, options))
         with writing(Path(output)) as file:
             file.write(content)
-
-    def _check_shortlist(self) -> None:
-        """Fail now rather than in the first batch."""
-        from nmt.runs.shortlist import load_shortlist
-
-        load_shortlist(find_run(self.weights), self.engine.models[0].tokenizers)
 
     def alternatives(
         self, src: str, prefix: str = "", *, num: int = 5, **options: Any
@@ -629,14 +588,7 @@ class Model:
         if len(src) != len(tgt):
             raise ConfigError(f"`src` has {len(src)} lines, but `tgt` has {len(tgt)}")
         languages = self._languages(src_lang, tgt_lang)
-        return list(self._own_aligner().align(list(zip(src, tgt, strict=True)), languages))
-
-    def _own_aligner(self) -> Aligner:
-        if not self._own:
-            raise ConfigError("alignment needs a run: it comes from nmt's own engine")
-        from nmt.translate.align import Aligner
-
-        return Aligner(self._own.models)
+        return list(self._engines.own_aligner().align(list(zip(src, tgt, strict=True)), languages))
 
     def attend(
         self,
@@ -659,10 +611,9 @@ class Model:
         """
         from nmt.translate.attend import pair_attention
 
-        if not self._own or len(self._own.models) != 1:
-            raise ConfigError("attention needs one run, not an ensemble or an exported model")
+        model = self._engines.single_model()
         languages = self._languages(src_lang, tgt_lang)
-        return pair_attention(self._own.models[0], src, tgt, languages)
+        return pair_attention(model, src, tgt, languages)
 
 
 def _refuse_strings(src: object, tgt: object) -> None:

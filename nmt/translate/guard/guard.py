@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, Protocol
 
 from nmt.config.languages import LanguagePair
@@ -192,6 +193,32 @@ def _blanked(translation: Translation) -> Translation:
     if not translation.flags:
         return translation
     return replace(translation, hypotheses=[ScoredText("", 0.0)])
+
+
+def retries_of(
+    options: SearchOptions,
+    translator_of: Callable[[SearchOptions], Searches],
+    *,
+    requires_terms: bool,
+    can_search: Callable[[SearchOptions], bool],
+) -> list[Retry]:
+    """Return the searches for lines whose translations by a first search have flags.
+
+    Args:
+        options: of the first search.
+        translator_of: returns what searches with given options.
+        requires_terms: whether a glossary requires terms, which a sample cannot have.
+        can_search: whether a search with given options is possible: an exported model cannot be
+            sampled from.
+    """
+    found = [
+        Retry(partial(translator_of, retried), takes_terms=not retried.samples)
+        for retried in retried_options(options)
+        if can_search(retried) and not (retried.samples and requires_terms)
+    ]
+    if requires_terms:
+        return found
+    return [WithoutCapitals(partial(translator_of, options), takes_terms=False), *found]
 
 
 def retried_options(options: SearchOptions) -> list[SearchOptions]:
