@@ -14,6 +14,7 @@ from nmt.cli.options import (
     Engine,
     EngineName,
     Threads,
+    computing_options,
     found,
     refuse_outputs,
     with_search_options,
@@ -138,8 +139,6 @@ def backtranslate(
     from nmt import api
     from nmt.data.synthetic import SyntheticOptions
 
-    computing: dict[str, Any] = {"device": device, "engine": engine.value, "threads": threads}
-    computing["compute"] = compute.value
     api.backtranslate(
         config,
         overrides or [],
@@ -151,5 +150,5 @@ def backtranslate(
         output=output,
         synthetic=SyntheticOptions(max_length_ratio, min_score, drop_worst, ratio),
         search=search,
-        **computing,
+        **computing_options(device, engine, compute, threads),
     )

@@ -22,6 +22,7 @@ from nmt.cli.options import (
     Output,
     Threads,
     computing_options,
+    ensemble_options,
     found,
     refuse_outputs,
     require_one,
@@ -130,14 +131,14 @@ def evaluate(
     threads: Threads = None,
 ) -> None:
     """Score the translations of a model or a file with sacreBLEU, or parses with bracket-f1."""
-    require_one("name a MODEL to translate with, or --hyp FILE with translations", model, hyp)
-    _check(hyp, src or output or ensemble or search, calibration, output or confidence)
+    _check(model, hyp, src or output or ensemble or search, calibration, output or confidence)
     options = _scoring(metrics, lowercase, tokenize, confidence, evalb_params)
     models = [model, *(ensemble or [])] if model else []
     refuse_outputs([output] if output else [], [src, *(ref or []), evalb_params], models)
     files: dict[str, Any] = {"src": src, "refs": ref or [], "test_set": test_set, "langs": langs}
     if model:
-        computing = computing_options(device, engine, compute, threads, ensemble, ensemble_weights)
+        computing = computing_options(device, engine, compute, threads)
+        computing |= ensemble_options(ensemble, ensemble_weights)
         data, translations = _translate(model, computing, search, files, options, calibration)
         if calibration:
             _print_calibration(data, translations, as_json)
@@ -148,10 +149,17 @@ def evaluate(
     _print_scores(data, hypotheses, options, as_json, output)
 
 
-def _check(hyp: Path | None, translating: object, calibration: bool, scoring: object) -> None:
+def _check(
+    model: Path | None,
+    hyp: Path | None,
+    translating: object,
+    calibration: bool,
+    scoring: object,
+) -> None:
     """Check that the options fit together.
 
     Args:
+        model: what to translate with.
         hyp: a file of translations.
         translating: options for translating.
         calibration: whether to print this instead of scores.
@@ -160,6 +168,7 @@ def _check(hyp: Path | None, translating: object, calibration: bool, scoring: ob
     Raises:
         ConfigError: if they do not.
     """
+    require_one("name a MODEL to translate with, or --hyp FILE with translations", model, hyp)
     if hyp and (translating or calibration):
         raise ConfigError(
             "--hyp is scored as it is: leave out --src, --output, --ensemble, --calibration and "
@@ -310,9 +319,7 @@ def score(
     from nmt.files import write_lines
     from nmt.translate.score import Totals, render
 
-    computing: dict[str, Any] = {"device": device, "threads": threads}
-    computing |= {"engine": engine.value, "compute": compute.value}
-    loaded = api.load(model, **computing, log=log)
+    loaded = api.load(model, **computing_options(device, engine, compute, threads), log=log)
     totals = Totals()
     with file_bar("scoring", src) as advance:
         pairs = loaded.score_stream(read_lines(src), read_lines(tgt), **search, advance=advance)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nmt.cli.app import log
-from nmt.cli.options import Model
+from nmt.cli.options import Model, refuse_standard_output
 from nmt.errors import ConfigError
 
 
@@ -45,12 +45,11 @@ def export(
     ] = None,
 ) -> None:
     """Write a model for another engine, as one directory with everything that translation needs."""
-    from nmt.files import is_standard, refuse_inside
+    from nmt.files import refuse_inside
     from nmt.runs.layout import find_run
     from nmt.translate.ct2_engine import require_ctranslate2
 
-    if is_standard(output):
-        raise ConfigError("--output names a new directory: it cannot be the standard output")
+    refuse_standard_output(output)
     if quantization and to is not Target.ctranslate2:
         raise ConfigError("--quantization needs --to ctranslate2: Marian's weights are float32")
     refuse_inside(output, find_run(model))
@@ -104,10 +103,9 @@ def import_(
 
     All commands that use a model accept it, and `train.init_from` trains it further.
     """
-    from nmt.files import is_standard, refuse_inside
+    from nmt.files import refuse_inside
 
-    if is_standard(output):
-        raise ConfigError("--output names a new directory: it cannot be the standard output")
+    refuse_standard_output(output)
     refuse_inside(output, directory)
 
     from nmt.convert.importing import import_model

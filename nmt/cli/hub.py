@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nmt.cli.app import log
-from nmt.errors import ConfigError
+from nmt.cli.options import refuse_standard_output
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="owner/name on the Hugging Face Hub.")]
 
@@ -72,12 +72,10 @@ def pull(
     Either one that `nmt push` has uploaded, or a MarianMT model, which is imported. Commands that
     take a MODEL also take hf:owner/name, and download it into the cache.
     """
-    from nmt.files import is_standard
     from nmt.hub.models import pull
     from nmt.hub.names import parse_name
 
-    if is_standard(output) and output:
-        raise ConfigError("--output names a new directory: it cannot be the standard output")
+    refuse_standard_output(output)
     target = output or Path("runs") / parse_name(name).repository.rpartition("/")[2]
     pull(name, target, revision, log)
     log(f"{target}: nmt translate {target} runs it")

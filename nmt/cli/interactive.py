@@ -52,7 +52,7 @@ def converse(
         unusable: values of options that make no sense here; all must be false.
 
     Raises:
-        ConfigError: one of these options is given, or there is no terminal.
+        ConfigError: if one of these options is given, or there is no terminal.
     """
     _check(layout, unusable)
     from nmt import api
@@ -83,7 +83,7 @@ def _check(layout: Layout, unusable: Sequence[object]) -> None:
 
 
 class Session:
-    """Answers lines and commands; keeps the last line and the options that commands refer to.
+    """Answers lines and commands, and keeps the last line and the options that commands refer to.
 
     Args:
         model: the model.
@@ -103,8 +103,10 @@ class Session:
         self._history = History(MAX_CONTEXT)
         self._context: tuple[str, ...] = ()
         self._commands: dict[str, Callable[[str], object]] = {
-            **{"n": self._show_nbest, "alt": self._show_alternatives},
-            **{"set": self._set, "help": self._show_help},
+            "n": self._show_nbest,
+            "alt": self._show_alternatives,
+            "set": self._set,
+            "help": self._show_help,
         }
         model.translator(search)
 
@@ -135,8 +137,8 @@ class Session:
         """Translate a line, or carry out a command.
 
         Raises:
-            ConfigError: the command is unknown or wrong.
-            DataError: the line cannot be translated, or a command needs an earlier line.
+            ConfigError: if the command is unknown or wrong.
+            DataError: if the line cannot be translated, or a command needs an earlier line.
         """
         if line.startswith(":") and not line.startswith("::"):
             name, _, argument = line[1:].partition(" ")

@@ -208,21 +208,25 @@ def computing_options(
     engine: EngineName,
     compute: Compute,
     threads: int | None,
-    ensemble: list[Path] | None,
-    ensemble_weights: str | None,
 ) -> dict[str, Any]:
-    """Return the options of `nmt.load`.
-
-    Raises:
-        ConfigError: the weights are not numbers.
-    """
+    """Return the arguments of `nmt.load` that these options set."""
     return {
         "device": device,
         "engine": engine.value,
         "compute": compute.value,
         "threads": threads,
+    }
+
+
+def ensemble_options(ensemble: list[Path] | None, weights: str | None) -> dict[str, Any]:
+    """Return the arguments of `nmt.load` that form an ensemble.
+
+    Raises:
+        ConfigError: if the weights are not numbers.
+    """
+    return {
         "ensemble": ensemble or [],
-        "ensemble_weights": parse_numbers("--ensemble-weights", ensemble_weights),
+        "ensemble_weights": parse_numbers("--ensemble-weights", weights),
     }
 
 
@@ -234,7 +238,7 @@ def parse_numbers(flag: str, text: str | None) -> list[float] | None:
         text: its value.
 
     Raises:
-        ConfigError: they are not numbers.
+        ConfigError: if they are not numbers.
     """
     try:
         return None if text is None else [float(number) for number in text.split(",")]
@@ -255,8 +259,8 @@ def refuse_outputs(
         models: directories that it reads.
 
     Raises:
-        ConfigError: an output is an input, or belongs to a model.
-        FileError: the directory of an output does not exist.
+        ConfigError: if an output is an input, or belongs to a model.
+        FileError: if the directory of an output does not exist.
     """
     from nmt import files
     from nmt.errors import FileError
@@ -270,11 +274,21 @@ def refuse_outputs(
             raise FileError(f"{output}: there is no directory {output.parent}")
 
 
+def refuse_standard_output(output: Path | None) -> None:
+    """Refuse `-` where a command writes a directory.
+
+    Raises:
+        ConfigError: if the output is `-`.
+    """
+    if output == Path("-"):
+        raise ConfigError("--output names a new directory: it cannot be the standard output")
+
+
 def require_one(message: str, *alternatives: object) -> None:
     """Check that exactly one of several options was given.
 
     Raises:
-        ConfigError: none or several were; it says `message`.
+        ConfigError: if none or several were; it says `message`.
     """
     if sum(bool(each) for each in alternatives) != 1:
         raise ConfigError(message)

@@ -19,6 +19,7 @@ from nmt.cli.options import (
     EngineName,
     Threads,
     all_found,
+    computing_options,
     with_search_options,
 )
 from nmt.cli.translation_job import GuardMode
@@ -186,10 +187,9 @@ def _settings(given: dict[str, Any]) -> Settings:
     values = {name: value for name, value in given.items() if name in names}
     values["workers"] = workers
     values["guard"] = given["guard"].value if given["guard"] else None
-    computing = {
-        **{"device": given["device"], "threads": max(1, threads // workers)},
-        **{"engine": given["engine"].value, "compute": given["compute"].value},
-    }
+    computing = computing_options(
+        given["device"], given["engine"], given["compute"], max(1, threads // workers)
+    )
     return Settings(**values, computing=computing)
 
 

@@ -16,6 +16,7 @@ from nmt.cli.options import (
     Engine,
     EngineName,
     Threads,
+    computing_options,
     require_one,
 )
 from nmt.cli.processes import Processes, launch, refuse_others
@@ -161,10 +162,7 @@ def distill(
         candidates=candidates,
         beam_size=beam_size,
         only_distilled=only_distilled,
-        device=device,
-        engine=engine.value,
-        compute=compute.value,
-        threads=threads,
+        **computing_options(device, engine, compute, threads),
     )
 
 

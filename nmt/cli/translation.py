@@ -23,6 +23,7 @@ from nmt.cli.options import (
     Output,
     Threads,
     computing_options,
+    ensemble_options,
     refuse_outputs,
     with_search_options,
 )
@@ -185,7 +186,8 @@ def translate(
     interactive: Interactive = False,
 ) -> None:
     """Translate lines, one for one and in order, or a document."""
-    computing = computing_options(device, engine, compute, threads, ensemble, ensemble_weights)
+    computing = computing_options(device, engine, compute, threads)
+    computing |= ensemble_options(ensemble, ensemble_weights)
     extras = Extras(scores, alignments, token_alternatives, warn_short, guard, glossary, protect)
     written = Written(layout, key, extras, search)
     files = Files(file, prefix_file, None if output == Path("-") else output)
@@ -227,10 +229,10 @@ def _is_finished(
             raise ConfigError("--resume continues a file: name it with --output")
         refuse_outputs([None], inputs, models)
         return False
-    from nmt.translate import resume as journal
+    from nmt.translate.partial_output import is_finished, written_files
 
-    refuse_outputs([*journal.written_files(output)], inputs, models)
-    if demands.resume and journal.is_finished(output):
+    refuse_outputs([*written_files(output)], inputs, models)
+    if demands.resume and is_finished(output):
         if checks := " and ".join(demands.checks):
             raise ConfigError(
                 f"{output}: already there, without a record of what {checks} would report: leave "

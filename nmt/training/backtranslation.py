@@ -40,7 +40,8 @@ from nmt.runs.manifest import read_json, read_manifest
 from nmt.runs.parts import find_weights
 from nmt.training.continuing import check_settings
 from nmt.training.run import is_begun
-from nmt.translate.resume import is_finished, translate_file, written_files
+from nmt.translate.partial_output import is_finished, written_files
+from nmt.translate.resume import translate_file
 from nmt.translate.synthetic import SyntheticLayout
 from nmt.translate.translator import Translator
 

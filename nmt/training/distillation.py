@@ -26,7 +26,8 @@ from nmt.runs.layout import load_run_config
 from nmt.training.initial import differences
 from nmt.training.run import is_begun, starting_from
 from nmt.translate.formats import Item
-from nmt.translate.resume import is_finished, translate_file
+from nmt.translate.partial_output import is_finished
+from nmt.translate.resume import translate_file
 from nmt.translate.translation import ScoredText, Translation
 from nmt.translate.translator import Translator
 

@@ -19,7 +19,8 @@ import nmt.translate.translator
 from nmt.config.search import SearchOptions
 from nmt.runs.model import load_model
 from nmt.translate.formats import JsonLayout, Layout, TextLayout
-from nmt.translate.resume import is_finished, translate_file
+from nmt.translate.partial_output import is_finished
+from nmt.translate.resume import translate_file
 from nmt.translate.torch_engine import Networks
 from nmt.translate.translator import Translator
 

@@ -438,7 +438,7 @@ def test_processes_killed_at_random_moments(folder: Folder, job: list[str]) -> N
 def test_other_settings_are_refused_by_one_and_end_the_others(
     folder: Folder, job: list[str]
 ) -> None:
-    kill = before_call(2, "nmt.translate.resume:_PartialOutput.append", send(signal.SIGKILL))
+    kill = before_call(2, "nmt.translate.partial_output:PartialOutput.append", send(signal.SIGKILL))
     folder.nmt(*job, fault=SLOW_SEARCH + kill)
     outcomes = ends(start_together(folder, 2, *job, "--resume", "--beam-size", "3"))
     outcomes[0].refused(2, "translated with other settings (beam_size)")

@@ -78,7 +78,7 @@ def test_fault_29_the_reader_of_the_output_exits(folder: Folder, trained_run: Pa
 # Windows of about ten lines in batches of several; other batches would round differently.
 SMALL_WINDOWS = "import nmt.translate.translator\nnmt.translate.translator._BATCHES_AHEAD = 1\n"
 # Within a window, write the journal after the first batch only.
-SAVED_ONCE = "import nmt.translate.resume\nnmt.translate.resume._SAVE_INTERVAL_SECONDS = 1e9\n"
+SAVED_ONCE = "import nmt.translate.partial_output as p\np._SAVE_INTERVAL_SECONDS = 1e9\n"
 BULK = ("in", "--batch-tokens", "60", "--beam-size", "2", "--format", "jsonl", "--scores")
 
 
@@ -100,10 +100,10 @@ def test_fault_35_bulk_translation_is_killed(folder: Folder, translate: Translat
     timer = f"import threading; threading.Timer({moment}, os.kill, (os.getpid(), 9)).start()"
     sizes = []
     for fault in (
-        before_call(4, "nmt.translate.resume:_PartialOutput.append", kill),
+        before_call(4, "nmt.translate.partial_output:PartialOutput.append", kill),
         SAVED_ONCE + before_call(3, "nmt.files:write_text", kill),
-        before_call(1, "nmt.translate.resume:_PartialOutput.append", timer)
-        + before_call(3, "nmt.translate.resume:_PartialOutput.append", "time.sleep(60)"),
+        before_call(1, "nmt.translate.partial_output:PartialOutput.append", timer)
+        + before_call(3, "nmt.translate.partial_output:PartialOutput.append", "time.sleep(60)"),
     ):
         assert translate(*job, fault=SMALL_WINDOWS + fault).code == -signal.SIGKILL, moment
         assert not (folder.path / "out").exists()
@@ -128,7 +128,7 @@ def test_fault_35_several_processes_exit(folder: Folder, translate: Translate) -
     sizes = [0]
     ends = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)]
     for signum, code in ends:
-        fault = before_call(3, "nmt.translate.resume:_PartialOutput.append", send(signum))
+        fault = before_call(3, "nmt.translate.partial_output:PartialOutput.append", send(signum))
         cut = translate(*job, fault=SMALL_WINDOWS + fault)
         assert cut.code == code, cut.err
         assert "Traceback" not in cut.err

@@ -21,11 +21,12 @@ from nmt import files
 from nmt.config.search import SearchOptions
 from nmt.errors import ConfigError, DataError, FileError, Interrupted, NmtError
 from nmt.runs.model import TrainedModel, load_model
-from nmt.translate import resume as resume_module
+from nmt.translate import partial_output
 from nmt.translate.formats import JsonLayout, Layout, TextLayout, prefixed_lines
 from nmt.translate.part_search import PartSearch
+from nmt.translate.partial_output import is_finished
 from nmt.translate.parts import Part
-from nmt.translate.resume import is_finished, translate_file
+from nmt.translate.resume import translate_file
 from nmt.translate.torch_engine import Networks
 from nmt.translate.translator import Translator
 
@@ -265,9 +266,9 @@ def test_the_journal_is_written_once_per_second(
     job: Job, text: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, saved = 0.0, []
-    write = resume_module._PartialOutput._write_journal
+    write = partial_output.PartialOutput._write_journal
 
-    def counting(partial: resume_module._PartialOutput) -> None:
+    def counting(partial: partial_output.PartialOutput) -> None:
         saved.append(len(partial.journal.searched))
         write(partial)
 
@@ -275,8 +276,8 @@ def test_the_journal_is_written_once_per_second(
         nonlocal now
         now += 0.25
 
-    monkeypatch.setattr(resume_module._PartialOutput, "_write_journal", counting)
-    monkeypatch.setattr(resume_module, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(partial_output.PartialOutput, "_write_journal", counting)
+    monkeypatch.setattr(partial_output, "time", SimpleNamespace(monotonic=lambda: now))
     job.run(text, resume=False, stop=tick, after=0)
     assert saved[:4] == [0, 1, 5, 9]
 
@@ -417,7 +418,7 @@ def test_input_that_grows(job: Job, text: list[str]) -> None:
         raise OSError(errno.ENOSPC, "no room")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resume_module._PartialOutput, "finish", full)
+        patch.setattr(partial_output.PartialOutput, "finish", full)
         with pytest.raises(OSError, match="no room"):
             job.run(text, resume=False)
     assert job.journal()["lines"] == len(text)
