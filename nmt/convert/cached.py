@@ -17,7 +17,7 @@ from nmt.runs.layout import has_shortlist
 from nmt.runs.manifest import read_manifest
 from nmt.version import __version__
 
-# To be raised when `make_spec` changes what it writes.
+# Raise this when `make_spec` changes what it writes.
 _FORMAT = 2
 
 

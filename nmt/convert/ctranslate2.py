@@ -25,11 +25,11 @@ from torch import Tensor, nn
 from nmt.config.guided_alignment import guided_layer
 from nmt.config.load import dump_config
 from nmt.config.models import TransformerConfig
-from nmt.errors import ConfigError, FileError
-from nmt.files import refuse_existing
+from nmt.errors import ConfigError
+from nmt.files import as_file_error, refuse_existing
 from nmt.model.attention import MultiHeadAttention
 from nmt.model.transformer import DecoderLayer, EncoderLayer, FeedForward, Residual, Transformer
-from nmt.runs.exported import cannot_represent, num_positions, vocabulary
+from nmt.runs.exported import cannot_represent, num_positions
 from nmt.runs.manifest import save_directory
 from nmt.runs.model import TrainedModel
 from nmt.runs.shortlist import Shortlist
@@ -70,13 +70,11 @@ def export_ctranslate2(
             vmap = shortlist.vmap(model.tokenizers)
             (folder / "vmap.txt").write_bytes(vmap.encode("utf-8"))
 
-    try:
+    with as_file_error(output):
         refuse_existing(output)
         if output.is_dir():
             output.rmdir()
         save_directory(output, fill)
-    except OSError as error:
-        raise FileError(f"{output}: cannot be written: {error.strerror or error}") from error
 
 
 def make_spec(model: TrainedModel) -> Any:
@@ -220,7 +218,7 @@ def _copy(weights: Tensor) -> Tensor:
 def _set_vocabularies(spec: Any, model: TrainedModel) -> None:
     src, tgt = model.tokenizers
     for tokenizer in (src, tgt):
-        if len(set(vocabulary(tokenizer))) < tokenizer.vocab_size:
+        if len(set(tokenizer.vocabulary())) < tokenizer.vocab_size:
             raise ConfigError(
                 "CTranslate2 cannot tell apart pieces of the same name: the SentencePiece model "
                 "has no padding token, but a piece called <pad>"
@@ -231,8 +229,8 @@ def _set_vocabularies(spec: Any, model: TrainedModel) -> None:
             "CTranslate2 cannot represent source and target tokenizers whose unknown tokens or "
             f"EOS have different names; those of the target are {unk} and {eos}"
         )
-    spec.register_source_vocabulary(vocabulary(src))
-    spec.register_target_vocabulary(vocabulary(tgt))
+    spec.register_source_vocabulary(src.vocabulary())
+    spec.register_target_vocabulary(tgt.vocabulary())
     spec.config.unk_token, spec.config.bos_token, spec.config.eos_token = unk, bos, eos
     spec.config.decoder_start_token = bos
     spec.config.add_source_eos = True

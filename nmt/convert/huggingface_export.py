@@ -32,7 +32,7 @@ from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.errors import ConfigError
 from nmt.files import new_directory, refuse_existing
 from nmt.model.positions import sinusoids
-from nmt.runs.exported import num_positions, vocabulary
+from nmt.runs.exported import num_positions
 from nmt.runs.manifest import write_json
 from nmt.runs.model import TrainedModel
 from nmt.translate.engine import never_output
@@ -110,7 +110,7 @@ def _special(tokenizer: Tokenizer) -> dict[str, str]:
 
 
 def _vocabulary(tokenizer: Tokenizer) -> dict[str, int]:
-    return {as_in_vocabulary(piece): i for i, piece in enumerate(vocabulary(tokenizer))}
+    return {as_in_vocabulary(piece): i for i, piece in enumerate(tokenizer.vocabulary())}
 
 
 def _tensors(model: TrainedModel) -> dict[str, Tensor]:

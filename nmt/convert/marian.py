@@ -208,7 +208,7 @@ def embeddings_in_nmt(
     src_VD = torch.cat([src_VD, src_VD[[src_unk] * (added[0] + src_bos)]])
     full_VD = torch.cat([tgt_VD, tgt_VD[[tgt_unk] * added[1]], start_1D[:tgt_bos]])
     bias_V = torch.cat([bias_V, torch.full((added[1] + tgt_bos,), NEVER)])
-    # nmt scales embeddings always.
+    # nmt always scales embeddings.
     scale = 1.0 if marian.scaled else math.sqrt(d_model)
     weights = {
         "src_embedding.weight": src_VD[:, order_D] / scale,

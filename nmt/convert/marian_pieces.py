@@ -3,9 +3,9 @@
 Marian segments text with a SentencePiece model per side and then looks up the pieces in a
 vocabulary, which has its own order and may be that of both sides. In nmt, the ids are those of the
 SentencePiece model, so one is written whose pieces are those of the vocabulary. Text is segmented
-as before: it keeps the scores, and pieces of the other side are marked as unused. The exception are
-characters that only the other side knows: Marian looks these up in the vocabulary, too, so they are
-pieces here.
+as before: it keeps the scores, and pieces of the other side are marked as unused. The exceptions
+are characters that only the other side knows: Marian looks these up in the vocabulary, too, so they
+are pieces here.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from nmt.convert.marian import Side, Special
 from nmt.data.model_file import Piece, PieceKind, parse, replace_pieces
+from nmt.data.pieces import SPACE
 
-_SPACE = "\u2581"
 _FIXED = {PieceKind.CONTROL, PieceKind.UNKNOWN}
 
 
@@ -38,12 +38,12 @@ def is_language_code(text: str) -> bool:
 
 def as_in_text(code: str) -> str:
     """Return a language code as the piece at the start of a line, which begins with a space."""
-    return _SPACE + code
+    return SPACE + code
 
 
 def as_in_vocabulary(piece: str) -> str:
     """Undo `as_in_text`; other pieces stay the same."""
-    code = piece.removeprefix(_SPACE)
+    code = piece.removeprefix(SPACE)
     return code if is_language_code(code) else piece
 
 

@@ -1,4 +1,4 @@
-"""Tokenize a corpus into files; processes that help with others do this too."""
+"""Tokenize corpora into files, with the help of other processes if there is much to do."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Word alignments of training pairs, and the pieces of a batch that they link.
 
 Words are linked, not pieces, because sampling gives a word new pieces in each epoch. Pieces of
-punctuation at the edges of a word are told from the rest of it: a link of `pear.` to `Birne` is not
+punctuation at the edges of a word are kept apart from the rest: a link of `pear.` to `Birne` is not
 one of the full stop. So each word, which ends at white space, has three parts: the punctuation
 before it, the word itself and the punctuation after it. Part p of word w has the number 3 w + p.
 """
@@ -19,6 +19,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from nmt.data.pieces import SPACE
 from nmt.data.prepared import Int32s, Int64s, Lists
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.errors import ConfigError, FileError
@@ -28,7 +29,6 @@ BEFORE, WORD, AFTER = range(PARTS)
 NO_PART = -1
 
 LINKS_FILE = "links.arrow"
-_SPACE = "\u2581"
 _SCHEMA = pa.schema([("links", pa.list_(pa.field("item", pa.int32(), nullable=False)))])
 
 
@@ -149,8 +149,8 @@ class PieceParts:
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        pieces = tokenizer.pieces(range(tokenizer.vocab_size))
-        if odd := next((piece for piece in pieces if _SPACE in piece[1:]), None):
+        pieces = tokenizer.vocabulary()
+        if odd := next((piece for piece in pieces if SPACE in piece[1:]), None):
             raise ConfigError(
                 "train.guided_alignment needs a tokenizer whose pieces begin where words do; this "
                 f"one has the piece {odd!r}"
@@ -158,9 +158,9 @@ class PieceParts:
         outside = {*tokenizer.special_ids, *tokenizer.control_symbols.values()}
         self._outside = np.zeros(len(pieces), np.bool_)
         self._outside[[*(outside - {tokenizer.unk_id})]] = True
-        self._starts = np.array([piece.startswith(_SPACE) for piece in pieces])
-        self._is_space = np.array([piece == _SPACE for piece in pieces])
-        bare = [piece.removeprefix(_SPACE) for piece in pieces]
+        self._starts = np.array([piece.startswith(SPACE) for piece in pieces])
+        self._is_space = np.array([piece == SPACE for piece in pieces])
+        bare = [piece.removeprefix(SPACE) for piece in pieces]
         self._is_word = np.array([bool(text) and not _is_punctuation(text) for text in bare])
 
     def __call__(self, ids_BL: Int64s) -> Int64s:

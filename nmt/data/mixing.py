@@ -23,7 +23,7 @@ def mixed_chunks(config: Config, epoch: int) -> Iterator[Chunk]:
 
     The shards come in random order. Each chunk is taken from one of those that are open, at random
     and in proportion to their sizes, so that they end at about the same time. A corpus of weight 2
-    is read twice, one time after the other; of one with weight 0.5, a random half of the pairs.
+    is read twice in a row; one of weight 0.5 contributes a random half of its pairs.
     """
     rng = random.Random(f"{config.train.seed} {epoch}")
     parts = [shard for corpus in config.data.train for shard in shards(corpus)]

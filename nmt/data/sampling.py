@@ -22,11 +22,11 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from nmt.data.model_file import ModelFile, ModelType, PieceKind
+from nmt.data.pieces import SPACE
 
 DRAWS = 64
 """Number of random segmentations of a word."""
 
-_SPACE = "\u2581"
 _CACHED_DRAWS = 1_000_000
 _UNKNOWN_PENALTY = 10.0  # as in SentencePiece's unigram model
 
@@ -55,8 +55,8 @@ class Sampler:
         symbols.sort(key=len, reverse=True)
         self._symbols = re.compile(f"({'|'.join(map(re.escape, symbols))})" if symbols else "(?!)")
         self._user_defined = frozenset(symbols)
-        spanning = any(_SPACE in text[1:] for text in self._ids)
-        self._units = re.compile(".+" if spanning else f"{_SPACE}?[^{_SPACE}]+|{_SPACE}", re.DOTALL)
+        spanning = any(SPACE in text[1:] for text in self._ids)
+        self._units = re.compile(".+" if spanning else f"{SPACE}?[^{SPACE}]+|{SPACE}", re.DOTALL)
         self._longest = max(map(len, self._ids), default=1)
         self._lowest = min(self._scores.values(), default=0.0) - _UNKNOWN_PENALTY
         split = self._dropped_merges if model.type is ModelType.BPE else self._lattice_path

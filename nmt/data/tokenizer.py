@@ -202,6 +202,10 @@ class Tokenizer:
         """Return whether the vocabulary has a piece."""
         return bool(self._processor.id_to_piece(self._processor.piece_to_id(text)) == text)
 
+    def vocabulary(self) -> list[str]:
+        """Return all pieces as text, in the order of their ids."""
+        return self.pieces(range(self.vocab_size))
+
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the piece of each id as text."""
         names = iter(self._processor.id_to_piece([int(i) for i in ids if i < self._pieces]))

@@ -21,12 +21,13 @@ from pathlib import Path
 from nmt.config.schema import Config
 from nmt.data import cache
 from nmt.data.model_file import ModelFile, ModelType, Piece, PieceKind, parse, with_pieces
+from nmt.data.pieces import SPACE
 from nmt.data.sampling import Sampler
 from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.data.tokenizer_training import Progress, cache_key, sampled_pairs
 from nmt.errors import ConfigError
 
-_UNITS = re.compile("\u2581?[^\u2581]+|\u2581")
+_UNITS = re.compile(f"{SPACE}?[^{SPACE}]+|{SPACE}")
 _SHARPNESS = 1000.0  # exponent of probabilities with which only the best segmentation is left
 _MARGIN = 1e-3
 _MIN_COUNT = 2
@@ -265,7 +266,7 @@ class _Table:
                 {left, right} <= self._known
                 and text not in self._old
                 and len(text) <= _MAX_CHARACTERS
-                and len({*map(_kind, text.lstrip("\u2581"))}) <= 1
+                and len({*map(_kind, text.lstrip(SPACE))}) <= 1
             ):
                 yield left, right
 

@@ -15,13 +15,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from nmt.data.pieces import SPACE
 from nmt.data.tokenizer import Tokenizer
 from nmt.errors import ConfigError
 from nmt.parsing.trees import escaped
 
 # Brackets opened before a word. Treebanks have no more, but a poor model might never stop.
 _MAX_OPENING = 6
-_SPACE = "\u2581"  # begins the first piece of a word in SentencePiece
 
 
 class TreeGrammar:
@@ -36,15 +36,15 @@ class TreeGrammar:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        ids = {piece: i for i, piece in enumerate(tokenizer.pieces(range(tokenizer.vocab_size)))}
+        ids = {piece: i for i, piece in enumerate(tokenizer.vocabulary())}
         self.eos_id = tokenizer.eos_id
         self.closing = {
-            token: ids[f"{_SPACE}){piece[2:]}"]
+            token: ids[f"{SPACE}){piece[2:]}"]
             for piece, token in ids.items()
-            if piece.startswith(f"{_SPACE}(") and piece[2:] and f"{_SPACE}){piece[2:]}" in ids
+            if piece.startswith(f"{SPACE}(") and piece[2:] and f"{SPACE}){piece[2:]}" in ids
         }
         """Maps each opening bracket to the one that closes it."""
-        self.inner = {token for piece, token in ids.items() if not piece.startswith(_SPACE)}
+        self.inner = {token for piece, token in ids.items() if not piece.startswith(SPACE)}
         """Pieces that continue a word."""
         self.inner.discard(tokenizer.unk_id)
         if not self.closing:

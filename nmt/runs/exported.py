@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from nmt.config.schema import Config
-from nmt.data.tokenizer import Tokenizer
 
 _MIN_POSITIONS = 1024
 
@@ -43,8 +42,3 @@ def cannot_represent(config: Config) -> str | None:
             "and values"
         )
     return None
-
-
-def vocabulary(tokenizer: Tokenizer) -> list[str]:
-    """Return the pieces of a tokenizer in the order of their ids."""
-    return tokenizer.pieces(range(tokenizer.vocab_size))

@@ -56,8 +56,7 @@ class Shortlist:
         Each line is a source piece, a tab, and target pieces separated by spaces. The line without
         a source piece lists what is always allowed. Pieces that contain a separator are left out.
         """
-        src = tokenizers.src.pieces(range(tokenizers.src.vocab_size))
-        tgt = tokenizers.tgt.pieces(range(tokenizers.tgt.vocab_size))
+        src, tgt = tokenizers.src.vocabulary(), tokenizers.tgt.vocabulary()
         rows = [("", self.always.tolist()), *zip(src, self.likely.tolist(), strict=True)]
         lines = []
         for piece, ids in rows:

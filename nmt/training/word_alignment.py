@@ -15,6 +15,7 @@ from nmt.console import Console
 from nmt.data import cache
 from nmt.data.lines import read_lines
 from nmt.data.links import AFTER, BEFORE, LINKS_FILE, PARTS, WORD, WordLinks, save_links
+from nmt.data.pieces import SPACE
 from nmt.data.prepared import Prepared
 from nmt.data.shards import shards
 from nmt.data.tokenizer import Tokenizer, Tokenizers
@@ -200,7 +201,7 @@ class _Maker:
 
 def _counts_alike(tokenizer: Tokenizer, text: str) -> bool:
     [normalized] = tokenizer.normalize([text])
-    return sum(map(bool, normalized.split("\u2581"))) == len(text.split())
+    return sum(map(bool, normalized.split(SPACE))) == len(text.split())
 
 
 def _given_links(corpus: AnyCorpus, num_pairs: int) -> Iterator[tuple[int, Links]]:

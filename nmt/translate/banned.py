@@ -39,7 +39,7 @@ class BannedText:
     def __init__(self, tokenizer: Tokenizer, phrases: Sequence[str]) -> None:
         normalized = (text.replace(SPACE, " ").strip() for text in tokenizer.normalize(phrases))
         self._phrases = [phrase for phrase in normalized if phrase]
-        self._texts = [text_of(piece) for piece in tokenizer.pieces(range(tokenizer.vocab_size))]
+        self._texts = [text_of(piece) for piece in tokenizer.vocabulary()]
         for token in {*tokenizer.special_ids, *tokenizer.control_symbols.values()}:
             self._texts[token] = ""
         self._by_first: dict[str, list[int]] = defaultdict(list)

@@ -7,27 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from nmt.config.schema import Config
 from nmt.config.search import SearchOptions
 from nmt.data.lengths import LengthModel
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, FileError
-from nmt.runs.exported import is_exported, num_positions, vocabulary
+from nmt.runs.exported import is_exported, num_positions
 from nmt.runs.layout import load_run_config
 from nmt.runs.manifest import problems
 from nmt.runs.parts import read_lengths
-from nmt.search.hypothesis import Hypothesis, normalized_score
+from nmt.search.hypothesis import Hypothesis
 from nmt.search.term import Term
-from nmt.translate.engine import Alternatives, free_scores, never_output, not_finite, output_limits
+from nmt.translate.ct2_beam import MAX_BATCH_SENTENCES, BeamSearch, Input
+from nmt.translate.engine import Alternatives, not_finite, output_limits
 from nmt.translate.words import LogProbs, Weights
-
-# Larger batches are divided, so that every thread has work. On two cores, 16 to 64 sentences were
-# about as fast in float32, and 16 or 32 in int8.
-_MAX_BATCH_SENTENCES = 32
-# A batch gets the shortlists of all its sentences, so small ones have less to compute.
-_MAX_LISTED_SENTENCES = 16
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,7 @@ def require_ctranslate2() -> ModuleType:
     """Import CTranslate2.
 
     Raises:
-        ConfigError: it is not installed.
+        ConfigError: if it is not installed.
     """
     try:
         import ctranslate2
@@ -75,16 +70,7 @@ def _verify(directory: Path) -> None:
 class CTranslate2Engine:
     """Runs what `export_ctranslate2` wrote, as the engine of a `Translator`.
 
-    It finds what nmt's own search finds, with the same scores, except in two cases. CTranslate2
-    ranks by another length penalty; its whole beam is ranked again here, but when more hypotheses
-    finish than the beam holds, it has dropped those that rank lowest for it. And it cannot forbid
-    tokens (unknown, padding, BOS) without redistributing their probability, so only a sentence with
-    such a token in its hypotheses is searched again without them. The scores of tokens come from a
-    second pass.
-
-    With options that change the probabilities (`SearchOptions.reshapes`), those tokens are
-    forbidden from the start, and log_prob and score are those of the changed probabilities, here as
-    in nmt's own engine. The scores of tokens remain the model's own.
+    `BeamSearch` says where its translations differ from those of nmt's own engine.
 
     Args:
         directory: the exported model.
@@ -109,8 +95,8 @@ class CTranslate2Engine:
             exported models that do not, but a conversion of the run is by this version.
 
     Raises:
-        ConfigError: CTranslate2 is not installed, or cannot compute there.
-        FileError: there is no exported model, or it is damaged.
+        ConfigError: if CTranslate2 is not installed, or cannot compute there.
+        FileError: if there is no exported model, or it is damaged.
     """
 
     def __init__(
@@ -166,9 +152,7 @@ class CTranslate2Engine:
         self.dtype = f"ctranslate2 {self._translator.compute_type}"
         self._has_shortlist = (directory / "vmap.txt").is_file()
         self._src, self._tgt = model.tokenizers
-        [self._eos] = self._tgt.pieces([self._tgt.eos_id])
-        self._forbidden = frozenset(self._tgt.pieces(never_output(self._tgt)))
-        self._ids = {piece: token for token, piece in enumerate(vocabulary(self._tgt))}
+        self._beam = BeamSearch(self._translator, model)
 
     def __str__(self) -> str:
         return f"CTranslate2 {self._translator.compute_type} on {self._translator.device}"
@@ -219,34 +203,24 @@ class CTranslate2Engine:
             For each source the `options.candidates` best hypotheses, best first.
 
         Raises:
-            ConfigError: it cannot follow the options.
-            FileError: the model's probabilities are not finite.
+            ConfigError: if it cannot follow the options.
+            FileError: if the model's probabilities are not finite.
         """
         if lacking := self.cannot(options, terms=any(terms)):
             raise ConfigError(f"CTranslate2 lacks {lacking}: use nmt's own engine on a run")
         prefixes = prefixes or [[]] * len(sources)
         inputs = [
-            _Input(self._src.pieces(ids[:-1]), self._tgt.pieces(prefix))  # it adds EOS itself
+            Input(self._src.pieces(ids[:-1]), self._tgt.pieces(prefix))  # it adds EOS itself
             for ids, prefix in zip(sources, prefixes, strict=True)
         ]
         limits = output_limits(sources, prefixes, options, self.max_positions, self._src)
-        highest = max(limits)
-        beams = self._beams(inputs, highest, options)
-        for place, limit in enumerate(limits):
-            # A batch has one limit. It was too high for a sentence only if the longest hypothesis
-            # reached the sentence's own limit.
-            if limit < highest and max(len(found.pieces) for found in beams[place]) >= limit:
-                [beams[place]] = self._beams([inputs[place]], limit, options)
-        best = [beam[: options.candidates] for beam in beams]
-        if token_scores:
-            best = self._with_token_scores(inputs, best, options)
-        return [[self._hypothesis(*found, options) for found in beam] for beam in best]
+        return self._beam.search(inputs, limits, options, token_scores=token_scores)
 
     def score(
         self, sources: Sequence[list[int]], targets: Sequence[list[int]]
     ) -> list[list[float]]:
         """Return the log-probability of each token of given translations."""
-        scores = self._log_probs(
+        scores = self._beam.log_probs(
             [self._src.pieces(ids[:-1]) for ids in sources],
             [self._tgt.pieces(ids[:-1]) for ids in targets],
         )
@@ -297,7 +271,7 @@ class CTranslate2Engine:
         results = self._translator.translate_batch(
             [self._src.pieces(ids[:-1]) for ids in sources],
             [self._tgt.pieces(ids) for ids in targets],
-            max_batch_size=_MAX_BATCH_SENTENCES,
+            max_batch_size=MAX_BATCH_SENTENCES,
             beam_size=1,
             return_attention=True,
             return_end_token=True,
@@ -311,154 +285,3 @@ class CTranslate2Engine:
             )
             for result, src, ids in zip(results, sources, targets, strict=True)
         ]
-
-    def _log_probs(
-        self, sources: Sequence[list[str]], targets: Sequence[list[str]]
-    ) -> list[list[float]]:
-        """Score pieces without their EOS; each row includes the EOS that CTranslate2 adds."""
-        results = self._translator.score_batch(
-            sources, targets, max_batch_size=_MAX_BATCH_SENTENCES, max_input_length=0
-        )
-        return [result.log_probs for result in results]
-
-    def _beams(
-        self, inputs: list[_Input], limit: int, options: SearchOptions
-    ) -> list[list[_Found]]:
-        """Return the hypotheses of each sentence, best first."""
-        without = [[piece] for piece in sorted(self._forbidden)]
-        if options.reshapes:  # probabilities are redistributed in any case
-            return self._unchecked_beams(inputs, limit, options, without)
-        beams = self._unchecked_beams(inputs, limit, options, forbidden=[])
-        again = [
-            place
-            for place, beam in enumerate(beams)
-            if any(not self._forbidden.isdisjoint(found.pieces) for found in beam)
-        ]
-        if again:
-            some = [inputs[i] for i in again]
-            others = self._unchecked_beams(some, limit, options, without)
-            rescored = self._with_token_scores(some, others, options)
-            for place, beam in zip(again, rescored, strict=True):
-                beams[place] = beam
-        return beams
-
-    def _unchecked_beams(
-        self,
-        inputs: list[_Input],
-        limit: int,
-        options: SearchOptions,
-        forbidden: list[list[str]],
-    ) -> list[list[_Found]]:
-        # Where one sentence of a batch has a prefix, it searches differently for all of them.
-        beams: dict[int, list[_Found]] = {}
-        for has_prefix in (False, True):
-            places = [i for i, each in enumerate(inputs) if bool(each.prefix) is has_prefix]
-            if places:
-                some = [inputs[i] for i in places]
-                found = self._translate(some, limit, options, forbidden)
-                beams |= zip(places, found, strict=True)
-        return [beams[place] for place in range(len(inputs))]
-
-    def _translate(
-        self,
-        inputs: list[_Input],
-        limit: int,
-        options: SearchOptions,
-        forbidden: list[list[str]],
-    ) -> list[list[_Found]]:
-        # It ranks by log_prob / length ** penalty, and drops those beyond the beam that finish in
-        # its last step. At a length of 15 this penalty grows as ours does, so that what it drops
-        # we would as well. With 0 it would stop as soon as the best hypothesis has finished.
-        penalty = 0.75 * options.length_penalty or 1e-6
-        sources, prefixes = zip(*inputs, strict=True)
-        results = self._translator.translate_batch(
-            sources,
-            prefixes,
-            max_batch_size=_MAX_LISTED_SENTENCES if options.shortlist else _MAX_BATCH_SENTENCES,
-            beam_size=options.beam_size,
-            patience=options.enough_finished / options.beam_size,
-            num_hypotheses=options.enough_finished,
-            length_penalty=penalty,
-            suppress_sequences=forbidden or None,
-            return_scores=True,
-            return_end_token=True,
-            max_input_length=0,
-            max_decoding_length=limit,
-            min_decoding_length=options.min_length,
-            no_repeat_ngram_size=options.no_repeat_ngram_size,
-            repetition_penalty=options.repetition_penalty,
-            use_vmap=options.shortlist,
-        )
-
-        beams = []
-        for result in results:
-            if not all(map(math.isfinite, result.scores)):
-                raise not_finite(self.models[0])
-            beam = [
-                _Found(pieces, score * len(pieces) ** penalty)
-                for pieces, score in zip(result.hypotheses, result.scores, strict=True)
-            ]
-            # While it forces a prefix, it gives a score of -1e10 to the beam's empty places.
-            beam = [found for found in beam if found.log_prob > -1e9]
-            beams.append(_best_first(beam, options))
-        return beams
-
-    def _with_token_scores(
-        self, inputs: list[_Input], beams: list[list[_Found]], options: SearchOptions
-    ) -> list[list[_Found]]:
-        """Return hypotheses with the scores that the model gives to each token.
-
-        They replace those of the search, unless the options change what it ranks by.
-        """
-        sources = [each.src for each, beam in zip(inputs, beams, strict=True) for _ in beam]
-        targets = [self._without_eos(found.pieces) for beam in beams for found in beam]
-        rows = iter(self._log_probs(sources, targets))
-        # It also scores an EOS after hypotheses that the limit cut off.
-        scored = [
-            [
-                found._replace(log_probs=free_scores(next(rows), prefix, len(found.pieces)))
-                for found in beam
-            ]
-            for (_, prefix), beam in zip(inputs, beams, strict=True)
-        ]
-        if options.reshapes:
-            return scored
-        return [
-            _best_first([each._replace(log_prob=sum(each.log_probs)) for each in beam], options)
-            for beam in scored
-        ]
-
-    def _without_eos(self, pieces: list[str]) -> list[str]:
-        return pieces[:-1] if pieces[-1] == self._eos else pieces
-
-    def _hypothesis(
-        self, pieces: list[str], log_prob: float, log_probs: Sequence[float], options: SearchOptions
-    ) -> Hypothesis:
-        ids = [self._ids[piece] for piece in self._without_eos(pieces)]
-        score = normalized_score(log_prob, len(pieces), options.length_penalty)
-        return Hypothesis(ids, score, log_prob, len(pieces), list(log_probs))
-
-
-class _Input(NamedTuple):
-    """What CTranslate2 gets for a sentence: pieces."""
-
-    src: list[str]
-    """Without EOS."""
-    prefix: list[str]
-
-
-class _Found(NamedTuple):
-    """A hypothesis as CTranslate2 returns it."""
-
-    pieces: list[str]
-    """With EOS, unless the limit cut it off."""
-    log_prob: float
-    log_probs: Sequence[float] = ()
-    """Of each piece, if asked for."""
-
-
-def _best_first(beam: list[_Found], options: SearchOptions) -> list[_Found]:
-    def score(found: _Found) -> float:
-        return normalized_score(found.log_prob, len(found.pieces), options.length_penalty)
-
-    return sorted(beam, key=score, reverse=True)

@@ -81,7 +81,7 @@ class TermEncoder:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        pieces = tokenizer.pieces(range(tokenizer.vocab_size))
+        pieces = tokenizer.vocabulary()
         self._ids = {piece: token for token, piece in enumerate(pieces)}
         starts = [_starts_word(piece) for piece in pieces]
         for token in {*tokenizer.special_ids, *tokenizer.control_symbols.values()}:
