@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nmt.cli.app import log
 from nmt.errors import ConfigError, DataError
+from nmt.files import is_standard
 
 if TYPE_CHECKING:
     from nmt.progress import Advance
@@ -145,7 +146,7 @@ class Written:
         """Return how lines are read and written.
 
         Raises:
-            ConfigError: the options do not fit together.
+            ConfigError: if the options do not fit together.
         """
         from nmt.translate.formats import JsonLayout, TextLayout
 
@@ -156,7 +157,7 @@ class Written:
             raise ConfigError("--key names a key of JSON objects: it needs --format jsonl")
         if prefix_file is not None and is_json:
             raise ConfigError("--prefix-file is for text: JSON objects have the key prefix")
-        if prefix_file == Path("-") and file in (None, Path("-")):
+        if prefix_file == Path("-") and is_standard(file):
             raise ConfigError("--prefix-file and the text cannot both be the standard input")
         columns = {
             "nbest": "nbest" in self.search,
@@ -232,7 +233,7 @@ class Job:
         from nmt import api
         from nmt.engines import num_threads
 
-        if self.peers and (self.interactive or self.files.source in (None, Path("-"))):
+        if self.peers and (self.interactive or is_standard(self.files.source)):
             raise ConfigError("several processes need FILE: they cannot share the standard input")
         if self.peers:
             from nmt.distributed import local_device
@@ -250,8 +251,8 @@ class Job:
         """Translate, and write the translations in one of the processes.
 
         Raises:
-            DataError: translations lack required terms, or have flags, and that is to be an error.
-                All are written first.
+            DataError: if translations lack required terms, or have flags, and that is to be an
+                error. All are written first.
         """
         from nmt.files import write_lines
         from nmt.translate.streams import translate_windows

@@ -82,7 +82,7 @@ class Document:
     def parts(
         self, start: int, translations: Sequence[str], links: Sequence[Links] = ()
     ) -> Iterator[str]:
-        """Yield the translation in parts, which are the whole one if they are joined.
+        """Yield the translation in parts; joined, they are the whole translation.
 
         Args:
             start: number of the first segment.

@@ -22,10 +22,10 @@ class Format(NamedTuple):
     """A format of documents.
 
     Attributes:
-        endings: of names of files.
-        module: in `nmt.documents`.
-        reader: a function of it that takes the content of a file and its name.
-        is_binary: whether it is no text.
+        endings: endings of file names.
+        module: its module in `nmt.documents`.
+        reader: the function in it that takes the content of a file and its name.
+        is_binary: whether it is not text.
         is_prose: whether it is divided into sentences; its reader takes the language, too.
     """
 

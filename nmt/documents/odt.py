@@ -27,7 +27,6 @@ def _add_segments(document: XmlDocument) -> None:
     for paragraph in document.root.iter(*_PARAGRAPHS):
         if any(local_name(each) == "tracked-changes" for each in paragraph.iterancestors()):
             continue
-
         document.add(_spaced(content_of(paragraph, _piece)), partial(fill, paragraph))
 
 

@@ -43,18 +43,18 @@ def read(content: bytes, name: str) -> XmlDocument:
 
 def _units_of_1(root: Element) -> Iterator[Element]:
     for unit in root.iter("{*}trans-unit"):
-        if unit.get("approved") != "yes" and _is_translated(unit):
+        if unit.get("approved") != "yes" and _is_translatable(unit):
             yield unit
 
 
 def _units_of_2(root: Element) -> Iterator[Element]:
     for segment in root.iter("{*}segment"):
-        if segment.get("state") in _UNTRANSLATED and _is_translated(segment):
+        if segment.get("state") in _UNTRANSLATED and _is_translatable(segment):
             yield segment
 
 
-def _is_translated(unit: Element) -> bool:
-    """Return whether the nearest `translate` around a unit does not forbid it."""
+def _is_translatable(unit: Element) -> bool:
+    """Return whether the nearest `translate` around a unit allows its translation."""
     values = (each.get("translate") for each in (unit, *unit.iterancestors()))
     return next((value for value in values if value), "yes") != "no"
 

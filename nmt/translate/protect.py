@@ -68,7 +68,7 @@ class Protector:
         return protected, {symbol: span for span, symbol in symbols.items()}
 
     def restore(self, translation: Translation, spans: Spans) -> Translation:
-        """Return a translation with the spans in place of their symbols; others are left out."""
+        """Return a translation with spans in place of symbols; symbols without one are dropped."""
         hypotheses = [
             replace(each, text=_restored(each.text, spans)) for each in translation.hypotheses
         ]

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from nmt.files import is_standard
 from nmt.progress import Advance
 from nmt.translate.formats import Item, Layout
 from nmt.translate.part_search import Searched
@@ -66,10 +67,12 @@ def is_interactive_input(path: Path | None) -> bool:
     """Return whether input may arrive line by line: from a terminal or a pipe, not from a file.
 
     Args:
-        path: as for `nmt.data.corpus.read_lines`.
+        path: as for `nmt.data.lines.read_lines`.
     """
     try:
-        status = os.fstat(sys.stdin.fileno()) if path in (None, Path("-")) else os.stat(path)
+        status = (
+            os.fstat(sys.stdin.fileno()) if path is None or is_standard(path) else os.stat(path)
+        )
     except (OSError, ValueError):
         return False
     return not stat.S_ISREG(status.st_mode)

@@ -14,11 +14,11 @@ from nmt.config.search import SearchOptions, search_options
 from nmt.progress import Advance
 from nmt.translate.context import with_previous
 from nmt.translate.engine import Engine, WordAligner, check_lengths, sentence_length
+from nmt.translate.flaws import FlaggedLines, MissingTerms, ShortLines
 from nmt.translate.glossary import Glossary
 from nmt.translate.memo import Memo
 from nmt.translate.part_search import PartSearch, Peers, Searched
 from nmt.translate.parts import Divider, Part
-from nmt.translate.short import FlaggedLines, MissingTerms, ShortLines
 from nmt.translate.source import (
     Source,
     cleaned,
@@ -27,9 +27,9 @@ from nmt.translate.source import (
     with_languages,
     with_prefixes,
 )
-from nmt.translate.split import full_windows, prompt_windows
 from nmt.translate.terms import term_encoder
 from nmt.translate.translation import ScoredText, Translation, in_order, joined
+from nmt.translate.windows import full_windows, prompt_windows
 
 if TYPE_CHECKING:  # few translations are guarded or protected, and these take time to import
     from nmt.translate.guard.guard import Guard
@@ -54,7 +54,7 @@ class Translator:
         aligner: of the same models; adds the alignments.
         token_scores: add the log-probability of each token.
         token_alternatives: how many of the most probable tokens to add at each position.
-        say_short: called with a message for each translation that is suspiciously short.
+        warn_short: called with a message for each translation that is suspiciously short.
         peers: processes that call the same methods with the same lines. They share the batches, and
             all get all translations.
         glossary: required translations of terms.
@@ -81,7 +81,7 @@ class Translator:
         warn: Callable[[str], object] = warnings.warn,
         poll: Callable[[], None] = lambda: None,
         aligner: WordAligner | None = None,
-        say_short: Callable[[str], object] | None = None,
+        warn_short: Callable[[str], object] | None = None,
         token_scores: bool = False,
         token_alternatives: int = 0,
         peers: Peers | None = None,
@@ -98,7 +98,7 @@ class Translator:
         check_lengths(self.options, engine)
         self._src, self._tgt = model.tokenizers
         self._lengths, self.glossary = model.lengths, glossary
-        self.short, self.missing = ShortLines(say_short), MissingTerms()
+        self.short, self.missing = ShortLines(warn_short), MissingTerms()
         self.flagged = FlaggedLines()
         with_terms = engine_for_terms or (lambda: engine)
         self._divider = Divider(
@@ -149,8 +149,8 @@ class Translator:
 
         Args:
             lines: text without line ends; read lazily.
-            prefixes: the beginning of each translation, which may be empty. They are forced as
-                tokens, to which the first word after them may add. The translation of a line that
+            prefixes: the beginning of each translation, which may be empty. Their tokens are
+                forced; the next token may continue the last word. The translation of a line that
                 is split begins with the prefix; that of a blank line is blank.
             constraints: the terms that the translation of each line must contain, each a string or
                 several forms.
@@ -167,10 +167,11 @@ class Translator:
             One translation per line, in order.
 
         Raises:
-            ConfigError: there are prefixes, and the options include `trees`; or the model does not
-                know a language.
-            DataError: a line does not fit into memory even alone; or the prefixes are fewer or
-                more than the lines, too long, or contain unknown characters.
+            ConfigError: if there are prefixes, and the options include `trees`; or if the model
+                does not know a language.
+            DataError: if a line is not valid text, or does not fit into memory even alone; or if
+                the prefixes are fewer or more than the lines, too long, or contain unknown
+                characters.
         """
         sources = map(Source, lines) if prefixes is None else with_prefixes(lines, prefixes)
         if constraints is not None:

@@ -458,7 +458,7 @@ def test_suspiciously_short_translations_are_counted(
     strict = dataclasses.replace(model, lengths=LengthModel(ratio=3.0, deviation=0.5))
     warnings: list[str] = []
     translator = Translator(
-        Networks([strict]), SearchOptions(**sampling), print, say_short=warnings.append
+        Networks([strict]), SearchOptions(**sampling), print, warn_short=warnings.append
     )
     mixed = ["a.", "", *lines[:3], lines[0]]
     translations = list(translator.translate(mixed))

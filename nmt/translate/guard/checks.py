@@ -43,7 +43,7 @@ def repeats(src: str, tgt: str) -> bool:
 
 
 def _has_loop(pattern: re.Pattern[str], text: str) -> bool:
-    """Return whether characters repeat. Not the zeros of a million, nor URLs: www."""
+    """Return whether characters repeat; the zeros of a million and URLs (www) do not count."""
     text = URL.sub(" ", text[:_CHECKED_CHARACTERS])
     return any(not match[1].isdecimal() for match in pattern.finditer(text))
 
@@ -84,8 +84,8 @@ def _words(text: str) -> list[str]:
 def is_copied(src: str, tgt: str, languages: LanguagePair) -> bool:
     """Return whether a translation into another language is its source, or almost.
 
-    Words with a capital and numbers may be names, which stay as they are. So at least two other
-    words must be the same, and nine of ten of all words. If the languages share a script without
+    Capitalized words and numbers may be names, which stay as they are. So at least two other words
+    must be the same, and nine out of ten words in all. If the languages share a script without
     capitals, as Chinese and Japanese do, at least ten letters must be the same.
 
     Args:
@@ -106,7 +106,7 @@ def is_copied(src: str, tgt: str, languages: LanguagePair) -> bool:
 
 
 def _ordinary_words(text: str) -> list[str]:
-    """Return the words that are no names; of a script without spaces, the characters."""
+    """Return the words that are not names; in a script without spaces, the characters."""
     if text.isupper():
         text = text.lower()
     words = [word for word in _WORD.findall(text) if not word[0].isupper()]

@@ -83,7 +83,7 @@ def _without_addresses(text: str) -> str:
 
 
 def _times(text: str, other: str) -> set[str]:
-    """Return what may be a time; with a full stop, it is none if the other text has the number."""
+    """Return what may be a time; 6.30 is a number, not a time, if the other text has it too."""
     known = {*_numbers(other)}
     found = (time[0] for time in _TIME.finditer(text))
     return {time for time in found if ":" in time or not known.issuperset(_numbers(time))}

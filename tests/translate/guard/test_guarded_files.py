@@ -14,10 +14,10 @@ import pytest
 import nmt
 from command import run_nmt
 from nmt.errors import ConfigError
+from nmt.translate.flaws import FlaggedLines
 from nmt.translate.formats import JsonLayout, Layout, TextLayout
 from nmt.translate.guard.guard import WithoutCapitals
 from nmt.translate.resume import translate_file
-from nmt.translate.short import FlaggedLines
 from nmt.translate.source import Source
 from nmt.translate.translation import Translation
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nmt.translate.short import ShortLines
+from nmt.translate.flaws import ShortLines
 
 
 def test_no_summary_without_short_translations() -> None:
