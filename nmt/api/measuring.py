@@ -79,8 +79,8 @@ def calibrate(
 ) -> tuple[Calibration, list[Bin]]:
     """Fit the confidence in translations of a run to its validation text.
 
-    Translations under guard then have a confidence. It is of these weights: other checkpoints and
-    new averages have none.
+    Translations under guard then have a confidence. It holds for these weights only: other
+    checkpoints and new averages have none.
 
     Args:
         run: a run directory.

@@ -26,7 +26,7 @@ def document_job(written: Written, files: Files, demands: Demands) -> DocumentJo
         demands: how to go about it.
 
     Raises:
-        ConfigError: such an option is given, or the format cannot be written to the standard
+        ConfigError: if such an option is given, or the format cannot be written to the standard
             output.
     """
     from nmt.documents.formats import FORMATS, format_of
@@ -75,11 +75,11 @@ class DocumentJob:
             search: the search options given.
 
         Raises:
-            ConfigError: an option does not suit the model, or differs from that of the translation
-                to continue.
-            DataError: the document is damaged; or translations lack required terms, or have flags,
-                and that is to be an error.
-            FileError: a file cannot be read or written.
+            ConfigError: if an option does not suit the model, or differs from that of the
+                translation to continue.
+            DataError: if the document is damaged; or translations lack required terms, or have
+                flags, and that is to be an error.
+            FileError: if a file cannot be read or written.
         """
         from nmt import api
 

@@ -19,7 +19,7 @@ Src = Annotated[str, typer.Argument(metavar="SRC", help="Text, plain or .gz, or 
 Tgt = Annotated[str, typer.Argument(metavar="TGT", help="Its translation, line by line.")]
 SrcLang = Annotated[
     str | None,
-    typer.Option(metavar="CODE", help="Language of SRC. Default: as its name or text tells."),
+    typer.Option(metavar="CODE", help="Language of SRC. Default: guessed from its name or text."),
 ]
 TgtLang = Annotated[str | None, typer.Option(metavar="CODE", help="Language of TGT.")]
 ValidSrc = Annotated[

@@ -245,7 +245,8 @@ def check_lines(texts: Sequence[System]) -> None:
     """Check that texts are not empty and have the same number of lines.
 
     Raises:
-        DataError: one is empty, or has more or fewer lines than the first; the message names them.
+        DataError: if one is empty, or has more or fewer lines than the first; the message names
+            them.
     """
     first, lines = texts[0]
     for name, others in texts:
