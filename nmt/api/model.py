@@ -581,8 +581,8 @@ class Model:
         Raises:
             ConfigError: if the model is not a Transformer of nmt's own engine, or `src` and `tgt`
                 differ in length.
-            DataError: if one of them is a string, or a pair is not valid text or has more tokens than
-                the model has positions.
+            DataError: if one of them is a string, or a pair is not valid text or has more
+                tokens than the model has positions.
         """
         _refuse_strings(src, tgt)
         if len(src) != len(tgt):

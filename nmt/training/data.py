@@ -37,9 +37,7 @@ def open_training_data(
     if config.data.streaming:
         console.print_line("streaming; the first pairs of the training data:")
         return StreamedEpochs(tokenizers, config)
-    prepared = prepare_corpora(
-        config, tokenizers, config.data.train, console, stop, filtered=True
-    )
+    prepared = prepare_corpora(config, tokenizers, config.data.train, console, stop, filtered=True)
     for line in describe(prepared, config.data):
         console.print_line(line)
     if config.train.guided_alignment is None:

@@ -72,9 +72,7 @@ def learn_run(
         with StopFlag() as stop:
             data = open_training_data(config, tokenizers, console, stop).sample
             if corpora := config.data.valid_corpora:
-                valid = prepare_corpora(
-                    config, tokenizers, corpora, console, stop, filtered=False
-                )
+                valid = prepare_corpora(config, tokenizers, corpora, console, stop, filtered=False)
         with progress_bar("aligning", min(len(data), MAX_PAIRS), console) as advance:
             learned = learn_shortlist(model, data, best, frequent, advance)
         save_shortlist(learned, run)
