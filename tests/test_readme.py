@@ -71,7 +71,7 @@ def test_the_readme_has_the_expected_commands() -> None:
         *("check", "train", "info"),
         "clean",
         "reproduce",
-        *("train", "train", "train", "train"),  # fine-tuning
+        *("train", "train", "train", "train", "train"),  # fine-tuning
         *("train", "train"),  # pretraining
         *("translate", "attend", "translate"),
         "serve",
@@ -103,6 +103,8 @@ def test_the_commands_work(tmp_path: Path) -> None:
     splits = {"train": "train", "val": "valid", "test_2016_flickr": "test"}
     for name, split in (splits | {"domain": "test", "dev": "valid", "mono": "train"}).items():
         write_phrasebook(tmp_path / name, split, 60)
+    for name in ("train", "val"):
+        shutil.copy(tmp_path / f"{name}.de", tmp_path / f"{name}.nl")
     (tmp_path / "page.html").write_text("<p>The <b>cat</b> sleeps.</p>", "utf-8")
     for command in readme_commands():
         if re.search("--test-set|nmt push|nmt pull|hf:", command):  # needs the network

@@ -89,8 +89,8 @@ class Config(Section):
         yield from self._terms_conflicts()
         if self.decode.coverage_penalty and self.model.kind != "transformer":
             yield f"decode.coverage_penalty needs model.kind: transformer, not {self.model.kind}"
-        trained_elsewhere = self.train.init_from or self.tokenizer.model or self.tokenizer.src_model
-        if not trained_elsewhere:
+        keeps_tokenizer = self.train.init_from and not self.tokenizer.replace
+        if not (keeps_tokenizer or self.tokenizer.model or self.tokenizer.src_model):
             yield from _untrained_languages(self.data)
         if self.data.streaming and self.data.sampling_temperature != 1:
             yield (
@@ -134,14 +134,11 @@ class Config(Section):
             yield from context_conflicts(guided=guided, placeholders=placeholders, trees=trees)
 
     def _extension_conflicts(self) -> Iterator[str]:
-        if not self.tokenizer.extend:
-            return
-        if not self.train.init_from:
-            yield "tokenizer.extend needs train.init_from: it extends the tokenizer of another run"
-        if self.train.lora:
-            yield "tokenizer.extend: train.lora would not train the embeddings of new pieces"
-        if {"embeddings", "*"} & {*self.train.freeze}:
-            yield "tokenizer.extend: train.freeze would not train the embeddings of new pieces"
+        for key in self.tokenizer.changes:
+            if not self.train.init_from:
+                yield f"{key} needs train.init_from: it changes the tokenizer of another run"
+            if self.train.lora:
+                yield f"{key}: train.lora would not train the embeddings of new pieces"
 
     def _tuning_conflicts(self) -> Iterator[str]:
         if self.train.tune_decode is None:

@@ -48,8 +48,19 @@ class TokenizerConfig(Section):
     extend: ExtendConfig | None = None
     """With `train.init_from`: add pieces to its tokenizer, learned on the training corpora. All
     other settings of the tokenizer stay those of that run."""
+    replace: bool = False
+    """With `train.init_from`: use the tokenizer of this configuration instead of that run's, for
+    another language or script. A piece that both have keeps its embedding. That of a new one starts
+    as the mean of the embeddings of its old segmentation."""
+
+    @property
+    def changes(self) -> list[str]:
+        """The keys in use that change the tokenizer of `train.init_from`."""
+        return [f"tokenizer.{name}" for name in ("extend", "replace") if getattr(self, name)]
 
     def _conflicts(self) -> Iterator[str]:
+        if self.extend and self.replace:
+            yield "extend adds to the tokenizer that replace replaces: use one of them"
         separate = self.src_model is not None or self.tgt_model is not None
         if (self.src_model is None) != (self.tgt_model is None):
             yield "src_model and tgt_model are only valid together"

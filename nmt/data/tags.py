@@ -91,10 +91,12 @@ class Tagger:
     def _known(self, option: str) -> list[str]:
         """Return the codes of the languages with a tag of one side."""
         known = self._tokenizer.control_symbols
-        # Tags of languages are the first ids. Symbols that were added later, such as tags of the
-        # corpora of `train.init_from`, are behind all pieces of text.
+        # Tags of languages are the first ids. Behind all pieces of text are symbols that were added
+        # later: tags of new languages, but also those of the corpora of `train.init_from`.
         first = min(known.values(), default=0)
         symbols = {symbol for place, symbol in enumerate(known) if known[symbol] == first + place}
+        symbols |= {symbol for symbol in known if symbol.startswith("<2")}
+        symbols |= known.keys() & {*self._data.train_tags}
         symbols -= {MASK, SEPARATOR, TERM, *self._data.corpus_tags}
         inner = [symbol[1:-1] for symbol in symbols]
         if option == "tgt_lang":
@@ -103,23 +105,21 @@ class Tagger:
 
 
 def check_tags(config: Config, tokenizer: Tokenizer) -> None:
-    """Check that a vocabulary has the tags of all corpora.
+    """Check that a vocabulary has the tags of the corpora for validation and tests.
 
     Args:
         config: of a run.
-        tokenizer: of its source side.
+        tokenizer: of its source side, with the tags of all training corpora.
 
     Raises:
         ConfigError: if it lacks some; the message lists them.
     """
     data = config.data
-    corpora: Iterable[Any] = [*data.train, *data.valid_corpora, *data.test]
+    corpora: Iterable[Any] = [*data.valid_corpora, *data.test]
     needed = dict.fromkeys(tag for corpus in corpora for tag in data.tags_of(data.pair_of(corpus)))
     if missing := [tag for tag in needed if tag not in tokenizer.control_symbols]:
         source = "train.init_from" if config.train.init_from else "the SentencePiece model"
         raise ConfigError(
-            f"data.tags: the vocabulary of {source} lacks {', '.join(missing)}. Tags are control "
-            "symbols, which cannot be added to a trained model: train a new tokenizer (nmt does so "
-            f"by default; spm_train has --control_symbols={','.join(missing)}), or set "
-            "data.tags=none"
+            f"data.tags: no corpus of data.train needs {', '.join(missing)}, nor does {source} "
+            "have it: check src_lang and tgt_lang of data.valid and data.test"
         )

@@ -126,27 +126,36 @@ def extend(
 
 
 def row_origins(old: Tokenizer, new: Tokenizer) -> list[list[int]]:
-    """Return for each id of an extended tokenizer the ids of the old one that it replaces.
+    """Return for each id of an extended or another tokenizer the ids of the old one it replaces.
 
-    For an old piece and for padding that is one id, for a new piece its old segmentation, and for a
-    control symbol, which no text contains, the unknown token.
+    For a piece that the old one has and for special tokens that is one id, for a new piece its old
+    segmentation. For a new control symbol or byte, which no text contains, it is the unknown token.
     """
     file = parse(old.serialized())
     segment = _segmenter(file)
-    count = len(file.pieces)
-    texts = iter(new.pieces(range(count, new.vocab_size)))
+    same = {(piece.text, _role(piece)): [token] for token, piece in enumerate(file.pieces)}
+    special = dict(zip(new.special_ids, old.special_ids, strict=True))
     return [
-        [token] if token < count else _origin(token, text, old, new, segment)
-        for token, text in enumerate([*old.pieces(range(count)), *texts])
+        [special[token]]
+        if token in special
+        else same.get((piece.text, _role(piece)))
+        or (segment(piece.text) if _role(piece) is PieceKind.NORMAL else [old.unk_id])
+        for token, piece in _numbered(new)
     ]
 
 
-def _origin(
-    token: int, text: str, old: Tokenizer, new: Tokenizer, segment: Callable[[str], list[int]]
-) -> list[int]:
-    if token == new.pad_id:
-        return [old.pad_id]
-    return [old.unk_id] if token in new.control_symbols.values() else segment(text)
+def _numbered(tokenizer: Tokenizer) -> Iterator[tuple[int, Piece]]:
+    """Yield ids and pieces, also that of padding which is not in the model."""
+    pieces = parse(tokenizer.serialized()).pieces
+    yield from enumerate(pieces)
+    if tokenizer.pad_id == len(pieces):
+        yield tokenizer.pad_id, Piece("", 0.0, PieceKind.CONTROL)
+
+
+def _role(piece: Piece) -> PieceKind:
+    """Return the kind of a piece; all kinds that stand for text are the same."""
+    is_text = piece.kind in (PieceKind.USER_DEFINED, PieceKind.UNUSED)
+    return PieceKind.NORMAL if is_text else piece.kind
 
 
 def _segmenter(file: ModelFile) -> Callable[[str], list[int]]:

@@ -83,7 +83,7 @@ def train_tokenizers(
 
 def cache_key(config: Config, **more: Any) -> str:
     """Return a key of everything that tokenizers depend on, and of further JSON values."""
-    excluded = {"sampling_alpha", "sampling_nbest"} | ({"extend"} if not more else set())
+    excluded = {"sampling_alpha", "sampling_nbest", "replace"} | ({"extend"} if not more else set())
     return cache.key(
         **more,
         version=_CACHE_VERSION,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,20 @@ from nmt.data.placeholders import with_placeholder_symbols
 from nmt.data.symbols import with_symbols
 from nmt.data.tags import check_tags
 from nmt.data.terms import TERM
-from nmt.data.tokenizer import Tokenizers
+from nmt.data.tokenizer import Tokenizer, Tokenizers
 from nmt.data.tokenizer_extension import extend_tokenizers, row_origins
 from nmt.data.tokenizer_training import Progress, train_tokenizers
-from nmt.errors import ConfigError
+from nmt.errors import ConfigError, FileError
 from nmt.hub.models import find_source, is_foreign, pin
 from nmt.hub.names import is_hub_name, parse_name
 from nmt.model.network import Network
 from nmt.runs.checkpoint import load_tensors
 from nmt.runs.layout import find_run, load_run_config
 from nmt.runs.parts import find_weights, load_tokenizers
+from nmt.training.freezing import trains_embeddings
 from nmt.training.lora import ordinary_parameters
 
-_FREE = {"sampling_alpha", "sampling_nbest", "extend"}
+_FREE = {"sampling_alpha", "sampling_nbest", "extend", "replace"}
 _VOCABULARIES = {
     "src_embedding.weight": 0,
     "tgt_embedding.weight": 1,
@@ -62,7 +64,8 @@ def pinned_source(config: Config, run: Path, log: Callable[[str], object]) -> st
         before = load_run_config(run).train.init_from
         if before and is_hub_name(before) and str(parse_name(before).at(None)) == source:
             return before
-    return str(pin(source, log))
+    with _named():
+        return str(pin(source, log))
 
 
 def _source(config: Config) -> Path:
@@ -78,8 +81,9 @@ def initial_tokenizers(
 ) -> Tokenizers:
     """Return the tokenizers of `train.init_from`, or else load or train them as configured.
 
-    Those of `train.init_from` are extended if configured. All get the symbols that `data.terms`,
-    `data.context`, `data.placeholders`, the tags of corpora and `train.objective: denoise` need.
+    Those of `train.init_from` are extended if configured. All get the symbols that the languages
+    and tags of corpora, `data.terms`, `data.context`, `data.placeholders` and `train.objective:
+    denoise` need.
 
     Args:
         config: of the new run.
@@ -87,11 +91,12 @@ def initial_tokenizers(
 
     Raises:
         ConfigError, DataError, FileError: as in `train_tokenizers` and `extend_tokenizers`.
-        ConfigError: if they lack tags that the corpora need.
+        ConfigError: if they lack tags that only validation needs, or new ones would not be trained.
         FileError: if those of `train.init_from` are missing or damaged.
     """
-    if config.train.init_from:
+    if config.train.init_from and not config.tokenizer.replace:
         tokenizers = load_tokenizers(find_run(_source(config)))
+        _check_new_tags(config, tokenizers.src)
         if config.tokenizer.extend:
             tokenizers = extend_tokenizers(config, tokenizers, progress, warn)
     else:
@@ -99,11 +104,24 @@ def initial_tokenizers(
     separators = [SEPARATOR] if config.data.context else []
     terms = [TERM] if config.data.terms else []
     masks = [MASK] if config.train.objective == "denoise" else []
-    tokenizers = with_symbols(tokenizers, [*terms, *config.data.corpus_tags, *masks, *separators])
+    tags = [*config.data.train_tags, *config.data.corpus_tags]
+    tokenizers = with_symbols(tokenizers, [*terms, *tags, *masks, *separators])
     if config.data.placeholders:
         tokenizers = with_placeholder_symbols(tokenizers)
     check_tags(config, tokenizers.src)
     return tokenizers
+
+
+def _check_new_tags(config: Config, tokenizer: Tokenizer) -> None:
+    """Raise a ConfigError if languages are new to a vocabulary, and no stage trains their tags."""
+    known = tokenizer.control_symbols
+    new = [tag for tag in config.data.train_tags if tag not in known]
+    if new and not trains_embeddings(config, ["src"]):
+        key = "lora" if config.train.lora else "freeze"
+        raise ConfigError(
+            f"data.tags: the vocabulary of train.init_from lacks {', '.join(new)}, and train.{key} "
+            "would not train the embeddings of new tags"
+        )
 
 
 def check_initial_model(config: Config) -> None:
@@ -116,13 +134,28 @@ def check_initial_model(config: Config) -> None:
     source = config.train.init_from
     if not source:
         return
-    if problems := differences(source, config):
+    with _named():
+        problems = differences(source, config)
+    if problems:
+        vocabulary = ("tokenizer.", "data.src_lang", "data.tgt_lang")
+        replaceable = any(problem.startswith(vocabulary) for problem in problems)
         raise ConfigError(
             f"train.init_from: {source} does not fit the configuration; only the number of "
             "layers, dropout, and the sampling of the tokenizer may differ",
             *problems,
             _way_out(source),
+            *(["with tokenizer.replace: true, tokenizer and languages may differ"] * replaceable),
         )
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """Make errors name the key."""
+    try:
+        yield
+    except (ConfigError, FileError) as error:
+        message, *details = error.args
+        raise type(error)(f"train.init_from: {message}", *details) from error
 
 
 def _way_out(source: str) -> str:
@@ -158,9 +191,9 @@ def initial_weights(
 
     If it has M layers and the network has N, layer i is copied from layer floor(i M / N). Evenly
     spaced layers are a good start for a shallower network (Shleifer and Rush 2020). With
-    `tokenizer.extend`, the row of a new piece is the mean of those of the pieces it replaces. The
-    symbols of terms, context, corpora and missing text get the row of the unknown token, which is
-    never a translation either.
+    `tokenizer.extend` or `replace`, the row of a new piece is the mean of those of the pieces it
+    replaces. The symbols of languages, terms, context, corpora and missing text get the row of the
+    unknown token, which is never a translation either.
 
     Args:
         config: of the new run, with `train.init_from`.
@@ -174,15 +207,17 @@ def initial_weights(
     _, source, directory = find_weights(path)
     available = load_tensors(directory, "weights")
     old = load_tokenizers(find_run(path))
-    if old.sizes != tokenizers.sizes:
-        available |= _extended(available, old, tokenizers)
+    if any(one.serialized() != new.serialized() for one, new in zip(old, tokenizers, strict=True)):
+        available |= _carried_over(available, old, tokenizers)
     origin = _origins(source.model, config.model)
     names = ordinary_parameters(network)
     return {name: available[origin(name)] for name in names if origin(name) in available}
 
 
-def _extended(weights: Mapping[str, Tensor], old: Tokenizers, new: Tokenizers) -> dict[str, Tensor]:
-    """Return the parameters with rows for pieces, [V, D] or [V], for an extended vocabulary."""
+def _carried_over(
+    weights: Mapping[str, Tensor], old: Tokenizers, new: Tokenizers
+) -> dict[str, Tensor]:
+    """Return the parameters with rows for pieces, [V, D] or [V], for another vocabulary."""
     origins = [row_origins(*pair) for pair in zip(old, new, strict=True)]
     return {
         name: torch.stack([weights[name][ids].mean(dim=0) for ids in origins[side]])
@@ -193,17 +228,19 @@ def _extended(weights: Mapping[str, Tensor], old: Tokenizers, new: Tokenizers) -
 
 def _differences(source: Config, config: Config) -> Iterator[str]:
     """Describe the differences in settings on which the weights depend."""
-    if source.data.tags != config.data.tags:
+    if source.data.num_tags > config.data.num_tags:
         yield _difference("data.tags", source.data.tags, config.data.tags)
     # With tags, those of the tokenizer decide which languages may be added. Denoising has no
-    # direction of translation.
-    has_direction = config.data.tags == "none" and source.train.objective == "translate"
+    # direction of translation. A new vocabulary is for any languages.
+    keeps_vocabulary = not config.tokenizer.replace
+    is_translation = config.data.tags == "none" and source.train.objective == "translate"
+    has_direction = is_translation and keeps_vocabulary
     for side in ("src_lang", "tgt_lang") if has_direction else ():
         languages = [getattr(one.data, side) for one in (source, config)]
         if languages[0] != languages[1]:
             yield _difference(f"data.{side}", *languages)
     tokenizers = [one.tokenizer.model_dump(exclude=_FREE) for one in (source, config)]
-    for key, was in tokenizers[0].items():
+    for key, was in tokenizers[0].items() if keeps_vocabulary else ():
         if was != tokenizers[1][key]:
             yield _difference(f"tokenizer.{key}", was, tokenizers[1][key])
     before, now = (one.model.model_dump() for one in (source, config))

@@ -210,8 +210,7 @@ def fail_early(config: Config) -> torch.device:
         ConfigError, FileError: as in `set_up_device`, `check_freeze` and `check_alignments`.
     """
     device = set_up_device(config)
-    for stage in stages_of(config):
-        check_freeze(stage.config)
+    check_freeze(config)
     check_alignments(config)
     return device
 

@@ -19,10 +19,11 @@ from nmt.data.corpus import content_key, origin
 from nmt.data.prepare import prepare
 from nmt.data.prepared import Prepared
 from nmt.data.streaming import StreamedEpochs
-from nmt.data.tags import Tagger, check_tags
+from nmt.data.tags import Tagger
 from nmt.data.tokenizer import Tokenizers
 from nmt.data.tokenizer_training import train_tokenizers
 from nmt.errors import ConfigError
+from nmt.training.initial import initial_tokenizers
 
 from .conftest import SRC, TGT, corpus_of, pairs_of, write_lines
 
@@ -153,14 +154,15 @@ def test_every_batch_has_the_tags(sections: dict[str, Any], streaming: bool, alp
     assert list(seen(every[-1][0])) == [row for row in every if row[0] == every[-1][0]]
 
 
-def test_a_vocabulary_without_the_tags_is_refused(sections: dict[str, Any], tmp_path: Path) -> None:
+def test_a_vocabulary_without_tags_gets_them(sections: dict[str, Any], tmp_path: Path) -> None:
     _, plain, _ = made(sections, tags="none")
-    config = make_config(sections)
-    with pytest.raises(ConfigError, match=r"SentencePiece model lacks <2de>, <2en>\. Tags are con"):
-        check_tags(config, plain.src)
     plain.save(tmp_path)
     sections["tokenizer"] = {"model": str(tmp_path / "spm.model")}
-    check_tags(make_config({**sections, "data": {**sections["data"], "tags": "none"}}), plain.src)
+    added = initial_tokenizers(make_config(sections))
+    assert list(added.src.control_symbols) == ["<2de>", "<2en>"]
+    data = {**sections["data"], "valid": {**sections["data"]["train"][0], "tgt_lang": "fr"}}
+    with pytest.raises(ConfigError, match=r"no corpus of data\.train needs <2fr>, nor does the"):
+        initial_tokenizers(make_config({**sections, "data": data}))
 
 
 def test_an_unknown_language_lists_those_that_are_known(sections: dict[str, Any]) -> None:

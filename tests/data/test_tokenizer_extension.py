@@ -105,6 +105,22 @@ def test_rows_come_from_the_old_segmentation(kind: str) -> None:
         assert origins[count + place] == old.encode(["infarct"])[0]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_for_another_tokenizer_come_from_the_same_pieces(kind: str) -> None:
+    old = train("unigram", pad_id=-1, unk_id=0, bos_id=1, eos_id=2)
+    new = extended(train(kind, pad_id=3, unk_id=2, bos_id=1, eos_id=0))
+    origins = row_origins(old, new)
+    assert [origins[token] for token in new.special_ids] == [[one] for one in old.special_ids]
+    known = {text: token for token, text in enumerate(old.pieces(range(old.vocab_size - 1)))}
+    texts = new.pieces(range(new.vocab_size))
+    for token in {*range(new.vocab_size)} - {*new.special_ids}:
+        if texts[token] in known:
+            assert origins[token] == [known[texts[token]]]
+        elif old.unk_id not in origins[token]:
+            assert "".join(old.pieces(origins[token])) == texts[token]
+    assert {*map(len, origins)} > {1} or kind == "char"
+
+
 def test_padding_that_is_not_a_piece_moves_to_the_end() -> None:
     old = train("bpe", pad_id=-1, unk_id=0, bos_id=1, eos_id=2)
     new = extended(old)

@@ -86,6 +86,7 @@ def test_all_differences_are_reported_before_the_data_is_read(
     assert "model.d_ff: 64 there, 32 here" in message
     assert "model.norm: post there, pre here" in message
     assert "tokenizer.vocab_size: 40 there, 35 here" in message
+    assert "with tokenizer.replace: true, tokenizer and languages may differ" in message
     assert not run.path.exists()
 
 
@@ -96,7 +97,7 @@ def test_another_architecture(source: Any, make_config: Make, tiny_run: Make) ->
 
 
 def test_a_missing_source(make_config: Make, tiny_run: Make) -> None:
-    with pytest.raises(FileError, match="no-run"):
+    with pytest.raises(FileError, match=r"train\.init_from: no-run"):
         tiny_run().train(make_config(init_from="no-run"))
 
 
@@ -173,13 +174,78 @@ def test_a_run_with_an_extended_tokenizer_resumes_and_is_a_source_itself(
         torch.testing.assert_close(got[name], had[name], rtol=0, atol=1e-25)
 
 
+@pytest.mark.parametrize("change", [{"extend": {"pieces": 4}}, {"replace": True}])
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({}, r"tokenizer\.extend needs train\.init_from"),
-        ({"init_from": "x", "lora": {}}, "would not train the embeddings of new pieces"),
+        ({}, r"tokenizer\.{} needs train\.init_from"),
+        ({"init_from": "x", "lora": {}}, r"tokenizer\.{}: train\.lora would not train the"),
     ],
 )
-def test_extensions_that_cannot_be(make_config: Make, keys: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        make_config(tokenizer={"extend": {"pieces": 4}}, **keys)
+def test_changes_of_tokenizers_that_cannot_be(
+    make_config: Make, keys: dict[str, Any], message: str, change: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=message.format(*change)):
+        make_config(tokenizer=change, **keys)
+    with pytest.raises(ValueError, match="extend adds to the tokenizer that replace replaces"):
+        make_config(tokenizer={"extend": {"pieces": 4}, "replace": True}, init_from="x")
+
+
+@pytest.mark.parametrize("frozen", ["embeddings", "src_embedding*"])
+def test_new_pieces_need_embeddings_that_are_trained(
+    source: Any, make_config: Make, tiny_run: Make, frozen: str
+) -> None:
+    keys = {"init_from": str(source.path), "tokenizer": {"extend": {"pieces": 4}}}
+    shape = {"model": {"encoder_layers": 2, "decoder_layers": 3}, "max_steps": 2}
+    with pytest.raises(ConfigError, match=r"tokenizer\.extend: train\.freeze would not train the"):
+        tiny_run().train(make_config(**keys, **shape, freeze=[frozen]))
+    only = ["*", "!*embedding*"]
+    assert "training " in tiny_run().train(make_config(**keys, **shape, freeze=only)).log
+
+
+# ---------------------------------------------------------------- tokenizer.replace
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_a_new_tokenizer_keeps_the_rows_of_known_pieces(
+    source: Any, domain: dict[str, str], make_config: Make, tiny_run: Make, joint: bool
+) -> None:
+    model = {"tie_embeddings": "all" if joint else "none", "encoder_layers": 2, "decoder_layers": 3}
+    if not joint:
+        source = tiny_run("untied").train(make_config(model=model, max_steps=3))
+    data = {"train": domain, "src_lang": "yy", "tgt_lang": "zz"}
+    tokenizer = {"type": "bpe", "vocab_size": 30, "joint": joint, "replace": True}
+    keys = {"model": model, "tokenizer": tokenizer, "init_from": str(source.path), "data": data}
+    run = tiny_run()
+    got, had = (
+        start(run, make_config(**keys)),
+        dict(load_model(source.path).network.named_parameters()),
+    )
+    before, after = (Tokenizers.load(path / "tokenizer") for path in (source.path, run.path))
+    assert after.joint == joint
+    names = ["src_embedding.weight"]
+    names += [] if joint else ["tgt_embedding.weight", "projection.weight"]
+    for name in names:
+        old, new = (one[name.startswith("src") - 1] for one in (before, after))
+        rows = [had[name][ids].mean(dim=0) for ids in row_origins(old, new)]
+        torch.testing.assert_close(got[name], torch.stack(rows), rtol=0, atol=1e-7)
+    for name in had.keys() - {*names}:
+        torch.testing.assert_close(got[name], had[name], rtol=0, atol=1e-25)
+
+
+def test_a_run_with_a_new_tokenizer_resumes_and_is_a_source_itself(
+    source: Any, domain: dict[str, str], make_config: Make, tiny_run: Make
+) -> None:
+    shape = {"model": {"encoder_layers": 2, "decoder_layers": 3}, "data": {"train": domain}}
+    tokenizer = {"type": "bpe", "vocab_size": 30}
+    keys = {"init_from": str(source.path), "tokenizer": {**tokenizer, "replace": True}, **shape}
+    whole = tiny_run("whole").train(make_config(**keys, max_steps=6))
+    parts = tiny_run("parts").train(make_config(**keys, max_steps=3))
+    source.path.rename(source.path.with_name("moved"))
+    parts.train(make_config(**keys, max_steps=6))
+    assert parts.losses() == whole.losses()
+    next_keys = {"init_from": str(parts.path), "tokenizer": tokenizer, **shape}
+    got = start(tiny_run("last"), make_config(**next_keys))
+    had = dict(load_model(parts.path).network.named_parameters())
+    for name in had:
+        torch.testing.assert_close(got[name], had[name], rtol=0, atol=1e-25)

@@ -100,7 +100,7 @@ def test_other_tags_make_another_run(sections: dict[str, Any], tiny_run: Make) -
 def test_fine_tuning_needs_the_tags(tagged_run: Path, tmp_path: Path) -> None:
     source = load_run_config(tagged_run)
     values = source.model_dump()
-    [many, few] = values["data"]["train"]
+    [_, few] = values["data"]["train"]
 
     def fine_tune(name: str, *corpora: dict[str, Any], **data: Any) -> None:
         changed = {**values["data"], "train": list(corpora), "valid": [], "test": [], **data}
@@ -111,11 +111,42 @@ def test_fine_tuning_needs_the_tags(tagged_run: Path, tmp_path: Path) -> None:
     fine_tune("good", few, tgt_lang="lo")
     tuned = nmt.load(tmp_path / "good", engine="nmt", threads=1)
     assert tuned.translate("the cat", tgt_lang="up").text.isupper()  # not in its own data
-    with pytest.raises(ConfigError, match=r"vocabulary of train.init_from lacks <2fr>"):
-        fine_tune("bad", many, {**few, "tgt_lang": "fr"})
     with pytest.raises(ConfigError, match="does not fit the configuration") as caught:
         fine_tune("worse", few, tags="none")
     assert "data.tags: target there, none here" in caught.value.args
+
+
+def test_a_language_may_be_added(tagged_run: Path, tmp_path: Path) -> None:
+    values = load_run_config(tagged_run).model_dump()
+    [many, few] = values["data"]["train"]
+    settings = {**values["train"], "init_from": str(tagged_run), "max_steps": 1}
+
+    def config(tags: str = "target", **changes: Any) -> Config:
+        corpora = {
+            "train": [many, {**few, "tgt_lang": "fr"}],
+            "valid": [],
+            "test": [],
+            "tags": tags,
+        }
+        data = {**values["data"], **corpora}
+        return make_config({**values, "data": data, "train": {**settings, **changes}})
+
+    def weights(run: Path) -> torch.Tensor:
+        return load_model(run).network.src_embedding.weight
+
+    train(config(learning_rate=1e-30), tmp_path / "run", Console(file=io.StringIO()))
+    own = nmt.load(tmp_path / "run", engine="nmt", threads=1)
+    assert own.translate("the cat", tgt_lang="up").text.isupper()
+    own.translate("the cat", tgt_lang="fr")
+    with pytest.raises(ConfigError, match="does not know 'es'; it knows fr, lo, up"):
+        own.translate("the cat", tgt_lang="es")
+    had, got = weights(tagged_run), weights(tmp_path / "run")
+    unknown = load_model(tagged_run).tokenizers.src.unk_id
+    torch.testing.assert_close(got, torch.cat([had, had[unknown : unknown + 1]]), rtol=0, atol=1e-7)
+    train(config("both"), tmp_path / "both", Console(file=io.StringIO()))
+    for key, value in [("freeze", ["embeddings"]), ("lora", {})]:
+        with pytest.raises(ConfigError, match=f"lacks <2fr>, and train.{key} would not train the"):
+            train(config(**{key: value}), tmp_path / key, Console(file=io.StringIO()))
 
 
 def counts(rows: Prepared) -> list[int]:

@@ -187,6 +187,6 @@ def test_a_pattern_of_a_stage_is_checked_before_the_run_begins(
     staged: Make, tiny_run: Make
 ) -> None:
     run = tiny_run("run")
-    with pytest.raises(ConfigError, match="'encodr' matches no parameter"):
+    with pytest.raises(ConfigError, match=r"train\.stages\.1\.freeze: 'encodr' matches no"):
         run.train(staged([{"steps": 3}, {"freeze": ["encodr"]}]))
     assert not run.path.exists()
