@@ -132,7 +132,7 @@ def test_a_language_may_be_added(tagged_run: Path, tmp_path: Path) -> None:
         return make_config({**values, "data": data, "train": {**settings, **changes}})
 
     def weights(run: Path) -> torch.Tensor:
-        return load_model(run).network.src_embedding.weight
+        return dict(load_model(run).network.named_parameters())["src_embedding.weight"]
 
     train(config(learning_rate=1e-30), tmp_path / "run", Console(file=io.StringIO()))
     own = nmt.load(tmp_path / "run", engine="nmt", threads=1)
