@@ -1,4 +1,6 @@
-"""Diverse beam search (Vijayakumar et al. 2018, "Diverse Beam Search for Improved Description").
+"""Diverse beam search (Vijayakumar et al. 2018).
+
+The paper is "Diverse Beam Search for Improved Description of Complex Scenes".
 
 The beam is divided into groups that are searched one after the other in each step. A group prefers
 tokens that the groups before it have not chosen in the same step: each of their hypotheses that

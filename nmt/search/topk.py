@@ -20,7 +20,10 @@ def most_probable(parts: Iterable[Tensor], count: int) -> tuple[Tensor, Tensor]:
 
 
 def top(values_NV: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the largest values of each row and their columns, best first; ties by column."""
+    """Return the largest values of each row and their columns, best first; ties by column.
+
+    Of several values that tie for the last place, any may be returned.
+    """
     if count >= values_NV.shape[1]:
         values_NV, places_NV = values_NV.sort(dim=1, descending=True, stable=True)
         return values_NV, places_NV
