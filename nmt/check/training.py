@@ -27,7 +27,8 @@ from nmt.data.prepared import Int64s, Prepared
 from nmt.device import autocast, is_out_of_memory, memory_bytes
 from nmt.errors import TrainingError
 from nmt.training.device import bytes_per_parameter
-from nmt.training.learner import Learner, ModelTooLarge
+from nmt.training.learner import Learner
+from nmt.training.optimizer import ModelTooLarge
 from nmt.training.schedule import learning_rate
 
 _PARTS = (8, 4, 2, 1)  # of the largest batch, so that the next part can be predicted

@@ -1,4 +1,4 @@
-"""A training step: forward and backward pass, clipping and optimizer (paper, section 5)."""
+"""A training step: forward and backward pass over all batches, and the optimizer."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from nmt.config.schema import Config
-from nmt.config.train import TrainConfig
 from nmt.data.batching import Batch
 from nmt.data.tokenizer import Tokenizers
-from nmt.device import Download, autocast, is_out_of_memory, upload, widest_float
+from nmt.device import Download, autocast, is_out_of_memory, upload
 from nmt.distributed import World
 from nmt.errors import TrainingError
 from nmt.model.build import check_shapes, make_network, network_with_weights
@@ -35,14 +34,10 @@ from nmt.training.lora import (
 )
 from nmt.training.loss import batch_loss
 from nmt.training.noise import TokenNoise
+from nmt.training.optimizer import ModelTooLarge, Optimizer
 from nmt.training.sharding import is_sharded, shard, share, whole
 
-_EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
 _FAILED = 4  # place among the figures of a step
-
-
-class ModelTooLarge(TrainingError):
-    """The optimizer has no memory for its state."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ class StepStats:
 
     @property
     def is_finite(self) -> bool:
-        """Return whether loss and gradient are finite; if not, the step left the weights as is."""
+        """Return whether loss and gradient are finite; if not, the weights have not changed."""
         return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
 
 
@@ -103,7 +98,7 @@ class Learner:
 
     Attributes:
         network: newly initialised, or restored by `restore`.
-        optimizer: Adam or AdamW; its learning rate is that of the last step.
+        optimizer: of its trained parameters.
     """
 
     def __init__(
@@ -132,11 +127,10 @@ class Learner:
         self._noise = TokenNoise(config.train, tokenizers, device)
         decay = config.train.ema
         self._average = MovingAverage(self.network, decay) if decay else None
-        self.optimizer = _make_optimizer(self.network, config.train)
+        self.optimizer = Optimizer(self.network, config.train, device)
         self._config, self._device, self._warn = config.train, device, warn
         self._src_pad_id, self._tgt_pad_id = tokenizers.src.pad_id, tokenizers.tgt.pad_id
         self._has_split = False
-        self._halted = torch.zeros((), device=device)  # 1 from a step that is not finite to `go_on`
 
     def step(
         self,
@@ -203,59 +197,17 @@ class Learner:
         figures = Download(torch.cat([sums, norm[None]]))
         # Several processes wait for each step, because all must know here if one has failed.
         if self._world.size > 1 and figures.tolist()[_FAILED]:
-            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.drop_gradients()
             raise failure or TrainingError("out of memory in another process; see its message")
-        self._update(sums, norm, rate)
-        self.optimizer.zero_grad(set_to_none=True)
+        loss, _, _, tokens_of_all, *_ = sums.unbind()
+        self.optimizer.step(loss, tokens_of_all, norm, rate)
+        if self._average:
+            self._average.update(self.optimizer.halted)
         return StepInProgress(figures)
 
     def go_on(self) -> None:
         """Let steps change the weights again, after one that was not finite."""
-        self._halted.zero_()
-
-    def _update(self, sums: Tensor, norm: Tensor, rate: float) -> None:
-        """Update the weights, unless this or an earlier step is not finite.
-
-        Args:
-            sums: float32 [6], the loss first and the number of tokens fourth.
-            norm: float32 scalar, norm of the summed gradients.
-            rate: learning rate.
-        """
-        # In float64, in which Python would compute if the figures were not on the device.
-        wide = widest_float(self._device)
-        loss, _, _, tokens, *_ = sums.to(wide).unbind()
-        grad_norm = norm.to(wide) / tokens
-        is_finite = loss.isfinite() & grad_norm.isfinite()
-        self._halted = torch.maximum(self._halted, (~is_finite).float())
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        limit = self._config.clip_norm or math.inf
-        fused: Any = self.optimizer  # reads these two attributes, which no type has
-        # Adam divides the gradients by the one, in the same pass that updates the weights, and does
-        # nothing if the other is 1.
-        fused.grad_scale = (tokens * ((grad_norm + _EPSILON) / limit).clamp(min=1.0)).float()
-        fused.found_inf = self._halted
-        self._run_optimizer()
-        if self._average:
-            self._average.update(self._halted)
-
-    def _run_optimizer(self) -> None:
-        """Update the weights.
-
-        Raises:
-            ModelTooLarge: if memory runs out, as it may in the first step.
-        """
-        try:
-            self.optimizer.step()
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            failure = ModelTooLarge(
-                "out of memory: the state of the optimizer, 8 bytes per parameter, does not fit "
-                "next to the model; use a smaller model"
-            )
-            failure.shared = False
-            raise failure from error
+        self.optimizer.go_on()
 
     def _complete_gradients(self) -> None:
         """Give unused parameters, such as those of a dropped layer, a gradient of zero.
@@ -311,7 +263,7 @@ class Learner:
             if self._head:
                 self._head.forget()
             # The interrupted backward pass has changed some gradients.
-            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.drop_gradients()
             parts[too_large : too_large + 1] = self._halves(parts[too_large])
 
     def _backward(self, batch: Batch) -> Tensor:
@@ -386,7 +338,6 @@ class Learner:
         These are no copies, unless they are divided among the processes. Then all must ask for them
         at the same time, and process 0 alone gets them.
         """
-        named = dict(self.network.named_parameters())
         merged, parts = merged_weights(self.network), unmerged_parameters(self.network)
         lora = {name: parameter.detach() for name, parameter in parts.items()}
         weights = self._average.weights if self._average else merged
@@ -395,10 +346,7 @@ class Learner:
             **({"lora": lora} if lora else {}),
             **({"ema": self._average.tensors()} if self._average else {}),
             "optimizer": {
-                f"{key}.{name}": self._kept(value)
-                for name, parameter in named.items()
-                if parameter.requires_grad
-                for key, value in self.optimizer.state[parameter].items()
+                name: self._kept(value) for name, value in self.optimizer.tensors().items()
             },
         }
 
@@ -423,17 +371,7 @@ class Learner:
                 parameter.copy_(tensors["lora"][name])
         if self._average:
             self._average.restore(tensors["weights"], tensors["ema"])
-        for name, parameter in self.network.named_parameters():
-            if not parameter.requires_grad:
-                continue
-            if not complete and f"step.{name}" not in tensors["optimizer"]:
-                continue
-            state = {
-                key: tensors["optimizer"][f"{key}.{name}"].to(self._device)
-                for key in ("step", "exp_avg", "exp_avg_sq")
-            }
-            moments = {key: share(state[key], parameter) for key in ("exp_avg", "exp_avg_sq")}
-            self.optimizer.state[parameter] = {**state, **moments}
+        self.optimizer.restore(tensors["optimizer"], complete=complete)
 
     def load(self, weights: Mapping[str, Tensor], origin: str) -> None:
         """Load weights into the network.
@@ -463,17 +401,3 @@ def _seed(*key: int) -> None:
     """Let the random numbers that follow depend on a key alone."""
     [seed] = np.random.SeedSequence(key).generate_state(1, np.uint64)
     torch.manual_seed(int(seed))
-
-
-def _make_optimizer(network: torch.nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    trained = [p for p in network.parameters() if p.requires_grad]
-    matrices = [p for p in trained if p.dim() > 1]
-    vectors = [p for p in trained if p.dim() <= 1]
-    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    decay = config.weight_decay if config.optimizer == "adamw" else 0.0
-    groups = [
-        {"params": matrices, "weight_decay": decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    return kind(groups, lr=1.0, betas=config.betas, eps=config.eps, fused=True)

@@ -60,7 +60,7 @@ def gradients(learner: Learner, batches: list[Batch]) -> dict[str, Tensor]:
     """Return losses, and the gradients of the summed loss."""
     losses_3 = learner._accumulate(batches)
     found = {name: p.grad for name, p in learner.network.named_parameters() if p.grad is not None}
-    learner.optimizer.zero_grad()
+    learner.optimizer.drop_gradients()
     return {**found, "losses": losses_3}
 
 

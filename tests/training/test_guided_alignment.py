@@ -66,7 +66,7 @@ def gradients(learner: Learner, batches: list[Batch]) -> dict[str, Tensor]:
     found = {
         name: p.grad.clone() for name, p in learner.network.named_parameters() if p.grad is not None
     }
-    learner.optimizer.zero_grad()
+    learner.optimizer.drop_gradients()
     return {**found, "loss": loss}
 
 

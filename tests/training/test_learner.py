@@ -46,12 +46,12 @@ def gradients_of(learner: Learner) -> dict[str, Tensor]:
     gradients: dict[str, Tensor] = {}
 
     def record(*args: Any, **kwargs: Any) -> None:
-        divisor: Tensor = learner.optimizer.grad_scale  # type: ignore[attr-defined]
+        divisor: Tensor = learner.optimizer.adam.grad_scale  # type: ignore[attr-defined]
         for name, parameter in learner.network.named_parameters():
             assert parameter.grad is not None
             gradients[name] = parameter.grad / divisor
 
-    learner.optimizer.step = record  # type: ignore[method-assign,assignment]
+    learner.optimizer.adam.step = record  # type: ignore[method-assign,assignment]
     return gradients
 
 
@@ -103,11 +103,11 @@ def test_only_adamw_decays_weights_and_only_those_of_matrices(make_learner: Make
     for kind in ("adamw", "adam"):
         learner, _, _ = make_learner(optimizer=kind, weight_decay=decay)
         before = {n: p.detach().clone() for n, p in learner.network.named_parameters()}
-        for group in learner.optimizer.param_groups:
+        for group in learner.optimizer.adam.param_groups:
             group["lr"] = rate
         for parameter in learner.network.parameters():
             parameter.grad = torch.zeros_like(parameter)
-        learner.optimizer.step()
+        learner.optimizer.adam.step()
         for name, parameter in learner.network.named_parameters():
             decays = kind == "adamw" and parameter.dim() == 2
             factor = 1 - rate * decay if decays else 1.0
@@ -206,7 +206,7 @@ def test_no_memory_for_the_state_of_the_optimizer(make_learner: MakeLearner) -> 
     def fail(*args: Any, **kwargs: Any) -> None:
         raise torch.OutOfMemoryError("simulated")
 
-    learner.optimizer.step = fail  # type: ignore[method-assign,assignment]
+    learner.optimizer.adam.step = fail  # type: ignore[method-assign,assignment]
     with pytest.raises(TrainingError, match="the state of the optimizer, 8 bytes per parameter"):
         learner.step(epoch[:1], 0.1)
 
