@@ -138,13 +138,12 @@ def test_banned_words_do_not_occur(own: nmt.Model, beam_size: int) -> None:
 class Letters:
     """A tokenizer whose pieces are characters and a few longer ones."""
 
-    vocabulary = ("<s>", *"_ab!(c日", "ab", "abc", "_ab", "b_c", "ab!", "ab_", "<0x61>")
-    vocab_size = len(vocabulary)
+    names = ("<s>", *"_ab!(c日", "ab", "abc", "_ab", "b_c", "ab!", "ab_", "<0x61>")
     special_ids = (0,)
     control_symbols: Mapping[str, int] = MappingProxyType({})
 
-    def pieces(self, ids: Iterable[int]) -> list[str]:
-        return [self.vocabulary[i].replace("_", "\u2581") for i in ids]
+    def vocabulary(self) -> list[str]:
+        return [name.replace("_", "\u2581") for name in self.names]
 
     def normalize(self, phrases: Iterable[str]) -> list[str]:
         return ["\u2581" + phrase.replace(" ", "\u2581") for phrase in phrases]
@@ -155,7 +154,7 @@ def is_banned(tokens: str, *phrases: str) -> bool:
     text = BannedText(Letters(), phrases)  # type: ignore[arg-type]
     state = text.start
     for token in tokens.split():
-        number = Letters.vocabulary.index(token)
+        number = Letters.names.index(token)
         next_V, banned_V = text.row(state)
         state = int(next_V[number])
     return bool(banned_V[number])
