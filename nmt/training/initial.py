@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ from nmt.config.denoise import MASK
 from nmt.config.models import TransformerConfig
 from nmt.config.schema import Config
 from nmt.data.context import SEPARATOR
-from nmt.data.placeholders import with_placeholder_symbols
+from nmt.data.placeholders import has_placeholder_symbols, with_placeholder_symbols
 from nmt.data.symbols import with_symbols
 from nmt.data.tags import check_tags
 from nmt.data.terms import TERM
-from nmt.data.tokenizer import Tokenizer, Tokenizers
+from nmt.data.tokenizer import Tokenizers
 from nmt.data.tokenizer_extension import extend_tokenizers, row_origins
 from nmt.data.tokenizer_training import Progress, train_tokenizers
 from nmt.errors import ConfigError, FileError
@@ -91,36 +92,58 @@ def initial_tokenizers(
 
     Raises:
         ConfigError, DataError, FileError: as in `train_tokenizers` and `extend_tokenizers`.
-        ConfigError: if they lack tags that only validation needs, or new ones would not be trained.
+        ConfigError: if they lack tags that only validation needs, or symbols that would not be
+            trained.
         FileError: if those of `train.init_from` are missing or damaged.
     """
     if config.train.init_from and not config.tokenizer.replace:
         tokenizers = load_tokenizers(find_run(_source(config)))
-        _check_new_tags(config, tokenizers.src)
+        _check_new_symbols(config, tokenizers)
         if config.tokenizer.extend:
             tokenizers = extend_tokenizers(config, tokenizers, progress, warn)
     else:
         tokenizers = train_tokenizers(config, progress, warn)
-    separators = [SEPARATOR] if config.data.context else []
-    terms = [TERM] if config.data.terms else []
-    masks = [MASK] if config.train.objective == "denoise" else []
-    tags = [*config.data.train_tags, *config.data.corpus_tags]
-    tokenizers = with_symbols(tokenizers, [*terms, *tags, *masks, *separators])
+    tokenizers = with_symbols(tokenizers, [*itertools.chain(*_symbols(config).values())])
     if config.data.placeholders:
         tokenizers = with_placeholder_symbols(tokenizers)
     check_tags(config, tokenizers.src)
     return tokenizers
 
 
-def _check_new_tags(config: Config, tokenizer: Tokenizer) -> None:
-    """Raise a ConfigError if languages are new to a vocabulary, and no stage trains their tags."""
-    known = tokenizer.control_symbols
-    new = [tag for tag in config.data.train_tags if tag not in known]
-    if new and not trains_embeddings(config, ["src"]):
-        key = "lora" if config.train.lora else "freeze"
+def _symbols(config: Config) -> dict[str, Sequence[str]]:
+    """Return the control symbols that settings need, by the names of the settings."""
+    data = config.data
+    return {
+        "data.terms": [TERM] if data.terms else [],
+        "data.tags": data.train_tags,
+        "the tags of data.train": data.corpus_tags,
+        "train.objective: denoise": [MASK] if config.train.objective == "denoise" else [],
+        "data.context": [SEPARATOR] if data.context else [],
+    }
+
+
+def _check_new_symbols(config: Config, tokenizers: Tokenizers) -> None:
+    """Refuse symbols that are new to a model if no stage trains their embeddings.
+
+    Args:
+        config: of the new run.
+        tokenizers: of `train.init_from`.
+
+    Raises:
+        ConfigError: if there are any.
+    """
+    known = tokenizers.src.control_symbols
+    names = [name for name, symbols in _symbols(config).items() if {*symbols} - {*known}]
+    sides = ["src"]
+    if config.data.placeholders and not has_placeholder_symbols(tokenizers):
+        names.append("data.placeholders")
+        sides.append("tgt")
+    if names and not trains_embeddings(config, sides):
+        key = "train.lora" if config.train.lora else "train.freeze"
         raise ConfigError(
-            f"data.tags: the vocabulary of train.init_from lacks {', '.join(new)}, and train.{key} "
-            "would not train the embeddings of new tags"
+            f"{key} would not train the embeddings of the symbols for {' and '.join(names)}, which "
+            f"{config.train.init_from} lacks: leave out {key}, or start from a model trained with "
+            "them"
         )
 
 

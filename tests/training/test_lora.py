@@ -203,3 +203,25 @@ def test_another_rank_is_another_run(source: Any, make_config: Make, tiny_run: M
 def test_settings_that_do_not_fit(make_config: Make, keys: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_config(**keys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "names"),
+    [
+        ({"data": {"context": 1}}, r"data\.context"),
+        ({"data": {"context": 1, "terms": {}}}, r"data\.terms and data\.context"),
+        ({"data": {"placeholders": ["urls"]}}, r"data\.placeholders"),
+    ],
+)
+def test_symbols_that_would_not_be_trained(
+    source: Any, make_config: Make, tiny_run: Make, keys: dict[str, Any], names: str
+) -> None:
+    config = make_config(init_from=str(source.path), lora={}, **keys)
+    with pytest.raises(ConfigError, match=rf"not train .* {names}, which .*source lacks: leave"):
+        tiny_run().train(config)
+
+
+def test_a_model_with_context_keeps_it(make_config: Make, tiny_run: Make) -> None:
+    keys = {"data": {"context": 1}, "max_steps": 2}
+    source = tiny_run("source").train(make_config(**keys))
+    tiny_run().train(make_config(init_from=str(source.path), lora={}, **keys))
