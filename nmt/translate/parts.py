@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -212,7 +213,7 @@ class Divider:
         lang = source.src_lang or self._languages.src
         num_sentences = 1 + len(sentence_starts(line, lang)) if each_sentence else 1
         if len(ids) <= limit and num_sentences == 1:
-            words = self._words(line, self._src.tokens(line)) if self._with_words else []
+            [words] = self._words(line, [self._src.tokens(line)]) if self._with_words else [[]]
             return [self._with_terms(ids, words, terms_of_line, number)] if ids else []
         if given:
             raise DataError(
@@ -222,16 +223,17 @@ class Divider:
         parts = split_line(line, self._src, limit, lang, each_sentence=each_sentence)
         if len(parts) > num_sentences or not each_sentence:
             self._warn_of_division(number, len(ids), limit, len(parts))
+        words_of_parts = self._words(line, parts) if self._with_words else [[]] * len(parts)
         starts = [part[0].start for part in parts]
         places = [bisect(starts, each.start) - 1 for each in found]
         return [
             self._with_terms(
                 [token.id for token in part],
-                self._words(line, part),
+                words,
                 [t.variants for t, p in zip(found, places, strict=True) if p == place],
                 number,
             )
-            for place, part in enumerate(parts)
+            for place, (part, words) in enumerate(zip(parts, words_of_parts, strict=True))
         ]
 
     def _with_terms(
@@ -259,9 +261,12 @@ class Divider:
         except ConfigError as error:
             raise ConfigError(f"line {number}: {error}") from error
 
-    def _words(self, line: str, tokens: Sequence[Token]) -> list[int]:
-        """Return the word number of each source id; tags belong to no word."""
-        return [NO_WORD] * self._tagger.num_tags + word_numbers(line, tokens)
+    def _words(self, line: str, parts: Sequence[Sequence[Token]]) -> list[list[int]]:
+        """Return the word number of each source id of each part; tags belong to no word."""
+        # Of all parts at once: a line may have thousands.
+        numbers = iter(word_numbers(line, [*itertools.chain.from_iterable(parts)]))
+        tags = [NO_WORD] * self._tagger.num_tags
+        return [[*tags, *itertools.islice(numbers, len(part))] for part in parts]
 
     def _warn_of_division(self, number: int, num_tokens: int, limit: int, num_parts: int) -> None:
         self._warn(

@@ -103,11 +103,13 @@ def link_words(weights_TS: Weights, src_words: Sequence[int], tgt_words: Sequenc
         return []
     in_word_S = [place for place, number in enumerate(src_words) if number != NO_WORD]
     in_word_T = [place for place, number in enumerate(tgt_words) if number != NO_WORD]
+    first = min(sources)  # the part of a long line may begin with its thousandth word
+    columns = [number - first for number in sources]
     # Sums over the tokens of a target word have the same maximum as means.
-    summed_VW = np.zeros((max(targets) + 1, max(sources) + 1), np.float32)
-    np.add.at(summed_VW, np.ix_(targets, sources), weights_TS[np.ix_(in_word_T, in_word_S)])
+    summed_VW = np.zeros((max(targets) + 1, max(columns) + 1), np.float32)
+    np.add.at(summed_VW, np.ix_(targets, columns), weights_TS[np.ix_(in_word_T, in_word_S)])
     best_V = summed_VW.argmax(1).tolist()
-    return sorted((best_V[word], word) for word in set(targets))
+    return sorted((first + best_V[word], word) for word in set(targets))
 
 
 def format_pharaoh(links: Links) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 import sentencepiece
 
+import nmt
 from nmt.config.search import SearchOptions
 from nmt.data.tokenizer import Token, Tokenizer
 from nmt.errors import ConfigError, DataError
@@ -282,3 +284,21 @@ def test_output_with_alignments() -> None:
     # The words of the text as the translator reads it, without control characters.
     assert record["src_words"] == ["a", "b", "?"]
     assert record["tgt_words"] == record["nbest"][0]["tgt_words"] == ["ein", "Haus"]
+
+
+def test_the_words_of_a_divided_line_are_found_once(
+    trained_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = []
+
+    def counted(line: str, tokens: Sequence[Token]) -> list[int]:
+        lines.append(line)
+        return word_numbers(line, tokens)
+
+    monkeypatch.setattr("nmt.translate.parts.word_numbers", counted)
+    line = "the cat sat. the dog ran home. a cat sat on a mat."
+    translation = nmt.load(trained_run, engine="nmt", threads=1).translate(
+        line, alignments=True, max_input_length=6
+    )
+    assert lines == [line]
+    assert max(src for src, _ in translation.alignment) > 10
