@@ -248,6 +248,17 @@ def test_the_command_line(run: Path, tmp_path: Path) -> None:
     assert "was trained with data.context 1: choose 0 to 1" in refused.stderr
 
 
+def test_an_exported_model_has_the_context_if_nmt_runs_it(run: Path, tmp_path: Path) -> None:
+    fast, foreign = tmp_path / "fast", tmp_path / "foreign"
+    done = run_nmt("export", run, "--to", "ctranslate2", "-o", fast)
+    assert (done.exit_code, "data.context" in done.stderr) == (0, False)
+    exported, model = (nmt.load(path, threads=1) for path in (fast, run))
+    assert texts(exported.translate(LINES)) == texts(model.translate(LINES))
+    done = run_nmt("export", run, "--to", "huggingface", "-o", foreign)
+    assert done.exit_code == 0
+    assert "data.context 1 is left out" in done.stderr
+
+
 def test_text_that_looks_like_the_separator_is_text(own: Model) -> None:
     tokenizer = own.engine.models[0].tokenizers.src
     ids = tokenizer.encode(["loud<sep>dog ran", "<sep>"])

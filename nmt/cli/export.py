@@ -71,6 +71,11 @@ def _write(model: Path, to: Target, output: Path, quantization: str | None) -> N
         from nmt.convert.huggingface_export import export_huggingface
 
         export_huggingface(trained, output)
+        if size := trained.config.data.context:
+            log(
+                f"data.context {size} is left out: MarianTokenizer cannot put previous sentences "
+                "before a source, so each line is translated without context"
+            )
         return
     from nmt.convert.ctranslate2 import export_ctranslate2
     from nmt.runs.shortlist import load_shortlist
