@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 from pathlib import Path
@@ -13,15 +14,17 @@ import pytest
 import nmt
 from command import run_nmt
 from nmt.api import Model
+from nmt.config.load import load_config
 from nmt.config.schema import Config
 from nmt.config.search import search_options
 from nmt.console import Console
-from nmt.data.context import span_of_context
+from nmt.data.context import SEPARATOR, span_of_context
 from nmt.data.validation_text import read_validation_text
 from nmt.errors import ConfigError, DataError
 from nmt.evaluation.testsets import read_corpora
 from nmt.runs.info import inspect
 from nmt.runs.info_text import render
+from nmt.runs.parts import load_tokenizers
 from nmt.training.run import train
 from nmt.translate.align import Aligner
 from nmt.translate.engine import sentence_length
@@ -246,6 +249,21 @@ def test_the_command_line(run: Path, tmp_path: Path) -> None:
     refused = run_nmt("translate", str(run), path, "--context", "2")
     assert refused.exit_code == 2
     assert "was trained with data.context 1: choose 0 to 1" in refused.stderr
+
+
+def test_a_sentence_model_learns_context_by_fine_tuning(run: Path, tmp_path: Path) -> None:
+    def trained(name: str, *overrides: str) -> Path:
+        config = load_config(run / "config.yaml", overrides)
+        train(config, tmp_path / name, Console(file=io.StringIO()))
+        return tmp_path / name
+
+    before = trained("before", "data.context=0", "train.max_steps=20")
+    after = trained("after", f"train.init_from={before}", "train.max_steps=300")
+    own = nmt.load(after, engine="nmt", threads=1)
+    assert own.translate("dog ran", contexts=["home loud"]).text.isupper()
+    assert own.translate("dog ran", contexts=["home"]).text.islower()
+    [had, has] = [load_tokenizers(path).src for path in (before, after)]
+    assert {*has.control_symbols} - {*had.control_symbols} == {SEPARATOR}
 
 
 def test_an_exported_model_has_the_context_if_nmt_runs_it(run: Path, tmp_path: Path) -> None:
