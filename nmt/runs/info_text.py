@@ -87,6 +87,10 @@ def _settings(config: Config) -> Iterator[str]:
         yield from _entry(
             "objective", "denoise: restores text; for train.init_from, not for translation"
         )
+    if source := config.train.init_from:
+        changes = ", with LoRA" if config.train.lora else ""
+        changes += ", with a new tokenizer" if tokenizer.replace else ""
+        yield from _entry("init from", f"{source}{changes}")
     yield from _entry("network", _network_line(config))
     kind = "an existing model" if tokenizer.model or tokenizer.src_model else tokenizer.type
     sides = ", joint" if tokenizer.joint else ", one per side"

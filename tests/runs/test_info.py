@@ -92,6 +92,14 @@ def test_small_rates_are_not_rounded_to_nothing(run: Path) -> None:
     assert any(line.endswith("behind 12.5% of sources") for line in lines)
 
 
+def test_the_start_of_a_run_is_shown(run: Path) -> None:
+    config = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
+    config["train"]["init_from"] = "runs/general"
+    config["tokenizer"]["replace"] = True
+    (run / "config.yaml").write_text(yaml.safe_dump(config), "utf-8")
+    assert "init from   runs/general, with a new tokenizer" in render(inspect(run))
+
+
 def test_separate_vocabularies_and_embeddings(run: Path) -> None:
     shapes = {"src_embedding.weight": (7, 4), "tgt_embedding.weight": (9, 4)}
     shapes |= {"projection.weight": (9, 4), "encoder_norm.bias": (4,), "decoder_norm.bias": (5,)}
