@@ -1,4 +1,7 @@
-"""The cache of prepared data, tokenizers and models: one directory per entry."""
+"""The cache of prepared data, tokenizers and models: one directory per entry.
+
+It also remembers the checksums of large files.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,16 @@ from nmt.files import (
     open_lock,
     read_bounded,
     reason,
+    write_text,
 )
 
 Build = Callable[[Path], None]
 
 _CHECKSUMS_FILE = "checksums.json"
 _POLL_SECONDS = 0.2
+_LARGE_BYTES = 1 << 20
+# Time stamps are coarse: a file may change twice within one.
+_SETTLED_SECONDS = 2
 
 
 def directory(data: DataConfig | None) -> Path:
@@ -45,6 +52,34 @@ def key(**parts: Any) -> str:
     """Return a hash of JSON values."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def measured(path: Path) -> dict[str, Any]:
+    """Return what `measure` does, without reading a large file again that has not changed.
+
+    To verify the weights of a base model would take longer than to load them. As in git's index, a
+    file has changed if its inode, its size, or the time of a change of either content or inode
+    differs. Damage that changes none of them goes unnoticed here; `nmt info` reads the file again.
+
+    Raises:
+        FileError, OSError: as in `measure`.
+    """
+    status = path.lstat()
+    if status.st_size < _LARGE_BYTES:
+        return measure(path)
+    times = [status.st_mtime_ns, status.st_ctime_ns]
+    stamp = [status.st_dev, status.st_ino, status.st_size, *times]
+    memory = directory(None) / "measured" / f"{key(path=str(path.absolute()))}.json"
+    with contextlib.suppress(FileError, ValueError, KeyError, TypeError):
+        remembered = json.loads(read_bounded(memory, MAX_JSON_BYTES))
+        if remembered["stamp"] == stamp:
+            return {"size": status.st_size, "sha256": str(remembered["sha256"])}
+    found = measure(path)
+    if time.time() - max(times) / 1e9 > _SETTLED_SECONDS:
+        with contextlib.suppress(FileError, OSError):  # the cache may be read-only
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            write_text(memory, json.dumps({"stamp": stamp, "sha256": found["sha256"]}))
+    return found
 
 
 def entry(
@@ -195,7 +230,7 @@ def _problem(directory: Path) -> str:
     try:
         sums = json.loads(read_bounded(directory / _CHECKSUMS_FILE, MAX_JSON_BYTES))
         for name, expected in sums.items():
-            if measure(directory / name) != expected:
+            if measured(directory / name) != expected:
                 return f"{directory / name}: damaged: its checksum does not match"
     except OSError as error:
         return f"{error.filename}: cannot be read: {error.strerror}"

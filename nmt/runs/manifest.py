@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from nmt.data import cache
 from nmt.errors import FileError
 from nmt.files import (
     MAX_JSON_BYTES,
@@ -81,12 +82,17 @@ def delete_directory(directory: Path) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
 
 
-def problems(directory: Path, names: Collection[str] | None = None) -> Iterator[str]:
+def problems(
+    directory: Path,
+    names: Collection[str] | None = None,
+    measure: Callable[[Path], dict[str, Any]] = measure,
+) -> Iterator[str]:
     """Compare a directory with its manifest.
 
     Args:
         directory: the directory.
         names: files to compare; by default all that the manifest lists.
+        measure: returns size and checksum of a file.
 
     Yields:
         A message if the manifest cannot be used, or for each file that is missing, changed, or
@@ -119,13 +125,19 @@ def verify(directory: Path, *, for_training: bool = True) -> None:
 
     Args:
         directory: the directory.
-        for_training: check the state of the optimizer, too, which is twice as large.
+        for_training: check the state of the optimizer, too, which is twice as large, and read all
+            files. Otherwise, weights that have not changed since the last time are not read.
 
     Raises:
         FileError: if it has `problems` (the first is reported), or the manifest does not list the
             weights.
     """
-    if not _verified_names(directory, None if for_training else _WEIGHTS) >= _WEIGHTS:
+    listed = (
+        _verified_names(directory)
+        if for_training
+        else _verified_names(directory, _WEIGHTS, cache.measured)
+    )
+    if not listed >= _WEIGHTS:
         raise FileError(
             f"{directory / 'manifest.json'}: does not list weights.safetensors and state.json"
         )
@@ -144,9 +156,13 @@ def verify_tokenizer(run: Path) -> None:
         raise FileError(f"{directory}: not the SentencePiece models that its manifest lists")
 
 
-def _verified_names(directory: Path, names: Collection[str] | None = None) -> set[str]:
+def _verified_names(
+    directory: Path,
+    names: Collection[str] | None = None,
+    measure: Callable[[Path], dict[str, Any]] = measure,
+) -> set[str]:
     """Return the names in a manifest; raise a FileError with the first problem, if any."""
-    for problem in problems(directory, names):
+    for problem in problems(directory, names, measure):
         raise FileError(problem)
     return set(read_manifest(directory)["files"])
 

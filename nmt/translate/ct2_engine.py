@@ -11,6 +11,7 @@ from typing import Any
 
 from nmt.config.schema import Config
 from nmt.config.search import SearchOptions
+from nmt.data import cache
 from nmt.data.lengths import LengthModel
 from nmt.data.tokenizer import Tokenizers
 from nmt.errors import ConfigError, FileError
@@ -63,7 +64,7 @@ def _verify(directory: Path) -> None:
         raise FileError(
             f"{directory}: not a model for CTranslate2; `nmt export` makes one from a run"
         )
-    for problem in problems(directory):
+    for problem in problems(directory, measure=cache.measured):
         raise FileError(problem)
 
 
