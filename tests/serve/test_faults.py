@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from nmt.serve import guard, http_server
+from nmt.serve import http_server, middleware
 
 from .harness import Answer, Running, serving, wait_until
 
@@ -121,7 +121,7 @@ def test_processes_that_die(running: Running) -> None:
 
 def test_slow_clients(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "HEADER_SECONDS", 0.2)
-    monkeypatch.setattr(guard, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(middleware, "BODY_SECONDS", 0.2)
     with serving() as running:
         silent, head, body, second = (running.client.connect() for _ in range(4))
         with silent, head, body, second:
