@@ -21,7 +21,6 @@ _SAMPLED_PAIRS = 300_000
 _MOST_TOKENS = 512
 _DROPOUT = ([50_000, 500_000], [0.3, 0.1])
 _FEW_EPOCHS = 5
-_LITTLE_TEXT = 20_000
 _MANY_DUPLICATES = 0.01
 _VALIDATIONS = 15
 _FEW_VALID_PAIRS = 200
@@ -175,10 +174,6 @@ def model_choices(text: Text, training: Training, best: Training) -> list[Choice
         Choice("model", {"norm": "pre"}, "Pre-norm trains reliably at high learning rates."),
         Choice("model", {"dropout": rate}, f"Dropout: {why}"),
     ]
-    if text.usable < _LITTLE_TEXT and training.epochs >= _FEW_EPOCHS:
-        values = {"attention_dropout": 0.1, "activation_dropout": 0.1}
-        reason = "Very little text: dropout inside the layers too (Araabi and Monz 2020)."
-        choices.append(Choice("model", values, reason))
     if not is_joint(text):
         reason = "Separate vocabularies: only the target's embeddings and the output can be shared."
         choices.append(Choice("model", {"tie_embeddings": "decoder"}, reason))
