@@ -135,13 +135,16 @@ def row_origins(old: Tokenizer, new: Tokenizer) -> list[list[int]]:
     segment = _segmenter(file)
     same = {(piece.text, _role(piece)): [token] for token, piece in enumerate(file.pieces)}
     special = dict(zip(new.special_ids, old.special_ids, strict=True))
-    return [
-        [special[token]]
-        if token in special
-        else same.get((piece.text, _role(piece)))
-        or (segment(piece.text) if _role(piece) is PieceKind.NORMAL else [old.unk_id])
-        for token, piece in _numbered(new)
-    ]
+
+    def origin(token: int, piece: Piece) -> list[int]:
+        if token in special:
+            return [special[token]]
+        role = _role(piece)
+        if known := same.get((piece.text, role)):
+            return known
+        return segment(piece.text) if role is PieceKind.NORMAL else [old.unk_id]
+
+    return [origin(token, piece) for token, piece in _numbered(new)]
 
 
 def _numbered(tokenizer: Tokenizer) -> Iterator[tuple[int, Piece]]:
