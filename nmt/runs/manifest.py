@@ -132,12 +132,8 @@ def verify(directory: Path, *, for_training: bool = True) -> None:
         FileError: if it has `problems` (the first is reported), or the manifest does not list the
             weights.
     """
-    listed = (
-        _verified_names(directory)
-        if for_training
-        else _verified_names(directory, _WEIGHTS, cache.measured)
-    )
-    if not listed >= _WEIGHTS:
+    names, measured = (None, measure) if for_training else (_WEIGHTS, cache.measured)
+    if not _verified_names(directory, names, measured) >= _WEIGHTS:
         raise FileError(
             f"{directory / 'manifest.json'}: does not list weights.safetensors and state.json"
         )

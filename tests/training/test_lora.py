@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from nmt.config.finetuning import LoraConfig
+from nmt.data.context import SEPARATOR
 from nmt.errors import ConfigError
 from nmt.model.build import make_network, network_with_weights
 from nmt.runs import layout
 from nmt.runs.checkpoint import load_tensors
 from nmt.runs.info import inspect
 from nmt.runs.model import load_model
+from nmt.runs.parts import load_tokenizers
 from nmt.training.lora import add_factors, merged_weights, unmerged_parameters
 from nmt.training.verify_resume import verify_resume
 
@@ -224,4 +226,7 @@ def test_symbols_that_would_not_be_trained(
 def test_a_model_with_context_keeps_it(make_config: Make, tiny_run: Make) -> None:
     keys = {"data": {"context": 1}, "max_steps": 2}
     source = tiny_run("source").train(make_config(**keys))
-    tiny_run().train(make_config(init_from=str(source.path), lora={}, **keys))
+    run = tiny_run().train(make_config(init_from=str(source.path), lora={}, **keys))
+    before, after = (load_tokenizers(each.path).src for each in (source, run))
+    assert SEPARATOR in after.control_symbols
+    assert after.serialized() == before.serialized()
